@@ -1,0 +1,168 @@
+"""The cluster description: all that the launcher knows of a cloud.
+
+Every Cluster component exports one as the stack output `cluster`: a JSON object of exactly the fields below, in which
+only `ssh.private_key` is secret. Unknown fields are kept out on reading (a newer minor version may have added them);
+an unknown major version is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import cattrs
+from attrs import evolve, field, frozen
+from cattrs.errors import BaseValidationError
+
+from skyrig.errors import SkyrigError
+
+VERSION = 1
+"""Major version of the document; readers refuse any other."""
+
+
+@frozen
+class Accelerators:
+    """Accelerators of one node: `name` as in the catalog ("H100"; "" on a CPU node), `count` per node (0: none).
+
+    `declared` is true where they are only rehearsed (local cloud) and no such device is present.
+    """
+
+    name: str = ""
+    count: int = 0
+    declared: bool = False
+
+
+@frozen
+class Node:
+    """One node. `rank` is its order in the cluster (0 is the head); `id` is stable and never changes its role.
+
+    `host`:`port` is where the client reaches it (through `jump` when it is not empty: the id of another node);
+    `address` is its address inside the cluster and `alias` the name that resolves to it there. `host_key` is the
+    pinned public host key, one OpenSSH line ("ssh-ed25519 AAAA..."). `cpus` in cores, `memory_gb` in GiB.
+    `incarnation` changes whenever the machine behind the id is another one.
+    """
+
+    id: str
+    rank: int
+    host: str
+    port: int
+    address: str
+    user: str
+    host_key: str
+    incarnation: str
+    alias: str = ""
+    jump: str = ""
+    internal_port: int = 22
+    accelerators: Accelerators = field(factory=Accelerators)
+    cpus: float = 1.0
+    memory_gb: float = 1.0
+
+
+@frozen
+class SshAccess:
+    """How the client gets in: its own key pair in OpenSSH text form. `private_key` is the one secret of the document."""
+
+    public_key: str
+    private_key: str = field(default="", repr=False)
+
+
+@frozen
+class Fabric:
+    """The network between nodes: `kind` ("none", "efa", "tcpx", "infiniband", ...) and the environment it wants."""
+
+    kind: str = "none"
+    env: dict[str, str] = field(factory=dict)
+
+
+@frozen
+class Bucket:
+    """A bucket that jobs can reach: `url` (file:///..., s3://...), S3 `endpoint` if any, and a credential reference."""
+
+    name: str
+    url: str
+    endpoint: str = ""
+    credentials: str = ""
+
+
+@frozen
+class Power:
+    """How nodes end: `stop`, `end`, `start` each say how, or are "" where `refused` says why not; `billed_when_stopped`
+    lists what is still paid for then."""
+
+    stop: str = ""
+    end: str = ""
+    start: str = ""
+    refused: str = ""
+    billed_when_stopped: tuple[str, ...] = ()
+
+
+@frozen
+class ClusterDescription:
+    """A cluster as its component exports it. `hourly_cost` in USD of all nodes; `records` is the url of the folder or
+    bucket where job records and finished logs outlive the cluster; `isolation` is "machine" on clouds, "namespaces" or
+    "plain" on the local cloud; `nodes` are in rank order."""
+
+    name: str
+    cloud: str
+    nodes: tuple[Node, ...]
+    ssh: SshAccess
+    records: str
+    version: int = VERSION
+    region: str = ""
+    zone: str = ""
+    isolation: str = "machine"
+    fabric: Fabric = field(factory=Fabric)
+    buckets: tuple[Bucket, ...] = ()
+    ports: tuple[str, ...] = ()
+    hourly_cost: float = 0.0
+    egress: str = "public-outbound"
+    power: Power = field(factory=Power)
+    tags: dict[str, str] = field(factory=dict)
+
+    @property
+    def head(self) -> Node:
+        """The node of rank 0, where the keeper runs."""
+        return self.nodes[0]
+
+    def node(self, node_id: str) -> Node:
+        """The node called `node_id`; KeyError if there is none."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+    def public(self) -> ClusterDescription:
+        """The same description without key material: what may be shown, and what the keeper is told."""
+        return evolve(self, ssh=evolve(self.ssh, private_key=""))
+
+    def to_json(self) -> dict[str, Any]:
+        """The document as plain data, secret included."""
+        data: dict[str, Any] = json.loads(json.dumps(_CONVERTER.unstructure(self)))
+        return data
+
+
+class BadDescription(SkyrigError):
+    """A stack output that is no cluster description of this version."""
+
+
+_CONVERTER = cattrs.Converter()
+
+
+def from_json(data: Mapping[str, Any]) -> ClusterDescription:
+    """Read the stack output `cluster`. BadDescription names what is wrong with it."""
+    version = data.get("version")
+    if version != VERSION:
+        raise BadDescription(
+            f"cluster description of version {version!r}, this Skyrig reads {VERSION}",
+            hint="run `invoke up` with the Skyrig that shall use the cluster",
+        )
+    try:
+        described = _CONVERTER.structure(dict(data), ClusterDescription)
+    except BaseValidationError as error:
+        first = cattrs.transform_error(error)[0]
+        raise BadDescription(f"cluster description: {first}", hint="run `invoke up` again") from error
+    ranks = [node.rank for node in described.nodes]
+    if not ranks or ranks != list(range(len(ranks))):
+        raise BadDescription(f"cluster description: ranks {ranks} are not 0..n-1", hint="run `invoke up` again")
+    return described

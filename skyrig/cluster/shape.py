@@ -1,0 +1,182 @@
+"""The shape of a stack: what it shall be, as its config says.
+
+The keys of `KEYS` are the only ones of the project's namespace; `Pulumi.yaml` declares the same ones with the same
+defaults (a test compares them), so that plain `pulumi up` and `invoke up` mean the same. Desired nodes are a set of
+node ids, never a count: a lost node comes back under its own id, and one node can be taken away while others stay.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+
+from skyrig.cluster.description import Accelerators
+from skyrig.errors import BadInput
+
+NAMESPACE = "skyrig"
+"""Project name, hence the namespace of its config keys (`skyrig:nodes`)."""
+
+CLOUDS = ("local",)
+ISOLATIONS = ("auto", "namespaces", "plain")
+POWERS = ("up", "stopped", "down")
+
+_NODE_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+@frozen
+class Key:
+    """One config key: its default as Pulumi.yaml has it, and what it means."""
+
+    default: Any
+    meaning: str
+
+
+KEYS: Mapping[str, Key] = {
+    "cloud": Key("local", "where the nodes are: " + ", ".join(CLOUDS)),
+    "nodes": Key(["n0", "n1"], "ids of the wanted nodes in rank order, the first is the head; ID or ID=GROUP/VERSION"),
+    "accelerators": Key("", "accelerators of each node, NAME:COUNT; empty for CPU nodes"),
+    "cpus": Key(0, "cores that each node declares; 0 is what the machine has"),
+    "isolation": Key("auto", "local nodes only: " + ", ".join(ISOLATIONS)),
+    "power": Key("up", "wanted power state: " + ", ".join(POWERS)),
+}
+
+
+@frozen
+class WantedNode:
+    """One wanted node: stable `id`, the `group` it belongs to, and the `version` of that group's definition."""
+
+    id: str
+    group: str = "main"
+    version: int = 1
+
+    def __str__(self) -> str:
+        return self.id if (self.group, self.version) == ("main", 1) else f"{self.id}={self.group}/{self.version}"
+
+
+@frozen
+class Shape:
+    """Desired state of one stack. `cpus` 0 means what the machine has."""
+
+    cloud: str = "local"
+    nodes: tuple[WantedNode, ...] = (WantedNode("n0"), WantedNode("n1"))
+    accelerators: Accelerators = Accelerators()
+    cpus: int = 0
+    isolation: str = "auto"
+    power: str = "up"
+
+    def to_config(self) -> dict[str, Any]:
+        """Config values by key, only those that differ from their default (nodes always)."""
+        count = self.accelerators.count
+        full = {
+            "cloud": self.cloud,
+            "nodes": [str(node) for node in self.nodes],
+            "accelerators": f"{self.accelerators.name}:{count}" if count else "",
+            "cpus": self.cpus,
+            "isolation": self.isolation,
+            "power": self.power,
+        }
+        return {key: value for key, value in full.items() if key == "nodes" or value != KEYS[key].default}
+
+
+def stack_name(text: str) -> str:
+    """`text` if it can name a stack, else BadInput."""
+    if not _STACK_NAME.fullmatch(text):
+        raise BadInput(f"{text!r} is no cluster name", hint="letters, digits, '.', '_' and '-', 63 at most")
+    return text
+
+
+def node_count(text: str) -> int:
+    """A number of nodes given as text: 1 or more, else BadInput."""
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) < 1:
+        raise BadInput(f"--nodes {text!r}: a whole number of at least 1 is wanted")
+    return int(text)
+
+
+def resized(shape: Shape, count: int) -> Shape:
+    """`shape` with `count` nodes: new ones take the lowest free ids at the end, surplus ones go from the last rank."""
+    kept = list(shape.nodes[:count])
+    taken = {node.id for node in kept}
+    number = 0
+    while len(kept) < count:
+        if f"n{number}" not in taken:
+            kept.append(WantedNode(f"n{number}"))
+        number += 1
+    return evolve(shape, nodes=tuple(kept))
+
+
+def from_config(values: Mapping[str, Any]) -> Shape:
+    """Read a shape from config values by key, without namespace. Arrays may come as JSON text, as the engine hands
+    them over. Unknown keys and bad values are BadInput, with the nearest right key."""
+    _refuse_unknown(values)
+    given = {key: values.get(key, known.default) for key, known in KEYS.items()}
+    return Shape(
+        cloud=_one_of("cloud", given["cloud"], CLOUDS),
+        nodes=_nodes(given["nodes"]),
+        accelerators=accelerators(str(given["accelerators"])),
+        cpus=_cpus(given["cpus"]),
+        isolation=_one_of("isolation", given["isolation"], ISOLATIONS),
+        power=_one_of("power", given["power"], POWERS),
+    )
+
+
+def accelerators(text: str) -> Accelerators:
+    """Accelerators of a node from `NAME:COUNT`, `NAME` (one) or an empty text (none)."""
+    if not text.strip():
+        return Accelerators()
+    match = re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?::([0-9]{1,3}))?", text.strip())
+    if not match or int(match[2] or 1) < 1:
+        raise BadInput(f"accelerators {text!r}: NAME or NAME:COUNT is wanted, for instance H100:8")
+    return Accelerators(name=match[1], count=int(match[2] or 1))
+
+
+def _refuse_unknown(values: Mapping[str, Any]) -> None:
+    for key in values:
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
+            hint = f"did you mean {NAMESPACE}:{near[0]}?" if near else "known keys: " + ", ".join(KEYS)
+            raise BadInput(f"unknown config key {NAMESPACE}:{key}", hint=hint)
+
+
+def _one_of(key: str, value: Any, allowed: Iterable[str]) -> str:
+    allowed = list(allowed)
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "one of: " + ", ".join(allowed)
+        raise BadInput(f"{NAMESPACE}:{key}: {value!r} is not known", hint=hint)
+    return str(value)
+
+
+def _cpus(value: Any) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", str(value)):
+        raise BadInput(f"{NAMESPACE}:cpus: {value!r} is no whole number of cores")
+    return int(str(value))
+
+
+def _nodes(value: Any) -> tuple[WantedNode, ...]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            value = None
+    if not isinstance(value, list | tuple) or not value:
+        raise BadInput(f"{NAMESPACE}:nodes: a list of at least one node id is wanted, for instance [n0, n1]")
+    nodes = tuple(_node(str(entry)) for entry in value)
+    ids = [node.id for node in nodes]
+    for node_id in ids:
+        if ids.count(node_id) > 1:
+            raise BadInput(f"{NAMESPACE}:nodes: {node_id!r} stands there twice")
+    return nodes
+
+
+def _node(entry: str) -> WantedNode:
+    node_id, _, rest = entry.partition("=")
+    group, _, version = rest.partition("/")
+    if not _NODE_ID.fullmatch(node_id) or (rest and not (group and re.fullmatch(r"[0-9]{1,9}", version))):
+        raise BadInput(f"{NAMESPACE}:nodes: {entry!r} is no node", hint="ID or ID=GROUP/VERSION, for instance n0")
+    return WantedNode(node_id, group, int(version)) if rest else WantedNode(node_id)

@@ -1,0 +1,93 @@
+"""What a job is, as values: the request a client makes, and the record the keeper keeps of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+import cattrs
+from attrs import field, frozen
+
+
+class JobStatus(str, Enum):
+    """Life of a job: PENDING -> SETTING_UP -> RUNNING -> one of the four ends."""
+
+    PENDING = "PENDING"
+    SETTING_UP = "SETTING_UP"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    FAILED_SETUP = "FAILED_SETUP"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will change no more."""
+        return self not in (JobStatus.PENDING, JobStatus.SETTING_UP, JobStatus.RUNNING)
+
+
+STRATEGIES = ("torchrun", "deepspeed", "accelerate", "plain")
+"""How a training script is started on every node (templates/launch/NAME.sh.j2)."""
+
+
+@frozen
+class Scripts:
+    """Rendered files by name, as they will lie in the rank's folder. `entry` is the one that bash runs.
+
+    The same files go to every rank: what differs (rank, addresses, ports) is in the environment.
+    """
+
+    files: dict[str, str]
+    entry: str = "run.sh"
+
+
+@frozen
+class JobRequest:
+    """What a client submits. Texts may hold surrogate escapes (any bytes but NUL survive).
+
+    `env` and `secrets` become the job's environment (secrets are never written to disk in plain, shown or logged);
+    `manifest` is the digest of the synced workdir, "" for none; `cpus` and `accelerators` are what one node of the job
+    takes from the queue's point of view; `first_id` is the lowest job id that may be given (ids never repeat on a
+    stack, also after its head was replaced).
+    """
+
+    name: str
+    num_nodes: int
+    run: Scripts
+    setup: Scripts | None = None
+    env: dict[str, str] = field(factory=dict)
+    secrets: dict[str, str] = field(factory=dict, repr=False)
+    accelerators: int = 0
+    cpus: float = 0.5
+    manifest: str = ""
+    force_setup: bool = False
+    user: str = ""
+    first_id: int = 1
+
+
+@frozen
+class JobRecord:
+    """What is known of a job; the rows of `queue`. Times are seconds since the epoch, 0.0 where not yet.
+
+    `exit_codes` is one number a rank (-1: none known); `reason` says in one line why it failed, `culprit` is the rank
+    that failed first by its own doing (-1: none), `exit_code` what `train` and `logs` end with. `uid` carries the
+    keeper's incarnation and names the job's folders on the nodes.
+    """
+
+    id: int
+    uid: str
+    name: str
+    status: JobStatus
+    num_nodes: int
+    submitted_at: float
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    nodes: tuple[str, ...] = ()
+    exit_codes: tuple[int, ...] = ()
+    exit_code: int | None = None
+    culprit: int = -1
+    reason: str = ""
+    user: str = ""
+
+
+CONVERTER = cattrs.Converter()
+"""Turns the values of this module into plain data and back."""
+

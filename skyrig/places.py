@@ -1,0 +1,67 @@
+"""Where Skyrig keeps things on the user's machine.
+
+Two roots, each overridable by one variable: SKYRIG_HOME (state, passphrase, local nodes and buckets; default: the
+user's data folder) and SKYRIG_CACHE (what was downloaded or built; default: the user's cache folder). Nothing here
+creates a folder but `made`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """Root of everything that must survive a cleaned clone (SKYRIG_HOME)."""
+    given = os.environ.get("SKYRIG_HOME")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("skyrig", appauthor=False))
+
+
+def cache() -> Path:
+    """Root of what can be had again: the engine, builds (SKYRIG_CACHE)."""
+    given = os.environ.get("SKYRIG_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("skyrig", appauthor=False))
+
+
+def backend() -> Path:
+    """Folder of the file:// Pulumi backend that is used where the user has no login of their own."""
+    return home() / "state"
+
+
+def passphrase() -> Path:
+    """File with the passphrase of the file backend's secrets (mode 0600)."""
+    return home() / "passphrase"
+
+
+def stack(name: str) -> Path:
+    """Client-side folder of one stack: cached description, client key, engine lock."""
+    return home() / "stacks" / name
+
+
+def records(name: str) -> Path:
+    """Folder where the job records and finished logs of a stack outlive its cluster (local cloud)."""
+    return stack(name) / "records"
+
+
+def local_nodes(name: str) -> Path:
+    """Folder of the local cloud's nodes of one stack, one sub-folder a node id."""
+    return home() / "local" / name
+
+
+def engine(version: str) -> Path:
+    """Folder of one Pulumi engine: the `pulumi` binary and its plugins lie in it side by side."""
+    return cache() / "engine" / version / "bin"
+
+
+def made(path: Path) -> Path:
+    """`path`, created with its parents if need be, readable by its owner alone."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
