@@ -69,7 +69,8 @@ class JobRecord:
 
     `exit_codes` is one number a rank (-1: none known); `reason` says in one line why it failed, `culprit` is the rank
     that failed first by its own doing (-1: none), `exit_code` what `train` and `logs` end with. `uid` carries the
-    keeper's incarnation and names the job's folders on the nodes.
+    keeper's incarnation and names the job's folders on the nodes. `nodes` are the ids of the job's nodes in rank order,
+    `cluster` those of all nodes the cluster had then.
     """
 
     id: int
@@ -81,6 +82,7 @@ class JobRecord:
     started_at: float = 0.0
     ended_at: float = 0.0
     nodes: tuple[str, ...] = ()
+    cluster: tuple[str, ...] = ()
     exit_codes: tuple[int, ...] = ()
     exit_code: int | None = None
     culprit: int = -1
@@ -90,4 +92,3 @@ class JobRecord:
 
 CONVERTER = cattrs.Converter()
 """Turns the values of this module into plain data and back."""
-

@@ -1,0 +1,109 @@
+"""A gang of ranks: all run, or none. Finds who failed first by its own doing, and ends the others."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from skyrig.launch import lines
+from skyrig.launch.keeper.logbook import Logbook
+from skyrig.launch.keeper.rank import GRACE_S, Rank, RankEnd
+
+_PEER_LOSS = re.compile(
+    rb"connection closed by peer|connection reset by peer|broken pipe|remote process exited|connection refused"
+    rb"|socket timeout|disterror|distnetworkerror|timed out waiting|heartbeat|rendezvousconnection",
+    re.IGNORECASE,
+)
+"""What a rank's last lines hold when it failed because another one was gone (gloo, NCCL, torch's TCPStore)."""
+
+_IN_FLIGHT_S = 0.3
+"""How long to wait for failure reports that are already under way when the first one arrives."""
+
+_PEER_PATIENCE_S = 3.0
+"""How long to wait for the true culprit when the first failure reads like the loss of a peer."""
+
+
+@frozen
+class GangEnd:
+    """How a gang ended: a code per rank (-1: lost), the `culprit` rank (-1: all succeeded, or cancelled)."""
+
+    ends: tuple[RankEnd, ...]
+    culprit: int
+    cancelled: bool = False
+
+    @property
+    def exit_codes(self) -> tuple[int, ...]:
+        """The exit code of each rank."""
+        return tuple(end.code for end in self.ends)
+
+
+async def run(
+    ranks: Sequence[Rank], specs: Sequence[Mapping[str, Any] | None], cancel: asyncio.Event, logbook: Logbook
+) -> GangEnd:
+    """Run all ranks to their end. The first failure, or `cancel`, ends the others."""
+    following = [
+        asyncio.create_task(rank.run(dict(spec) if spec is not None else None))
+        for rank, spec in zip(ranks, specs, strict=True)
+    ]
+    cancelling = asyncio.create_task(cancel.wait())
+    try:
+        await _until_failure(following, cancelling)
+        culprit = -1
+        if not cancel.is_set() and any(_failed(task) for task in following):
+            culprit = await _culprit(ranks, following, logbook)
+        await _end_all(ranks, following)
+    finally:
+        cancelling.cancel()
+    return GangEnd(tuple(task.result() for task in following), culprit, cancel.is_set())
+
+
+def _failed(task: asyncio.Task[RankEnd]) -> bool:
+    return task.done() and task.result().code != 0
+
+
+async def _until_failure(following: Sequence[asyncio.Task[RankEnd]], cancelling: asyncio.Task[Any]) -> None:
+    waiting: set[asyncio.Task[Any]] = {*following, cancelling}
+    while len(waiting) > 1 and not cancelling.done() and not any(_failed(task) for task in following):
+        _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]], logbook: Logbook) -> int:
+    """The rank that failed first by its own doing: the earliest failure, unless it only lost its peer."""
+    await asyncio.wait(following, timeout=_IN_FLIGHT_S)
+    first = min(_failures(ranks, following), key=lambda found: found[0])[1]
+    if len(ranks) == 1 or not _lost_its_peer(logbook, first):
+        return first
+    others = [task for rank, task in enumerate(following) if rank != first]
+    await asyncio.wait(others, timeout=_PEER_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+    for _, rank in sorted(_failures(ranks, following)):
+        if not _lost_its_peer(logbook, rank):
+            return rank
+    return first
+
+
+def _failures(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]]) -> list[tuple[float, int]]:
+    """(moment, rank) of every failure that is known so far."""
+    found = []
+    for number, (rank, task) in enumerate(zip(ranks, following, strict=True)):
+        moments = [task.result().moment] if _failed(task) else []
+        if rank.failed_at is not None and not (task.done() and not _failed(task)):
+            moments.append(rank.failed_at)
+        if moments:
+            found.append((min(moments), number))
+    return found
+
+
+async def _end_all(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]]) -> None:
+    for rank, task in zip(ranks, following, strict=True):
+        if not task.done():
+            rank.end(GRACE_S)
+    await asyncio.wait(following)
+
+
+def _lost_its_peer(logbook: Logbook, rank: int) -> bool:
+    logbook.flush(rank)
+    return _PEER_LOSS.search(b"\n".join(lines.last(logbook.path, rank, 15))) is not None

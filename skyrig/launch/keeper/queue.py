@@ -1,0 +1,72 @@
+"""The queue as a pure function: which job may start now, and on which nodes.
+
+Strictly first in, first out: a job that does not fit holds back all behind it, so that a large one is never starved.
+Jobs run side by side where the nodes' accelerators (or, on nodes without, cores) are free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import field, frozen
+
+from skyrig.cluster.description import Node
+
+
+@frozen
+class Demand:
+    """What one job takes of each of its nodes: whole accelerators and cores."""
+
+    num_nodes: int
+    accelerators: int
+    cpus: float
+
+
+@frozen
+class Share:
+    """What a running job holds of one node: the indices of its accelerators, and cores."""
+
+    gpus: tuple[int, ...] = ()
+    cpus: float = 0.0
+
+
+@frozen
+class Placement:
+    """Nodes of a job in rank order, with its share of each."""
+
+    nodes: tuple[str, ...]
+    shares: Mapping[str, Share] = field(factory=dict)
+
+
+def place(demand: Demand, nodes: Sequence[Node], held: Sequence[Placement]) -> Placement | None:
+    """Nodes for `demand` beside what is `held`, lowest ranks first; None while too few have room."""
+    chosen: dict[str, Share] = {}
+    for node in nodes:
+        share = _share(demand, node, [placement.shares[node.id] for placement in held if node.id in placement.shares])
+        if share is not None:
+            chosen[node.id] = share
+        if len(chosen) == demand.num_nodes:
+            return Placement(tuple(chosen), chosen)
+    return None
+
+
+def refusal(demand: Demand, nodes: Sequence[Node]) -> str | None:
+    """Why `demand` can never run on `nodes`, or None if it can once they are free."""
+    if demand.num_nodes > len(nodes):
+        return f"the job wants {demand.num_nodes} nodes, the cluster has {len(nodes)}"
+    most = sorted((node.accelerators.count for node in nodes), reverse=True)[demand.num_nodes - 1]
+    if demand.accelerators > most:
+        return f"the job wants {demand.accelerators} accelerators a node, the cluster's nodes have {most}"
+    return None
+
+
+def _share(demand: Demand, node: Node, held: Sequence[Share]) -> Share | None:
+    taken = {gpu for share in held for gpu in share.gpus}
+    free = [gpu for gpu in range(node.accelerators.count) if gpu not in taken]
+    if len(free) < demand.accelerators:
+        return None
+    if demand.accelerators:  # cores come along with accelerators, so they are not counted apart
+        return Share(gpus=tuple(free[: demand.accelerators]))
+    wanted = min(demand.cpus, node.cpus)  # a job that wants more cores than a node has gets the node to itself
+    busy = sum(share.cpus for share in held)
+    return Share(cpus=wanted) if busy + wanted <= node.cpus + 1e-9 else None

@@ -1,0 +1,150 @@
+"""One rank of a job, followed through the supervisor on its node over any number of SSH connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import Any
+
+import asyncssh
+from attrs import frozen
+
+from skyrig.errors import SkyrigError
+from skyrig.fleet.pool import Pool
+from skyrig.fleet.target import Target
+from skyrig.launch import nodeside
+from skyrig.launch.keeper.logbook import Logbook
+
+LEASE_S = 10.0
+"""Seconds without word from the keeper after which a supervisor ends its rank, and without word from the supervisor
+after which the keeper calls the rank lost (DESIGN.md, "How a job runs")."""
+
+GRACE_S = 5.0
+"""Seconds between TERM and KILL for a rank that is ended."""
+
+_BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, TimeoutError)
+"""What a broken connection, a node that went away, or a garbled stream raises."""
+
+
+@frozen
+class RankEnd:
+    """How a rank ended. `code` is its process's own (128+signal), -1 when it was lost; `why` is "exit", "ended",
+    "lease", "node" or "lost"; `moment` is when its first process failed (or it ended) on the keeper's clock; `reason`
+    says in words why it was lost."""
+
+    code: int
+    why: str
+    moment: float
+    reason: str = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether the node or its supervisor went away under the rank."""
+        return self.why in ("lost", "node", "lease")
+
+
+class Rank:
+    """Follows one rank. `log_rank` is the number under which its lines stand in the log."""
+
+    def __init__(self, pool: Pool, target: Target, directory: str, log_rank: int, logbook: Logbook) -> None:
+        self.target = target
+        self.log_rank = log_rank
+        self.failed_at: float | None = None
+        self._pool = pool
+        self._directory = directory
+        self._logbook = logbook
+        self._offset = logbook.offsets.get(log_rank, 0)
+        self._heard = 0.0
+        self._end_grace: float | None = None
+        self._started = False
+        self._stdin: asyncssh.SSHWriter[bytes] | None = None
+
+    async def run(self, spec: dict[str, Any] | None) -> RankEnd:
+        """Start the rank (with `spec`) or re-adopt it (None) and follow it to its end."""
+        loop = asyncio.get_running_loop()
+        self._heard = loop.time() + (30.0 if spec else 0.0)  # a node that only just boots gets more patience
+        reason = "its supervisor did not answer"
+        while (left := self._heard + LEASE_S - loop.time()) > 0:
+            try:
+                end = await self._connect_and_follow(spec, left)
+            except _BREAKS as error:
+                reason = str(error) or type(error).__name__
+            else:
+                if end is not None:
+                    return end
+                reason = "the connection to its supervisor broke"
+            await asyncio.sleep(0.1)
+        return RankEnd(-1, "lost", loop.time(), reason)
+
+    def end(self, grace_s: float = GRACE_S) -> None:
+        """Ask for the end of the rank: TERM, then KILL after `grace_s` seconds. Kept over broken connections."""
+        self._end_grace = grace_s
+        self._tell_end()
+
+    async def _connect_and_follow(self, spec: dict[str, Any] | None, left: float) -> RankEnd | None:
+        """One connection's worth of following, begun within `left` seconds."""
+        starting = spec is not None and not self._started
+        words = ("start",) if starting else ("attach", self._directory, str(self._offset))
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(left):
+                connection = await stack.enter_async_context(self._pool.session(self.target))
+                process = await connection.create_process(nodeside.supervisor(*words), encoding=None)
+            stack.callback(process.close)
+            return await self._follow(process, spec if starting else None)
+
+    def _tell_end(self) -> None:
+        if self._stdin is not None and self._end_grace is not None:
+            self._stdin.write(json.dumps({"op": "end", "grace_s": self._end_grace}).encode() + b"\n")
+
+    async def _follow(self, process: asyncssh.SSHClientProcess[bytes], spec: dict[str, Any] | None) -> RankEnd | None:
+        """Read frames until the rank's end (returned), or until connection or lease broke (None)."""
+        if spec is not None:
+            process.stdin.write(json.dumps(spec).encode() + b"\n")
+        self._stdin = process.stdin
+        self._tell_end()
+        renewing = asyncio.create_task(self._renew(process))
+        heard = False
+        try:
+            while True:
+                line = await process.stdout.readuntil(b"\n")
+                if not line.startswith(b'{"k"') and not heard:
+                    continue  # a node's shell start-up files may print something first
+                heard, header = True, json.loads(line)
+                payload = await process.stdout.readexactly(header["len"]) if "len" in header else b""
+                self._heard = asyncio.get_running_loop().time()
+                self._started = True
+                end = self._take(header, payload)
+                if end is not None:
+                    return end
+        except EOFError:
+            return None
+        finally:
+            self._stdin = None
+            renewing.cancel()
+
+    def _take(self, header: dict[str, Any], payload: bytes) -> RankEnd | None:
+        now = asyncio.get_running_loop().time()
+        kind = header["k"]
+        if kind == "log":
+            fresh = payload[max(0, self._offset - header["off"]) :]
+            self._offset += len(fresh)
+            self._logbook.add(self.log_rank, fresh)
+        elif kind == "proc" and header["code"] != 0 and self.failed_at is None:
+            self.failed_at = now - header["age_s"]
+        elif kind == "gone":
+            return RankEnd(-1, "lost", now, "its supervisor is gone")
+        elif kind == "exit":
+            self._logbook.flush(self.log_rank)
+            first = header.get("first")
+            moment = now - (first or header)["age_s"]
+            return RankEnd(header["code"], header["why"], moment, f"ended on its node: {header['why']}")
+        return None
+
+    async def _renew(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        """Renew the lease; hang up when the supervisor has not been heard of for its length."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < self._heard + LEASE_S:
+            process.stdin.write(b'{"op": "lease"}\n')
+            await asyncio.sleep(LEASE_S / 8)
+        process.close()

@@ -1,0 +1,91 @@
+"""The lines of a job's log as they are kept, and as they are shown.
+
+Kept: `RANK|text` for a line that ended with a line feed in the rank's own output, `RANK+text` for a piece of a line
+that went on. Shown: `(rank K, NODE) text`, with one node the text alone; setup lines as `(setup, NODE) text`, Skyrig's
+own notes as `(skyrig) text`. All is bytes: what a job prints need not be text.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from skyrig.launch.job import JobRecord
+
+SETUP = 1_000_000
+"""Added to a node's rank in the cluster for the lines of its setup."""
+
+NOTE = 2_000_000
+"""The rank under which Skyrig's own notes stand."""
+
+
+def parse(line: bytes) -> tuple[int, bytes, bool]:
+    """(rank, text without line feed, whether the line ended here) of one kept line."""
+    digits = 0
+    while line[digits : digits + 1].isdigit():
+        digits += 1
+    if digits and line[digits : digits + 1] in (b"|", b"+"):
+        return int(line[:digits]), line[digits + 1 :].removesuffix(b"\n"), line[digits : digits + 1] == b"|"
+    return NOTE, line.removesuffix(b"\n"), True
+
+
+class Shown:
+    """Turns kept lines into shown ones. `cluster` are the ids of all nodes in rank order; `rank` shows one rank alone."""
+
+    def __init__(self, record: JobRecord, cluster: Iterable[str], *, rank: int | None = None) -> None:
+        self._nodes = [node.encode() for node in record.nodes]
+        self._cluster = [node.encode() for node in cluster]
+        self._alone = record.num_nodes == 1
+        self._rank = rank
+
+    def wants(self, rank: int) -> bool:
+        """Whether lines of this rank are shown."""
+        return self._rank is None or rank == self._rank
+
+    def show(self, kept: bytes) -> bytes:
+        """One kept line as it is shown, with line feed; b"" if it is not wanted."""
+        rank, text, _ = parse(kept)
+        if not self.wants(rank):
+            return b""
+        return self._prefix(rank) + text + b"\n"
+
+    def _prefix(self, rank: int) -> bytes:
+        if rank >= NOTE:
+            return b"(skyrig) "
+        if rank >= SETUP:
+            return b"(setup, %s) " % _at(self._cluster, rank - SETUP)
+        return b"" if self._alone else b"(rank %d, %s) " % (rank, _at(self._nodes, rank))
+
+
+def tail_offset(path: Path, count: int, *, rank: int | None = None) -> int:
+    """Offset in a kept log from which `count` lines (of `rank`, if given) are left."""
+    if count <= 0:
+        return path.stat().st_size
+    starts: deque[int] = deque(maxlen=count)
+    position = 0
+    with path.open("rb") as file:
+        for line in file:
+            if rank is None or parse(line)[0] == rank:
+                starts.append(position)
+            position += len(line)
+    return starts[0] if starts else position
+
+
+def last(path: Path, rank: int, count: int) -> list[bytes]:
+    """The last `count` texts of `rank`, looked for in the last MiB of a kept log."""
+    return list(deque((text for number, text in _end(path) if number == rank), maxlen=count))
+
+
+def _end(path: Path) -> Iterator[tuple[int, bytes]]:
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - (1 << 20)))
+        if size > 1 << 20:
+            file.readline()
+        for line in file:
+            yield parse(line)[:2]
+
+
+def _at(names: list[bytes], position: int) -> bytes:
+    return names[position] if position < len(names) else b"?"

@@ -1,0 +1,40 @@
+"""What Skyrig runs on a node: our own small programs, sent once and started by whichever Python is there.
+
+A node needs /bin/sh and Python 3.8. The runtime that Skyrig itself put there (~/.skyrig/runtime) is taken first, so that
+nothing a user installs can break it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from functools import cache
+from importlib import resources
+from typing import Any
+
+_PYTHON = 'p="$HOME/.skyrig/runtime/bin/python"; [ -x "$p" ] || p=python3; exec "$p" -I -S'
+_RUN_FROM_STDIN = "import json,sys; m=json.loads(sys.stdin.buffer.readline()); exec(m['program'],{'given':m['given']})"
+
+
+@cache
+def source(name: str) -> str:
+    """Text of one of our node-side programs in this package ("supervisor", "prepare")."""
+    return resources.files("skyrig.launch").joinpath(f"{name}.py").read_text(encoding="utf-8")
+
+
+@cache
+def supervisor_file() -> str:
+    """Where this version's supervisor lies on a node, relative to ~/.skyrig."""
+    return f"bin/supervisor-{hashlib.sha256(source('supervisor').encode()).hexdigest()[:12]}.py"
+
+
+def supervisor(*words: str) -> str:
+    """Command line that runs the node's supervisor with `words` (ours alone: user text never stands in an argv)."""
+    return f'{_PYTHON} "$HOME/.skyrig/{supervisor_file()}" {shlex.join(words)}'
+
+
+def program(name: str, given: Any) -> tuple[str, bytes]:
+    """(command, stdin) that runs one of our programs, sent along, with the JSON value `given` as its input."""
+    message = {"program": source(name), "given": given}
+    return f"{_PYTHON} -c {shlex.quote(_RUN_FROM_STDIN)}", json.dumps(message).encode() + b"\n"

@@ -1,0 +1,88 @@
+"""Rendering of launch scripts from templates/launch.
+
+What a script says depends on the program and the strategy alone: the same files go to every rank, and what differs
+from rank to rank comes from variables (see `skyrig.launch.environment`). Values of the user enter a script through one
+filter, `quote`; user text is a file of its own, byte for byte.
+"""
+
+from __future__ import annotations
+
+import shlex
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from skyrig.errors import BadInput
+from skyrig.launch.job import STRATEGIES, Scripts
+from skyrig.launch.program import Program, UserText
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "launch"
+"""Folder of the launch templates: beside the package, in the repository and in an installed wheel alike."""
+
+_INTERFACE = TEMPLATES / "interface.py"
+
+
+def render_launch(program: Program, strategy: str) -> Scripts:
+    """The files of a job's ranks. A user text runs with the strategy "plain" alone.
+
+    BadInput: an unknown strategy, a strategy for a user text, a NUL in a text or an argument.
+    """
+    if strategy not in STRATEGIES:
+        raise BadInput(f"unknown strategy {strategy!r}", hint="one of: " + ", ".join(STRATEGIES))
+    if isinstance(program, UserText):
+        if strategy != "plain":
+            raise BadInput(f"strategy {strategy!r} starts a script, not the `run` text of a task", hint="use --script")
+        return _user_text(program.text, "run")
+    _refuse_nul("script path", program.path)
+    for number, argument in enumerate(program.args, start=1):
+        _refuse_nul(f"argument {number}", argument)
+    return Scripts(
+        files={
+            "run.sh": _rendered(f"{strategy}.sh.j2"),
+            "rank.sh": _rendered("rank.sh.j2", script=_no_option(program.path), arguments=program.args),
+            "interface.py": _INTERFACE.read_text(),
+        }
+    )
+
+
+def render_setup(text: str) -> Scripts:
+    """The files of a setup: its entry is setup.sh, which runs the text in user.sh."""
+    return _user_text(text, "setup")
+
+
+def _user_text(text: str, what: str) -> Scripts:
+    _refuse_nul(f"`{what}` text", text)
+    entry = f"{what}.sh"
+    files = {entry: _rendered("user_text.sh.j2", what=what), "user.sh": text}
+    if what == "run":
+        files["interface.py"] = _INTERFACE.read_text()
+    return Scripts(files=files, entry=entry)
+
+
+def _no_option(path: str) -> str:
+    """`path` such that Python never takes it for an option of its own, nor for its standard input."""
+    return f"./{path}" if path.startswith("-") else path
+
+
+def _refuse_nul(what: str, value: str) -> None:
+    if "\0" in value:
+        raise BadInput(f"{what}: holds a NUL byte, which no program can be given")
+
+
+def _rendered(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # shell, not HTML: `quote` is the one way in
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["quote"] = shlex.quote
+    return environment

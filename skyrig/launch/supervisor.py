@@ -1,0 +1,1132 @@
+"""Runs one rank of a job on its node, and outlives whoever started it.
+
+This one file is copied to nodes and run there as `python3 -I -S supervisor.py ...` by Python 3.8 or newer on Linux or
+macOS, so it uses the standard library alone and imports little: a rank's first output should not wait for it.
+
+::
+
+    start                 one JSON line on stdin (the rank's spec); starts the rank, then goes on as `attach` from 0
+    attach DIR OFFSET     the rank's log from byte OFFSET, its process records and its end, as frames on stdout
+    end DIR [GRACE]       ends the rank (TERM, after GRACE seconds KILL), waits, prints its last frame
+    status DIR            prints one frame: `up`, `exit` or `gone`
+
+Who is who: the **daemon** drains the job's output, serves attachers on DIR/sock and holds the lease; its child, the
+**warden**, is the parent of the entry script. Both adopt orphans, so a process that double-forks or calls setsid stays
+in the tree, and each ends the tree if the other one is killed.
+
+Files in DIR (0700): `log`; `proc/LOCAL.PID` (exit codes, written by rank.sh); `result` (appears, whole and synced, when
+the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds the daemon's pid); `started` (made once:
+no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
+written: they go from stdin to the entry script's environment.
+
+Frames are one JSON line each, `log` is followed by `len` bytes: up, log, proc, exit, gone. `exit` also has `log_cut`
+(whether output is missing), `dropped` (how many bytes of it) and `left` (processes that even KILL did not end).
+
+The log is the output byte for byte while it fits `log_limit`. What does not fit is dropped from the middle: the first
+part stays, then a line `[skyrig] N bytes of output are missing here (REASON)`, then the last 64 KiB (less under a small
+limit), which are kept in memory until the end. The same line marks what a full or too slow disk could not take.
+"""
+
+# ruff: noqa: PTH100, PTH101, PTH103, PTH104, PTH108, PTH110, PTH111, PTH115, PTH118, PTH123, PTH202, PTH208, SIM105
+# pathlib and contextlib cost start-up time, which every job waits for.
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as in typing, whose import is saved
+    from collections.abc import Callable
+    from typing import Any, NoReturn
+
+    Frame = dict[str, Any]
+    Process = tuple[int, str]
+
+GRACE_S = 5.0
+"""Seconds between TERM and KILL where the caller names none."""
+LEFTOVER_GRACE_S = 2.0
+"""The same for what the entry script left behind when it ended by itself."""
+KILL_WAIT_S = 10.0
+"""How long to wait for processes that KILL does not end (uninterruptible, or another user's) before giving up."""
+DISK_WAIT_S = 15.0
+"""How long the end of a rank waits for a disk that does not answer."""
+TAIL = 64 * 1024
+"""Bytes of output that are kept in memory while the log takes no more, to be shown at the end."""
+BACKLOG = 8 * 1024 * 1024
+"""Bytes of output that may wait for a slow disk."""
+CHUNK = 256 * 1024
+MARKS = 512
+LINE = 4096
+RESERVED = 16 * 1024
+MAX_ATTACHED = 200
+OWN_FILES = {"log", "proc", "result", "result.part", "daemon.lock", "started", "sock", "supervisor.err"}
+
+
+def clock() -> float:
+    """Seconds on a clock that nobody sets and that goes on while the machine is suspended."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def raw(text: str) -> bytes:
+    """The bytes that `text` stands for (UTF-8, surrogate escapes for anything else), whatever the locale says."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def aged(frame: Frame) -> Frame:
+    """`frame` with each wall-clock time `at` turned into `age_s`, seconds before now."""
+    out = {key: aged(value) if isinstance(value, dict) else value for key, value in frame.items() if key != "at"}
+    if "at" in frame:
+        out["age_s"] = round(max(0.0, time.time() - frame["at"]), 3)
+    return out
+
+
+def line(frame: Frame) -> bytes:
+    """`frame` as one line of JSON."""
+    return json.dumps(frame, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+# --- the tree of processes -------------------------------------------------------------------------------------------
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every orphaned descendant (Linux; elsewhere the environment marks the tree's members)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_child_subreaper = 36
+        ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def birth(pid: int) -> tuple[int, str, str] | None:
+    """Parent, state and start time of a process; None when there is none. Start time and pid name it for good."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return int(fields[1]), fields[0].decode(), fields[19].decode()
+
+
+def table_of_proc() -> dict[int, tuple[int, str, str]]:
+    """Every live process this machine shows: pid -> parent, state, start time."""
+    found = ((int(name), birth(int(name))) for name in os.listdir("/proc") if name.isdigit())
+    return {pid: about for pid, about in found if about is not None}
+
+
+def table_of_ps(text: str, marker: str, adopter: int) -> dict[int, tuple[int, str, str]]:
+    """The same from `ps -axwwE -o pid=,ppid=,state=,command=`; `marker` in the environment tells orphans of the tree.
+
+    They count as children of `adopter`. The start time stays empty: there pids come round only after 99 998 others.
+    """
+    table = {}
+    for row in text.splitlines():
+        pid, parent, state, command = (*row.split(None, 3), "", "", "", "")[:4]
+        if pid.isdigit() and parent.isdigit():
+            marked = f" {marker} " in f" {command} "
+            table[int(pid)] = (adopter if marked else int(parent), state[:1], "")
+    return table
+
+
+def process_table(marker: str, adopter: int) -> dict[int, tuple[int, str, str]]:
+    """pid -> parent, state, start time of every process that this system shows."""
+    if sys.platform == "linux":
+        return table_of_proc()
+    import subprocess
+
+    with subprocess.Popen(["ps", "-axwwE", "-o", "pid=,ppid=,state=,command="], stdout=subprocess.PIPE) as ps:
+        text = ps.communicate()[0].decode("utf-8", "replace")
+    table = table_of_ps(text, marker, adopter)
+    table.pop(ps.pid, None)
+    return table
+
+
+class Tree:
+    """The descendants of this process but `spare` (the warden, whose children do belong to it)."""
+
+    def __init__(self, directory: bytes) -> None:
+        self.marker = "SKYRIG_RANK_DIR=" + os.fsdecode(directory)
+        self.spare = 0
+
+    def members(self) -> set[Process]:
+        """Who is alive now; the dead that wait for their parent do not count."""
+        me = os.getpid()
+        table = process_table(self.marker, me)
+        children: dict[int, list[int]] = {}
+        for pid, (parent, _, _) in table.items():
+            children.setdefault(parent, []).append(pid)
+        found, todo = set(), [me]
+        while todo:
+            for pid in children.pop(todo.pop(), []):
+                todo.append(pid)
+                if pid not in (self.spare, me) and table[pid][1] not in "ZX":
+                    found.add((pid, table[pid][2]))
+        return found
+
+    def send(self, signum: int) -> None:
+        """Signal every member once. They are stopped first, so that none slips away by forking meanwhile."""
+        stopped: set[Process] = set()
+        for _ in range(20):
+            fresh = self.members() - stopped
+            if not fresh:
+                break
+            for process in fresh:
+                deliver(process, signal.SIGSTOP)
+            stopped |= fresh
+        for process in stopped:
+            deliver(process, signum)
+        for process in stopped:
+            deliver(process, signal.SIGCONT)
+
+    def kill(self, patience: float) -> int:
+        """KILL until nobody is left or `patience` seconds are over; returns how many are left."""
+        deadline = clock() + patience
+        while self.members():
+            self.send(signal.SIGKILL)
+            self.reap()
+            if clock() > deadline:
+                break
+            time.sleep(0.01)  # the condition is the loop's: death takes the kernel a moment
+        return len(self.members())
+
+    def reap(self) -> dict[int, int]:
+        """Wait for every child that has ended: pid -> wait status."""
+        ended: dict[int, int] = {}
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return ended
+            if pid == 0:
+                return ended
+            ended[pid] = status
+            if pid == self.spare:
+                self.spare = 0
+
+
+def deliver(process: Process, signum: int) -> None:
+    """Signal exactly this process: another one that has got its pid by now is left alone."""
+    pid, start = process
+    pidfd = -1
+    try:
+        if sys.platform == "linux" and sys.version_info >= (3, 9):
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                pidfd = -1  # an old kernel, a sandbox, or gone: the check below is what is left
+        about = birth(pid) if start else None
+        if start and (about is None or about[2] != start):
+            return
+        if sys.platform == "linux" and sys.version_info >= (3, 9) and pidfd >= 0:
+            signal.pidfd_send_signal(pidfd, signum)
+        else:
+            os.kill(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        pass  # it ended first, or it is another user's (sudo): counted as left in the end
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
+
+
+def close_all_but(keep: set[int]) -> None:
+    """Close every descriptor above 2 that is not in `keep`."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2 and int(name) not in keep:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the listing's own
+
+
+def wake_on_child() -> tuple[int, int]:
+    """A pipe whose first end becomes readable whenever a child ended, or somebody wrote into the second."""
+    readable, writable = os.pipe()
+    os.set_blocking(readable, False)
+    os.set_blocking(writable, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    return readable, writable
+
+
+def run_entry(spec: Frame, directory: bytes, output: int) -> NoReturn:
+    """Become the entry script, in a session of its own."""
+    try:
+        os.setsid()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(signum, signal.SIG_DFL)
+        env = {b"PYTHONUNBUFFERED": b"1", **os.environb}
+        env.update({raw(name): raw(value) for name, value in spec["env"].items()})
+        env[b"SKYRIG_RANK_DIR"] = directory
+        workdir = os.path.expanduser(raw(spec["cwd"]))
+        os.makedirs(workdir, exist_ok=True)
+        os.chdir(workdir)
+        os.execve(b"/bin/bash", [b"/bin/bash", os.path.join(directory, raw(spec["entry"]))], env)
+    except BaseException as problem:  # noqa: BLE001  (this is a forked copy: nothing may return into the caller)
+        os.write(2, raw(f"[skyrig] the job could not start: {problem}\n"))
+    os._exit(126)
+
+
+def ward(spec: Frame, directory: bytes, output: int, report: int, life: int) -> NoReturn:
+    """The warden: start the entry script, report its wait status, end the tree when the daemon lets go of `life`."""
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # at a shutdown everybody gets it; ending is the daemon's to do
+    tree = Tree(directory)
+    wake, _ = wake_on_child()
+    entry = os.fork()
+    if entry == 0:
+        run_entry(spec, directory, output)
+    os.close(output)
+    while True:
+        ready = select.select([wake, life], [], [])[0]
+        if wake in ready:
+            os.read(wake, 4096)
+        status = tree.reap().get(entry)
+        if status is not None:
+            os.write(report, b"%d" % status)
+        if life in ready:
+            tree.kill(KILL_WAIT_S)
+            os._exit(0)
+
+
+# --- what is on disk -------------------------------------------------------------------------------------------------
+
+
+class Disk(threading.Thread):
+    """Writes and watches files, in a thread of its own: a disk that hangs must not stop job, lease or ending.
+
+    Output waits in memory: up to BACKLOG bytes while the disk takes it, the last `tail` bytes while `_reason` says why
+    it takes none. `_gap` counts what was dropped just before the first waiting byte.
+    """
+
+    def __init__(self, limit: int, wake: int) -> None:
+        super().__init__(daemon=True)
+        self.limit = limit
+        self.tail = min(TAIL, limit // 4)
+        self.wake = wake
+        self.log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.size = self.dropped = 0
+        self.records: list[Frame] = []
+        self._names: set[str] = set()
+        self._look_at = self._retry_at = 0.0
+        self._waiting: deque[bytes] = deque()
+        self._length = self._gap = 0
+        self._reason = ""
+        self._line_begins = True
+        self._change = threading.Condition()
+        self._asked = self._answered = 0
+        self._closing = False
+        self._result = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take output; never waits."""
+        with self._change:
+            self._waiting.append(data)
+            self._length += len(data)
+            self._trim()
+            self._change.notify_all()
+
+    def ask(self, patience: float, *, closing: bool = False, result: bytes = b"") -> None:
+        """Have records read now (`closing`: and the tail written; `result`: and stored); wait `patience` s at most."""
+        with self._change:
+            self._closing = self._closing or closing
+            self._result = result
+            self._asked += 1
+            mine = self._asked
+            self._change.notify_all()
+            self._change.wait_for(lambda: self._answered >= mine, patience)
+
+    def run(self) -> None:
+        """Write what waits at once, look for records every 50 ms."""
+        while True:
+            with self._change:
+                self._change.wait_for(self._due, 0.05)
+                asked, closing, result = self._asked, self._closing, self._result
+            before = self.size, len(self.records)
+            self._write_waiting(closing)
+            if asked > self._answered or clock() >= self._look_at:
+                self._look()
+            if (self.size, len(self.records)) != before:
+                try:
+                    os.write(self.wake, b"\0")
+                except BlockingIOError:
+                    pass  # full: the daemon is about to wake anyway
+            if not result or store(result):
+                with self._change:
+                    self._answered = asked
+                    self._change.notify_all()
+
+    @property
+    def lost(self) -> int:
+        """Bytes of output that are not in the log; final once the log is closed."""
+        return self.dropped + self._length
+
+    def _due(self) -> bool:
+        return self._asked > self._answered or bool(self._waiting and clock() >= self._retry_at)
+
+    def _trim(self) -> None:
+        cap = self.tail if self._reason else BACKLOG
+        while self._waiting and self._length - len(self._waiting[0]) >= cap:
+            self._lose(len(self._waiting[0]))
+            self._length -= len(self._waiting.popleft())
+
+    def _lose(self, count: int) -> None:
+        self._gap += count
+        self.dropped += count
+
+    def _write_waiting(self, closing: bool) -> None:
+        """Write what the log may take now, after a mark for what is missing before it."""
+        with self._change:
+            if not self._waiting or (clock() < self._retry_at and not closing):
+                return
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            self._length = 0
+            spare = max(0, self.limit - self.size - MARKS)
+            if closing and len(data) > spare:
+                begin = len(data) - spare
+                begin = data.find(b"\n", begin, begin + LINE) + 1 or begin
+                self._lose(begin)
+                data = data[begin:]
+            gap, self._gap = self._gap, 0
+        why = self._reason or "the disk was too slow"
+        mark = self._mark(f"{gap} bytes of output are missing here ({why})") if gap else b""
+        room = len(data) if closing else max(0, spare - self.tail - len(mark))
+        done, problem = self._put(mark + data[:room])
+        rest = data[max(0, done - len(mark)) :]
+        with self._change:
+            self._hold(rest, gap if done < len(mark) else 0)
+            self._reason = problem or (f"log limit of {self.limit} bytes" if rest else "")
+            self._retry_at = clock() + 0.5 if problem else float("inf") if rest else 0.0
+            self._trim()
+        if rest and not problem:
+            self._put(self._mark("the log is at its limit: the end of what follows is shown when the job ends"))
+
+    def _hold(self, rest: bytes, gap: int) -> None:
+        """Put back what could not be written; if output was dropped meanwhile, the gap swallows it, to keep the order."""
+        if self._gap:
+            self.dropped += len(rest)
+            self._gap += gap + len(rest)
+        else:
+            self._gap = gap
+            if rest:
+                self._waiting.appendleft(rest)
+                self._length += len(rest)
+
+    def _mark(self, text: str) -> bytes:
+        return raw(f"{'' if self._line_begins else chr(10)}[skyrig] {text}\n")
+
+    def _put(self, data: bytes) -> tuple[int, str]:
+        """Append to the log; returns how many bytes it took and why not more."""
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self.log, data[done : done + CHUNK])
+        except OSError as problem:
+            return done, os.strerror(problem.errno or 0)
+        finally:
+            self.size += done
+            if done:
+                self._line_begins = data[done - 1 : done] == b"\n"
+        return done, ""
+
+    def _look(self) -> None:
+        """Read the process records that appeared."""
+        self._look_at = clock() + 0.05
+        try:
+            fresh = sorted(set(os.listdir("proc")) - self._names)
+        except OSError:
+            return  # the job removed its own folder: there is nothing to read
+        for name in fresh:
+            local, _, pid = name.partition(".")
+            if not (local.isdigit() and pid.isdigit()):
+                continue
+            try:
+                with open(f"proc/{name}", "rb") as file:
+                    code, at = int(file.read(32)), os.fstat(file.fileno()).st_mtime
+            except (OSError, ValueError):
+                continue  # not a whole record (yet): looked at again the next time
+            self._names.add(name)
+            self.records.append({"k": "proc", "local": int(local), "code": code, "at": at})
+
+
+def store(result: bytes) -> bool:
+    """Make the result appear on disk whole; False while the disk does not take it."""
+    try:
+        for name in ("log", "result.part"):
+            fd = os.open(name, os.O_RDWR)
+            try:
+                if name == "result.part":
+                    os.pwrite(fd, result, 0)
+                    os.ftruncate(fd, len(result))
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+        os.rename("result.part", "result")
+        fd = os.open(".", os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        return False
+    return True
+
+
+# --- the daemon ------------------------------------------------------------------------------------------------------
+
+
+class Peer:
+    """One attached process: what it says arrives in lines, what it is told waits here until its socket takes it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.heard = b""
+        self.out = b""
+        self.records = 0
+        self.alive = True
+
+    def fileno(self) -> int:
+        """For select."""
+        return self.sock.fileno()
+
+    def say(self, data: bytes) -> None:
+        """Send now what the socket takes, the rest later."""
+        self.out += data
+        try:
+            self.out = self.out[self.sock.send(self.out) :] if self.out else b""
+        except BlockingIOError:
+            pass  # select tells when it takes more
+        except OSError:
+            self.alive = False
+
+    def listen(self) -> list[str]:
+        """The whole lines that arrived."""
+        try:
+            data = self.sock.recv(4096)
+            self.alive = self.alive and bool(data)
+        except BlockingIOError:
+            return []
+        except OSError:
+            self.alive = False
+            return []
+        *lines, self.heard = (self.heard + data).split(b"\n")
+        return [text.decode("ascii", "replace") for text in lines]
+
+
+class NodeLock:
+    """Tells when the process that holds SKYRIG_NODE_LOCK is gone. Without the variable, or its file, it never is."""
+
+    def __init__(self) -> None:
+        try:
+            self.fd = os.open(os.environ["SKYRIG_NODE_LOCK"], os.O_RDONLY)
+        except (KeyError, OSError):
+            self.fd = -1
+
+    def free(self) -> bool:
+        """Whether the lock can be taken (it is given back at once)."""
+        if self.fd < 0:
+            return False
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+        except OSError:
+            return False
+        return True
+
+
+class Daemon:
+    """Watches over one rank until nothing of it runs; the working directory is the rank's folder."""
+
+    def __init__(self, spec: Frame, directory: bytes, lock: int, listener: socket.socket) -> None:
+        self.listener = listener
+        self.peers: list[Peer] = []
+        self.tree = Tree(directory)
+        self.node = NodeLock()
+        self.grace = float(spec["grace_s"])
+        self.lease_s = float(spec["lease_s"])
+        self.lease_until = clock() + self.lease_s if self.lease_s > 0 else float("inf")
+        self.status: int | None = None
+        self.ended_at = 0.0
+        self.why = ""
+        self.pause = 0.01
+        self.kill_at = float("inf")
+        self.before: int | None = None
+        self.left = 0
+        self.terminated = False
+        adopt_orphans()
+        self.report = self._start_warden(spec, directory, lock)
+        self.wake, wake_end = wake_on_child()
+        signal.signal(signal.SIGTERM, self._on_term)
+        self.disk = Disk(int(spec["log_limit"]), wake_end)
+        self.disk.start()
+
+    def _start_warden(self, spec: Frame, directory: bytes, lock: int) -> int:
+        """Fork the warden; it keeps the lock too, so that a free lock means that nothing of the rank runs."""
+        self.output, output = os.pipe()
+        report, report_end = os.pipe()
+        life, self.life = os.pipe()
+        self.tree.spare = os.fork()
+        if self.tree.spare == 0:
+            close_all_but({lock, output, report_end, life})
+            ward(spec, directory, output, report_end, life)
+        for fd in (output, report_end, life):
+            os.close(fd)
+        if sys.platform == "linux":
+            f_setpipe_sz = 1031
+            try:
+                fcntl.fcntl(self.output, f_setpipe_sz, 1024 * 1024)
+            except OSError:
+                pass  # a user's allowance for pipes is spent: the usual 64 KiB do
+        os.set_blocking(self.output, False)
+        return report
+
+    def run(self) -> None:
+        """Until the tree has ended and its result is on disk."""
+        while not self._over():
+            self._turn()
+        for _ in range(64):  # more than a pipe holds; not for ever, should one writer have outlived KILL
+            if not self._drain():
+                break
+        self.disk.ask(DISK_WAIT_S, closing=True)
+        self._tell_end()
+
+    def _turn(self) -> None:
+        reading: list[Any] = [self.wake, self.listener, *self.peers]
+        reading += [fd for fd in (self.output, self.report) if fd >= 0]
+        pause = max(0.0, min(self.lease_until - clock(), 0.2 if self.node.fd >= 0 else 1.0))
+        if self.why:
+            pause = self.pause = min(0.1, self.pause * 1.3)
+        ready = select.select(reading, [peer for peer in self.peers if peer.out], [], pause)
+        for source in ready[0]:
+            if source == self.wake:
+                os.read(self.wake, 4096)
+            elif source == self.output:
+                self._drain()
+            elif source == self.report:
+                self._hear_warden()
+            elif source is self.listener:
+                self._accept()
+            else:
+                for words in source.listen():
+                    self._obey(*words.split())
+        self.tree.reap()
+        self._tell()
+        if self.terminated:
+            self.end("ended", self.grace)
+        if clock() >= self.lease_until:
+            self.end("lease", self.grace)
+        if self.node.free():
+            self.end("node", self.grace)
+
+    def _on_term(self, *_: object) -> None:
+        self.terminated = True  # the machine shuts down, say: the loop, which the signal woke, ends the rank
+
+    def _drain(self) -> bool:
+        """Pass on output that is there; False when there is none now, or never will be again."""
+        try:
+            data = os.read(self.output, CHUNK) if self.output >= 0 else b""
+        except BlockingIOError:
+            return False
+        if data:
+            self.disk.feed(data)
+        elif self.output >= 0:
+            os.close(self.output)
+            self.output = -1
+        return bool(data)
+
+    def _hear_warden(self) -> None:
+        """The entry script's wait status, or the end of a warden that was killed before it knew one."""
+        told = os.read(self.report, 64)
+        if self.status is None:
+            self.status = int(told) if told else signal.SIGKILL
+            self.ended_at = time.time()
+            self.end("exit", LEFTOVER_GRACE_S)
+        if not told:
+            os.close(self.report)
+            self.report = -1
+
+    def _accept(self) -> None:
+        try:
+            peer = Peer(self.listener.accept()[0])
+        except OSError:
+            return  # it has gone again
+        if len(self.peers) >= MAX_ATTACHED:
+            self.peers.pop(0).sock.close()  # most probably forgotten; if not, it comes back
+        self.peers.append(peer)
+        peer.say(line({"k": "up", "pid": os.getpid()}))
+
+    def _obey(self, verb: str = "", amount: str = "", *_: str) -> None:
+        if verb == "lease" and self.lease_s > 0:
+            self.lease_until = clock() + self.lease_s
+        elif verb == "end":
+            try:
+                grace = float(amount)
+            except ValueError:
+                grace = self.grace
+            self.end("ended", grace)
+
+    def _tell(self) -> None:
+        """Send each peer the records that are new to it, or an empty line that means: look at the log."""
+        for peer in self.peers:
+            fresh = self.disk.records[peer.records :]
+            peer.records += len(fresh)
+            if fresh or not peer.out:
+                peer.say(b"".join(line(record) for record in fresh) or b"\n")
+        for peer in [peer for peer in self.peers if not peer.alive]:
+            self.peers.remove(peer)
+            peer.sock.close()
+
+    def end(self, why: str, grace: float) -> None:
+        """Begin to end the tree: TERM now, KILL in `grace` seconds. A later call can only shorten that."""
+        self.kill_at = min(self.kill_at, clock() + max(0.0, grace))
+        if self.why:
+            return
+        self.why = why
+        self.disk.ask(1.0)
+        self.before = len(self.disk.records)
+        if self.tree.members():
+            self.tree.send(signal.SIGTERM)
+
+    def _over(self) -> bool:
+        """Whether the tree has ended, or will not; past the time of grace this is what KILLs."""
+        if not self.why:
+            return False
+        left = len(self.tree.members())
+        if left and clock() >= self.kill_at:
+            left = self.left = self.tree.kill(KILL_WAIT_S)
+            if left:
+                return True
+        return not left and self.status is not None
+
+    def _result(self) -> Frame:
+        """The rank's last frame. Records of processes that we ended count only where there are no others."""
+        failed = [record for record in self.disk.records[: self.before] if record["code"]]
+        failed = failed or [record for record in self.disk.records if record["code"]]
+        first = min(failed, key=lambda record: float(record["at"]), default=None)
+        status = signal.SIGKILL if self.status is None else self.status
+        signum = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        code = 128 + signum if signum else os.WEXITSTATUS(status)
+        return {
+            "k": "exit",
+            "code": first["code"] if first and code else code,
+            "first": {key: first[key] for key in ("local", "code", "at")} if first else None,
+            "why": self.why,
+            "at": self.ended_at or time.time(),
+            "signal": signum,
+            "log_cut": self.disk.lost > 0,
+            "dropped": self.disk.lost,
+            "left": self.left,
+        }
+
+    def _tell_end(self) -> None:
+        """Tell who is attached at once, then store the result, then wait a little for slow listeners."""
+        result = self._result()
+        self._tell()
+        for peer in self.peers:
+            peer.say(line(result))
+        kept = {"pid": os.getpid(), "records": self.disk.records, "exit": result}
+        self.disk.ask(DISK_WAIT_S, result=line(kept))
+        patience = clock() + 1.0
+        while any(peer.out and peer.alive for peer in self.peers) and clock() < patience:
+            for peer in select.select([], [peer for peer in self.peers if peer.out], [], 0.1)[1]:
+                peer.say(b"")
+
+
+def daemonise(spec: Frame, directory: bytes, lock: int, listener: socket.socket) -> None:
+    """Fork the daemon off: own session, no descriptor of ours, nobody's child."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    code = 1
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        errors = os.open("supervisor.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        for fd, target in ((null, 0), (null, 1), (errors, 2)):
+            os.dup2(fd, target)
+        close_all_but({lock, listener.fileno()})
+        for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+            signal.signal(signum, signal.SIG_IGN)
+        os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        Daemon(spec, directory, lock, listener).run()
+        code = 0
+    except BaseException:  # noqa: BLE001  (this is a forked copy: nothing may return into the caller)
+        sys.excepthook(*sys.exc_info())
+    os._exit(code)
+
+
+# --- starting --------------------------------------------------------------------------------------------------------
+
+
+class Refused(Exception):
+    """What was asked for cannot be done; the text is one line."""
+
+
+DEFAULTS = {"env": {}, "cwd": "~", "entry": "run.sh", "lease_s": 10.0, "log_limit": 1 << 30, "grace_s": GRACE_S}
+
+
+def checked(text: bytes) -> Frame:
+    """The rank's spec, with defaults; refuses what could not run."""
+    try:
+        given = json.loads(text)
+        if given["version"] != 1:
+            raise Refused(f"spec version {given['version']!r} is not known here (1 is): copy the newer supervisor.py")
+        spec = {**DEFAULTS, **given}
+        spec["files"] = {**spec["files"]}
+        for text_of in (spec["dir"], spec["cwd"], *spec["files"], *spec["files"].values()):
+            raw(text_of)
+        for name, value in spec["env"].items():
+            if not name or "=" in name or "\0" in name + value:
+                raise Refused(f"environment variable {name!r}: no name, or a NUL or = where none can be")
+            raw(name + value)
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise Refused(f"the spec is not well formed: {type(problem).__name__} {problem}") from problem
+    for name in spec["files"]:
+        if "/" in name or name in OWN_FILES or name in (".", "..", ""):
+            raise Refused(f"file name {name!r} in the spec: a plain name is needed, none of {sorted(OWN_FILES)}")
+    if spec["entry"] not in spec["files"]:
+        raise Refused(f"entry {spec['entry']!r} is not among the files")
+    return spec
+
+
+def claim(directory: bytes) -> int:
+    """Become the one who starts the rank in this folder: its lock, held, or -1 when somebody did before."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    os.chmod(directory, 0o700)
+    os.chdir(directory)
+    lock = os.open("daemon.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    while not os.path.exists("started"):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)  # another `start`, about to make its mark, or an `attach` that looks
+            continue
+        if os.path.exists("started"):
+            break
+        return lock
+    os.close(lock)
+    return -1
+
+
+def lay_out(spec: Frame) -> socket.socket:
+    """Write the rank's files; returns the socket where the daemon will listen. The mark `started` comes last."""
+    os.makedirs("proc", mode=0o700, exist_ok=True)
+    contents = {name: raw(text) for name, text in spec["files"].items()}
+    contents["result.part"] = b" " * RESERVED  # so that a disk that is full by then still has room for the result
+    for name, content in contents.items():
+        fd = os.open(raw(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700 if name.endswith(".sh") else 0o600)
+        with open(fd, "wb") as file:
+            file.write(content)
+    try:
+        os.unlink("sock")
+    except FileNotFoundError:
+        pass
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind("sock")  # relative: a whole path may be longer than a socket's name can be
+    listener.listen(64)
+    listener.setblocking(False)
+    os.close(os.open("started", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    return listener
+
+
+def start() -> None:
+    """`start`: see the top of the file."""
+    text = b""
+    parts = []
+    while b"\n" not in text:
+        text = os.read(0, 1 << 20)
+        if not text:
+            raise Refused("the spec's line did not arrive whole on stdin")
+        parts.append(text)
+    head, _, rest = b"".join(parts).partition(b"\n")
+    spec = checked(head)
+    if sys.platform == "linux" and os.readlink("/proc/self") != str(os.getpid()):
+        raise Refused("/proc shows another pid namespace than this one: mount proc, or processes cannot be ended")
+    directory = os.path.abspath(os.path.expanduser(raw(spec["dir"])))
+    lock = claim(directory)
+    if lock >= 0:
+        listener = lay_out(spec)
+        daemonise(spec, directory, lock, listener)
+        listener.close()
+        os.close(lock)
+    del spec, head, parts
+    Attached(0, rest).run()
+
+
+# --- attaching -------------------------------------------------------------------------------------------------------
+
+
+def stored() -> Frame | None:
+    """The result in the working directory, if the rank has ended."""
+    try:
+        with open("result", "rb") as file:
+            result: Frame = json.loads(file.read())
+    except FileNotFoundError:
+        return None
+    return result
+
+
+def held() -> bool:
+    """Whether the daemon of the working directory, or its warden, lives."""
+    try:
+        lock = os.open("daemon.lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def verdict() -> Frame | None:
+    """The stored result; None while the rank lives; {"gone": True} when it ended without one."""
+    return stored() or (None if held() else stored() or {"gone": True})
+
+
+def connected() -> socket.socket | None:
+    """A connection to the daemon of the working directory; None when it does not listen (yet, or any more)."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect("sock")
+    except OSError:
+        sock.close()
+        return None
+    return sock
+
+
+class Attached:
+    """Copies a rank's frames to stdout and orders from stdin to the daemon; the working directory is the rank's folder.
+
+    It never waits on stdout alone: a follower that does not read would keep leases from coming through.
+    """
+
+    def __init__(self, offset: int, heard: bytes = b"") -> None:
+        self.offset = offset
+        self.heard = heard
+        self.out = bytearray()
+        self.sock: socket.socket | None = None
+        self.told = b""
+        self.log = -1
+        self.look = True
+        self.introduced = False
+        self.records = 0
+        self.seen = 0
+        self.last: Frame | None = None
+        self.done = False
+
+    def run(self) -> None:
+        """Until the last frame is out, or stdin ends (which detaches)."""
+        blocking = os.get_blocking(1)
+        os.set_blocking(1, False)
+        try:
+            self._orders(b"")
+            while not (self.done and not self.out):
+                if self.sock is None and self.last is None:
+                    self._find()
+                self._copy()
+                if not self._wait():
+                    return
+        except BrokenPipeError:
+            return
+        finally:
+            os.set_blocking(1, blocking)
+
+    def _find(self) -> None:
+        """Connect, or learn how the rank ended."""
+        self.sock = connected()
+        self.records = 0
+        self.told = b""
+        if self.sock is not None:
+            self._orders(b"")
+            return
+        result = verdict()
+        if result is not None and "gone" in result:
+            self.last = {"k": "gone"}
+        elif result is not None:
+            self._frame({"k": "up", "pid": result["pid"]})
+            for record in result["records"]:
+                self._frame(record)
+            self.last = result["exit"]
+        self.look = True
+
+    def _wait(self) -> bool:
+        """Wait for the next thing to do and do it; False when stdin ended."""
+        reading: list[Any] = [0] if self.sock is None else [0, self.sock]
+        busy = self.look and len(self.out) < CHUNK
+        pause = 0.0 if busy else 0.02 if self.sock is None and self.last is None else None
+        ready = select.select(reading, [1] if self.out else [], [], pause)
+        if ready[1]:
+            self._flush()
+        if self.sock in ready[0]:
+            self._news()
+        if 0 in ready[0]:
+            try:
+                data = os.read(0, 1 << 16)
+            except BlockingIOError:
+                return True
+            self._orders(data)
+            return bool(data)
+        return True
+
+    def _flush(self) -> None:
+        try:
+            del self.out[: os.write(1, self.out[:CHUNK])]
+        except BlockingIOError:
+            pass  # select was too hopeful
+
+    def _orders(self, data: bytes) -> None:
+        """Pass on whole lines from stdin; what cannot be passed on yet waits."""
+        self.heard += data
+        while self.sock is not None and b"\n" in self.heard:
+            text, _, self.heard = self.heard.partition(b"\n")
+            try:
+                order = json.loads(text)
+                words = {"lease": "lease\n", "end": f"end {order.get('grace_s', '')}\n"}[order["op"]]
+            except (ValueError, TypeError, AttributeError, KeyError):
+                continue  # not for us: a newer keeper may say more
+            try:
+                self.sock.sendall(words.encode("ascii"))
+            except OSError:
+                self._lose()
+
+    def _news(self) -> None:
+        """What the daemon says. Any word of it means that the log may have grown."""
+        assert self.sock is not None
+        try:
+            data = self.sock.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        *lines, self.told = (self.told + data).split(b"\n")
+        self.look = True
+        for text in filter(None, lines):
+            frame = json.loads(text)
+            if frame["k"] == "exit":
+                self.last = frame
+            else:
+                self._frame(frame)
+
+    def _lose(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+        self.sock = None
+
+    def _frame(self, frame: Frame) -> None:
+        """Put out a frame, unless an earlier connection to the daemon brought it."""
+        if frame["k"] == "up":
+            fresh, self.introduced = not self.introduced, True
+        else:
+            self.records += 1
+            fresh = self.records > self.seen
+            self.seen = max(self.seen, self.records)
+        if fresh:
+            self.out += line(aged(frame))
+
+    def _copy(self) -> None:
+        """Put out what the log has; at its end the last frame, if that is known."""
+        if self.log < 0:
+            try:
+                self.log = os.open("log", os.O_RDONLY)
+            except FileNotFoundError:
+                pass  # the daemon is about to make it
+        while self.look and len(self.out) < CHUNK:
+            data = os.pread(self.log, CHUNK // 4, self.offset) if self.log >= 0 else b""
+            self.look = bool(data)
+            if data:
+                self.out += line({"k": "log", "off": self.offset, "len": len(data)}) + data
+                self.offset += len(data)
+        if self.last is not None and not self.look and not self.done:
+            self.out += line(aged(self.last))
+            self.done = True
+
+
+def enter(directory: str) -> bool:
+    """Go to the rank's folder; False when there is none."""
+    try:
+        os.chdir(os.path.expanduser(os.fsencode(directory)))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def attach(directory: str, offset: str = "0") -> None:
+    """`attach`: see the top of the file."""
+    if enter(directory):
+        Attached(int(offset)).run()
+    else:
+        os.write(1, line({"k": "gone"}))
+
+
+def report(result: Frame | None) -> None:
+    """Print the frame that sums up a rank."""
+    if result is None:
+        with open("daemon.lock", "rb") as file:
+            frame = {"k": "up", "pid": int(file.read() or 0), "log": os.path.getsize("log")}
+    else:
+        frame = {"k": "gone"} if "gone" in result else aged(result["exit"])
+    os.write(1, line(frame))
+
+
+def status(directory: str) -> None:
+    """`status`: see the top of the file."""
+    report(verdict() if enter(directory) else {"gone": True})
+
+
+def end(directory: str, grace: str = "") -> None:
+    """`end`: see the top of the file."""
+    result: Frame | None = {"gone": True}
+    if enter(directory):
+        result = verdict()
+        while result is None:
+            sock = connected()
+            if sock is not None:
+                sock.sendall(raw(f"end {grace}\n"))
+                while sock.recv(1 << 16):
+                    pass
+            else:
+                time.sleep(0.02)  # it is starting, or about to leave: the loop's condition says which
+            result = verdict()
+    report(result)
+
+
+def main(words: list[str]) -> int:
+    """Run one command; returns the exit status (1: refused, one line on stderr; 2: bad usage)."""
+    commands: dict[str, tuple[Callable[..., None], int, int]] = {
+        "start": (start, 0, 0),
+        "attach": (attach, 1, 2),
+        "end": (end, 1, 2),
+        "status": (status, 1, 1),
+    }
+    command, least, most = commands.get(words[0] if words else "", (start, 1, 0))
+    if not least <= len(words) - 1 <= most:
+        os.write(2, raw((__doc__ or "").partition("::")[2].partition("Who")[0]))
+        return 2
+    try:
+        command(*words[1:])
+    except (Refused, OSError, ValueError) as problem:
+        os.write(2, raw(f"supervisor: {problem}\n"))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
