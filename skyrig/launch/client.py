@@ -24,8 +24,8 @@ from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, NodeLost, SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.blobs import frames
-from skyrig.fleet.content import Manifest
 from skyrig.fleet.connection import Credentials, connect
+from skyrig.fleet.content import Manifest
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import from_description
 from skyrig.launch import nodeside, records

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
+
 import cattrs
 from attrs import field, frozen
 
 
-class JobStatus(str, Enum):
+class JobStatus(StrEnum):
     """Life of a job: PENDING -> SETTING_UP -> RUNNING -> one of the four ends."""
 
     PENDING = "PENDING"

@@ -31,7 +31,7 @@ def parse(line: bytes) -> tuple[int, bytes, bool]:
 
 
 class Shown:
-    """Turns kept lines into shown ones. `cluster` are the ids of all nodes in rank order; `rank` shows one rank alone."""
+    """Turns kept lines into shown ones. `cluster`: ids of all nodes in rank order; `rank`: show that one alone."""
 
     def __init__(self, record: JobRecord, cluster: Iterable[str], *, rank: int | None = None) -> None:
         self._nodes = [node.encode() for node in record.nodes]

@@ -1,7 +1,7 @@
 """What Skyrig runs on a node: our own small programs, sent once and started by whichever Python is there.
 
-A node needs /bin/sh and Python 3.8. The runtime that Skyrig itself put there (~/.skyrig/runtime) is taken first, so that
-nothing a user installs can break it.
+A node needs /bin/sh and Python 3.8. The runtime that Skyrig itself put there (~/.skyrig/runtime) is taken first, so
+that nothing a user installs can break it.
 """
 
 from __future__ import annotations

@@ -27,8 +27,7 @@ part stays, then a line `[skyrig] N bytes of output are missing here (REASON)`, 
 limit), which are kept in memory until the end. The same line marks what a full or too slow disk could not take.
 """
 
-# ruff: noqa: PTH100, PTH101, PTH103, PTH104, PTH108, PTH110, PTH111, PTH115, PTH118, PTH123, PTH202, PTH208, SIM105
-# pathlib and contextlib cost start-up time, which every job waits for.
+# ruff: noqa: SIM105  (contextlib, like pathlib, costs start-up time, which every job waits for)
 from __future__ import annotations
 
 import fcntl
@@ -360,7 +359,7 @@ class Disk(threading.Thread):
                     os.write(self.wake, b"\0")
                 except BlockingIOError:
                     pass  # full: the daemon is about to wake anyway
-            if not result or store(result):
+            if not result or store(self.log, result):
                 with self._change:
                     self._answered = asked
                     self._change.notify_all()
@@ -409,10 +408,10 @@ class Disk(threading.Thread):
             self._retry_at = clock() + 0.5 if problem else float("inf") if rest else 0.0
             self._trim()
         if rest and not problem:
-            self._put(self._mark("the log is at its limit: the end of what follows is shown when the job ends"))
+            self._put(self._mark("the log is at its limit; the end of what follows is shown when the job ends"))
 
     def _hold(self, rest: bytes, gap: int) -> None:
-        """Put back what could not be written; if output was dropped meanwhile, the gap swallows it, to keep the order."""
+        """Put back what could not be written. If output was dropped meanwhile, the gap swallows it: order is kept."""
         if self._gap:
             self.dropped += len(rest)
             self._gap += gap + len(rest)
@@ -459,24 +458,28 @@ class Disk(threading.Thread):
             self.records.append({"k": "proc", "local": int(local), "code": code, "at": at})
 
 
-def store(result: bytes) -> bool:
-    """Make the result appear on disk whole; False while the disk does not take it."""
+def sync(path: str, content: bytes = b"") -> None:
+    """Bring a file or folder to the disk itself, after replacing what it holds by `content` if there is any."""
+    fd = os.open(path, os.O_RDWR if content else os.O_RDONLY)
     try:
-        for name in ("log", "result.part"):
-            fd = os.open(name, os.O_RDWR)
-            try:
-                if name == "result.part":
-                    os.pwrite(fd, result, 0)
-                    os.ftruncate(fd, len(result))
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+        if content:
+            os.pwrite(fd, content, 0)
+            os.ftruncate(fd, len(content))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def store(log: int, result: bytes) -> bool:
+    """Make the result appear on disk whole, after the log; False while the disk does not take it."""
+    try:
+        os.fsync(log)
+    except OSError:
+        pass  # a log that the disk has lost is no reason to lose the result too
+    try:
+        sync("result.part", result)
         os.rename("result.part", "result")
-        fd = os.open(".", os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync(".")
     except OSError:
         return False
     return True
@@ -762,6 +765,7 @@ def daemonise(spec: Frame, directory: bytes, lock: int, listener: socket.socket)
         for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
             signal.signal(signum, signal.SIG_IGN)
         os.pwrite(lock, b"%d\n" % os.getpid(), 0)
+        os.close(os.open("started", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         Daemon(spec, directory, lock, listener).run()
         code = 0
     except BaseException:  # noqa: BLE001  (this is a forked copy: nothing may return into the caller)
@@ -823,7 +827,7 @@ def claim(directory: bytes) -> int:
 
 
 def lay_out(spec: Frame) -> socket.socket:
-    """Write the rank's files; returns the socket where the daemon will listen. The mark `started` comes last."""
+    """Write the rank's files; returns the socket where the daemon will listen."""
     os.makedirs("proc", mode=0o700, exist_ok=True)
     contents = {name: raw(text) for name, text in spec["files"].items()}
     contents["result.part"] = b" " * RESERVED  # so that a disk that is full by then still has room for the result
@@ -839,7 +843,6 @@ def lay_out(spec: Frame) -> socket.socket:
     listener.bind("sock")  # relative: a whole path may be longer than a socket's name can be
     listener.listen(64)
     listener.setblocking(False)
-    os.close(os.open("started", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     return listener
 
 

@@ -108,11 +108,11 @@ def _serve(home: Path, path: Path) -> None:
 
     async def main() -> None:
         keeper = Keeper(home)
-        keeper.adopt()
+        waking = asyncio.create_task(keeper.wake_up())
         path.unlink(missing_ok=True)
         server = await listen(keeper, path)
         async with server:
-            await keeper.run_chores()
+            await asyncio.gather(waking, keeper.run_chores())
 
     node = _node_lock()
     if node is not None:

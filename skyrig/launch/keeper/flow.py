@@ -99,7 +99,7 @@ class Flow:
         return End(JobStatus.CANCELLED, _CANCELLED, codes, reason="cancelled")
 
     async def _setup(self, setup: Scripts) -> End | None:
-        """Run setup at once on every node of the cluster where it has not run in this form; its failure ends the job."""
+        """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
         cluster = self._cluster
         task_id = self._task_id()
         environments = {

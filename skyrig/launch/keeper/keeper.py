@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from skyrig.fleet.blobs import BlobStore, materialise
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.spread import spread
 from skyrig.fleet.target import inside
-from skyrig.launch import records
+from skyrig.launch import nodeside, records
 from skyrig.launch.job import JobRecord, JobRequest, JobStatus
 from skyrig.launch.keeper import access, flow
 from skyrig.launch.keeper.flow import Flow
@@ -47,7 +46,6 @@ class Keeper:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._logbooks: dict[int, Logbook] = {}
         self._ports: dict[int, tuple[str, int]] = {}
-        self._unprepared: dict[str, str] = {}
         described = self.table.fact("cluster")
         self._cluster = from_json(described) if described else None
         self._requests: RequestStore | None = None
@@ -71,7 +69,7 @@ class Keeper:
     # -- the cluster
 
     def describe(self, document: dict[str, Any]) -> list[str]:
-        """Take a description; returns the ids of the nodes that do not know the keeper's key yet."""
+        """Take a description; returns the ids of the nodes that do not know the keeper's key."""
         cluster = from_json(document)
         self._cluster = cluster
         self.table.set_fact("cluster", cluster.public().to_json())
@@ -80,16 +78,22 @@ class Keeper:
 
     def knows(self, digest: str) -> bool:
         """Whether the description with this digest was taken and all its nodes prepared."""
-        return digest != "" and bool(self.table.fact("digest") == digest)
+        return bool(self.table.fact("digest") == _prepared_for(digest))
 
     async def prepare(self, digest: str) -> dict[str, str]:
-        """Give all nodes what they need (they let the keeper in now). Returns node id -> reason of those that failed."""
+        """Give all nodes what they need (they let the keeper in now). Returns node id -> reason of failures."""
         nodes = self.cluster.nodes
         failed = await access.prepare(self.pool, self.cluster, self.key, nodes)
-        self._unprepared = failed
         self.table.set_fact("prepared", {node.id: node.incarnation for node in nodes if node.id not in failed})
-        self.table.set_fact("digest", "" if failed else digest)
+        self.table.set_fact("digest", None if failed else _prepared_for(digest))
         return failed
+
+    async def wake_up(self) -> None:
+        """After a restart: bring nodes up to this version of ours if an older one prepared them, then adopt jobs."""
+        known = self.table.fact("digest")
+        if self._cluster is not None and known and known != _prepared_for(known[0]):
+            await self.prepare(known[0])
+        self.adopt()
 
     # -- jobs
 
@@ -188,11 +192,12 @@ class Keeper:
     async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
         """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once."""
         manifest = self.store.manifest(digest)
+        python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
         head, others = self.cluster.head, [node for node in nodes if node.rank != 0]
         mine = asyncio.to_thread(
-            materialise, self.store, manifest, Path.home() / "sky_workdir", self.home / "workdir.state"
+            materialise, self.store, manifest, Path.home() / "sky_workdir", self.home / "workdir.json"
         )
-        there = spread(self.pool, [inside(node) for node in others], self.store, manifest, python=_PYTHON)
+        there = spread(self.pool, [inside(node) for node in others], self.store, manifest, python=python)
         if head in nodes:
             _, sent = await asyncio.gather(mine, there)
         else:
@@ -270,7 +275,9 @@ class Keeper:
         return path.read_bytes()
 
 
-_PYTHON = shutil.which("python3") or "python3"
+def _prepared_for(digest: str) -> list[str]:
+    """What the nodes were prepared for: a cluster, and the supervisor of this version."""
+    return [digest, nodeside.supervisor_file()]
 
 
 def _demand(request: JobRequest) -> Demand:

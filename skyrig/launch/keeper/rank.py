@@ -69,7 +69,7 @@ class Rank:
             try:
                 end = await self._connect_and_follow(spec, left)
             except _BREAKS as error:
-                reason = str(error) or type(error).__name__
+                reason = "it does not answer" if isinstance(error, TimeoutError) else str(error) or repr(error)
             else:
                 if end is not None:
                     return end
