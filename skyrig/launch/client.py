@@ -30,7 +30,7 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import from_description
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
-from skyrig.launch.lines import Shown, parse
+from skyrig.launch.lines import NOTE, Shown, failed_rank, parse
 from skyrig.launch.protocol import Message, ask, check_version, receive, send
 
 Notify = Callable[[str], None]
@@ -210,6 +210,7 @@ class _View:
         self._offset = 0
         self._shown: Shown | None = None
         self._last: dict[int, deque[bytes]] = {}
+        self._settled: set[int] = set()
 
     async def follow(self, link: KeeperLink, *, keep_on: bool = True) -> bool:
         """Write what comes until the job's end (False) or until the connection broke (True)."""
@@ -250,10 +251,17 @@ class _View:
         elif message["event"] == "log" and self._shown is not None:
             self._offset = message["offset"]
             for line in payload.split(b"\n")[:-1]:  # whole lines come; bytes.splitlines would cut at \r too
-                rank, text, _ = parse(line)
-                self._last.setdefault(rank, deque(maxlen=_LAST_LINES)).append(text)
+                self._remember(*parse(line)[:2])
                 self._out.write(self._shown.show(line))
             self._out.flush()
+
+    def _remember(self, rank: int, text: bytes) -> None:
+        """Keep the last lines of each rank; those before a process of it failed, not what its launcher says then."""
+        failed = failed_rank(text) if rank == NOTE else None
+        if failed is not None:
+            self._settled.add(failed)
+        if rank not in self._settled:
+            self._last.setdefault(rank, deque(maxlen=_LAST_LINES)).append(text)
 
     def _advance(self, record: JobRecord) -> None:
         before = self.record.status if self.record else None

@@ -7,6 +7,7 @@ own notes as `(skyrig) text`. All is bytes: what a job prints need not be text.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,20 @@ def parse(line: bytes) -> tuple[int, bytes, bool]:
     if digits and line[digits : digits + 1] in (b"|", b"+"):
         return int(line[:digits]), line[digits + 1 :].removesuffix(b"\n"), line[digits : digits + 1] == b"|"
     return NOTE, line.removesuffix(b"\n"), True
+
+
+_FAILURE = re.compile(rb"rank (\d+) \(\S+\): a process exited with code \d+")
+
+
+def failure_note(rank: int, node: str, code: int) -> str:
+    """Skyrig's note that the first process of a rank failed; it stands in the log where that happened."""
+    return f"rank {rank} ({node}): a process exited with code {code}"
+
+
+def failed_rank(text: bytes) -> int | None:
+    """The rank that such a note speaks of; None for any other text."""
+    match = _FAILURE.fullmatch(text)
+    return int(match[1]) if match else None
 
 
 class Shown:

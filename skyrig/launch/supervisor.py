@@ -564,7 +564,6 @@ class Daemon:
         self.why = ""
         self.pause = 0.01
         self.kill_at = float("inf")
-        self.before: int | None = None
         self.left = 0
         self.terminated = False
         adopt_orphans()
@@ -696,8 +695,6 @@ class Daemon:
         if self.why:
             return
         self.why = why
-        self.disk.ask(1.0)
-        self.before = len(self.disk.records)
         if self.tree.members():
             self.tree.send(signal.SIGTERM)
 
@@ -713,9 +710,8 @@ class Daemon:
         return not left and self.status is not None
 
     def _result(self) -> Frame:
-        """The rank's last frame. Records of processes that we ended count only where there are no others."""
-        failed = [record for record in self.disk.records[: self.before] if record["code"]]
-        failed = failed or [record for record in self.disk.records if record["code"]]
+        """The rank's last frame. Its code is the earliest failure's: those that ending the tree caused come later."""
+        failed = [record for record in self.disk.records if record["code"]]
         first = min(failed, key=lambda record: float(record["at"]), default=None)
         status = signal.SIGKILL if self.status is None else self.status
         signum = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0

@@ -1,0 +1,1 @@
+"""The embedded local cloud: nodes are detached processes on this machine, made by dynamic resources."""

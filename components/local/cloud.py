@@ -1,0 +1,74 @@
+"""A cluster on the local cloud: its network and its groups of nodes."""
+
+from typing import Any, TypedDict
+
+import pulumi
+
+from components.local.addresses import addresses
+from components.local.describe import describe
+from components.local.group import LocalNodeGroup
+from components.local.network import LocalNetwork
+from components.local.program import run
+from components.wanted import WantedNodeArgs
+from skyrig import places
+
+
+class LocalCloudArgs(TypedDict):
+    """What a cluster on the local cloud is made from."""
+
+    stack: str
+    """Name of the stack."""
+    nodes: list[WantedNodeArgs]
+    """Wanted nodes in rank order."""
+    accelerator: str
+    """Name of the declared accelerators; empty for CPU nodes."""
+    accelerator_count: int
+    """Number of declared accelerators of each node."""
+    cpus: int
+    """Declared cores of each node; 0 is what the machine has."""
+    isolation: str
+    """auto, namespaces or plain."""
+    public_key: pulumi.Input[str]
+    """Public key that may log in from the start."""
+
+
+class LocalCloud(pulumi.ComponentResource):
+    """Network and nodes of one stack on this machine."""
+
+    description: pulumi.Output[dict[str, Any]]
+    """The cluster description without key material."""
+
+    def __init__(self, name: str, args: LocalCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        addresses(wanted["id"] for wanted in args["nodes"])
+        super().__init__("skyrig:index:LocalCloud", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        stack = args["stack"]
+        level = isolation_level(args["isolation"])
+        network = LocalNetwork(f"{name}-network", stack, level, child)
+        groups = {
+            group: LocalNodeGroup(
+                f"{name}-{group}",
+                {
+                    "stack": stack,
+                    "nodes": [wanted for wanted in args["nodes"] if wanted["group"] == group],
+                    "level": level,
+                    "network": network.incarnation,
+                    "authorized_key": args["public_key"],
+                    "accelerator": args["accelerator"],
+                    "accelerator_count": args["accelerator_count"],
+                    "cpus": args["cpus"],
+                },
+                child,
+            )
+            for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"])
+        }
+        said = [groups[wanted["group"]].nodes[wanted["id"]].node for wanted in args["nodes"]]
+        self.description = pulumi.Output.all(args["public_key"], *said).apply(
+            lambda known: describe(stack, level, known[1:], known[0], places.records(stack))
+        )
+        self.register_outputs({"description": self.description})
+
+
+def isolation_level(wanted: str) -> str:
+    """The level to use: `wanted`, or for "auto" the best that works here, found by trying it."""
+    return str(run("probe", {"folder": str(places.home())})["level"]) if wanted == "auto" else wanted

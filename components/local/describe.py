@@ -1,0 +1,48 @@
+"""From what local nodes say of themselves to the cluster description: a pure function."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skyrig.cluster.description import Accelerators, ClusterDescription, Node, Power, SshAccess
+
+POWER = Power(end="the node's processes are killed", refused="local nodes do not stop and start yet")
+
+
+def describe(
+    name: str, level: str, nodes: Sequence[Mapping[str, Any]], public_key: str, records: Path
+) -> dict[str, Any]:
+    """The description, as plain data without the private key, of cluster `name` whose `nodes` are given in rank order
+    as `start` answered them."""
+    described = ClusterDescription(
+        name=name,
+        cloud="local",
+        nodes=tuple(_node(rank, node) for rank, node in enumerate(nodes)),
+        ssh=SshAccess(public_key=public_key),
+        records=records.as_uri(),
+        isolation=level,
+        egress="head-proxy" if level == "namespaces" else "public-outbound",
+        power=POWER,
+    )
+    return described.to_json()
+
+
+def _node(rank: int, said: Mapping[str, Any]) -> Node:
+    accelerators = said["accelerators"]
+    return Node(
+        id=said["node_id"],
+        rank=rank,
+        host=said["host"],
+        port=int(said["port"]),
+        address=said["address"],
+        user=said["user"],
+        host_key=said["host_key"],
+        incarnation=said["incarnation"],
+        alias=said["alias"],
+        internal_port=int(said["internal_port"]),
+        accelerators=Accelerators(
+            name=accelerators["name"], count=int(accelerators["count"]), declared=bool(accelerators["declared"])
+        ),
+        cpus=float(said["cpus"]),
+        memory_gb=float(said["memory_gb"]),
+    )

@@ -1,0 +1,5 @@
+"""`python -m skyrig.cli` is the console script `skyrig`."""
+
+from skyrig.cli.program import main
+
+main()

@@ -1,0 +1,83 @@
+"""From SkyPilot's word order to invoke's: `skyrig logs NAME 3 -f` becomes `logs -c NAME -j 3 -f`.
+
+Works on words alone, by the table below and each verb's own flags (which say whether a flag takes the next word).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from skyrig.cli.verb import Flag, Verb
+
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "up": ("cluster",),
+    "down": ("cluster*",),
+    "status": ("cluster",),
+    "ssh": ("cluster",),
+    "queue": ("cluster",),
+    "logs": ("cluster", "job"),
+    "cancel": ("cluster", "job*"),
+    "exec": ("cluster", "file"),
+}
+"""What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
+
+SPACES = ("local",)
+"""First halves of two-word verbs."""
+
+
+def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
+    """`words` (without the program's name) in invoke's order. What is not understood stays as it is, for invoke to
+    refuse."""
+    cut = words.index("--") if "--" in words else len(words)
+    mine, rest = list(words[:cut]), list(words[cut:])
+    at = next((index for index, word in enumerate(mine) if not word.startswith("-")), None)
+    if at is None:
+        return [*mine, *rest]
+    if mine[at] in SPACES and at + 1 < len(mine):
+        mine[at : at + 2] = [f"{mine[at]}.{mine[at + 1]}"]
+    verb = verbs.get(mine[at])
+    if verb is None or mine[at] not in PLACES:
+        return [*mine, *rest]
+    bare, flagged, used = _sorted(mine[at + 1 :], verb)
+    return [*mine[: at + 1], *_placed(bare, PLACES[mine[at]], used), *flagged, *rest]
+
+
+def _placed(bare: list[str], places: Sequence[str], used: set[str]) -> list[str]:
+    """Bare words with the flags that they stand for; the task file and what is left over stay bare."""
+    words = list(bare)
+    placed: list[str] = []
+    for place in places:
+        name = place.rstrip("*")
+        if name in used:
+            continue
+        taken, words = (words, []) if place.endswith("*") else (words[:1], words[1:])
+        for word in taken:
+            placed += [word] if name == "file" else [f"--{name}={word}"]
+    return placed + words
+
+
+def _sorted(words: Sequence[str], verb: Verb) -> tuple[list[str], list[str], set[str]]:
+    """Bare words, words of flags with their values, and the keys of the flags that were given."""
+    bare: list[str] = []
+    flagged: list[str] = []
+    used: set[str] = set()
+    waiting = iter(words)
+    for word in waiting:
+        if not word.startswith("-") or word == "-":
+            bare.append(word)
+            continue
+        flagged.append(word)
+        known = _flag_of(word, verb)
+        if known is None:
+            continue
+        used.add(known.key)
+        if known.kind is not bool and "=" not in word and (word.startswith("--") or len(word) == 2):
+            flagged += [value for value in [next(waiting, None)] if value is not None]
+    return bare, flagged, used
+
+
+def _flag_of(word: str, verb: Verb) -> Flag | None:
+    name = word.lstrip("-").partition("=")[0]
+    if not word.startswith("--"):
+        name = name[:1]
+    return next((each for each in verb.flags if name in each.names and not each.positional), None)

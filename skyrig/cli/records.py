@@ -1,0 +1,68 @@
+"""Jobs of a cluster: queue, logs, cancel. The first two still answer after the cluster is gone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from skyrig.cli import flags
+from skyrig.cli.verb import Values, flag, notify, repeated, verb, whole
+from skyrig.errors import BadInput
+
+JOB = flag("job j", "number of the job")
+
+
+@verb("queue", [flags.CLUSTER, *flags.JSON])
+def queue(values: Values) -> None:
+    """Show the jobs of a cluster."""
+    from skyrig import sdk
+    from skyrig.cli import tables
+
+    as_json = flags.wants_json(values)
+    jobs = sdk.queue(flags.cluster(values), notify)
+    if as_json:
+        print(json.dumps({"jobs": [tables.job_json(job) for job in jobs]}, indent=2))
+    else:
+        tables.jobs(jobs)
+
+
+@verb(
+    "logs",
+    [
+        flags.CLUSTER,
+        JOB,
+        flag("rank", "only this rank"),
+        flag("follow f", "go on while the job runs (it does anyway)", kind=bool),
+        flag("no-follow", "end at what is there now", kind=bool),
+        flag("tail", "only the last so many lines"),
+        flag("sync-down", "write each rank's output into files under this folder"),
+    ],
+)
+def logs(values: Values) -> int:
+    """Show a job's output, of the newest job without -j, and end with its exit code."""
+    from skyrig import sdk
+
+    job, rank, tail = values.whole("job"), values.whole("rank"), values.whole("tail")
+    stack, folder = flags.cluster(values), values.text("sync-down")
+    if folder is not None:
+        for file in sdk.saved_logs(stack, job, Path(folder), notify):
+            print(file)
+        return 0
+    follow = not values.switch("no-follow")
+    return sdk.logs(stack, job, sys.stdout.buffer, notify, rank=rank, follow=follow, tail=tail)
+
+
+@verb(
+    "cancel",
+    [flags.CLUSTER, *repeated([JOB], "job"), flag("all a", "all jobs that have not ended", kind=bool), flags.YES],
+)
+def cancel(values: Values) -> None:
+    """Cancel jobs: the whole process group on every node."""
+    from skyrig import sdk
+
+    jobs = [whole("-j", job) for job in values.many("job")]
+    if bool(jobs) == values.switch("all"):
+        raise BadInput("cancel: which jobs?", hint="-j JOB or --all")
+    done = sdk.cancel(flags.cluster(values), None if values.switch("all") else jobs)
+    print(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")

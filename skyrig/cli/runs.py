@@ -1,0 +1,76 @@
+"""Running things: train, launch, exec, and render, which shows what would run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from skyrig.cli import flags
+from skyrig.cli.verb import Values, flag, notify, positional, verb
+from skyrig.errors import BadInput
+
+STRATEGY = flag("strategy", "how the script is started: torchrun (the default), deepspeed, accelerate, plain")
+SCRIPT = flag("script", "training script; the shipped example without it")
+TASK = flag("task", "task file")
+
+
+@verb("train", [*flags.LAUNCH, TASK, SCRIPT, STRATEGY], takes_rest=True)
+def train(values: Values) -> int:
+    """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
+    from skyrig import sdk, training
+
+    options = flags.run_options(values)
+    where = flags.cloud(values)
+    stack = flags.cluster(values)
+    task, script = values.text("task"), values.text("script")
+    if task is not None:
+        if script is not None or values.text("strategy") is not None or values.rest:
+            raise BadInput("--task brings its own commands: no --script, --strategy or ARGS beside it")
+        return sdk.launch(flags.task_of(values, task, options), stack, options, sys.stdout.buffer, notify, cloud=where)
+    run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
+    return sdk.train(stack, run, options, sys.stdout.buffer, notify)
+
+
+@verb("launch", [positional("file", "task file"), *flags.LAUNCH])
+def launch(values: Values) -> int:
+    """Run a task file: provision, sync, set up, run. Without -c on a new cluster."""
+    from skyrig import sdk
+
+    options = flags.run_options(values)
+    where = flags.cloud(values)
+    task = flags.task_of(values, str(values.given["file"]), options)
+    stack = flags.cluster(values) if values.text("cluster") is not None else None
+    return sdk.launch(task, stack, options, sys.stdout.buffer, notify, cloud=where)
+
+
+@verb("exec", [positional("file", "task file"), *flags.RUN])
+def exec_(values: Values) -> int:
+    """Sync and run a task file on a cluster that is up: no provisioning, no setup."""
+    from skyrig import sdk
+
+    if values.text("cluster") is None:
+        raise BadInput("exec: which cluster?", hint="-c NAME")
+    options = flags.run_options(values)
+    task = flags.task_of(values, str(values.given["file"]), options)
+    return sdk.exec_(task, flags.cluster(values), options, sys.stdout.buffer, notify)
+
+
+@verb("render", [*flags.LAUNCH, TASK, SCRIPT, STRATEGY, flag("out", "folder to write into")], takes_rest=True)
+def render(values: Values) -> None:
+    """Show the exact scripts and variables of every rank, secrets masked, without running anything."""
+    from skyrig import rendering, sdk, training
+
+    options = flags.run_options(values)
+    stack = flags.cluster(values)
+    task = values.text("task")
+    if task is not None:
+        ranks = sdk.render_task(stack, flags.task_of(values, task, options), options)
+    else:
+        run = training.chosen(values.text("script"), values.text("strategy"), options.workdir, values.rest)
+        ranks = sdk.render_training(stack, run, options)
+    out = values.text("out")
+    if out is None:
+        sys.stdout.buffer.write(rendering.shown(ranks))
+    else:
+        for file in rendering.written(ranks, Path(out)):
+            print(file)

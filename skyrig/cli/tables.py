@@ -1,0 +1,115 @@
+"""Tables: drawn on a terminal, plain columns in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from skyrig.launch.job import JobRecord
+from skyrig.local import LocalNode
+from skyrig.stack.status import ClusterStatus
+
+
+def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
+    """Clusters, one a row; with `detailed` their nodes below."""
+    rows = [
+        [
+            cluster.name,
+            cluster.status,
+            f"{cluster.cloud}/{cluster.isolation}" if cluster.isolation else cluster.cloud or "-",
+            f"{sum(node.status == 'UP' for node in cluster.nodes)}/{len(cluster.nodes)}",
+            f"${cluster.hourly_cost:.2f}/h",
+        ]
+        for cluster in found
+    ]
+    table(["CLUSTER", "STATUS", "CLOUD", "NODES UP", "COST"], rows, "no clusters")
+    if detailed:
+        nodes = [[n.rank, n.name, f"{n.host}:{n.port}", n.status] for cluster in found for n in cluster.nodes]
+        if nodes:
+            print()
+            table(["RANK", "NODE", "ADDRESS", "STATUS"], nodes, "")
+
+
+def jobs(found: Sequence[JobRecord]) -> None:
+    """Jobs, one a row."""
+    rows = [
+        [
+            job.id,
+            job.name,
+            job.status.value,
+            _clock(job.submitted_at),
+            _took(job),
+            job.num_nodes,
+            _code(job),
+            job.reason,
+        ]
+        for job in found
+    ]
+    table(["JOB", "NAME", "STATUS", "SUBMITTED", "TOOK", "NODES", "EXIT", "REASON"], rows, "no jobs")
+
+
+def local_nodes(found: Sequence[LocalNode]) -> None:
+    """Local nodes, one a row."""
+    rows = [[n.cluster, "-" if n.rank < 0 else n.rank, n.name, n.pid, n.port, n.status] for n in found]
+    table(["CLUSTER", "RANK", "NODE", "PID", "PORT", "STATUS"], rows, "no local nodes")
+
+
+def job_json(job: JobRecord) -> dict[str, Any]:
+    """A job as `queue --json` shows it; times in seconds since the epoch, null where not yet."""
+    return {
+        "id": job.id,
+        "name": job.name,
+        "status": job.status.value,
+        "submitted_at": job.submitted_at or None,
+        "started_at": job.started_at or None,
+        "ended_at": job.ended_at or None,
+        "num_nodes": job.num_nodes,
+        "exit_codes": [None if code < 0 else code for code in job.exit_codes],
+        "exit_code": job.exit_code,
+        "nodes": list(job.nodes),
+        "culprit": None if job.culprit < 0 else job.culprit,
+        "reason": job.reason,
+        "user": job.user,
+    }
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """Print `rows` under `heads`, or the line `empty` where there is none."""
+    if not rows:
+        print(empty)
+        return
+    texts = [[str(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _drawn(heads, texts)
+        return
+    widths = [max(len(line[column]) for line in [list(heads), *texts]) for column in range(len(heads))]
+    for line in [list(heads), *texts]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console().print(drawn)
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
+
+
+def _took(job: JobRecord) -> str:
+    if not job.started_at:
+        return "-"
+    return f"{(job.ended_at or time.time()) - job.started_at:.0f} s"
+
+
+def _code(job: JobRecord) -> str:
+    return "-" if job.exit_code is None else str(job.exit_code)

@@ -1,0 +1,62 @@
+"""Sending the files of a workdir, and the store that receives them.
+
+The client asks the head which contents it lacks (`BlobStore.missing`), and sends `frames`; the head feeds them to a
+`FrameReader`, then calls `materialise`. Over which channel the bytes travel is the caller's affair.
+"""
+
+# Paths are bytes or plain text here, which pathlib refuses or is too slow for.
+# ruff: noqa: PTH118, PTH123
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from skyrig.errors import BadInput
+from skyrig.fleet.content import BlobStore, Entry, FrameReader, Manifest, MissingBlobs, Refused, frame, raw
+from skyrig.fleet.receiver import Changes, materialise
+
+__all__ = ["BlobStore", "Changes", "FrameReader", "MissingBlobs", "Refused", "frames", "materialise", "stored_frames"]
+
+_CHUNK = 1 << 18
+
+
+def frames(root: Path, manifest: Manifest, shas: Iterable[str]) -> Iterator[bytes]:
+    """The contents `shas` of `manifest` out of the folder `root`, as bytes for a `FrameReader`, 256 KiB at a time.
+
+    BadInput where a file is no longer what the manifest says; the receiver then refuses the half-sent frame.
+    """
+    places = {entry.sha256: entry for entry in reversed(manifest.entries) if entry.kind == "file"}
+    for sha in shas:
+        entry = places[sha]
+        yield from frame(sha, entry.size, _read(root, entry))
+
+
+def stored_frames(store: BlobStore, shas: Iterable[str]) -> Iterator[bytes]:
+    """The same out of a store. MissingBlobs where it lacks one."""
+    for sha in shas:
+        with store.open(sha) as file:
+            size = os.fstat(file.fileno()).st_size
+            yield from frame(sha, size, iter(lambda: file.read(_CHUNK), b""))
+
+
+def _read(root: Path, entry: Entry) -> Iterator[bytes]:
+    """The bytes of a file, exactly as many as the manifest says, and checked against it."""
+    digest, left = hashlib.sha256(), entry.size
+    path = os.path.join(os.fsencode(root), raw(entry.path))
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+            while left and (chunk := file.read(min(left, _CHUNK))):
+                digest.update(chunk)
+                left -= len(chunk)
+                yield chunk
+    except OSError as error:
+        raise _changed(entry) from error
+    if left or digest.hexdigest() != entry.sha256:
+        raise _changed(entry)
+
+
+def _changed(entry: Entry) -> BadInput:
+    return BadInput(f"{entry.path!r} changed while being sent, run again")

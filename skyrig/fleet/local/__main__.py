@@ -1,0 +1,44 @@
+"""`python -m skyrig.fleet.local VERB`: a JSON object on stdin, one JSON object on stdout.
+
+Errors are one object too, `{"error": MESSAGE}`, with exit code 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from skyrig.errors import SkyrigError
+from skyrig.fleet.local import node, probe, switch
+from skyrig.fleet.local.layout import NodeRequest
+
+_VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "start": lambda data: node.start(NodeRequest.read(data)),
+    "check": lambda data: node.check(Path(data["folder"])),
+    "stop": lambda data: node.stop(Path(data["folder"]), data.get("incarnation", "")),
+    "network-start": lambda data: switch.start(Path(data["folder"]), data["level"]),
+    "network-check": lambda data: switch.check(Path(data["folder"])),
+    "network-stop": lambda data: node.stop_all(Path(data["folder"])),
+    "probe": lambda data: probe.level(Path(data["folder"])),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one verb; the process's exit code."""
+    if len(arguments) != 1 or arguments[0] not in _VERBS:
+        print(json.dumps({"error": f"one verb is wanted: {', '.join(_VERBS)}"}))
+        return 2
+    try:
+        answer = _VERBS[arguments[0]](json.load(sys.stdin))
+    except (SkyrigError, OSError) as error:
+        print(json.dumps({"error": str(error)}))
+        return 1
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

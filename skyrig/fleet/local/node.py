@@ -1,0 +1,184 @@
+"""The life of a local node: start, check, stop. Idempotent, and safe to kill at any point."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+from skyrig.fleet.local import environment, plain, processes, spaces, switch
+from skyrig.fleet.local.files import remove_tree, wait_for
+from skyrig.fleet.local.layout import LocalNodeError, NodeFolder, NodeRequest
+
+_OTHER_STARTER_S = 3.0
+"""How long another process may take over starting a node before it counts as killed half-way."""
+
+
+def start(request: NodeRequest) -> dict[str, Any]:
+    """The running node's state; makes the node unless one made from the same request lives already.
+
+    What is left of another, dead or half-made one in the same folder is cleared away first. The server is not waited
+    for: its listening socket exists when this returns, and holds early clients back until it answers.
+    """
+    folder = NodeFolder(request.folder)
+    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    request.records.mkdir(mode=0o700, parents=True, exist_ok=True)
+    living = _living(folder)
+    if living is not None and living["request"] != request.as_json():
+        _end(folder)
+    held, living = wait_for(lambda: _taken_or_living(folder), _OTHER_STARTER_S) or (None, None)
+    if living is not None:
+        return living
+    if held is None:
+        _end(folder)
+        held = wait_for(folder.take_lock)
+    if held is None:
+        raise LocalNodeError(f"{folder.path}: another process keeps starting this node", hint="try again")
+    try:
+        _clear(folder)
+        return _make(request, folder, held)
+    finally:
+        os.close(held)
+
+
+def check(path: Path) -> dict[str, Any]:
+    """`{"alive": true, ...state}` of the node in `path`, or `{"alive": false}`."""
+    return _living(NodeFolder(path)) or {"alive": False}
+
+
+def stop(path: Path, incarnation: str = "") -> dict[str, Any]:
+    """End the node in `path` with everything in it, wait until it is gone, and remove its folder.
+
+    Does nothing where there is no folder, or where another incarnation than the given one has the folder now.
+    LocalNodeError if something of it does not go away.
+    """
+    folder = NodeFolder(path)
+    if not path.exists():
+        return {"stopped": False}
+    if not folder.lock.exists() and any(path.iterdir()):
+        raise LocalNodeError(f"{path} is not the folder of a local node", hint="remove it by hand")
+    state = folder.read_state()
+    if state is not None and incarnation not in ("", state["incarnation"]):
+        return {"stopped": False}
+    _end(folder)
+    _clear(folder)
+    folder.lock.unlink(missing_ok=True)
+    folder.path.rmdir()
+    return {"stopped": True}
+
+
+def stop_all(path: Path) -> dict[str, Any]:
+    """End all nodes in the stack's folder `path`, known to the engine or not, then their network; remove the folder."""
+    if not path.exists():
+        return {"stopped": False}
+    for entry in list(path.iterdir()):
+        if NodeFolder(entry).lock.exists():
+            stop(entry)
+    switch.stop(path)
+    path.rmdir()
+    return {"stopped": True}
+
+
+def _taken_or_living(folder: NodeFolder) -> tuple[int | None, dict[str, Any] | None] | None:
+    held = folder.take_lock()
+    living = _living(folder) if held is None else None
+    return None if held is None and living is None else (held, living)
+
+
+def _living(folder: NodeFolder) -> dict[str, Any] | None:
+    """State of a node that lives; None where it does not, or is being made by another process right now."""
+    state = folder.read_state()
+    return {**state, "alive": True} if state is not None and folder.alive() else None
+
+
+def _make(request: NodeRequest, folder: NodeFolder, lock: int) -> dict[str, Any]:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    folder.tmp.mkdir(mode=0o700)
+    environment.make_python(folder)
+    environment.make_shims(folder, environment.search_path(folder, os.environ))
+    environment.make_home(folder, request.authorized_key)
+    public = _make_host_key(folder)
+    proxy = switch.proxy_environment() if request.level == "namespaces" else {}
+    session = environment.session_environment(request, folder, user, os.environ, proxy)
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        port = listener.getsockname()[1]
+        if request.level == "plain":
+            pid, address, internal_port = plain.launch(folder, session, lock, listener), "127.0.0.1", port
+        else:
+            pid, address, internal_port = spaces.launch(request, folder, session, lock, listener), request.address, 22
+    state = {
+        "node_id": request.node_id,
+        "level": request.level,
+        "alias": request.alias,
+        "folder": str(folder.path),
+        "pid": pid,
+        "pid_started": processes.start_time(pid),
+        "host": "127.0.0.1",
+        "port": port,
+        "address": address,
+        "internal_port": internal_port,
+        "user": user,
+        "host_key": public,
+        "incarnation": secrets.token_hex(8),
+        "accelerators": request.accelerators,
+        "cpus": request.cpus or os.cpu_count() or 1,
+        "memory_gb": request.memory_gb or _memory_gb(),
+        "request": request.as_json(),
+    }
+    folder.write_state(state)
+    return {**state, "alive": True}
+
+
+def _make_host_key(folder: NodeFolder) -> str:
+    """Make the node's ed25519 host key; the public part, one OpenSSH line."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    descriptor = os.open(folder.host_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(private)
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return public.decode()
+
+
+def _end(folder: NodeFolder) -> None:
+    """Kill the node's server, with all that is in the node on level namespaces, and wait until it is gone."""
+    state = folder.read_state() or {}
+    pid = state.get("pid")
+    known = [pid] if pid and processes.start_time(pid) == state["pid_started"] else []
+    left = known if folder.alive() else []
+
+    def all_gone() -> bool | None:
+        nonlocal left
+        for pid in left:
+            processes.kill(pid)
+        left = [pid for pid in left if not processes.gone(pid)]
+        if not left and folder.alive():
+            left = processes.holding(folder.lock)  # of a node that was never completed
+        return None if left or folder.alive() else True
+
+    if wait_for(all_gone) is None:
+        raise LocalNodeError(f"processes {left} of the node in {folder.path} do not end", hint="end them by hand")
+    if "address" in state:
+        switch.forget(folder.path.parent, state["address"])
+
+
+def _clear(folder: NodeFolder) -> None:
+    """Remove what a node left, but its lock: stray processes of a dead one (level plain), then its files."""
+    if folder.home.exists() and not folder.root.exists():
+        plain.end_leftovers(folder)
+    folder.state.unlink(missing_ok=True)
+    for entry in list(folder.path.iterdir()):
+        if entry != folder.lock:
+            remove_tree(entry)
+
+
+def _memory_gb() -> float:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)

@@ -1,0 +1,64 @@
+"""A small HTTP proxy: the one way out of the nodes of level `namespaces`, for pip, uv, git and the like.
+
+It accepts in the switch's network and dials from the host's. CONNECT serves https and whatever else tunnels; plain
+http is passed on with `Connection: close`, one request a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from urllib.parse import urlsplit
+
+_LONGEST_HEAD = 64 * 1024
+_DIAL_S = 30.0
+_CHUNK = 256 * 1024
+
+
+async def serve(client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+    """Serve one client connection."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        try:
+            await _serve(client, answer)
+        finally:
+            answer.close()
+
+
+async def _serve(client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
+    head = await client.readuntil(b"\r\n\r\n")
+    line, *fields = head[:-4].split(b"\r\n")
+    method, _, rest = line.decode("latin-1").partition(" ")
+    target, _, version = rest.rpartition(" ")
+    tunnel = method == "CONNECT"
+    where = urlsplit(f"//{target}" if tunnel else target)
+    if not where.hostname or (not tunnel and where.scheme != "http"):
+        answer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+        return
+    try:
+        dialled = asyncio.open_connection(where.hostname, where.port or (443 if tunnel else 80), limit=_LONGEST_HEAD)
+        server, question = await asyncio.wait_for(dialled, _DIAL_S)
+    except (OSError, TimeoutError) as error:
+        text = f"{where.hostname}: {error or 'no answer'}\n"
+        answer.write(f"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n{text}".encode())
+        await answer.drain()
+        return
+    if tunnel:
+        answer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    else:
+        path = (where.path or "/") + (f"?{where.query}" if where.query else "")
+        dropped = (b"proxy-", b"connection:")
+        kept = [field for field in fields if not field.lower().startswith(dropped)]
+        lines = [f"{method} {path} {version}".encode("latin-1"), *kept, b"Connection: close"]
+        question.write(b"\r\n".join(lines) + b"\r\n\r\n")
+    try:
+        await asyncio.gather(_copy(client, question), _copy(server, answer))
+    finally:
+        question.close()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    while data := await source.read(_CHUNK):
+        target.write(data)
+        await target.drain()
+    if target.can_write_eof():
+        target.write_eof()

@@ -1,0 +1,105 @@
+"""The local cloud from outside its clusters: which nodes run on this machine, preempting one, sweeping leftovers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from skyrig import places
+from skyrig.errors import BadInput, SkyrigError
+from skyrig.fleet.local.layout import NodeFolder
+
+
+@frozen
+class LocalNode:
+    """One node of the local cloud; `rank` is -1 where its cluster does not name it any more. `status` is UP or DOWN."""
+
+    name: str
+    cluster: str
+    rank: int
+    pid: int
+    port: int
+    status: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `local.ls --json`."""
+        return {
+            "name": self.name,
+            "cluster": self.cluster,
+            "rank": self.rank,
+            "pid": self.pid,
+            "port": self.port,
+            "status": self.status,
+        }
+
+
+def nodes() -> list[LocalNode]:
+    """All local nodes of all stacks, by cluster and rank."""
+    found = []
+    for root in sorted(places.local_nodes("any").parent.glob("*")):
+        ranks = _ranks(root.name)
+        folders = [folder for folder in root.glob("*") if NodeFolder(folder).lock.exists()]
+        found += [_node(folder, ranks.get(folder.name, -1)) for folder in folders]
+    return sorted(found, key=lambda node: (node.cluster, node.rank < 0, node.rank, node.name))
+
+
+def preempt(name: str, cluster: str | None = None) -> LocalNode:
+    """Kill a node at once, as a cloud that takes its machine back. `name` is NODE or CLUSTER/NODE; BadInput where it
+    names none or several, or one that is dead already."""
+    inside, _, plain = name.rpartition("/")
+    wanted = inside or cluster
+    fitting = [node for node in nodes() if node.name == plain and wanted in (None, "", node.cluster)]
+    if not fitting:
+        raise BadInput(f"no local node is called {name}", hint="`local.ls` lists them")
+    if len(fitting) > 1:
+        choice = ", ".join(f"{node.cluster}/{node.name}" for node in fitting)
+        raise BadInput(f"several local nodes are called {name}: {choice}", hint="give CLUSTER/NODE")
+    node = fitting[0]
+    if node.status != "UP":
+        raise BadInput(
+            f"node {node.cluster}/{node.name} is dead already", hint=f"`up -c {node.cluster}` brings it back"
+        )
+    os.kill(node.pid, signal.SIGKILL)
+    return node
+
+
+def sweep(cluster: str, notify: Callable[[str], None]) -> None:
+    """End and remove local nodes that are left although their cluster was destroyed, and say so."""
+    from skyrig.fleet.local import node
+
+    root = places.local_nodes(cluster)
+    for folder in sorted(root.glob("*")):
+        if NodeFolder(folder).lock.exists():
+            node.stop(folder)
+            notify(f"swept up node {folder.name}, which the engine had forgotten")
+    if root.exists() and not any(root.iterdir()):
+        root.rmdir()
+
+
+def _node(folder: Path, rank: int) -> LocalNode:
+    node = NodeFolder(folder)
+    state = node.read_state() or {}
+    return LocalNode(
+        name=folder.name,
+        cluster=folder.parent.name,
+        rank=rank,
+        pid=int(state.get("pid", 0)),
+        port=int(state.get("port", 0)),
+        status="UP" if state and node.alive() else "DOWN",
+    )
+
+
+def _ranks(cluster: str) -> dict[str, int]:
+    """Ranks by node id; none where the cluster cannot be asked: its nodes are shown all the same."""
+    from skyrig.stack import described
+
+    try:
+        description = described.describe(cluster)
+    except SkyrigError:
+        return {}
+    return {node.id: node.rank for node in description.nodes} if description else {}

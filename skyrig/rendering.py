@@ -1,0 +1,116 @@
+"""What a run would put on every node: scripts and variables, one folder a rank, secrets masked. No side effect."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from skyrig.cluster.description import ClusterDescription, Node, SshAccess
+from skyrig.cluster.shape import Shape, resized
+from skyrig.errors import BadInput
+from skyrig.launch.environment import masked, rank_environment, setup_environment
+from skyrig.launch.job import JobRequest, Scripts
+from skyrig.stack import config, described
+
+UNKNOWN_PORT = 0
+"""Stands for the rendezvous port, which is found free when the job starts."""
+
+
+@frozen
+class RenderedRank:
+    """Files of one rank by name; `environment` and `setup/environment` hold NAME=VALUE lines for the reader."""
+
+    rank: int
+    files: dict[str, str]
+
+
+def of(request: JobRequest, stack: str, shape: Shape | None = None) -> list[RenderedRank]:
+    """Each rank of `request` on the cluster of `stack`; where that is not up, or a `shape` is given that it shall
+    have, node addresses are named instead of known."""
+    cluster = described.describe(stack) if shape is None else None
+    if cluster is None or len(cluster.nodes) < request.num_nodes:
+        cluster = planned(stack, resized(shape or config.read_shape(stack), request.num_nodes))
+    nodes = cluster.nodes[: request.num_nodes]
+    return [_rank(request, cluster, nodes, rank) for rank in range(len(nodes))]
+
+
+def planned(stack: str, shape: Shape) -> ClusterDescription:
+    """A description of the cluster that `shape` asks for, with names in the place of addresses."""
+    nodes = tuple(
+        Node(
+            id=wanted.id,
+            rank=rank,
+            host="",
+            port=0,
+            address=f"<address of {wanted.id}>",
+            user="",
+            host_key="",
+            incarnation="",
+            alias=wanted.id,
+            accelerators=evolve(shape.accelerators, declared=shape.cloud == "local"),
+            cpus=float(shape.cpus or 1),
+        )
+        for rank, wanted in enumerate(shape.nodes)
+    )
+    return ClusterDescription(name=stack, cloud=shape.cloud, nodes=nodes, ssh=SshAccess(""), records="")
+
+
+def shown(ranks: Sequence[RenderedRank]) -> bytes:
+    """All files as one text, under their paths; what all ranks share is shown once."""
+    parts = []
+    for rank in ranks:
+        for name, text in rank.files.items():
+            alike = all(other.files.get(name) == text for other in ranks)
+            if alike and rank is not ranks[0]:
+                continue
+            where = "rank-*" if alike and len(ranks) > 1 else f"rank-{rank.rank}"
+            parts.append(f"==> {where}/{name} <==\n{text}" + ("" if text.endswith("\n") else "\n"))
+    return "\n".join(parts).encode(errors="surrogateescape")
+
+
+def written(ranks: Sequence[RenderedRank], folder: Path) -> Iterator[Path]:
+    """Write the files into FOLDER/rank-K/, scripts executable; gives each path as it is written."""
+    for rank in ranks:
+        for name, text in rank.files.items():
+            file = folder / f"rank-{rank.rank}" / name
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise BadInput(f"--out {folder}: {error.strerror}") from error
+            file.write_bytes(text.encode(errors="surrogateescape"))
+            file.chmod(0o755 if name.endswith(".sh") else 0o644)
+            yield file
+
+
+def _rank(request: JobRequest, cluster: ClusterDescription, nodes: tuple[Node, ...], rank: int) -> RenderedRank:
+    files = dict(request.run.files)
+    env = rank_environment(
+        nodes=nodes,
+        rank=rank,
+        request=request,
+        record_id=request.first_id,
+        task_id="<task id>",
+        cluster=cluster,
+        port=UNKNOWN_PORT,
+    )
+    files["environment"] = _lines(request, env)
+    if request.setup is not None:
+        setup_env = setup_environment(
+            nodes=cluster.nodes, rank=rank, request=request, task_id="<task id>", cluster=cluster
+        )
+        files |= _prefixed(request.setup)
+        files["setup/environment"] = _lines(request, setup_env)
+    return RenderedRank(rank, files)
+
+
+def _prefixed(setup: Scripts) -> dict[str, str]:
+    return {f"setup/{name}": text for name, text in setup.files.items()}
+
+
+def _lines(request: JobRequest, env: dict[str, str]) -> str:
+    """NAME=VALUE lines; a value of several lines is quoted as the shell would."""
+    shown_env = masked(env, request.secrets)
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in sorted(shown_env.items()))

@@ -1,0 +1,264 @@
+"""The verbs of Skyrig as functions: what the command line calls, and what a Python program may call.
+
+Each checks all that can be checked before anything is made. `notify` takes lines for the reader, `out` the bytes that
+jobs write. Functions that run or follow a job return its exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from attrs import evolve, field, frozen
+
+from skyrig import places, rendering
+from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.errors import BadInput, NodeLost
+from skyrig.launch.job import JobRecord, JobRequest
+from skyrig.launch.program import UserText
+from skyrig.launch.render import render_launch, render_setup
+from skyrig.provision import (
+    Notify,
+    down,
+    ensure,
+    new_name,
+    no_such_cluster,
+    refuse_misfit,
+    refuse_without_cloud,
+    shape_for,
+    up,
+)
+from skyrig.rendering import RenderedRank
+from skyrig.stack import config, described, stacks, status
+from skyrig.stack.status import ClusterStatus
+from skyrig.task.model import Task
+from skyrig.training import TrainingRun
+
+__all__ = [
+    "RunOptions",
+    "cancel",
+    "clusters",
+    "down",
+    "exec_",
+    "launch",
+    "logs",
+    "queue",
+    "render_task",
+    "render_training",
+    "saved_logs",
+    "train",
+    "up",
+]
+
+
+@frozen
+class RunOptions:
+    """What a caller may say about one run. None and empty values leave it to the task or the cluster."""
+
+    name: str = ""
+    nodes: int | None = None
+    workdir: Path | None = None
+    env: Mapping[str, str] = field(factory=dict)
+    secrets: Mapping[str, str] = field(factory=dict, repr=False)
+    accelerators: Accelerators | None = None
+    detach: bool = False
+    setup: bool = True
+    force_setup: bool = False
+
+
+def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
+    """Run a training script on the nodes of `stack`, which is brought up or grown if it has too few."""
+    config.read_shape(stack)
+    training_request(run, 1, Accelerators(), options)
+    cluster = ensure(stack, options.nodes, notify)
+    request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
+    return _submitted(cluster, request, run.workdir, options.detach, out, notify)
+
+
+def launch(
+    task: Task, stack: str | None, options: RunOptions, out: BinaryIO, notify: Notify, *, cloud: str = ""
+) -> int:
+    """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task."""
+    task = overridden(task, options)
+    request = task_request(task, options, setup=options.setup)
+    cluster = described.describe(stack) if stack is not None else None
+    if stack is None or cluster is None:
+        refuse_without_cloud(task, cloud)
+        cluster = up(stack or new_name(task), notify, task=task, cloud=cloud)
+    else:
+        refuse_misfit(cluster, task)
+        cluster = ensure(stack, task.num_nodes, notify)
+    if not task.run and request.setup is None:
+        return 0
+    return _submitted(cluster, request, task.workdir, options.detach, out, notify)
+
+
+def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
+    """Sync and run a task on a cluster that is up: no provisioning, no setup."""
+    task = overridden(task, options)
+    if not task.run:
+        raise BadInput("the task has nothing to run", hint="give it a `run` text")
+    request = task_request(task, options, setup=False)
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise BadInput(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`, or use `launch`")
+    if task.num_nodes > len(cluster.nodes):
+        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
+        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
+    refuse_misfit(cluster, task)
+    return _submitted(cluster, request, task.workdir, options.detach, out, notify)
+
+
+def queue(stack: str, notify: Notify) -> list[JobRecord]:
+    """Jobs of a cluster, oldest first; from the stack's records where its head is gone."""
+    from skyrig.launch import client, records
+
+    cluster = _live(stack)
+    if cluster is not None:
+        try:
+            return asyncio.run(client.queue(cluster))
+        except NodeLost as error:
+            notify(f"{error.message}: showing what was recorded")
+    return records.queue(places.records(stack))
+
+
+def logs(
+    stack: str,
+    job_id: int | None,
+    out: BinaryIO,
+    notify: Notify,
+    *,
+    rank: int | None = None,
+    follow: bool = True,
+    tail: int | None = None,
+) -> int:
+    """Write a job's output (of the newest one without `job_id`) to `out`; its exit code, 0 while it goes on."""
+    from skyrig.launch import client, records
+
+    cluster = _live(stack)
+    if cluster is not None:
+        try:
+            return asyncio.run(
+                client.logs(cluster, job_id, rank=rank, follow=follow, tail=tail, out=out, notify=notify)
+            )
+        except NodeLost as error:
+            notify(f"{error.message}: showing what was recorded")
+    return records.logs(places.records(stack), job_id, rank=rank, tail=tail, out=out)
+
+
+def saved_logs(stack: str, job_id: int | None, folder: Path, notify: Notify) -> list[Path]:
+    """Write the output of each rank of a job (the newest one without `job_id`) into files of its own under `folder`."""
+    jobs = [job for job in queue(stack, notify) if job_id in (None, job.id)]
+    if not jobs:
+        raise BadInput(f"cluster {stack} has no job {'at all' if job_id is None else job_id}")
+    job = jobs[-1]
+    target = folder / f"job-{job.id}"
+    target.mkdir(parents=True, exist_ok=True)
+    files = [target / f"rank-{rank}.log" for rank in range(job.num_nodes)]
+    for rank, file in enumerate(files):
+        with file.open("wb") as out:
+            logs(stack, job.id, out, notify, rank=rank, follow=False)
+    return files
+
+
+def cancel(stack: str, job_ids: list[int] | None) -> list[int]:
+    """Cancel the jobs, or all that have not ended where `job_ids` is None; the ids that were cancelled."""
+    from skyrig.launch import client
+
+    cluster = _live(stack)
+    if cluster is None:
+        raise BadInput(f"cluster {stack} is not up: nothing runs there")
+    return asyncio.run(client.cancel(cluster, job_ids))
+
+
+def clusters(name: str | None = None) -> list[ClusterStatus]:
+    """Status of the cluster called `name`, or of all."""
+    names = stacks.known()
+    if name is None:
+        return status.of(names)
+    if name not in names:
+        raise no_such_cluster(name)
+    return status.of([name])
+
+
+def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[RenderedRank]:
+    """What `train` would put on every node."""
+    shape = config.read_shape(stack)
+    nodes = options.nodes or len(shape.nodes)
+    return rendering.of(training_request(run, nodes, shape.accelerators, options), stack)
+
+
+def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRank]:
+    """What `launch` would put on every node."""
+    task = overridden(task, options)
+    shape = shape_for(config.read_shape(stack), task)
+    return rendering.of(task_request(task, options, setup=options.setup), stack, shape)
+
+
+def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
+    """The job of a training run on nodes that have the accelerators `there`: a script takes all of them."""
+    return JobRequest(
+        name=options.name or Path(run.script.path).stem,
+        num_nodes=nodes,
+        run=render_launch(run.script, run.strategy),
+        env=dict(options.env),
+        secrets=dict(options.secrets),
+        accelerators=(options.accelerators or there).count,
+        force_setup=options.force_setup,
+        user=getpass.getuser(),
+    )
+
+
+def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
+    """The job of a task, with its setup or without."""
+    return JobRequest(
+        name=task.name or "sky-cmd",
+        num_nodes=task.num_nodes,
+        run=render_launch(UserText(task.run), "plain"),
+        setup=render_setup(task.setup) if setup and task.setup else None,
+        env=dict(task.env),
+        secrets=dict(task.secrets),
+        accelerators=task.resources.accelerators.count,
+        force_setup=options.force_setup,
+        user=getpass.getuser(),
+    )
+
+
+def overridden(task: Task, options: RunOptions) -> Task:
+    """`task` with what the caller says instead."""
+    resources = task.resources
+    if options.accelerators is not None:
+        resources = evolve(resources, accelerators=options.accelerators)
+    return evolve(
+        task,
+        name=options.name or task.name,
+        num_nodes=options.nodes or task.num_nodes,
+        workdir=options.workdir or task.workdir,
+        resources=resources,
+    )
+
+
+def _live(stack: str) -> ClusterDescription | None:
+    """The cluster of a stack; None where it is gone and has left a trace, BadInput where there never was one."""
+    cluster = described.describe(stack)
+    if cluster is None and not places.records(stack).exists() and not stacks.exists(stack):
+        raise no_such_cluster(stack)
+    return cluster
+
+
+def _submitted(
+    cluster: ClusterDescription,
+    request: JobRequest,
+    workdir: Path | None,
+    detach: bool,
+    out: BinaryIO,
+    notify: Notify,
+) -> int:
+    from skyrig.launch import client
+
+    return asyncio.run(
+        client.submit_and_follow(cluster, request, workdir=workdir, detach=detach, out=out, notify=notify)
+    )

@@ -1,0 +1,87 @@
+"""The cluster description of a stack, read once per deployment.
+
+An engine call costs half a second, so what it said is kept in the stack's folder (0600, it holds the client's key)
+and stays good while the stack's state file is the very one it was read from. Other backends have no such file: there
+every process asks the engine once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from attrs import evolve
+
+from skyrig import places
+from skyrig.cluster import description
+from skyrig.cluster.description import ClusterDescription
+from skyrig.stack import backend, engine, ssh_files
+
+
+def describe(stack: str, *, fresh: bool = False) -> ClusterDescription | None:
+    """The description of what `stack` has now, with the client's private key; None where there is no cluster.
+    `fresh` re-reads it whatever the cache says."""
+    mark = _mark(stack)
+    if mark is None and backend.folder() is not None:
+        forget(stack)
+        return None
+    if not fresh and mark is not None:
+        kept = _kept(stack, mark)
+        if kept is not None:
+            return kept
+    if _is_empty(stack):
+        forget(stack)
+        return None
+    outputs = json.loads(engine.query(["stack", "output", "--json", "--show-secrets"], stack=stack))
+    if not outputs.get("cluster"):
+        forget(stack)
+        return None
+    described = _with_key(description.from_json(outputs["cluster"]), outputs)
+    _keep(stack, mark, described)
+    return described
+
+
+def forget(stack: str) -> None:
+    """Drop what was kept of the stack's cluster, key material included."""
+    (places.stack(stack) / "cluster.json").unlink(missing_ok=True)
+    ssh_files.remove(stack)
+
+
+def _is_empty(stack: str) -> bool:
+    """Whether a file backend's state holds no resource: then the engine need not be asked."""
+    state = backend.state(stack)
+    return state is not None and not state.get("resources")
+
+
+def _with_key(described: ClusterDescription, outputs: dict[str, Any]) -> ClusterDescription:
+    if described.ssh.private_key:
+        return described
+    return evolve(described, ssh=evolve(described.ssh, private_key=str(outputs.get("client_key", ""))))
+
+
+def _mark(stack: str) -> list[int] | None:
+    file = backend.state_file(stack)
+    try:
+        stat = file.stat() if file else None
+    except FileNotFoundError:
+        return None
+    return [stat.st_mtime_ns, stat.st_size, stat.st_ino] if stat else None
+
+
+def _kept(stack: str, mark: list[int]) -> ClusterDescription | None:
+    try:
+        document = json.loads((places.stack(stack) / "cluster.json").read_bytes())
+        if document["mark"] != [os.fspath(backend.state_file(stack) or ""), *mark]:
+            return None
+        return description.from_json(document["cluster"])
+    except (OSError, ValueError, KeyError, TypeError, description.BadDescription):
+        return None
+
+
+def _keep(stack: str, mark: list[int] | None, described: ClusterDescription) -> None:
+    ssh_files.write(stack, described)
+    if mark is not None:
+        where = os.fspath(backend.state_file(stack) or "")
+        document = {"mark": [where, *mark], "cluster": described.to_json()}
+        ssh_files.replace(places.stack(stack) / "cluster.json", json.dumps(document))

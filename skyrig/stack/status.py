@@ -1,0 +1,100 @@
+"""Whether a cluster answers: its description held against its nodes, without the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from attrs import frozen
+
+from skyrig.cluster.description import ClusterDescription, Node
+from skyrig.stack import described, lock
+
+PROBE_S = 3.0
+"""How long a node may take to say that it is an SSH server, in seconds."""
+
+
+@frozen
+class NodeStatus:
+    """One node: `name` is its id, `status` UP or DOWN."""
+
+    rank: int
+    name: str
+    host: str
+    port: int
+    status: str
+
+
+@frozen
+class ClusterStatus:
+    """One cluster as `status` shows it; `status` is INIT, UP, DEGRADED (a node does not answer) or DOWN (nothing is
+    there). `hourly_cost` in USD of all nodes."""
+
+    name: str
+    status: str
+    cloud: str = ""
+    region: str = ""
+    nodes: tuple[NodeStatus, ...] = ()
+    hourly_cost: float = 0.0
+    isolation: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `status --json`."""
+        return {
+            "name": self.name,
+            "stack": self.name,
+            "status": self.status,
+            "cloud": self.cloud,
+            "region": self.region,
+            "nodes": [
+                {"rank": n.rank, "name": n.name, "host": n.host, "port": n.port, "status": n.status} for n in self.nodes
+            ],
+            "hourly_cost": self.hourly_cost,
+            "autostop": None,
+            "endpoints": {},
+        }
+
+
+def of(stacks: list[str]) -> list[ClusterStatus]:
+    """Status of each stack, all nodes asked at once."""
+    return asyncio.run(_of(stacks))
+
+
+async def _of(stacks: list[str]) -> list[ClusterStatus]:
+    descriptions = [described.describe(stack) for stack in stacks]
+    return list(await asyncio.gather(*(_cluster(*pair) for pair in zip(stacks, descriptions, strict=True))))
+
+
+async def _cluster(stack: str, described_as: ClusterDescription | None) -> ClusterStatus:
+    if described_as is None:
+        return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN")
+    nodes = tuple(await asyncio.gather(*(_node(described_as, node) for node in described_as.nodes)))
+    return ClusterStatus(
+        name=stack,
+        status="UP" if all(node.status == "UP" for node in nodes) else "DEGRADED",
+        cloud=described_as.cloud,
+        region=described_as.region,
+        nodes=nodes,
+        hourly_cost=described_as.hourly_cost,
+        isolation=described_as.isolation,
+    )
+
+
+async def _node(cluster: ClusterDescription, node: Node) -> NodeStatus:
+    """A node behind a jump host cannot be asked from here: the host that it is behind stands for it."""
+    asked = cluster.node(node.jump) if node.jump else node
+    answers = await _answers(asked.host, asked.port)
+    return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN")
+
+
+async def _answers(host: str, port: int) -> bool:
+    """Whether something there greets as an SSH server within PROBE_S."""
+    try:
+        async with asyncio.timeout(PROBE_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                return (await reader.readline()).startswith(b"SSH-2.0-")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError):
+        return False

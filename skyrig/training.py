@@ -1,0 +1,75 @@
+"""Which script a `train` runs, from which folder, started how; all of it checked before anything is made."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from pathlib import Path, PurePosixPath
+
+from attrs import frozen
+
+from skyrig.errors import BadInput
+from skyrig.launch.job import STRATEGIES
+from skyrig.launch.program import Script
+from skyrig.stack import project
+
+DEFAULT_STRATEGY = "torchrun"
+
+_EXAMPLE = ("examples", "mingpt", "train.py")
+_EXAMPLE_ARGUMENTS = {"deepspeed": ("--deepspeed", "ds_config.json")}
+_MODULES = {
+    "torchrun": ("torch", "numpy"),
+    "plain": ("torch", "numpy"),
+    "accelerate": ("torch", "accelerate"),
+    "deepspeed": ("torch", "deepspeed"),
+}
+_EXTRAS = {"accelerate": "accelerate", "deepspeed": "deepspeed"}
+
+
+@frozen
+class TrainingRun:
+    """A script (its path relative to `workdir`), the folder that is synced to the nodes, and the strategy."""
+
+    script: Script
+    workdir: Path
+    strategy: str
+
+
+def chosen(script: str | None, strategy: str | None, workdir: Path | None, arguments: tuple[str, ...]) -> TrainingRun:
+    """What to run: `script`, else the shipped example. Without `workdir` the script's own folder is synced, with it
+    the script's path is relative to that. BadInput for a strategy, script or module that is not there."""
+    started = known_strategy(strategy or DEFAULT_STRATEGY)
+    if script is None:
+        if workdir is not None:
+            raise BadInput("--workdir says nothing without --script")
+        return _example(started, arguments)
+    base = workdir if workdir is not None else Path()
+    file = base / Path(script).expanduser()
+    if not file.is_file():
+        raise BadInput(f"--script {script}: {file} is {'no file' if file.exists() else 'not there'}")
+    folder = workdir if workdir is not None else file.parent
+    try:
+        inside = file.absolute().relative_to(folder.absolute())
+    except ValueError:
+        raise BadInput(f"--script {script} is not inside --workdir {workdir}") from None
+    return TrainingRun(Script(str(PurePosixPath(inside)), arguments), folder, started)
+
+
+def known_strategy(name: str) -> str:
+    """`name` if it is a strategy, else BadInput with the nearest one."""
+    if name not in STRATEGIES:
+        near = difflib.get_close_matches(name, STRATEGIES, n=1)
+        hint = f"did you mean {near[0]}?" if near else "one of: " + ", ".join(STRATEGIES)
+        raise BadInput(f"--strategy {name!r} is not known", hint=hint)
+    return name
+
+
+def _example(strategy: str, arguments: tuple[str, ...]) -> TrainingRun:
+    file = project.find().joinpath(*_EXAMPLE)
+    if not file.is_file():
+        raise BadInput(f"the example {Path(*_EXAMPLE)} is not here", hint="give a script of yours with --script")
+    for module in _MODULES[strategy]:
+        if importlib.util.find_spec(module) is None:
+            extra = _EXTRAS.get(strategy, "torch")
+            raise BadInput(f"the example needs {module}", hint=f"run ./rig train, or pip install 'skyrig[{extra}]'")
+    return TrainingRun(Script(file.name, (*_EXAMPLE_ARGUMENTS.get(strategy, ()), *arguments)), file.parent, strategy)

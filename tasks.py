@@ -1,0 +1,17 @@
+"""The entry point of stock invoke: `invoke --list` shows the verbs, `invoke --help VERB` its flags."""
+
+import sys
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from skyrig.cli.collection import namespace
+from skyrig.cli.words import refusal
+
+_started = Path(sys.argv[0])
+if "invoke" in (_started.stem, _started.parent.name) or _started.stem == "inv":
+    _reason = refusal(sys.argv[1:])
+    if _reason is not None:
+        raise Exit(_reason, 2)
+
+ns = namespace()

@@ -1,0 +1,44 @@
+"""What cannot be done is said in one line, with an exit code, and nothing is made."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CASES = json.loads((Path(__file__).parent / "cases" / "refused.json").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("invoke") or f"skyrig {case['skyrig']}")
+def test_one_line_an_exit_code_and_nothing_made(case: dict[str, Any], clone: Any) -> None:
+    door = "invoke" if "invoke" in case else "skyrig"
+    done = clone.run(door, *shlex.split(case[door]))
+    assert done.returncode == case.get("code", 2), done.stderr
+    assert case["says"] in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert clone.made() == []
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        (
+            "skyrig:nodez: [n0]",
+            "stacks/Pulumi.dev.yaml:2: unknown config key skyrig:nodez (did you mean skyrig:nodes?)",
+        ),
+        ("skyrigg:nodes: [n0]", "did you mean skyrig:nodes?"),
+        ("nodes: [n0]", "did you mean skyrig:nodes?"),
+        ("skyrig:cloud: locl", "did you mean 'local'?"),
+        ("skyrig:nodes: [n0, n0]", "'n0' stands there twice"),
+        ("skyrig:cpus: many", "no whole number"),
+    ],
+)
+def test_a_slip_in_the_config_is_found_before_the_engine_runs(key: str, says: str, clone: Any) -> None:
+    (clone.path / "stacks" / "Pulumi.dev.yaml").write_text(f"config:\n  {key}\n")
+    done = clone.run("invoke", "train", "--script", "tasks.py")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert [each for each in clone.made() if "Pulumi.dev.yaml" not in each] == []

@@ -1,0 +1,56 @@
+"""SkyPilot's word order, and chains of tasks."""
+
+import pytest
+
+from skyrig.cli.argv import rewritten
+from skyrig.cli.collection import namespace
+from skyrig.cli.verb import Verb
+from skyrig.cli.words import chain_refusal, refusal
+
+VERBS = {name: task for name in namespace().task_names if isinstance(task := namespace()[name], Verb)}
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("logs hf-train -f", "logs --cluster=hf-train -f"),
+        ("logs hf-train 3 --tail 5", "logs --cluster=hf-train --job=3 --tail 5"),
+        ("logs -c hf-train 3", "logs --job=3 -c hf-train"),
+        ("logs --cluster=a 3", "logs --job=3 --cluster=a"),
+        ("cancel mingpt 1 2", "cancel --cluster=mingpt --job=1 --job=2"),
+        ("cancel -a mingpt", "cancel --cluster=mingpt -a"),
+        ("exec mycluster task.yaml -d", "exec --cluster=mycluster task.yaml -d"),
+        ("exec -c mycluster task.yaml", "exec task.yaml -c mycluster"),
+        ("exec a t.yaml --env K=V -d", "exec --cluster=a t.yaml --env K=V -d"),
+        ("down a b -y", "down --cluster=a --cluster=b -y"),
+        ("status hf-serve --ip", "status --cluster=hf-serve --ip"),
+        ("ssh box", "ssh --cluster=box"),
+        ("ssh box -- ls -l", "ssh --cluster=box -- ls -l"),
+        ("local ls", "local.ls"),
+        ("local preempt n1", "local.preempt n1"),
+        ("launch -c a f.yaml", "launch -c a f.yaml"),
+        ("train --nodes 2 -- logs a", "train --nodes 2 -- logs a"),
+        ("--list", "--list"),
+        ("nonsense a b", "nonsense a b"),
+    ],
+)
+def test_words_are_put_in_invokes_order(given: str, wanted: str) -> None:
+    assert rewritten(given.split(), VERBS) == wanted.split()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["status", "down"], ["down", "status"], ["test", "stop"], ["local", "ls"], ["status", "local.preempt"]],
+)
+def test_dangerous_chains_are_refused(names: list[str]) -> None:
+    assert chain_refusal(names)
+
+
+@pytest.mark.parametrize("names", [[], ["down"], ["lint", "test"], ["up", "status"], ["local.ls"]])
+def test_other_chains_run(names: list[str]) -> None:
+    assert chain_refusal(names) is None
+
+
+@pytest.mark.parametrize("line", ["up", "-D 3 status", "up -c serve", "train -- serve down", "local.ls", ""])
+def test_words_that_only_look_alike_run(line: str) -> None:
+    assert refusal(line.split()) is None

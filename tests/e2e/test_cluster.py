@@ -1,0 +1,114 @@
+"""A cluster's life by plain pulumi and by invoke: growing, two stacks, records after the end, nothing left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, User, until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user who has nothing yet, with a stack name of their own."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    person = User(folder, f"c{folder.stat().st_ino}")
+    yield person
+    person.run("down", "-c", person.stack, "-y", check=None)
+    person.run("down", "-c", f"{person.stack}b", "-y", check=None)
+
+
+def alive(person: User) -> list[str]:
+    """Names of this stack's nodes that live."""
+    return [name for name, row in person.nodes().items() if row["status"] == "UP"]
+
+
+def test_growing_and_shrinking_changes_only_what_differs(newcomer: User, script: Callable[[str], Path]) -> None:
+    stack = newcomer.stack
+    newcomer.run("up", "-c", stack, "--nodes", "2")
+    two = newcomer.nodes()
+    newcomer.run("up", "-c", stack, "--nodes", "5")
+    five = newcomer.nodes()
+    assert sorted(five) == ["n0", "n1", "n2", "n3", "n4"]
+    assert {name: five[name]["pid"] for name in two} == {name: row["pid"] for name, row in two.items()}
+    assert {name: row["rank"] for name, row in five.items()} == {f"n{k}": k for k in range(5)}
+    path = script("import os\nprint('I am', os.environ['SKYPILOT_NODE_RANK'])\n")
+    done = newcomer.run("train", "--script", str(path), "--strategy", "plain", "-c", stack, "--nodes", "5")
+    assert sorted(line for line in done.lines if line.startswith("(rank")) == [
+        f"(rank {k}, n{k}) I am {k}" for k in range(5)
+    ]
+    newcomer.run("up", "-c", stack, "--nodes", "3")
+    three = newcomer.nodes()
+    assert sorted(three) == ["n0", "n1", "n2"]
+    assert {name: row["pid"] for name, row in three.items()} == {name: five[name]["pid"] for name in three}
+
+
+def test_plain_pulumi_destroy_leaves_nothing_but_records_that_answer(
+    newcomer: User, script: Callable[[str], Path]
+) -> None:
+    stack = newcomer.stack
+    path = script("print('to be remembered')\n")
+    newcomer.run("train", "--script", str(path), "--strategy", "plain", "-c", stack)
+    pids = [row["pid"] for row in newcomer.nodes().values()]
+    assert len(pids) == 2
+    subprocess.run(["pulumi", "destroy", "--yes"], cwd=ROOT, env=newcomer.env, check=True, capture_output=True)
+    assert newcomer.nodes() == {}
+    until(lambda: not newcomer.processes(str(newcomer.home / "local" / stack)), "no process of the nodes")
+    assert not (newcomer.home / "local" / stack).exists()
+    keys = [file for file in (newcomer.home / "stacks" / stack).rglob("*") if file.is_file() and "key" in file.name]
+    assert keys == []
+    assert newcomer.jobs()[-1]["status"] == "SUCCEEDED"
+    kept = newcomer.run("logs", "-c", stack)
+    assert sum("to be remembered" in line for line in kept.lines) == 2
+    again = newcomer.run("train", "--script", str(path), "--strategy", "plain", "-c", stack)
+    assert "job 2 " in again.err.decode(), "job ids never repeat on a stack"
+
+
+def test_two_stacks_at_once_do_not_mix(newcomer: User, script: Callable[[str], Path]) -> None:
+    first, second = newcomer.stack, f"{newcomer.stack}b"
+    path = script("import os, sys\nprint('in', sys.argv[1], os.environ['SKYPILOT_CLUSTER_INFO'])\n")
+    calls = [
+        newcomer.start("train", "--script", str(path), "--strategy", "plain", "-c", stack, "--", stack)
+        for stack in (first, second)
+    ]
+    for stack, call in zip((first, second), calls, strict=True):
+        out = call.communicate(timeout=120)[0].decode()
+        assert call.returncode == 0, out
+        said = [line for line in out.splitlines() if line.startswith("(rank")]
+        assert len(said) == 2, out
+        assert all(f"in {stack} " in line and f'"cluster_name": "{stack}"' in line for line in said)
+    newcomer.run("down", "-c", second, "-y")
+    assert alive(newcomer) == ["n0", "n1"]
+
+
+def test_status_json_has_the_promised_form(newcomer: User) -> None:
+    newcomer.run("up", "-c", newcomer.stack)
+    (cluster,) = json.loads(newcomer.run("status", "-c", newcomer.stack, "--json").out)["clusters"]
+    assert set(cluster) >= {
+        "name",
+        "stack",
+        "status",
+        "cloud",
+        "region",
+        "nodes",
+        "hourly_cost",
+        "autostop",
+        "endpoints",
+    }
+    assert (cluster["name"], cluster["status"], cluster["cloud"]) == (newcomer.stack, "UP", "local")
+    assert [(node["rank"], node["name"], node["status"]) for node in cluster["nodes"]] == [
+        (0, "n0", "UP"),
+        (1, "n1", "UP"),
+    ]
+    described = subprocess.run(
+        ["pulumi", "stack", "output", "cluster", "--json"], cwd=ROOT, env=newcomer.env, check=True, capture_output=True
+    ).stdout
+    document = json.loads(described)
+    assert document["version"] == 1
+    assert "PRIVATE KEY" not in described.decode()
+    assert len(document["nodes"]) == 2

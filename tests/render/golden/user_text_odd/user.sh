@@ -1,0 +1,2 @@
+echo "{{ x }}" '$(id)' ÿ€
+printf 'a\n'

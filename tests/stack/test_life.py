@@ -1,0 +1,119 @@
+"""Stacks come, change and go, with the real engine and a program that makes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from skyrig import places
+from skyrig.cluster.shape import Shape, resized
+from skyrig.errors import EngineError
+from skyrig.stack import backend, config, described, engine, stacks
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_stack_comes_grows_shrinks_and_goes(project_folder: Path) -> None:
+    lines: list[str] = []
+    assert stacks.known() == []
+    made = stacks.up("first", resized(Shape(), 2), lines.append)
+    assert (made.create, made.delete) == (2, 0)
+    assert sorted(line.split(" (")[0].strip() for line in lines) == ["n0 created", "n1 created"]
+    assert stacks.known() == ["first"]
+    assert not stacks.preview("first").any
+
+    grown = stacks.up("first", resized(config.read_shape("first"), 4), lines.append)
+    assert (grown.create, grown.delete) == (2, 0)
+    shrunk = stacks.up("first", resized(config.read_shape("first"), 1), lines.append)
+    assert (shrunk.create, shrunk.delete) == (0, 3)
+
+    cluster = described.describe("first")
+    assert cluster is not None
+    assert [node.id for node in cluster.nodes] == ["n0"]
+    assert cluster.ssh.private_key == "-----KEY-----"
+
+    gone = stacks.down("first", lines.append)
+    assert gone.delete == 1
+    assert described.describe("first") is None
+    assert not (places.stack("first") / "key").exists()
+    assert not (places.stack("first") / "cluster.json").exists()
+
+
+def test_nothing_moves_the_selection(project_folder: Path) -> None:
+    assert stacks.selected() == "dev"
+    engine.query(["stack", "init", "mine"])
+    assert stacks.selected() == "mine"
+    stacks.up("other", resized(Shape(), 1), lambda line: None)
+    assert stacks.selected() == "mine"
+    assert json.loads(engine.query(["stack", "ls", "--json"]))[0]["current"] is True
+
+
+def test_the_description_is_kept_until_the_state_changes(project_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    real = engine.query
+
+    def counted(args: list[str], *, stack: str | None = None) -> str:
+        asked.append(args)
+        return real(args, stack=stack)
+
+    stacks.up("kept", resized(Shape(), 1), lambda line: None)
+    monkeypatch.setattr(engine, "query", counted)
+    first = described.describe("kept")
+    assert len(asked) == 1
+    assert described.describe("kept") == first
+    assert len(asked) == 1
+    for name in ("cluster.json", "key"):
+        assert (places.stack("kept") / name).stat().st_mode & 0o777 == 0o600
+    described.describe("kept", fresh=True)
+    assert len(asked) == 2
+    state = backend.state_file("kept")
+    assert state is not None
+    os.utime(state, ns=(1, 1))
+    assert described.describe("kept") == first
+    assert len(asked) == 3
+
+
+def test_a_broken_program_is_one_line_with_its_reason(project_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_BROKEN", "1")
+    with pytest.raises(EngineError) as failed:
+        stacks.up("broken", None, lambda line: None)
+    assert len(str(failed.value).splitlines()) == 1
+    assert "on purpose" in str(failed.value)
+    assert "engine.log" in str(failed.value)
+    assert (places.stack("broken") / "engine.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lost_config_comes_back_from_the_last_deployment(project_folder: Path) -> None:
+    stacks.up("lost", resized(Shape(), 3), lambda line: None)
+    (project_folder / "stacks" / "Pulumi.lost.yaml").unlink()
+    lines: list[str] = []
+    assert not stacks.up("lost", None, lines.append).any
+    assert "is not here" in lines[0]
+    assert len(config.read_shape("lost").nodes) == 3
+
+
+def test_the_salt_of_another_backend_stops_nobody(project_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = os.environ["SKYRIG_HOME"]
+    stacks.up("salted", resized(Shape(), 1), lambda line: None)
+    monkeypatch.setenv("SKYRIG_HOME", here + "-elsewhere")
+    assert stacks.up("salted", None, lambda line: None).create == 1
+    monkeypatch.setenv("SKYRIG_HOME", here)
+    assert not stacks.up("salted", None, lambda line: None).any
+
+
+def test_ctrl_c_ends_the_engine_which_writes_down_what_it_did(project_folder: Path) -> None:
+    (project_folder / "stacks" / "Pulumi.cut.yaml").write_text("config:\n  skyrig:nodes: [n0, slow]\n")
+    code = "from skyrig.stack import stacks; stacks.up('cut', None, lambda line: print(line, flush=True))"
+    running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    assert "n0 created" in running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=30)
+    assert running.returncode != 0
+    assert "stopping" in said
+    assert backend.lock_files("cut") == []
+    assert not stacks.up("cut", None, lambda line: None).any

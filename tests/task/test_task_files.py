@@ -1,0 +1,54 @@
+"""Task files: the folders `good` and `bad` hold one case a file."""
+
+import json
+from pathlib import Path
+
+import attrs
+import pytest
+
+from skyrig.errors import BadInput
+from skyrig.task.reading import load
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("file", sorted((HERE / "good").glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_good_file_reads_as_written_down(file: Path) -> None:
+    assert attrs.asdict(load(file)) == json.loads(file.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("file", sorted((HERE / "bad").glob("*.txt")), ids=lambda file: file.stem)
+def test_a_bad_file_is_refused_with_every_reason(file: Path) -> None:
+    task = file.with_suffix(".yaml")
+    with pytest.raises(BadInput) as refused:
+        load(task)
+    assert str(refused.value).splitlines() == [f"{task}:{line}" for line in file.read_text().splitlines()]
+
+
+def test_broken_yaml_names_the_place() -> None:
+    task = HERE / "bad" / "broken.yaml"
+    with pytest.raises(BadInput, match=r"broken\.yaml:[34]:\d+: "):
+        load(task)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "text", "a: 1\n---\nb: 2\n"])
+def test_what_is_no_single_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "task.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=r"task\.yaml"):
+        load(file)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="does not exist"):
+        load(tmp_path / "none.yaml")
+
+
+def test_the_command_line_wins_and_fills_null_values(tmp_path: Path) -> None:
+    file = tmp_path / "task.yaml"
+    file.write_text("envs: {A: one, B: }\nsecrets: {S: }\nworkdir: $DIR\nrun: echo\n")
+    (tmp_path / "src").mkdir()
+    task = load(file, env={"A": "1", "B": "2", "DIR": str(tmp_path / "src")}, secrets={"S": "hidden"})
+    assert (task.env["A"], task.env["B"], task.secrets) == ("1", "2", {"S": "hidden"})
+    assert task.workdir == tmp_path / "src"
+    assert "hidden" not in repr(task)

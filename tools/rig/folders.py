@@ -1,0 +1,65 @@
+"""Where rig puts things, and the locks that keep two of them apart."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from limits import ENGINE
+from speech import say
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / ".venv"
+KEPT = VENV / ".rig"
+"""rig's own notes inside the environment: stamps, logs, the lock, and `engine`, the folder of the engine in use."""
+
+
+def cache() -> Path:
+    """The user's cache folder of Skyrig; the same answer as skyrig/places.py, which is not importable yet."""
+    given = os.environ.get("SKYRIG_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    if xdg.startswith("/"):
+        return Path(xdg, "skyrig")
+    return Path("~/Library/Caches/skyrig" if sys.platform == "darwin" else "~/.cache/skyrig").expanduser()
+
+
+def engine_home() -> Path:
+    """The folder of the engine that rig itself gets; the programs lie in its `bin`."""
+    return cache() / "engine" / ENGINE
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[int]:
+    """Hold the lock file `path`, and give its descriptor; while another holds it, say `busy` once and wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(busy)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def write(path: Path, text: str, mode: int = 0o644) -> None:
+    """Put `text` into `path` at once: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text)
+    fresh.chmod(mode)
+    fresh.replace(path)
+
+
+def read(path: Path) -> str:
+    """The text of `path` without its line end; empty where there is no such file."""
+    try:
+        return path.read_text().rstrip("\n")
+    except FileNotFoundError:
+        return ""

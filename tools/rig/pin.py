@@ -1,0 +1,57 @@
+"""Writes requirements/*.txt anew: `.venv/bin/python tools/rig/pin.py [SET ...]`.
+
+Every file is the closure of one part of pyproject.toml, pinned with hashes for Linux and macOS at once and for every
+Python that rig accepts. A later file is resolved against the earlier ones, so that installing it never changes what
+they installed; that is why torch can be got while the base already works. No file names a registry: the user's own
+pip or uv settings say where packages come from.
+"""
+
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+from limits import ENGINE, OLDEST_PYTHON
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILDS_ON: dict[str, tuple[str, ...]] = {
+    "base": (),
+    "dev": ("base",),
+    "torch": ("base", "dev"),
+    "accelerate": ("base", "dev", "torch"),
+    "deepspeed": ("base", "dev", "torch", "accelerate"),
+}
+NOTE = "# Pinned by tools/rig/pin.py from pyproject.toml; do not edit by hand.\n"
+
+
+def wanted(name: str) -> list[str]:
+    """The requirements of set `name` as pyproject.toml has them."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    if name == "base":
+        dependencies: list[str] = project["project"]["dependencies"]
+        return [*dependencies, f"pulumi=={ENGINE}"]
+    parts: dict[str, list[str]] = project["project"]["optional-dependencies"] | project["dependency-groups"]
+    return parts[name]
+
+
+def pin(name: str) -> None:
+    """Resolve set `name` and write its file; raises CalledProcessError where uv finds no answer."""
+    constraints = [f"--constraints=requirements/{other}.txt" for other in BUILDS_ON[name]]
+    command = ["uv", "pip", "compile", "-", "--universal", "--generate-hashes", "--no-header", "--quiet"]
+    command += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", f"--python-version={OLDEST_PYTHON}"]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder, "out.txt")
+        subprocess.run(
+            [*command, *constraints, f"--output-file={out}"],
+            input="\n".join(wanted(name)).encode(),
+            cwd=ROOT,
+            check=True,
+        )
+        ROOT.joinpath("requirements", f"{name}.txt").write_text(NOTE + out.read_text())
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or BUILDS_ON:
+        pin(chosen)
