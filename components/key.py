@@ -3,10 +3,9 @@
 from typing import Any
 
 import pulumi
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pulumi.dynamic import CreateResult, ReadResult, Resource, ResourceProvider
 
+from components.keypair import new_key_pair
 from skyrig import places
 
 
@@ -17,13 +16,9 @@ class ClientKeyProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """A new key pair."""
-        key = Ed25519PrivateKey.generate()
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-        )
-        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-        line = f"{public.decode()} skyrig-{props['stack']}"
-        return CreateResult(props["stack"], {**props, "public_key": line, "private_key": private.decode()})
+        private, public = new_key_pair()
+        line = f"{public} skyrig-{props['stack']}"
+        return CreateResult(props["stack"], {**props, "public_key": line, "private_key": private})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """What the state says: there is no other place to look."""

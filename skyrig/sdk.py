@@ -87,6 +87,7 @@ def launch(
     cluster = described.describe(stack) if stack is not None else None
     if stack is None or cluster is None:
         refuse_without_cloud(task, cloud)
+        _note_unheeded(task, notify)
         cluster = up(stack or new_name(task), notify, task=task, cloud=cloud)
     else:
         refuse_misfit(cluster, task)
@@ -239,6 +240,13 @@ def overridden(task: Task, options: RunOptions) -> Task:
         workdir=options.workdir or task.workdir,
         resources=resources,
     )
+
+
+def _note_unheeded(task: Task, notify: Notify) -> None:
+    """Say which of the task's wishes mean nothing on the local cloud, the only one there is yet."""
+    asked = [*task.resources.elsewhere, *(["memory"] if task.resources.memory_gb else [])]
+    if asked:
+        notify(f"on the local cloud these say nothing: {', '.join(asked)}")
 
 
 def _live(stack: str) -> ClusterDescription | None:

@@ -5,6 +5,7 @@ from typing import Any, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
 
+from components.keypair import new_key_pair
 from components.local.program import run
 from skyrig import places
 
@@ -58,7 +59,8 @@ class LocalNodeProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Start the node; it may not answer yet when this returns."""
-        started = run("start", _request(props))
+        private, public = new_key_pair()
+        started = run("start", {"node": _request(props), "host_key": {"private": private, "public": public}})
         return CreateResult(f"{props['node_id']}-{started['incarnation']}", {**props, "node": started})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:

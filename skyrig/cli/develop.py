@@ -16,31 +16,23 @@ from skyrig.errors import BadInput
 def test(values: Values) -> int:
     """Run the tests, side by side; arguments after `--` are pytest's."""
     side_by_side = ["-n", str(min(4, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
-    return _run("pytest", [*side_by_side, *values.rest])
+    return _run("pytest", *side_by_side, *values.rest)
 
 
 @verb("lint")
 def lint(values: Values) -> int:
     """Check style, types and the one-way imports; all checks run, also after a failure."""
-    checks = [
-        ("ruff", ["check", "."]),
-        ("ruff", ["format", "--check", "."]),
-        ("mypy", []),
-        ("importlinter.cli", []),
-    ]
-    return max([_run(program, arguments) for program, arguments in checks])
+    checks = (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",), ("lint-imports",))
+    return max([_run(*check) for check in checks])
 
 
-def _run(module: str, arguments: list[str]) -> int:
-    root = _clone()
-    if importlib.util.find_spec(module.partition(".")[0]) is None:
-        raise BadInput(f"{module} is not installed", hint="./rig test and ./rig lint bring what they need")
-    notify(f"$ python -m {module} {' '.join(arguments)}".rstrip())
-    return subprocess.run([sys.executable, "-m", module, *arguments], cwd=root).returncode
-
-
-def _clone() -> Path:
+def _run(program: str, *arguments: str) -> int:
+    """One program of this environment, in the clone; its exit code."""
     root = Path(__file__).parents[2]
     if not (root / "tests").is_dir():
         raise BadInput("this Skyrig is installed, not cloned: its tests are not here", hint="clone it, then ./rig test")
-    return root
+    file = Path(sys.prefix) / "bin" / program
+    if not file.exists():
+        raise BadInput(f"{program} is not installed", hint="./rig test and ./rig lint bring what they need")
+    notify(f"$ {' '.join([program, *arguments])}")
+    return subprocess.run([str(file), *arguments], cwd=root).returncode

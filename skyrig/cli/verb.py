@@ -6,6 +6,7 @@ every value arrives as text and is checked by us.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -121,6 +122,8 @@ class Verb(Task[Any]):
 
     def __call__(self, context: Context, **given: Any) -> None:
         """Run the verb; Exit with its code unless that is 0."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # names may hold bytes that are no text
         try:
             code = self.body(self._checked(given))
             sys.stdout.flush()
@@ -131,6 +134,10 @@ class Verb(Task[Any]):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit(code=0) from None
+        except OSError as error:
+            if os.environ.get("SKYRIG_DEBUG"):
+                raise
+            raise Exit(str(error), SkyrigError.exit_code) from error
         except KeyboardInterrupt:
             raise Exit("interrupted", INTERRUPTED) from None
         if code:

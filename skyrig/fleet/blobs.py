@@ -43,19 +43,23 @@ def stored_frames(store: BlobStore, shas: Iterable[str]) -> Iterator[bytes]:
 
 
 def _read(root: Path, entry: Entry) -> Iterator[bytes]:
-    """The bytes of a file, exactly as many as the manifest says, and checked against it."""
+    """The bytes of a file, exactly as many as the manifest says. The last piece is handed out only once all of them
+    are known to be right, so a receiver never holds a whole frame that is wrong."""
     digest, left = hashlib.sha256(), entry.size
     path = os.path.join(os.fsencode(root), raw(entry.path))
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as file:
+            last = b""
             while left and (chunk := file.read(min(left, _CHUNK))):
+                yield last
                 digest.update(chunk)
                 left -= len(chunk)
-                yield chunk
+                last = chunk
     except OSError as error:
         raise _changed(entry) from error
     if left or digest.hexdigest() != entry.sha256:
         raise _changed(entry)
+    yield last
 
 
 def _changed(entry: Entry) -> BadInput:

@@ -117,7 +117,8 @@ def _check(entries: tuple[Entry, ...]) -> None:
     for entry in entries:
         parent, _, name = entry.path.rpartition("/")
         clean = name not in ("", ".", "..", INCOMING) and "\0" not in name and text(raw(name)) == name
-        if not clean or entry.path in seen or parent not in folders:
+        placed = parent in folders and (parent or name == entry.path)
+        if not clean or not placed or entry.path in seen:
             raise Refused(f"the manifest holds the path {entry.path!r}, which is refused")
         if not _sound(entry):
             raise Refused(f"the manifest's entry for {entry.path!r} makes no sense")

@@ -118,11 +118,12 @@ def _translate(pattern: bytes) -> bytes:
 
 
 def _stars(pattern: bytes, start: int) -> tuple[bytes, int]:
-    """Stars from `start` on as a regex, and where it goes on. Two or more, alone between slashes, span folders."""
+    """Stars from `start` on as a regex, and where it goes on. Two or more, alone between slashes, span folders; git
+    compares the plain text that a pattern begins with on its own, so behind that, too, they count as alone."""
     end = start
     while pattern[end : end + 1] == b"*":
         end += 1
-    alone = start == 0 or pattern[start - 1 : start] == b"/"
+    alone = pattern[start - 1 : start] == b"/" or not re.search(rb"[*?\[\\]", pattern[:start])
     if end - start < 2 or not alone:
         return b"[^/]*", end
     if end == len(pattern):

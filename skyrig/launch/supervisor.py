@@ -19,7 +19,8 @@ the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds t
 no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
 written: they go from stdin to the entry script's environment.
 
-Frames are one JSON line each, `log` is followed by `len` bytes: up, log, proc, exit, gone. `exit` also has `log_cut`
+Frames are one JSON line each, `log` is followed by `len` bytes: up, log, proc, lease (a renewal went through), exit,
+gone. `exit` also has `log_cut`
 (whether output is missing), `dropped` (how many bytes of it) and `left` (processes that even KILL did not end).
 
 The log is the output byte for byte while it fits `log_limit`. What does not fit is dropped from the middle: the first
@@ -1004,6 +1005,9 @@ class Attached:
                 self.sock.sendall(words.encode("ascii"))
             except OSError:
                 self._lose()
+                continue
+            if order["op"] == "lease":
+                self.out += line({"k": "lease"})  # tells the keeper that node and daemon are there, however silent
 
     def _news(self) -> None:
         """What the daemon says. Any word of it means that the log may have grown."""

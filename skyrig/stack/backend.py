@@ -15,6 +15,7 @@ from skyrig import places
 from skyrig.cluster.shape import NAMESPACE
 
 _FILE = "file://"
+_CLOUD = "https://api.pulumi.com"
 
 
 def engine_home() -> Path:
@@ -24,9 +25,12 @@ def engine_home() -> Path:
 
 
 def url() -> str:
-    """The backend in use: PULUMI_BACKEND_URL, else the one the user is logged in to, else our folder."""
-    given = os.environ.get("PULUMI_BACKEND_URL")
-    return given or _login() or f"{_FILE}{places.backend()}"
+    """The backend in use: PULUMI_BACKEND_URL, else the one the user is logged in to (Pulumi Cloud where there is a
+    token), else our folder."""
+    given = os.environ.get("PULUMI_BACKEND_URL") or _login()
+    if not given and os.environ.get("PULUMI_ACCESS_TOKEN"):
+        return _CLOUD
+    return given or f"{_FILE}{places.backend()}"
 
 
 def is_ours() -> bool:

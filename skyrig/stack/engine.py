@@ -101,8 +101,8 @@ def environment() -> dict[str, str]:
     if backend.is_ours():
         env["PULUMI_BACKEND_URL"] = backend.url()
         places.made(places.backend())
-    if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(env):
-        env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file())
+        if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(env):
+            env["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase_file())
     return env
 
 
@@ -132,7 +132,14 @@ def _is_script_of_ours(path: Path) -> bool:
 
 
 def _passphrase_file() -> Path:
+    """The file with the passphrase of our backend, made at first use; never made anew under stacks that need the one
+    that was lost."""
     file = places.passphrase()
+    if file.exists():
+        return file
+    if any((backend.folder() or file).glob("stacks/*/*.json")):
+        keep = "put it back, or set PULUMI_CONFIG_PASSPHRASE"
+        raise EngineError(f"{file} is gone, and the stacks in {places.backend()} need it", hint=keep)
     places.made(file.parent)
     descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=".passphrase.")
     try:

@@ -46,6 +46,7 @@ class ClusterStatus:
             "status": self.status,
             "cloud": self.cloud,
             "region": self.region,
+            "isolation": self.isolation,
             "nodes": [
                 {"rank": n.rank, "name": n.name, "host": n.host, "port": n.port, "status": n.status} for n in self.nodes
             ],

@@ -2,10 +2,11 @@
 
 import json
 import os
-import signal
 from typing import Any
 
 import pytest
+
+from skyrig.fleet.local import processes
 
 pytestmark = pytest.mark.e2e
 
@@ -16,6 +17,7 @@ print("ENV", os.fsencode(os.environ.get("K", "")).hex(), flush=True)
 if "fail" in sys.argv and os.environ["SKYRIG_NODE_RANK"] == "1":
     sys.exit(7)
 """
+VALUE = "a 'b' \"$c\"\n\udcff"
 ARGUMENTS = ["two words", "$HOME", "q'uo\"te", "new\nline", "ünï", "--", "-x", "", "\udcff", "`id`", "*"]
 
 
@@ -23,6 +25,11 @@ def status(clone: Any) -> dict[str, Any]:
     """The one cluster of the clone."""
     (found,) = json.loads(clone.run("invoke", "status", "--json").stdout)["clusters"]
     return dict(found)
+
+
+def pids(clone: Any) -> dict[str, int]:
+    """Processes of the clone's local nodes by name."""
+    return {node["name"]: node["pid"] for node in json.loads(clone.run("invoke", "local.ls", "--json").stdout)["nodes"]}
 
 
 def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
@@ -36,13 +43,13 @@ def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
     assert "1 node (CPU) on the local cloud, $0.00/h" in up.stderr
 
     # more nodes than there are: it grows; bytes arrive as they were given
-    ran = clone.run("invoke", *train, "-c", "life", "--nodes", "2", "-e", "K=a 'b' \"$c\"\n", "--", *ARGUMENTS)
+    ran = clone.run("invoke", *train, "-c", "life", "--nodes", "2", "-e", f"K={VALUE}", "--", *ARGUMENTS)
     assert ran.returncode == 0, ran.stderr
     assert "grows from 1 to 2 nodes" in ran.stderr
     hexed = json.dumps([os.fsencode(argument).hex() for argument in ARGUMENTS])
     for rank in (0, 1):
         assert f"(rank {rank}, n{rank}) ARGS {hexed}\n" in ran.stdout
-        assert f"(rank {rank}, n{rank}) ENV {os.fsencode(chr(97) + " 'b' " + '"$c"' + chr(10)).hex()}\n" in ran.stdout
+        assert f"(rank {rank}, n{rank}) ENV {os.fsencode(VALUE).hex()}\n" in ran.stdout
 
     failed = clone.run("invoke", *train, "-c", "life", "--", "fail")
     assert failed.returncode == 7
@@ -55,16 +62,12 @@ def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
     assert [node["rank"] for node in status(clone)["nodes"]] == [0, 1]
 
     # a node is taken away, `up` brings that one back alone
-    before = {
-        node["name"]: node["pid"] for node in json.loads(clone.run("invoke", "local.ls", "--json").stdout)["nodes"]
-    }
+    before = pids(clone)
     assert clone.run("skyrig", "local", "preempt", "n1").returncode == 0
     assert status(clone)["status"] == "DEGRADED"
     repaired = clone.run("invoke", "up", "-c", "life")
     assert repaired.returncode == 0, repaired.stderr
-    after = {
-        node["name"]: node["pid"] for node in json.loads(clone.run("invoke", "local.ls", "--json").stdout)["nodes"]
-    }
+    after = pids(clone)
     assert after["n0"] == before["n0"]
     assert after["n1"] != before["n1"]
     assert status(clone)["status"] == "UP"
@@ -76,9 +79,7 @@ def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
     assert down.returncode == 0, down.stderr
     assert status(clone)["status"] == "DOWN"
     assert not list((clone.home / "local").glob("*/*"))
-    for pid in after.values():
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, signal.SIG_DFL)
+    assert all(processes.gone(pid) for pid in after.values())
 
     # records answer after the end
     assert json.loads(clone.run("invoke", "queue", "-c", "life", "--json").stdout)["jobs"] == jobs
@@ -90,7 +91,7 @@ def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
 
 def test_a_task_that_needs_a_cloud_is_rehearsed_here_when_asked(clone: Any) -> None:
     (clone.path / "task.yaml").write_text(
-        "name: rehearsal\nresources: {accelerators: H100:8}\n"
+        "name: rehearsal\nresources: {accelerators: H100:8, use_spot: true}\n"
         "setup: echo setup of $NAME\nenvs: {NAME: }\n"
         'run: echo "$NAME has $SKYPILOT_NUM_GPUS_PER_NODE, secret ${#S}"\n'
     )
@@ -108,6 +109,7 @@ def test_a_task_that_needs_a_cloud_is_rehearsed_here_when_asked(clone: Any) -> N
 
     ran = clone.run("skyrig", "launch", "-c", "h", "task.yaml", *flags, "--infra", "local")
     assert ran.returncode == 0, ran.stderr
+    assert "on the local cloud these say nothing: use_spot" in ran.stderr
     assert ran.stdout.splitlines()[-1] == "it has 8, secret 12"
     again = clone.run("skyrig", "exec", "h", "task.yaml", *flags)
     assert again.stdout.splitlines() == ["it has 8, secret 12"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,14 +25,29 @@ SMALL = ("--text", "200000", "--batch", "8", "--log-every", "10", "--save-every"
 pytestmark = pytest.mark.e2e
 
 
-def train(folder: Path, strategy: str, *words: str) -> list[ranks.Rank]:
-    """The example on two ranks, its checkpoints in `folder`/out."""
-    folder.mkdir(exist_ok=True)
+@contextmanager
+def started(folder: Path, strategy: str, *words: str) -> Iterator[tuple[list[subprocess.Popen[bytes]], Path]]:
+    """The example on two ranks, its checkpoints in `folder`/out; and where the ranks' own folders are."""
     place = folder / f"{strategy}-{time.monotonic_ns()}"
-    place.mkdir()
     shutil.copytree(EXAMPLE, place / "workdir", ignore=shutil.ignore_patterns("__pycache__"))
     script = Script("train.py", (*SMALL, "--out", str(folder / "out"), *words))
-    return ranks.run(render_launch(script, strategy), place)
+    with ranks.started(render_launch(script, strategy), place) as running:
+        yield running, place
+
+
+def train(folder: Path, strategy: str, *words: str) -> list[ranks.Rank]:
+    """The same, once it has ended."""
+    with started(folder, strategy, *words) as (running, place):
+        return ranks.ended(running, place)
+
+
+def appeared(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Return as soon as `path` is there; it is an error if the process ends before, or after a minute."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def losses(log: str) -> dict[int, float]:
@@ -62,30 +80,30 @@ def test_one_run_goes_on_under_torchrun_accelerate_and_plain(tmp_path: Path) -> 
     assert float(end) < float(entropy) - 0.3
 
 
-def test_deepspeed_shares_the_optimizer_and_goes_on(tmp_path: Path) -> None:
+def test_deepspeed_goes_on_with_the_optimizer_that_it_had(tmp_path: Path) -> None:
     if importlib.util.find_spec("deepspeed") is None:
         pytest.skip("deepspeed is not installed here")
-    whole = train(tmp_path / "whole", "deepspeed", "--steps", "30", "--deepspeed", "ds_config.json")
+    words = ("--steps", "40", "--deepspeed", "ds_config.json")
+    with started(tmp_path / "whole", "deepspeed", *words) as (running, place):
+        half_way = tmp_path / "rest" / "out" / "checkpoint.pt"
+        half_way.parent.mkdir(parents=True)
+        appeared(tmp_path / "whole" / "out" / "checkpoint.pt", running[0])
+        shutil.copy(tmp_path / "whole" / "out" / "checkpoint.pt", half_way)
+        whole = ranks.ended(running, place)
     assert [rank.code for rank in whole] == [0, 0], whole
-    for steps in ("20", "30"):
-        parts = train(tmp_path / "parts", "deepspeed", "--steps", steps, "--deepspeed", "ds_config.json")
-        assert [rank.code for rank in parts] == [0, 0], parts
-    assert "resuming after step 20" in parts[0].log
-    assert losses(whole[0].log)[10] > losses(parts[0].log)[30]
-    refused = train(tmp_path / "parts", "plain", "--steps", "40")
+    rest = train(tmp_path / "rest", "deepspeed", *words)
+    assert "resuming after step 20" in rest[0].log
+    assert losses(rest[0].log) == {step: loss for step, loss in losses(whole[0].log).items() if step > 20}
+    assert losses(whole[0].log)[10] > losses(rest[0].log)[40]
+    refused = train(tmp_path / "rest", "plain", "--steps", "50")
     assert [rank.code for rank in refused] == [1, 1]
     assert "the checkpoint is one of DeepSpeed" in refused[0].log
 
 
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole = subprocess.run(alone(tmp_path / "whole", "--steps", "60"), capture_output=True, text=True, check=True)
-    checkpoint = tmp_path / "killed" / "checkpoint.pt"
-    with subprocess.Popen(alone(tmp_path / "killed", "--steps", "60")) as process:
-        deadline = time.monotonic() + 60
-        while not checkpoint.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
+    with subprocess.Popen(alone(tmp_path / "killed", "--steps", "60"), stdout=subprocess.DEVNULL) as process:
+        appeared(tmp_path / "killed" / "checkpoint.pt", process)
         process.kill()
     rest = subprocess.run(alone(tmp_path / "killed", "--steps", "60"), capture_output=True, text=True, check=True)
     assert "resuming after step 20" in rest.stdout
@@ -102,13 +120,10 @@ def test_bad_words_are_2_and_quick(tmp_path: Path, words: tuple[str, ...]) -> No
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
-def test_the_first_line_comes_before_torch(tmp_path: Path) -> None:
-    program = alone(tmp_path, "--steps", "1")
-    with subprocess.Popen([program[0], "-X", "importtime", *program[1:]], stdout=-1, stderr=-1, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        line = process.stdout.readline()
-        process.kill()
-        imported = process.stderr.read()
-    assert line.startswith("rank 0 of world size 1 starting")
-    assert "argparse" in imported
+def test_the_first_line_comes_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise SystemExit(17)")
+    ended = subprocess.run(
+        alone(tmp_path), capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    )
+    assert ended.returncode == 17
+    assert ended.stdout.startswith("rank 0 of world size 1 starting")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
 import shutil
@@ -160,15 +161,16 @@ class Sshd:
 
     def stop(self) -> None:
         """End it together with its sessions, at once."""
-        if self._process.poll() is None:
-            for pid in descendants(self._process.pid):
-                os.kill(pid, signal.SIGKILL)
-            self._process.kill()
+        below = descendants(self._process.pid)
+        self._process.kill()
         self._process.wait()
+        for pid in below:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes below `pid`, deepest first."""
+    """Processes below `pid`, parents first: killed in this order, a session has no time to report its command's end."""
     listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     children: dict[int, list[int]] = {}
     for line in listed.splitlines():
@@ -180,4 +182,4 @@ def descendants(pid: int) -> list[int]:
         below = children.get(todo.pop(), [])
         found += below
         todo += below
-    return found[::-1]
+    return found

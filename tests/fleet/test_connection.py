@@ -64,7 +64,7 @@ def test_known_hosts_of_the_user_do_not_count(
 def test_a_refused_key_is_said_at_once(serve: Serve, keys: Keys) -> None:
     async def scenario() -> None:
         async with serve() as target:
-            with pytest.raises(Unreachable, match="refuses user .* with the cluster's key") as caught:
+            with pytest.raises(Unreachable, match=r"refuses user .* with the cluster's key") as caught:
                 await connect(target, keys.stranger)
             assert caught.value.node_id == target.id
 
@@ -106,7 +106,7 @@ def test_a_silent_port_is_given_up(keys: Keys) -> None:
         server = await asyncio.start_server(silent, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with server:
-            with pytest.raises(Unreachable, match="no answer within 0.3 s"):
+            with pytest.raises(Unreachable, match=r"no answer within 0\.3 s"):
                 await connect(keys.target("n1", port), keys.credentials, timeout_s=0.3, deadline_s=1)
 
     asyncio.run(scenario())

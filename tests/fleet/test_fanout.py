@@ -250,11 +250,10 @@ async def _code(pool: Pool, target: Target) -> int:
 
 def test_a_node_that_moved_is_reached_at_its_new_place(keys: Keys, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with Pool(keys.credentials, deadline_s=2) as pool:
-            async with asyncssh_server(keys, tmp_path) as first:
-                old = await pool.connection(first)
-                async with asyncssh_server(keys, tmp_path) as second:
-                    assert (await run(pool, second, "echo moved")).stdout == b"moved\n"
-                    assert old.is_closed()
+        async with Pool(keys.credentials, deadline_s=2) as pool, asyncssh_server(keys, tmp_path) as first:
+            old = await pool.connection(first)
+            async with asyncssh_server(keys, tmp_path) as second:
+                assert (await run(pool, second, "echo moved")).stdout == b"moved\n"
+                assert old.is_closed()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))

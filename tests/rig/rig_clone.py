@@ -11,7 +11,24 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("sh", "cat", "cksum", "uname", "grep", "mkdir", "od", "tr", "ln", "rm", "find", "sed", "mv", "sleep", "touch")
+TOOLS = (
+    "sh",
+    "cat",
+    "cksum",
+    "uname",
+    "grep",
+    "mkdir",
+    "od",
+    "tr",
+    "ln",
+    "rm",
+    "find",
+    "sed",
+    "mv",
+    "sleep",
+    "touch",
+    "chmod",
+)
 PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python")
 PYTHON = Path(os.path.realpath(ROOT / ".venv" / "bin" / "python3"))
 
@@ -109,6 +126,10 @@ class Clone:
             line = wheel(self.wheels, leader, "1.0", {f"{leader}_small.py": ""})
             self.root.joinpath("requirements", f"{name}.txt").write_text(line)
 
+    def empty_venv(self, template: Path) -> None:
+        """Give the clone a virtual environment with nothing but pip in it, copied, for making one takes seconds."""
+        shutil.copytree(template, self.root / ".venv", symlinks=True)
+
     def ready(self, *sets: str) -> None:
         """Make the clone look set up, with an `invoke` that prints its arguments."""
         key = subprocess.check_output(
@@ -143,7 +164,9 @@ class Clone:
     def inside(self, code: str, **extra: str) -> str:
         """What Python code prints that runs where rig's own modules can be imported."""
         command = [str(PYTHON), "-B", "-c", code]
-        return subprocess.check_output(command, cwd=self.root / "tools" / "rig", env=self.environment | extra, text=True)
+        return subprocess.check_output(
+            command, cwd=self.root / "tools" / "rig", env=self.environment | extra, text=True
+        )
 
 
 def error_line(err: str) -> str:

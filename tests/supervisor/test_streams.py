@@ -120,7 +120,8 @@ def test_attach_may_come_before_the_end_of_time(rank: Rank) -> None:
 
 def test_a_follower_that_does_not_read_holds_nobody(rank: Rank) -> None:
     """Neither the job, nor others, nor its own lease orders, which go on arriving."""
-    stuck = rank.start("yes | head -c 3000000; echo; sleep 0.9; echo done", read=False, lease_s=0.6, log_limit=10 << 20)
+    stuck = rank.start("yes | head -c 3000000; echo; sleep 1.5; echo done", read=False, lease_s=1, log_limit=10 << 20)
+    until((rank.dir / "started").exists, "the daemon")
     other = rank.attach()
     while other.process.poll() is None:
         stuck.order(op="lease")

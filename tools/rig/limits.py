@@ -26,14 +26,14 @@ class PackageSet:
 
 _CUDA = sys.platform == "linux"
 
-_TORCH = (2900, 5300) if _CUDA else (120, 600)
+_TORCH = (3000, 5300) if _CUDA else (120, 600)
 
 SETS = {
-    "base": PackageSet("Skyrig's own dependencies", 30, 100),
-    "dev": PackageSet("tools for tests and checks", 60, 190),
+    "base": PackageSet("Skyrig's own dependencies", 22, 90),
+    "dev": PackageSet("tools for tests and checks", 55, 190),
     "torch": PackageSet("PyTorch" + (" with its CUDA libraries" if _CUDA else ""), *_TORCH),
-    "accelerate": PackageSet("Hugging Face Accelerate", 10, 40),
-    "deepspeed": PackageSet("DeepSpeed", 5, 60),
+    "accelerate": PackageSet("Hugging Face Accelerate", 7, 40),
+    "deepspeed": PackageSet("DeepSpeed", 4, 60),
 }
 """In the order of installation: a later set may build on an earlier one."""
 

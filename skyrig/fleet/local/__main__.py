@@ -13,10 +13,10 @@ from typing import Any
 
 from skyrig.errors import SkyrigError
 from skyrig.fleet.local import node, probe, switch
-from skyrig.fleet.local.layout import NodeRequest
+from skyrig.fleet.local.layout import HostKey, NodeRequest
 
 _VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "start": lambda data: node.start(NodeRequest.read(data)),
+    "start": lambda data: node.start(NodeRequest.read(data["node"]), HostKey(**data["host_key"])),
     "check": lambda data: node.check(Path(data["folder"])),
     "stop": lambda data: node.stop(Path(data["folder"]), data.get("incarnation", "")),
     "network-start": lambda data: switch.start(Path(data["folder"]), data["level"]),

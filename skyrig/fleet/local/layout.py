@@ -52,6 +52,13 @@ class NodeRequest(NamedTuple):
         return {**self._asdict(), "folder": str(self.folder), "records": str(self.records)}
 
 
+class HostKey(NamedTuple):
+    """A node's host key: `private` in OpenSSH's PEM text, `public` as one OpenSSH line."""
+
+    private: str
+    public: str
+
+
 class NodeFolder(NamedTuple):
     """Paths in the folder of one node."""
 

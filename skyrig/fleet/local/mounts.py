@@ -4,7 +4,7 @@ The node's root is a folder of its own, so that `mkdir /data` stays in the node.
 appears in it as an overlay whose changes lie in the node's folder: a job may install into /usr and changes nothing
 outside. The stack's local folder and its records are the real ones, for supervisors and keeper use them. Overlayfs
 refuses changes that lie inside what they change, so the folders above those (say /root) keep theirs in memory, with
-the python installations in them overlaid on their own.
+the python installations in them overlaid on their own. A folder that cannot be overlaid is the host's own in the node.
 """
 
 from __future__ import annotations
@@ -48,17 +48,19 @@ def build(plan: Plan) -> None:
     volatile = plan.folder / "volatile"
     volatile.mkdir()
     kernel.mount("tmpfs", volatile, "tmpfs", options="mode=700")
-    for path in _to_overlay(plan):
+    for path in _top(plan):
         _overlay(plan, path)
     _special(plan)
+    for path in _inner(plan):
+        _overlay(plan, path)
     for path in plan.kept:
         _bind(path, _inside(plan, path))
     _bind(plan.hosts, plan.root / "etc/hosts")
     _enter(plan.root)
 
 
-def _to_overlay(plan: Plan) -> list[Path]:
-    """Folders of the host to overlay, outer ones first."""
+def _top(plan: Plan) -> list[Path]:
+    """Folders of the host's root; what is a link there becomes one in the node's root."""
     top = []
     for entry in sorted(Path("/").iterdir()):
         if entry.name in _SPECIAL:
@@ -67,15 +69,23 @@ def _to_overlay(plan: Plan) -> list[Path]:
             _inside(plan, entry).symlink_to(entry.readlink())
         elif entry.is_dir():
             top.append(entry)
-    volatile = [path for path in top if any(kept.is_relative_to(path) for kept in plan.kept)]
-    pythons = [Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)]
-    pythons = [path for path in pythons if any(path.is_relative_to(outer) for outer in volatile)]
-    inner = [path for path in dict.fromkeys([*_mounted_folders(), *pythons]) if _ordinary(path) and path not in top]
-    return [*top, *sorted(path for path in inner if not any(path.is_relative_to(kept) for kept in plan.kept))]
+    return top
 
 
-def _ordinary(path: Path) -> bool:
-    return len(path.parts) > 1 and path.parts[1] not in _SPECIAL and path.is_dir()
+def _inner(plan: Plan) -> list[Path]:
+    """Folders further inside that need an overlay of their own, outer ones first: other file systems, and everything
+    that the python here consists of, which may even lie below /tmp."""
+    pythons = [Path(place).resolve() for place in (sys.prefix, sys.base_prefix, *sys.path)]
+    found: list[Path] = []
+    for path in sorted({*_mounted_folders(), *pythons}):
+        covered = path in pythons and any(path.is_relative_to(outer) for outer in found)
+        if path.is_dir() and len(path.parts) > 2 and not covered and not _kept(plan, path):
+            found.append(path)
+    return found
+
+
+def _kept(plan: Plan, path: Path) -> bool:
+    return any(path.is_relative_to(kept) for kept in plan.kept)
 
 
 def _mounted_folders() -> list[Path]:
@@ -84,8 +94,9 @@ def _mounted_folders() -> list[Path]:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         place = before.split()[4].encode().decode("unicode_escape")
-        if after.split()[0] not in _PSEUDO:
-            found.append(Path(place))
+        path = Path(place)
+        if after.split()[0] not in _PSEUDO and path.parts[1:2] and path.parts[1] not in _SPECIAL:
+            found.append(path)
     return found
 
 
@@ -104,7 +115,9 @@ def _overlay(plan: Plan, lower: Path) -> None:
     try:
         kernel.mount("overlay", target, "overlay", options=options + (",userxattr" if plan.plain_user else ""))
     except OSError as error:
-        print(f"{lower} is not to be seen in this node: {error}", file=sys.stderr, flush=True)
+        # File systems of the host below `lower` forbid that to plain users, and some cannot be overlaid at all.
+        print(f"{lower} in this node is the host's own: {error}", file=sys.stderr, flush=True)
+        _bind(lower, target)
 
 
 def _special(plan: Plan) -> None:

@@ -11,17 +11,18 @@ from typing import Any
 
 from skyrig.fleet.local import environment, plain, processes, spaces, switch
 from skyrig.fleet.local.files import remove_tree, wait_for
-from skyrig.fleet.local.layout import LocalNodeError, NodeFolder, NodeRequest
+from skyrig.fleet.local.layout import HostKey, LocalNodeError, NodeFolder, NodeRequest
 
 _OTHER_STARTER_S = 3.0
 """How long another process may take over starting a node before it counts as killed half-way."""
 
 
-def start(request: NodeRequest) -> dict[str, Any]:
+def start(request: NodeRequest, host_key: HostKey) -> dict[str, Any]:
     """The running node's state; makes the node unless one made from the same request lives already.
 
     What is left of another, dead or half-made one in the same folder is cleared away first. The server is not waited
-    for: its listening socket exists when this returns, and holds early clients back until it answers.
+    for: its listening socket exists when this returns, and holds early clients back until it answers. A node that is
+    made takes `host_key`: to make one needs a slow import, which the caller has behind it.
     """
     folder = NodeFolder(request.folder)
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ def start(request: NodeRequest) -> dict[str, Any]:
         raise LocalNodeError(f"{folder.path}: another process keeps starting this node", hint="try again")
     try:
         _clear(folder)
-        return _make(request, folder, held)
+        return _make(request, folder, held, host_key)
     finally:
         os.close(held)
 
@@ -94,13 +95,13 @@ def _living(folder: NodeFolder) -> dict[str, Any] | None:
     return {**state, "alive": True} if state is not None and folder.alive() else None
 
 
-def _make(request: NodeRequest, folder: NodeFolder, lock: int) -> dict[str, Any]:
+def _make(request: NodeRequest, folder: NodeFolder, lock: int, host_key: HostKey) -> dict[str, Any]:
     user = pwd.getpwuid(os.getuid()).pw_name
     folder.tmp.mkdir(mode=0o700)
     environment.make_python(folder)
     environment.make_shims(folder, environment.search_path(folder, os.environ))
     environment.make_home(folder, request.authorized_key)
-    public = _make_host_key(folder)
+    _write_private(folder.host_key, host_key.private)
     proxy = switch.proxy_environment() if request.level == "namespaces" else {}
     session = environment.session_environment(request, folder, user, os.environ, proxy)
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
@@ -121,7 +122,7 @@ def _make(request: NodeRequest, folder: NodeFolder, lock: int) -> dict[str, Any]
         "address": address,
         "internal_port": internal_port,
         "user": user,
-        "host_key": public,
+        "host_key": host_key.public,
         "incarnation": secrets.token_hex(8),
         "accelerators": request.accelerators,
         "cpus": request.cpus or os.cpu_count() or 1,
@@ -132,20 +133,10 @@ def _make(request: NodeRequest, folder: NodeFolder, lock: int) -> dict[str, Any]
     return {**state, "alive": True}
 
 
-def _make_host_key(folder: NodeFolder) -> str:
-    """Make the node's ed25519 host key; the public part, one OpenSSH line."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )
-    descriptor = os.open(folder.host_key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(private)
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return public.decode()
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
 
 
 def _end(folder: NodeFolder) -> None:

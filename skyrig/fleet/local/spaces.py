@@ -77,12 +77,13 @@ def _leave_the_caller(folder: NodeFolder) -> None:
 
 def _make_namespaces(request: NodeRequest, network: Mapping[str, Any]) -> socket.socket:
     """Enter new namespaces, with a cable to the stack's switch; the node's own listener for SSH."""
+    outside = os.open(network["network_namespace"], os.O_RDONLY)
     if network["user_namespace"]:
         with Path(network["user_namespace"]).open() as namespace:
             kernel.join(namespace.fileno(), kernel.CLONE_NEWUSER)
     kernel.unshare(kernel.CLONE_NEWNET)
-    with Path("/proc/self/ns/net").open() as own, Path(network["network_namespace"]).open() as outside:
-        kernel.join(outside.fileno(), kernel.CLONE_NEWNET)
+    with Path("/proc/self/ns/net").open() as own:
+        kernel.join(outside, kernel.CLONE_NEWNET)
         netlink.remove(_cable(request.address))  # a dead node's goes away some time after it
         netlink.add_cable(_cable(request.address), switch.BRIDGE, _CARD, own.fileno())
         kernel.join(own.fileno(), kernel.CLONE_NEWNET)

@@ -1,31 +1,26 @@
 """The place of a stack's local nodes: their common folder and, on level `namespaces`, the network between them.
 
-That network is one small detached process: it keeps a network namespace with a bridge in it, to which every node has
-a cable, and is the proxy through which they reach the outside. Nothing is changed on the host's own network, and all
-of it vanishes with the process. On level `plain` there is only the folder.
+That network is one small detached process (`gate`). Nothing is changed on the host's own network, and all of it
+vanishes with the process. On level `plain` there is only the folder.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import secrets
-import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from skyrig.fleet.local import hosts, kernel, netlink, processes, proxy
-from skyrig.fleet.local.files import locked, remove_tree, take_lock, wait_for
+from skyrig.fleet.local import hosts, processes
+from skyrig.fleet.local.files import locked, remove_tree, wait_for
 from skyrig.fleet.local.layout import LEVELS, LocalNodeError
 
 BRIDGE = "skyrig"
 GATE = "10.31.0.1"
 PREFIX = 16
-_PROXY_PORT = 3128
+PROXY_PORT = 3128
 _PLAIN_NUMBERS = 64
 _FOLDER = ".network"
 
@@ -42,7 +37,7 @@ def start(folder: Path, level: str) -> dict[str, Any]:
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     state = {"level": level, "incarnation": secrets.token_hex(8)}
     if level == "plain":
-        _state_file(folder).write_text(json.dumps(state))
+        state_file(folder).write_text(json.dumps(state))
         return state
     hosts.create(hosts_file(folder))
     _launch(folder, state)
@@ -52,10 +47,10 @@ def start(folder: Path, level: str) -> dict[str, Any]:
 def check(folder: Path) -> dict[str, Any]:
     """The network's state; nothing where it is not there, or its process is gone."""
     try:
-        state: dict[str, Any] = json.loads(_state_file(folder).read_text())
+        state: dict[str, Any] = json.loads(state_file(folder).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
-    return state if state["level"] == "plain" or locked(_lock(folder)) else {}
+    return state if state["level"] == "plain" or locked(lock_file(folder)) else {}
 
 
 def stop(folder: Path) -> None:
@@ -64,7 +59,7 @@ def stop(folder: Path) -> None:
         return
 
     def all_gone() -> bool | None:
-        left = processes.holding(_lock(folder)) if locked(_lock(folder)) else []
+        left = processes.holding(lock_file(folder)) if locked(lock_file(folder)) else []
         for pid in left:
             processes.kill(pid)
         return True if not left else None
@@ -87,18 +82,20 @@ def hosts_file(folder: Path) -> Path:
 def proxy_environment() -> dict[str, str]:
     """What leads a node's programs to the outside. Addresses of nodes are named one by one too (the first ones), for
     Python's urllib knows no ranges."""
-    outside = f"http://{GATE}:{_PROXY_PORT}"
+    outside = f"http://{GATE}:{PROXY_PORT}"
     near = [str(number) for number in (f"10.31.0.{10 + n}" for n in range(_PLAIN_NUMBERS))]
     never = ",".join(["localhost", "127.0.0.1", "::1", f"10.31.0.0/{PREFIX}", *near])
     values = {"http_proxy": outside, "https_proxy": outside, "no_proxy": never}
     return values | {name.upper(): value for name, value in values.items()}
 
 
-def _state_file(folder: Path) -> Path:
+def state_file(folder: Path) -> Path:
+    """What is known of the network; there once it is complete."""
     return folder / _FOLDER / "network.json"
 
 
-def _lock(folder: Path) -> Path:
+def lock_file(folder: Path) -> Path:
+    """Locked by the process of the network for as long as it lives."""
     return folder / _FOLDER / "switch.lock"
 
 
@@ -106,7 +103,7 @@ def _launch(folder: Path, state: dict[str, Any]) -> None:
     """Start the process of the network, fully detached, and wait until the bridge is there."""
     with (folder / _FOLDER / "switch.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-m", __name__, str(folder), json.dumps(state)],
+            [sys.executable, "-I", "-m", "skyrig.fleet.local.gate", str(folder), json.dumps(state)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -119,63 +116,3 @@ def _launch(folder: Path, state: dict[str, Any]) -> None:
         lines = (folder / _FOLDER / "switch.log").read_text().strip().splitlines() or ["it said nothing"]
         raise LocalNodeError(f"the network between the nodes did not start: {lines[-1]}")
     process.returncode = 0  # it lives on: nobody waits for it here
-
-
-async def _run(listener: socket.socket) -> None:
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with await asyncio.start_server(proxy.serve, sock=listener, limit=64 * 1024):
-        await stopped.wait()
-
-
-def _make_network(back: socket.socket) -> None:
-    """In a child: make the namespaces, the bridge and the proxy's listener, and hand all back to the parent."""
-    if os.getuid() != 0:
-        kernel.become_owner_of_namespaces()
-    kernel.unshare(kernel.CLONE_NEWNET)
-    netlink.set_up("lo")
-    netlink.add_bridge(BRIDGE)
-    netlink.add_address(BRIDGE, GATE, PREFIX)
-    netlink.set_up(BRIDGE)
-    with (
-        socket.create_server((GATE, _PROXY_PORT), backlog=256) as listener,
-        Path("/proc/self/ns/net").open() as network,
-        Path("/proc/self/ns/user").open() as user,
-    ):
-        socket.send_fds(back, [b"made"], [listener.fileno(), network.fileno(), user.fileno()])
-
-
-def main(arguments: list[str]) -> None:
-    """Keep the network of the stack whose nodes are in the folder given, until killed."""
-    folder = Path(arguments[0])
-    if take_lock(_lock(folder)) is None:
-        sys.exit("another process keeps this network")
-    front, back = socket.socketpair()
-    child = os.fork()
-    if child == 0:
-        try:
-            _make_network(back)
-        except OSError as error:
-            print(error, file=sys.stderr, flush=True)
-        os._exit(0)
-    back.close()
-    _, numbers, _, _ = socket.recv_fds(front, 16, 3)
-    os.waitpid(child, 0)
-    if len(numbers) != 3:
-        sys.exit(1)
-    listener, network, user = numbers
-    base = f"/proc/{os.getpid()}/fd"
-    state = {
-        **json.loads(arguments[1]),
-        "pid": os.getpid(),
-        "network_namespace": f"{base}/{network}",
-        "user_namespace": f"{base}/{user}" if os.getuid() != 0 else "",
-    }
-    fresh = _state_file(folder).with_suffix(".new")
-    fresh.write_text(json.dumps(state))
-    fresh.replace(_state_file(folder))
-    asyncio.run(_run(socket.socket(fileno=listener)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -1,0 +1,78 @@
+"""The process of a stack's network on level `namespaces`: `python -m skyrig.fleet.local.gate FOLDER STATE`.
+
+It keeps a network namespace with a bridge in it, to which every node has a cable, and is the proxy through which the
+nodes reach the outside: its listener is in that namespace, what it dials goes out by the host's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from skyrig.fleet.local import kernel, netlink, proxy, switch
+from skyrig.fleet.local.files import take_lock
+
+
+async def _run(listener: socket.socket) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    async with await asyncio.start_server(proxy.serve, sock=listener, limit=64 * 1024):
+        await stopped.wait()
+
+
+def _make_network(back: socket.socket) -> None:
+    """In a child: make the namespaces, the bridge and the proxy's listener, and hand all back to the parent."""
+    if os.getuid() != 0:
+        kernel.become_owner_of_namespaces()
+    kernel.unshare(kernel.CLONE_NEWNET)
+    netlink.set_up("lo")
+    netlink.add_bridge(switch.BRIDGE)
+    netlink.add_address(switch.BRIDGE, switch.GATE, switch.PREFIX)
+    netlink.set_up(switch.BRIDGE)
+    with (
+        socket.create_server((switch.GATE, switch.PROXY_PORT), backlog=256) as listener,
+        Path("/proc/self/ns/net").open() as network,
+        Path("/proc/self/ns/user").open() as user,
+    ):
+        socket.send_fds(back, [b"made"], [listener.fileno(), network.fileno(), user.fileno()])
+
+
+def main(arguments: list[str]) -> None:
+    """Keep the network of the stack whose nodes are in the folder given, until killed."""
+    folder = Path(arguments[0])
+    if take_lock(switch.lock_file(folder)) is None:
+        sys.exit("another process keeps this network")
+    front, back = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        try:
+            _make_network(back)
+        except OSError as error:
+            print(error, file=sys.stderr, flush=True)
+        os._exit(0)
+    back.close()
+    _, numbers, _, _ = socket.recv_fds(front, 16, 3)
+    os.waitpid(child, 0)
+    if len(numbers) != 3:
+        sys.exit(1)
+    listener, network, user = numbers
+    base = f"/proc/{os.getpid()}/fd"
+    state = {
+        **json.loads(arguments[1]),
+        "pid": os.getpid(),
+        "network_namespace": f"{base}/{network}",
+        "user_namespace": f"{base}/{user}" if os.getuid() != 0 else "",
+    }
+    fresh = switch.state_file(folder).with_suffix(".new")
+    fresh.write_text(json.dumps(state))
+    fresh.replace(switch.state_file(folder))
+    asyncio.run(_run(socket.socket(fileno=listener)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

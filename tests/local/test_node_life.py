@@ -1,0 +1,140 @@
+"""Starting, looking at and stopping nodes by their programs: idempotent, and nothing is ever left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_programs import LocalPrograms, processes_of
+
+DETACHED = "setsid sleep 300 </dev/null >/dev/null 2>&1 & echo $!"
+
+
+def check(programs: LocalPrograms, node: dict[str, Any]) -> dict[str, Any]:
+    """What `check` says of a node."""
+    return programs.run("check", {"folder": node["folder"]})
+
+
+def test_start_again_answers_the_same_node(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    first = programs.start(stack_name, 0, level)
+    assert programs.start(stack_name, 0, level) == first == check(programs, first)
+
+
+def test_another_request_makes_another_node(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    first = programs.start(stack_name, 0, level)
+    second = programs.start(stack_name, 0, level, cpus=7)
+    assert second["incarnation"] != first["incarnation"] and second["cpus"] == 7
+    assert not Path(f"/proc/{first['pid']}").exists() or "Z" in Path(f"/proc/{first['pid']}/stat").read_text()
+
+
+async def _detached(programs: LocalPrograms, node: dict[str, Any]) -> None:
+    async with programs.connect(node) as connection:
+        await connection.run(DETACHED, check=True)
+
+
+async def test_stop_ends_everything_in_the_node(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    node = programs.start(stack_name, 0, level)
+    await _detached(programs, node)
+    folder = Path(node["folder"])
+    assert len(processes_of(folder)) >= 2
+    assert programs.run("stop", {"folder": node["folder"]}) == {"stopped": True}
+    assert processes_of(folder) == [] and not folder.exists()
+    assert programs.run("stop", {"folder": node["folder"]}) == {"stopped": False}
+
+
+async def test_killed_node_is_gone_and_comes_back_new(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    node = programs.start(stack_name, 0, level)
+    await _detached(programs, node)
+    os.kill(node["pid"], signal.SIGKILL)
+    again = programs.start(stack_name, 0, level)
+    assert again["incarnation"] != node["incarnation"]
+    async with programs.connect(again) as connection:
+        left = await connection.run("pgrep -f 'sleep 30[0]'", check=False)
+        assert level == "plain" or left.stdout == ""
+    assert [pid for pid in processes_of(Path(node["folder"])) if _is_sleep(pid)] == []
+
+
+def _is_sleep(pid: int) -> bool:
+    return b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_check_of_a_killed_node(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    node = programs.start(stack_name, 0, level)
+    os.kill(node["pid"], signal.SIGKILL)
+    os.waitstatus_to_exitcode(0)
+    assert programs.run("stop", {"folder": node["folder"]}) == {"stopped": True}
+    assert check(programs, node) == {"alive": False}
+
+
+@pytest.mark.parametrize("verb", ["start", "stop"])
+def test_half_made_node_with_a_live_server(programs: LocalPrograms, stack_name: str, level: str, verb: str) -> None:
+    """As if the starting program had been killed after it started the server and before it said so."""
+    node = programs.start(stack_name, 0, level)
+    Path(node["folder"], "node.json").unlink()
+    assert check(programs, node) == {"alive": False}
+    if verb == "start":
+        again = programs.start(stack_name, 0, level)
+        assert again["incarnation"] != node["incarnation"] and check(programs, again)["alive"]
+    else:
+        assert programs.run("stop", {"folder": node["folder"]}) == {"stopped": True}
+        assert processes_of(Path(node["folder"])) == []
+
+
+def test_half_made_folder_without_a_server(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    folder = programs.stack(stack_name) / "n0"
+    (folder / "home").mkdir(parents=True)
+    (folder / "alive.lock").touch()
+    closed = folder / "changes"
+    closed.mkdir()
+    closed.chmod(0)
+    assert programs.start(stack_name, 0, level)["alive"]
+
+
+def test_stop_leaves_another_incarnation_alone(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    node = programs.start(stack_name, 0, level)
+    assert programs.run("stop", {"folder": node["folder"], "incarnation": "older"}) == {"stopped": False}
+    assert check(programs, node)["alive"]
+
+
+def test_stop_refuses_a_folder_that_is_no_node(programs: LocalPrograms, tmp_path: Path) -> None:
+    (tmp_path / "precious").touch()
+    done = programs.call("stop", {"folder": str(tmp_path)})
+    assert done.returncode == 1 and "not the folder of a local node" in done.stdout
+    assert (tmp_path / "precious").exists()
+
+
+def test_taking_all_away_leaves_nothing(programs: LocalPrograms, level: str) -> None:
+    for number in range(3):
+        node = programs.start("gone", number, level)
+    os.kill(node["pid"], signal.SIGKILL)
+    programs.stop_all("gone")
+    assert not programs.stack("gone").exists() and processes_of(programs.stack("gone")) == []
+    programs.stop_all("gone")
+
+
+def test_bad_requests_are_one_line(programs: LocalPrograms) -> None:
+    request = programs.request("bad", 0, "plain")
+    pair = {"private": "", "public": ""}
+    for spoiled in ({**request, "level": "vm"}, {**request, "more": 1}, {"folder": "x"}):
+        done = programs.call("start", {"node": spoiled, "host_key": pair})
+        assert done.returncode == 1 and done.stdout.count("\n") == 1 and '"error"' in done.stdout and not done.stderr
+    assert not programs.stack("bad").exists()
+
+
+def test_namespaces_of_a_user_without_rights(nobody: LocalPrograms) -> None:
+    node = nobody.start("dev", 0, "namespaces")
+    try:
+        assert node["user"] == "nobody"
+        run = ["-o", "BatchMode=yes"]
+        assert run and nobody.run("check", {"folder": node["folder"]})["alive"]
+        inside = subprocess.run(
+            ["ps", "-o", "user=", "-p", str(node["pid"])], capture_output=True, text=True, check=True
+        )
+        assert inside.stdout.strip() == "nobody"
+    finally:
+        nobody.stop_all("dev")
+    assert processes_of(nobody.stack("dev")) == []
