@@ -15,6 +15,7 @@ from types import TracebackType
 import asyncssh
 from attrs import define, field
 
+from skyrig.errors import Unreachable
 from skyrig.fleet.connection import Credentials, connect
 from skyrig.fleet.target import Target
 
@@ -40,10 +41,10 @@ class _Lane:
     links: list[_Link] = field(factory=list)
     lock: asyncio.Lock = field(factory=asyncio.Lock)
 
-    def free(self) -> _Link | None:
-        """The first open connection with a session slot left."""
+    def open_link(self, *, with_slot: bool) -> _Link | None:
+        """The first connection that is still open, and has a session slot left if `with_slot`."""
         self.links = [link for link in self.links if not link.connection.is_closed()]
-        return next((link for link in self.links if link.sessions < SESSIONS), None)
+        return next((link for link in self.links if link.sessions < SESSIONS or not with_slot), None)
 
 
 class Pool:
@@ -72,12 +73,12 @@ class Pool:
 
         For uses that take no session slot: forwardings, the keeper's socket. For commands use `session`.
         """
-        return (await self._link(target, exclusive=False)).connection
+        return (await self._link(target, with_slot=False)).connection
 
     @asynccontextmanager
     async def session(self, target: Target) -> AsyncIterator[asyncssh.SSHClientConnection]:
         """A connection to `target` with one session slot on it, for the length of the `async with`."""
-        link = await self._link(target, exclusive=True)
+        link = await self._link(target, with_slot=True)
         try:
             yield link.connection
         finally:
@@ -94,16 +95,20 @@ class Pool:
         lanes, self._lanes = self._lanes, {}
         await _shut([link.connection for lane in lanes.values() for link in lane.links])
 
-    async def _link(self, target: Target, *, exclusive: bool) -> _Link:
-        """A link to `target`; `exclusive` takes a session slot on it."""
+    async def _link(self, target: Target, *, with_slot: bool) -> _Link:
+        """A link to `target`, with a session slot taken on it if `with_slot`."""
         lane = await self._lane(target)
         async with lane.lock:
-            link = lane.free() if exclusive else next(iter(lane.links), None)
-            if link is None or link.connection.is_closed():
+            link = lane.open_link(with_slot=with_slot)
+            if link is None:
                 via = await self.connection(target.jump) if target.jump else None
-                link = _Link(await connect(target, self._key, deadline_s=self._deadline_s, via=via, gate=self._gate))
+                opened = await connect(target, self._key, deadline_s=self._deadline_s, via=via, gate=self._gate)
+                if self._lanes.get(target.id) is not lane:  # dropped or closed meanwhile: nobody would close this one
+                    opened.abort()
+                    raise Unreachable(f"the connection to node {target.id} was dropped", node_id=target.id)
+                link = _Link(opened)
                 lane.links.append(link)
-            link.sessions += exclusive
+            link.sessions += with_slot
             return link
 
     async def _lane(self, target: Target) -> _Lane:

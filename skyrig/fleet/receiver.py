@@ -196,8 +196,8 @@ class _Pass:
         parent = name.rpartition("/")[0]
         if not parent:
             return True
-        found = _lstat(self._path(parent))
-        return found is not None and stat.S_ISDIR(found.st_mode) and self._reached(parent)
+        found = _lstat(self._path(parent)) if self._reached(parent) else None
+        return found is not None and stat.S_ISDIR(found.st_mode)
 
     def _write(self, entry: Entry) -> None:
         path = self._path(entry.path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncssh
-from attrs import frozen
+from attrs import define, field, frozen
 
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import content, receiver
@@ -94,9 +94,10 @@ async def _one(
 ) -> Changes:
     command = f"exec {_shell_path(python)} -I -c {shlex.quote(_BOOTSTRAP)}"
     async with connection.create_process(command, encoding=None) as process:
+        lines = _Lines(process.stdout)
         await _send(process, [_opening(manifest, places)])
         for _ in range(_ROUNDS):
-            answer = await _answer(process, target)
+            answer = await _answer(process, lines, target)
             if "changes" in answer:
                 written, removed, unchanged, kept = answer["changes"]
                 return Changes(written, removed, unchanged, tuple(kept))
@@ -133,9 +134,30 @@ async def _send(process: asyncssh.SSHClientProcess[bytes], chunks: Iterable[byte
         return
 
 
-async def _answer(process: asyncssh.SSHClientProcess[bytes], target: Target) -> dict[str, Any]:
+@define
+class _Lines:
+    """Lines of any length (asyncssh's own end at 2 MB, and the hashes of 30,000 files are longer)."""
+
+    reader: asyncssh.SSHReader[bytes]
+    rest: bytearray = field(factory=bytearray)
+
+    async def next(self) -> bytes | None:
+        """The next line without its end; None after the last one."""
+        seen = 0
+        while (end := self.rest.find(b"\n", seen)) < 0:
+            seen = len(self.rest)
+            chunk = await self.reader.read(1 << 16)
+            if not chunk:
+                return None
+            self.rest += chunk
+        line = bytes(self.rest[:end])
+        del self.rest[: end + 1]
+        return line
+
+
+async def _answer(process: asyncssh.SSHClientProcess[bytes], lines: _Lines, target: Target) -> dict[str, Any]:
     """The node's next line to us, past whatever its shell's start-up files print."""
-    async for line in process.stdout:
+    while (line := await lines.next()) is not None:
         if line.startswith(MARK):
             answer: dict[str, Any] = json.loads(line[len(MARK) :])
             return answer

@@ -42,6 +42,12 @@ _LAST_LINES = 10
 _HEAD_PATIENCE_S = 10.0
 """How long a follower tries to reach a head that went away before it calls it lost; a lease's length."""
 
+_BOOT_PATIENCE_S = 60.0
+"""How long a submission waits for a head that may still boot."""
+
+_LOOK_PATIENCE_S = 4.0
+"""How long a look at a cluster's jobs waits for its head; the stack's records answer else."""
+
 _ENSURE = 'exec "$HOME/.skyrig/runtime/bin/python" -m skyrig.launch.keeper ensure'
 
 
@@ -102,10 +108,11 @@ class KeeperLink:
 
 
 @asynccontextmanager
-async def keeper(desc: ClusterDescription) -> AsyncIterator[KeeperLink]:
-    """A line to the keeper of the cluster, started where none runs. NodeLost if the head does not answer."""
+async def keeper(desc: ClusterDescription, *, patience_s: float = _BOOT_PATIENCE_S) -> AsyncIterator[KeeperLink]:
+    """A line to the keeper of the cluster, started where none runs. NodeLost if the head does not answer within
+    `patience_s` seconds."""
     target, key = from_description(desc, desc.head.id), Credentials(desc.ssh.private_key)
-    async with await connect(target, key) as connection:
+    async with await connect(target, key, deadline_s=patience_s) as connection:
         remembered = places.stack(desc.name) / "keeper.json"
         reader, writer = await _open(connection, remembered, desc)
         link = KeeperLink(desc, reader, writer)
@@ -154,7 +161,7 @@ async def logs(
 ) -> int:
     """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends. Returns its exit code,
     0 while it has none."""
-    async with keeper(desc) as link:
+    async with keeper(desc, patience_s=_LOOK_PATIENCE_S) as link:
         view = _View(None, out, notify, job_id=job_id, rank=rank, tail=tail)
         lost = await _interruptible(view.follow(link, keep_on=follow), view)
     return await _finish(desc, view, lost)
@@ -162,7 +169,7 @@ async def logs(
 
 async def queue(desc: ClusterDescription) -> list[JobRecord]:
     """All jobs of the cluster, with those that its stack kept from earlier heads."""
-    async with keeper(desc) as link:
+    async with keeper(desc, patience_s=_LOOK_PATIENCE_S) as link:
         answer = await link.ask({"op": "queue"})
     live = CONVERTER.structure(answer["records"], list[JobRecord])
     base = records.folder(desc.records)
@@ -183,7 +190,7 @@ async def cancel(desc: ClusterDescription, job_ids: list[int] | None) -> list[in
 
 async def settle(desc: ClusterDescription) -> None:
     """Have the keeper bring all records and logs to the stack's own folder: before a stop or down."""
-    async with keeper(desc) as link:
+    async with keeper(desc, patience_s=_LOOK_PATIENCE_S) as link:
         await link.ask({"op": "settle"})
 
 
@@ -297,16 +304,17 @@ async def _interruptible(following: Coroutine[None, None, bool], view: _View) ->
 
 async def _finish(desc: ClusterDescription, view: _View, lost: bool) -> int:
     """After the first following: re-attach while the head can be reached, then say how it ended."""
-    deadline = asyncio.get_running_loop().time() + _HEAD_PATIENCE_S
     while lost and not view.detached:
         try:
-            async with keeper(desc) as link:
+            async with keeper(desc, patience_s=_HEAD_PATIENCE_S) as link:
                 lost = await _interruptible(view.follow(link), view)
-                deadline = asyncio.get_running_loop().time() + _HEAD_PATIENCE_S
         except NodeLost as error:
-            if asyncio.get_running_loop().time() > deadline:
-                _record_loss(desc, view, error)
-                raise
+            reason = f"lost node {desc.head.id} (the head): {error.message}"
+            _record_loss(desc, view, reason)
+            job = f"job {view.record.id} FAILED: " if view.record else ""
+            raise NodeLost(
+                job + reason, node_id=desc.head.id, hint=f"invoke up -c {desc.name} brings it back"
+            ) from error
     if view.detached:
         job = f" -j {view.record.id}" if view.record else ""
         view._notify(f"detached; the job goes on: invoke logs -c {desc.name}{job}")
@@ -314,13 +322,13 @@ async def _finish(desc: ClusterDescription, view: _View, lost: bool) -> int:
     return view.ended()
 
 
-def _record_loss(desc: ClusterDescription, view: _View, error: NodeLost) -> None:
+def _record_loss(desc: ClusterDescription, view: _View, reason: str) -> None:
     """The head is gone and its keeper with it: write into the kept record what the keeper no longer can."""
     base = records.folder(desc.records)
     if base is None or view.record is None:
         return
     with suppress(OSError):
-        records.end_lost(base, view.record.id, f"lost node {desc.head.id} (the head): {error.message}")
+        records.end_lost(base, view.record.id, reason)
 
 
 async def _authorize(desc: ClusterDescription, node_ids: Sequence[str], public_key: str) -> None:
@@ -349,10 +357,9 @@ async def _open(
     started = await connection.run(_ENSURE, encoding=None)
     output = started.stdout if isinstance(started.stdout, bytes) else b""
     if started.exit_status != 0 or not output.strip():
-        reason = bytes(started.stderr or b"").decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-        raise SkyrigError(
-            f"the keeper did not start on {desc.head.id}: {reason[0]}", hint="see ~/.skyrig/keeper.log there"
-        )
+        said = started.stderr if isinstance(started.stderr, bytes) else b""
+        reason = said.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+        raise SkyrigError(f"the keeper did not start on {desc.head.id}: {reason[0]}", hint="see ~/.skyrig/keeper.log")
     socket = json.loads(output.splitlines()[-1])["socket"]
     places.made(remembered.parent)
     remembered.write_text(json.dumps({"incarnation": incarnation, "socket": socket}))

@@ -72,8 +72,16 @@ def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
     assert after["n1"] != before["n1"]
     assert status(clone)["status"] == "UP"
 
+    again = clone.run("invoke", *train, "-c", "life")
+    assert again.returncode == 0, again.stderr
+    assert "does not answer" not in again.stderr
+
     jobs = json.loads(clone.run("skyrig", "queue", "life", "--json").stdout)["jobs"]
-    assert [(job["id"], job["status"], job["num_nodes"]) for job in jobs] == [(1, "SUCCEEDED", 2), (2, "FAILED", 2)]
+    assert [(job["id"], job["status"], job["num_nodes"]) for job in jobs] == [
+        (1, "SUCCEEDED", 2),
+        (2, "FAILED", 2),
+        (3, "SUCCEEDED", 2),
+    ]
 
     down = clone.run("skyrig", "down", "life", "-y")
     assert down.returncode == 0, down.stderr

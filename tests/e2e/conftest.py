@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ class User:
 
     def __init__(self, folder: Path, stack: str) -> None:
         self.home = folder / "home"
+        self.clone = _clone(folder / "clone")
         self.stack = stack
         self.env = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "SKYRIG_"))},
@@ -41,7 +43,13 @@ class User:
         """Run one verb to its end; `check` is the exit code that is expected (None: any)."""
         started = time.monotonic()
         done = subprocess.run(
-            self.command(*words), cwd=ROOT, env=self.env, capture_output=True, timeout=timeout, check=False, **more
+            self.command(*words),
+            cwd=self.clone,
+            env=self.env,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            **more,
         )
         result = Result(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
         assert check is None or result.code == check, result.told()
@@ -50,7 +58,7 @@ class User:
     def start(self, *words: str) -> subprocess.Popen[bytes]:
         """Start one verb and leave it running."""
         return subprocess.Popen(
-            self.command(*words), cwd=ROOT, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            self.command(*words), cwd=self.clone, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
 
     def json(self, *words: str) -> Any:
@@ -97,6 +105,17 @@ class Result:
     def told(self) -> str:
         """Everything, for a failed assertion."""
         return f"exit {self.code}\n--- out\n{self.out.decode(errors='replace')}\n--- err\n{self.err.decode(errors='replace')}"
+
+
+def _clone(folder: Path) -> Path:
+    """The project as a folder of this user's own, so that stack config lands there: links, but for what is written."""
+    (folder / "stacks").mkdir(parents=True)
+    for entry in ROOT.iterdir():
+        if entry.name not in ("stacks", "Pulumi.yaml") and not entry.name.startswith("."):
+            (folder / entry.name).symlink_to(entry)
+    shutil.copy(ROOT / "Pulumi.yaml", folder)
+    shutil.copy(ROOT / "stacks" / "__main__.py", folder / "stacks")
+    return folder
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:

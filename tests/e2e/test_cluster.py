@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, User, until
+from conftest import User, until
 
 pytestmark = pytest.mark.e2e
 
@@ -56,7 +56,9 @@ def test_plain_pulumi_destroy_leaves_nothing_but_records_that_answer(
     newcomer.run("train", "--script", str(path), "--strategy", "plain", "-c", stack)
     pids = [row["pid"] for row in newcomer.nodes().values()]
     assert len(pids) == 2
-    subprocess.run(["pulumi", "destroy", "--yes"], cwd=ROOT, env=newcomer.env, check=True, capture_output=True)
+    subprocess.run(
+        ["pulumi", "destroy", "--yes"], cwd=newcomer.clone, env=newcomer.env, check=True, capture_output=True
+    )
     assert newcomer.nodes() == {}
     until(lambda: not newcomer.processes(str(newcomer.home / "local" / stack)), "no process of the nodes")
     assert not (newcomer.home / "local" / stack).exists()
@@ -106,7 +108,11 @@ def test_status_json_has_the_promised_form(newcomer: User) -> None:
         (1, "n1", "UP"),
     ]
     described = subprocess.run(
-        ["pulumi", "stack", "output", "cluster", "--json"], cwd=ROOT, env=newcomer.env, check=True, capture_output=True
+        ["pulumi", "stack", "output", "cluster", "--json"],
+        cwd=newcomer.clone,
+        env=newcomer.env,
+        check=True,
+        capture_output=True,
     ).stdout
     document = json.loads(described)
     assert document["version"] == 1

@@ -180,7 +180,7 @@ def test_a_secret_reaches_the_job_and_nothing_else(user: User, tmp_path: Path) -
     env = {**user.env, "TOKEN": "s3cr3t-Zq91-value"}
     client = subprocess.Popen(
         user.command("launch", str(task), "-c", user.stack, "--infra", "local", "-y", "--secret", "TOKEN"),
-        cwd=Path(__file__).parents[2],
+        cwd=user.clone,
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -213,3 +213,26 @@ def test_a_killed_node_fails_the_job_and_up_repairs_that_node_alone(user: User, 
     path.write_text("print('whole again')\n")
     done = user.run("train", "--script", str(path), "--strategy", "plain", "-c", user.stack)
     assert ranks_in(done.lines) == {"(rank 0, n0)", "(rank 1, n1)"}
+
+
+def test_a_killed_head_ends_the_job_and_its_log_still_answers(user: User, script: Callable[[str], Path]) -> None:
+    path = script("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+    client = user.start("train", "--script", str(path), "--strategy", "plain", "-c", user.stack)
+    assert client.stdout is not None
+    until(lambda: b"(rank 1, n1) begun" in client.stdout.readline(), "the job's lines")  # type: ignore[union-attr]
+    records = user.home / "stacks" / user.stack / "records"
+    until(lambda: any(b"0|begun" in log.read_bytes() for log in records.glob("*/job.log")), "the log's copy")
+    os.kill(user.nodes()["n0"]["pid"], signal.SIGKILL)
+    rest = client.communicate(timeout=20)[0].decode()
+    assert client.returncode == 4, rest
+    assert "lost node n0 (the head)" in rest
+    job = user.jobs()[-1]
+    assert job["status"] == "FAILED"
+    kept = user.run("logs", "-c", user.stack, check=4)
+    assert b"begun" in kept.out
+    until(lambda: not user.processes(str(path)), "the other rank ended with its lease", seconds=15)
+    user.run("up", "-c", user.stack)
+    path.write_text("print('whole again')\n")
+    done = user.run("train", "--script", str(path), "--strategy", "plain", "-c", user.stack)
+    assert ranks_in(done.lines) == {"(rank 0, n0)", "(rank 1, n1)"}
+    assert user.jobs()[-1]["id"] == job["id"] + 1

@@ -75,7 +75,7 @@ async def asyncssh_server(keys: Keys, home: Path, port: int = 0) -> AsyncIterato
             start_new_session=True,
         )
         assert child.stdin and child.stdout and child.stderr
-        feeding = asyncio.create_task(_pump(process.stdin, child.stdin))
+        feeding = asyncio.create_task(_feed(process.stdin, child.stdin))
         try:
             await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
             code = await child.wait()
@@ -116,9 +116,14 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
         while data := await source.read(1 << 16):
             sink.write(data)
             await sink.drain()
-        sink.write_eof()
     except ConnectionError:
         return
+
+
+async def _feed(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    """Copy a client's input, its end included. (An end on one of the outputs would end both.)"""
+    await _pump(source, sink)
+    sink.close()
 
 
 class Sshd:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -72,6 +73,16 @@ class LocalPrograms:
         known = asyncssh.import_known_hosts(f"[127.0.0.1]:{node['port']} {node['host_key']}\n")
         options = {"username": node["user"], "client_keys": [self.key], "known_hosts": known, "config": None, **more}
         return asyncssh.connect("127.0.0.1", node["port"], **options)
+
+    def inside(self, node: Mapping[str, Any], command: str, **more: Any) -> asyncssh.SSHCompletedProcess:
+        """What a command does on a node, over a connection of its own."""
+
+        async def run() -> asyncssh.SSHCompletedProcess:
+            async with self.connect(node) as connection:
+                done: asyncssh.SSHCompletedProcess = await connection.run(command, **more)
+                return done
+
+        return asyncio.run(run())
 
 
 def processes_of(folder: Path) -> list[int]:

@@ -103,6 +103,16 @@ def test_a_signal_reaches_the_process_and_its_own_code_counts(
     assert record(tmp_path) == "5\n"
 
 
+def test_the_process_starts_with_no_signal_ignored(prepare: Prepare) -> None:
+    command = prepare(
+        "import signal\n"
+        "for name in ('SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP'):\n"
+        "    assert signal.getsignal(getattr(signal, name)) != signal.SIG_IGN, name\n"
+    )
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_a_signal_that_the_process_ignores_is_waited_out(prepare: Prepare, tmp_path: Path) -> None:
     command = prepare(
         "import os, signal, sys, time\n"

@@ -90,18 +90,13 @@ def test_exit_7_of_rank_1_is_known_while_rank_0_sleeps(tmp_path: Path, strategy:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_one_failing_process_ends_the_others_of_its_node(tmp_path: Path, strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "code"), [("plain", 7), ("accelerate", 1)])
+def test_one_failing_process_ends_the_others_of_its_node(tmp_path: Path, strategy: str, code: int) -> None:
+    # The two strategies where our own script starts the processes; Accelerate's launcher turns each failure into 1.
     write_script(tmp_path, "exit.py", RANK_1_EXITS_7)
     scripts = render_launch(Script("exit.py"), strategy_or_skip(strategy))
     (got,) = ranks.run(scripts, tmp_path, nodes=1, accelerators=3)
-    assert got.code != 0
+    assert got.code == code
     # A process that was ended before its wrapper stood has no record; one that failed by itself always has.
     assert got.records.pop("1") == 7
     assert set(got.records.values()) <= {143}
-
-
-def test_plain_ends_with_the_code_of_the_process_that_failed(tmp_path: Path) -> None:
-    write_script(tmp_path, "exit.py", RANK_1_EXITS_7)
-    (got,) = ranks.run(render_launch(Script("exit.py"), "plain"), tmp_path, nodes=1, accelerators=3)
-    assert got.code == 7

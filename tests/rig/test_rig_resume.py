@@ -30,7 +30,7 @@ def alive(pid: int) -> bool:
 
 def children(pid: int) -> list[int]:
     """The process's own children."""
-    said = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
     return [int(word) for word in said.split()]
 
 

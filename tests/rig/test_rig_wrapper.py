@@ -29,7 +29,7 @@ LOGINS = {
 FAKE_ENGINE = """#!/bin/sh
 echo "$*" >>"$HOME/calls"
 case "$*" in
-    "stack --show-name --non-interactive") [ -e "$HOME/selected" ] ;;
+    "stack --show-name --non-interactive") [ -e "$HOME/selected" ] && echo dev ;;
     "stack select --create dev --non-interactive")
         touch "$HOME/selected"
         stacks=${PULUMI_BACKEND_URL#file://}/.pulumi/stacks/skyrig
@@ -251,13 +251,20 @@ def test_a_config_from_another_home_is_taken_over_but_for_its_salt(
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
-def test_the_salt_of_a_stack_that_is_there_stays(wrapper: Wrapper) -> None:
+def test_the_salt_of_a_stack_that_is_there_comes_from_its_state(wrapper: Wrapper, tmp_path: Path) -> None:
     wrapper.seen("up", folder=wrapper.root)
     file = wrapper.root / "stacks" / "Pulumi.dev.yaml"
+    state = wrapper.data / "state" / ".pulumi" / "stacks" / "skyrig" / "dev.json"
+    state.write_text('{"secrets_providers": {\n  "type": "passphrase",\n  "state": {\n "salt": "v1:a/b+c=:v1:d=="}}}')
     file.write_text(SALTED)
-    wrapper.seen("stack", "select", "dev", folder=wrapper.root)
     wrapper.seen("up", folder=wrapper.root)
-    assert file.read_text() == SALTED
+    assert file.read_text() == SALTED, "in the same home nothing is looked at"
+    wrapper.home.joinpath("selected").unlink()
+    wrapper.seen("up", folder=wrapper.root, SKYRIG_HOME=str(tmp_path / "new"))
+    assert "encryptionsalt" not in file.read_text()
+    file.write_text(SALTED)
+    wrapper.seen("up", folder=wrapper.root)
+    assert file.read_text() == SALTED.replace("v1:old", "v1:a/b+c=:v1:d==")
 
 
 @pytest.mark.e2e
@@ -266,11 +273,9 @@ def test_the_real_engine_takes_it(wrapper: Wrapper, tmp_path: Path) -> None:
     engine = Path(noted.read_text().strip()) if noted.exists() else places.engine("3.258.0")
     assert all(engine.joinpath(name).exists() for name in PROGRAMS)
     wrapper.root.joinpath(".venv", ".rig", "engine").write_text(f"{engine}\n")
-    for home in ("first", "second"):
+    for home in ("first", "second", "first"):
         extra = {"SKYRIG_HOME": str(tmp_path / f"the {home}"), "PULUMI_HOME": str(tmp_path / "pulumi")}
-        done = wrapper.run("config", "set", "skyrig:x", home, folder=wrapper.root, **extra)
-        assert done.returncode == 0, done.stderr
+        for words in ("config set skyrig:x 1", "config set --secret skyrig:y 2", "config rm skyrig:y"):
+            done = wrapper.run(*words.split(), folder=wrapper.root, **extra)
+            assert done.returncode == 0, done.stderr
         assert wrapper.run("stack", "--show-name", folder=wrapper.root, **extra).stdout == "dev\n"
-        done = wrapper.run("config", "set", "--secret", "skyrig:y", "z", folder=wrapper.root, **extra)
-        assert done.returncode == 0, done.stderr
-        wrapper.run("config", "rm", "skyrig:y", folder=wrapper.root, **extra)

@@ -96,3 +96,21 @@ def test_a_file_that_cannot_be_read_is_named(file: Path, text: str) -> None:
     with pytest.raises(BadInput, match=r"Pulumi\.s\.yaml") as refused:
         config.read_shape("s")
     assert len(str(refused.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("skyrig:nodez: [n0]", "Pulumi.s.yaml:2: unknown config key skyrig:nodez (did you mean skyrig:nodes?)"),
+        ("skyrigg:nodes: [n0]", "Pulumi.s.yaml:2: unknown config key skyrigg:nodes (did you mean skyrig:nodes?)"),
+        ("nodes: [n0]", "did you mean skyrig:nodes?"),
+        ("skyrig:cloud: locl", "did you mean 'local'?"),
+        ("skyrig:nodes: [n0, n0]", "'n0' stands there twice"),
+        ("skyrig:cpus: many", "no whole number"),
+    ],
+)
+def test_a_slip_is_named_with_the_nearest_right_word(file: Path, line: str, says: str) -> None:
+    file.write_text(f"config:\n  {line}\n")
+    with pytest.raises(BadInput) as refused:
+        config.read_shape("s")
+    assert says in str(refused.value)

@@ -67,6 +67,8 @@ def test_broken_at_random_points_the_parts_join(rank: Rank) -> None:
     log = b""
     breaks = 0
     while follower.frame("exit") is None:
+        if chance.random() < 0.7:  # mostly once it is under way, so that a busy machine gets through too
+            until(lambda f=follower: f.frames or f.log, "the follower to be under way")
         deadline = time.monotonic() + chance.random() * 0.12
         until(lambda f=follower, d=deadline: f.frame("exit") or time.monotonic() > d, "the point to break at")
         if follower.frame("exit"):

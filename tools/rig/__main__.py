@@ -19,7 +19,7 @@ import engine
 from environment import Environment, installed
 from errand import Errands, tail
 from folders import KEPT, ROOT, VENV, engine_home, locked, write
-from limits import GO_PACKAGES, PACKAGE_CACHE_FACTOR, SETS
+from limits import PACKAGE_CACHE_FACTOR, SETS
 from speech import Failure, Progress, about, say, size
 
 INTERRUPTED = 130
@@ -130,10 +130,8 @@ class Setup:
     def state(self, packages: Lane, pulumi: Lane) -> str:
         """What goes on, for a progress line."""
         parts = [f"{time.monotonic() - self.started:.0f} s"]
-        if not pulumi.done and self.getter.now:
-            count = engine.compiled(self.getter.log)
-            built = f", {count} of at most {GO_PACKAGES} packages compiled" if count else ""
-            parts.append(f"{self.getter.now}{built}")
+        if not pulumi.done and self.getter.state():
+            parts.append(self.getter.state())
         if not packages.done and self.environment.now:
             last = tail(self.environment.newest_log(), 60)
             parts.append(f"{self.environment.now}, {size(VENV)} in .venv; {last}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from environment import PYTHON
 from errand import Errands, why
 from folders import KEPT, ROOT, engine_home, locked
-from limits import ENGINE, GO_DISK_MB, GO_MINUTES, OFFICIAL_DISK_MB, OFFICIAL_DOWNLOAD_MB, PROBE_S
+from limits import ENGINE, GO_DISK_MB, GO_MINUTES, GO_PACKAGES, OFFICIAL_DISK_MB, OFFICIAL_DOWNLOAD_MB, PROBE_S
 from speech import Failure, about
 
 PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec", "pulumi-resource-pulumi-python")
@@ -139,6 +139,16 @@ class Getter:
         """The output of the step under way."""
         return KEPT / "log" / "engine.log"
 
+    def state(self) -> str:
+        """What goes on, for a progress line; empty before the first step. Go names each package when it is compiled."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.now and self.log.exists() else []
+        compiled = sum(1 for line in lines if " " not in line)
+        fetched = sum(1 for line in lines if line.startswith("go: downloading"))
+        parts = [self.now] if self.now else []
+        parts += [f"{fetched} modules got"] if fetched else []
+        parts += [f"{compiled} packages compiled (at most {GO_PACKAGES} are)"] if compiled else []
+        return ", ".join(parts)
+
     def get(self, packages_ready: threading.Event) -> None:
         """Have the engine in `source.folder`. The official installer waits for `packages_ready`: it is one of them."""
         if self.source.kind == "found":
@@ -215,12 +225,3 @@ def caches() -> Path:
     """Go's build cache: where most of what a build needs goes."""
     said = subprocess.run(["go", "env", "GOCACHE"], capture_output=True, text=True, check=False).stdout
     return Path(said.strip() or "~/.cache/go-build").expanduser()
-
-
-def compiled(log: Path) -> int:
-    """How many Go packages the build that writes `log` has compiled so far."""
-    try:
-        lines = log.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return 0
-    return sum(1 for line in lines if " " not in line)

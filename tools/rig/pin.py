@@ -1,4 +1,4 @@
-"""Writes requirements/*.txt anew: `.venv/bin/python tools/rig/pin.py [SET ...]`.
+"""Writes requirements/*.txt anew: `.venv/bin/python tools/rig/pin.py [--upgrade] [SET ...]`.
 
 Every file is the closure of one part of pyproject.toml, pinned with hashes for Linux and macOS at once and for every
 Python that rig accepts. A later file is resolved against the earlier ones, so that installing it never changes what
@@ -6,6 +6,7 @@ they installed; that is why torch can be got while the base already works. No fi
 pip or uv settings say where packages come from.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -36,22 +37,29 @@ def wanted(name: str) -> list[str]:
     return parts[name]
 
 
-def pin(name: str) -> None:
-    """Resolve set `name` and write its file; raises CalledProcessError where uv finds no answer."""
+def pin(name: str, upgrade: bool) -> None:
+    """Resolve set `name` and write its file; raises CalledProcessError where uv finds no answer.
+
+    Versions that still fit stay, but with `upgrade`.
+    """
+    file = ROOT / "requirements" / f"{name}.txt"
     constraints = [f"--constraints=requirements/{other}.txt" for other in BUILDS_ON[name]]
     command = ["uv", "pip", "compile", "-", "--universal", "--generate-hashes", "--no-header", "--quiet"]
     command += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", f"--python-version={OLDEST_PYTHON}"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out.txt")
+        if file.exists() and not upgrade:
+            shutil.copy(file, out)
         subprocess.run(
             [*command, *constraints, f"--output-file={out}"],
             input="\n".join(wanted(name)).encode(),
             cwd=ROOT,
             check=True,
         )
-        ROOT.joinpath("requirements", f"{name}.txt").write_text(NOTE + out.read_text())
+        file.write_text(NOTE + out.read_text().removeprefix(NOTE))
 
 
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or BUILDS_ON:
-        pin(chosen)
+    chosen = [word for word in sys.argv[1:] if word != "--upgrade"]
+    for part in chosen or BUILDS_ON:
+        pin(part, upgrade="--upgrade" in sys.argv)

@@ -84,12 +84,18 @@ needs_stack() { # ARGS: is this a command that works on the selected stack, and 
     done
 }
 
-drop_old_salt() { # STACK: its config may come from another home, whose passphrase is not ours; without secrets, let go
+fit_salt() { # STACK: a config from another home has the salt of another passphrase; give it the one of the state, if any
     config=$root/stacks/Pulumi.$1.yaml
-    [ -f "$config" ] && [ ! -e "$home/state/.pulumi/stacks/$project/$1.json" ] || return 0
-    grep -q '^encryptionsalt:' "$config" && ! grep -q 'secure:' "$config" || return 0
-    grep -v '^encryptionsalt:' "$config" >"$config.$$"
-    mv "$config.$$" "$config"
+    [ -f "$config" ] && grep -q '^encryptionsalt:' "$config" && ! grep -q 'secure:' "$config" || return 0
+    state=$home/state/.pulumi/stacks/$project/$1.json
+    salt=
+    [ ! -f "$state" ] || salt=$(sed -n 's/.*"salt": *"\([^"]*\)".*/\1/p' "$state" | sed 1q)
+    if [ -n "$salt" ]; then
+        sed "s|^encryptionsalt:.*|encryptionsalt: $salt|" "$config" >"$config.$$"
+    else
+        sed '/^encryptionsalt:/d' "$config" >"$config.$$"
+    fi
+    if cmp -s "$config.$$" "$config"; then rm "$config.$$"; else mv "$config.$$" "$config"; fi
 }
 
 ensure_stack() { # in the clone: where no stack is selected (or the backend is new), that is `dev`
@@ -97,8 +103,10 @@ ensure_stack() { # in the clone: where no stack is selected (or the backend is n
     if stacks_of "$project"; then
         { IFS= read -r known <"$kept/stack"; } 2>/dev/null && [ "$known" = "$used" ] && return
     fi
-    if ! "$engine/pulumi" stack --show-name --non-interactive >/dev/null 2>&1; then
-        drop_old_salt dev
+    if name=$("$engine/pulumi" stack --show-name --non-interactive 2>/dev/null); then
+        fit_salt "$name"
+    else
+        fit_salt dev
         said=$("$engine/pulumi" stack select --create dev --non-interactive 2>&1) ||
             fail "no stack is selected, and dev cannot be: $said"
     fi
@@ -116,7 +124,7 @@ in_clone() { # ARGS: what plain pulumi needs in the project's own folder
     case ${1-}:${2-} in
         stack:init | stack:select)
             for word; do
-                drop_old_salt "$word"
+                fit_salt "$word"
             done
             ;;
     esac

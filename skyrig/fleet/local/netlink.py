@@ -17,7 +17,7 @@ _REQUEST, _ACK, _CREATE, _EXCL = 0x1, 0x4, 0x400, 0x200
 _NEW_LINK, _DELETE_LINK, _NEW_ADDRESS = 16, 17, 20
 _ERROR = 2
 _UP = 1
-_IFLA_NAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 10, 18, 28
+_IFLA_ADDRESS, _IFLA_NAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 1, 3, 4, 10, 18, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
@@ -28,10 +28,12 @@ def add_bridge(name: str) -> None:
     _ask(_NEW_LINK, _CREATE | _EXCL, _link() + _name(name) + _mtu() + _attribute(_IFLA_LINKINFO, info))
 
 
-def add_cable(name: str, bridge: str, peer: str, peer_namespace: int) -> None:
+def add_cable(name: str, bridge: str, peer: str, peer_namespace: int, address: str) -> None:
     """A virtual cable from `bridge` (its end here is `name`) to an interface `peer` in another network namespace,
-    given by an open descriptor of it."""
-    there = _link() + _name(peer) + _mtu() + _attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_namespace))
+    given by an open descriptor of it. The hardware address there follows from the IPv4 `address` that it will have: a
+    node that comes back is the same to its neighbours, who else would talk to the old one for half a minute."""
+    hardware = _attribute(_IFLA_ADDRESS, b"\x02\x00" + socket.inet_aton(address))
+    there = _link() + _name(peer) + _mtu() + hardware + _attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_namespace))
     info = _attribute(_INFO_KIND, b"veth") + _attribute(_INFO_DATA, _attribute(_VETH_PEER, there))
     master = _attribute(_IFLA_MASTER, struct.pack("=I", socket.if_nametoindex(bridge)))
     body = _link(flags=_UP) + _name(name) + _mtu() + master + _attribute(_IFLA_LINKINFO, info)

@@ -220,11 +220,8 @@ class NodeSession(SSHServerStreamSession[bytes]):
             return super().eof_received()
         if self._early is not None:
             self._early_eof = True
-        elif self._stdin is not None and not self._stdin.is_closing():
-            if self._terminal is None:
-                self._stdin.write_eof()
-            else:
-                self._stdin.write(b"\x04")
+        elif self._stdin is not None and self._terminal is None and not self._stdin.is_closing():
+            self._stdin.write_eof()  # a terminal stays open, as under sshd
         return True
 
     def pause_writing(self) -> None:

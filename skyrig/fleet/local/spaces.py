@@ -85,7 +85,7 @@ def _make_namespaces(request: NodeRequest, network: Mapping[str, Any]) -> socket
     with Path("/proc/self/ns/net").open() as own:
         kernel.join(outside, kernel.CLONE_NEWNET)
         netlink.remove(_cable(request.address))  # a dead node's goes away some time after it
-        netlink.add_cable(_cable(request.address), switch.BRIDGE, _CARD, own.fileno())
+        netlink.add_cable(_cable(request.address), switch.BRIDGE, _CARD, own.fileno(), request.address)
         kernel.join(own.fileno(), kernel.CLONE_NEWNET)
     netlink.set_up("lo")
     netlink.add_address(_CARD, request.address, switch.PREFIX)

@@ -23,7 +23,7 @@ trap 'forward TERM' TERM
 trap 'forward INT' INT
 
 (
-  trap - TERM INT QUIT # bash starts what is in the background with INT and QUIT ignored
+  trap - TERM INT QUIT # a shell may start what is in the background with INT and QUIT ignored
   # shellcheck disable=SC2016,SC2088,SC1003 # the script and its arguments are the user's words, and stay as they are
   exec "$SKYRIG_PYTHON" -u ./-m.py "$@" -h
 ) &

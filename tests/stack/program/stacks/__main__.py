@@ -13,7 +13,7 @@ class Nothing(dynamic.ResourceProvider):
         if props["name"] == "slow":
             import time
 
-            time.sleep(4)
+            time.sleep(2)
         return dynamic.CreateResult(f"id-{props['name']}", props)
 
 

@@ -1,0 +1,83 @@
+"""What jobs install stays on their node, on both levels; what the project has is inherited."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local_programs import LocalPrograms, listing_digest
+
+HOST = Path(sysconfig.get_path("purelib"))
+INHERITED = "iniconfig"
+
+
+def wheel(folder: Path, name: str, version: str) -> Path:
+    """A wheel of a package that knows its own version."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}/__init__.py", f"VERSION = {version!r}\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(
+            f"{info}/RECORD", f"{name}/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+        )
+    return path
+
+
+@pytest.fixture
+def untouched() -> Iterator[None]:
+    """The project's and the base installation's packages are afterwards what they were."""
+    base = Path(sys.base_prefix, "lib", f"python3.{sys.version_info.minor}", "site-packages")
+    before = [listing_digest(folder) for folder in (HOST, base)]
+    yield
+    assert [listing_digest(folder) for folder in (HOST, base)] == before
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    "install",
+    [
+        "pip install --no-index",
+        "pip3 install -q -U --no-index",
+        "python -m pip install --no-index",
+        "python3 -m pip install --no-index --force-reinstall",
+        "uv pip install --no-index",
+        "uv pip install --system --no-index",
+        "uv pip install --no-index --system --reinstall",
+    ],
+)
+def test_installs_stay_on_the_node(programs: LocalPrograms, node: dict[str, Any], install: str) -> None:
+    home = Path(node["folder"], "home")
+    fresh = wheel(home, "skyrig_test_fresh", "1.5")
+    newer = wheel(home, INHERITED, "99.0")
+    done = programs.inside(node, f"{install} {fresh} {newer}")
+    assert done.exit_status == 0, f"{done.stdout}{done.stderr}"
+    look = f"import skyrig_test_fresh as f, {INHERITED} as n; print(f.VERSION, n.VERSION, f.__file__)"
+    told = str(programs.inside(node, f'python -c "{look}"', check=True).stdout).split()
+    assert told[:2] == ["1.5", "99.0"] and told[2].startswith(f"{node['folder']}/env/")
+    programs.inside(node, f"python -m pip uninstall -y skyrig_test_fresh {INHERITED}", check=True)
+    assert programs.inside(node, f'python -c "import {INHERITED}; {INHERITED}.VERSION"').exit_status == 1
+
+
+@pytest.mark.usefixtures("untouched")
+def test_an_inherited_package_cannot_be_taken_from_the_project(programs: LocalPrograms, node: dict[str, Any]) -> None:
+    programs.inside(node, f"pip uninstall -y {INHERITED}; uv pip uninstall --system {INHERITED}")
+    assert programs.inside(node, f'python -c "import {INHERITED}"').exit_status == 0
+
+
+def test_what_the_project_has_is_inherited(programs: LocalPrograms, node: dict[str, Any]) -> None:
+    told = str(
+        programs.inside(node, "python -c 'import attrs, sys; print(attrs.__file__, sys.prefix)'", check=True).stdout
+    )
+    assert told.split() == [str(HOST / "attrs" / "__init__.py"), f"{node['folder']}/env"]
+    for name in ("python", "python3", "pip", "pip3"):
+        found = str(programs.inside(node, f"command -v {name}", check=True).stdout).strip()
+        assert found == f"{node['folder']}/env/bin/{name}"
