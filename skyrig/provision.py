@@ -138,11 +138,10 @@ def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confi
     kept = evolve(shape, nodes=before.nodes, power=before.power)
     if kept == before:
         return
-    cluster = described.describe(stack)
-    if cluster is None:
+    if described.describe(stack) is None:
         return
     fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
-    question = f"new {' and '.join(fields)} replace the {len(cluster.nodes)} nodes of {stack}"
+    question = f"new {' and '.join(fields)} replace every node of {stack}"
     if not confirm(question + ". Go on?"):
         raise BadInput(question, hint="-y agrees to that")
 

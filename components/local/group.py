@@ -31,15 +31,15 @@ class LocalNodeGroupArgs(TypedDict):
 
 
 class LocalNodeGroup(pulumi.ComponentResource):
-    """Nodes of one group. A node is known by its id alone: adding or removing one leaves the others as they are."""
+    """Nodes of one group. A node is known by its id alone: adding or removing one leaves the others as they are.
 
-    nodes: dict[str, LocalNode]
-    """The nodes by id."""
+    `nodes` are its nodes by id.
+    """
 
     def __init__(self, name: str, args: LocalNodeGroupArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("skyrig:index:LocalNodeGroup", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        self.nodes = {}
+        self.nodes: dict[str, LocalNode] = {}
         for wanted in args["nodes"]:
             node_id = wanted["id"]
             self.nodes[node_id] = LocalNode(f"{name}-{node_id}", _node_args(args, wanted), child)

@@ -15,8 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from skyrig.errors import BadInput
-from skyrig.fleet.content import Entry, Manifest
-from skyrig.fleet.content import raw as raw
+from skyrig.fleet.content import Entry, Manifest, raw
 from skyrig.fleet.receiver import settled
 from skyrig.fleet.workdir import Picked, Selection
 

@@ -13,10 +13,8 @@ from skyrig.stack.engine import Event
 _VERBS = {
     "create": "created",
     "update": "updated",
-    "replace": "replaced",
     "create-replacement": "replaced",
     "delete": "deleted",
-    "delete-replaced": "",
     "read": "read",
     "import": "imported",
 }
@@ -63,8 +61,8 @@ class Progress:
     @property
     def changes(self) -> Changes:
         """What was changed so far, the stack itself, its providers and plain groupings left out."""
-        replaced = self._counts["replace"] or self._counts["create-replacement"]
-        return Changes(self._counts["create"], self._counts["update"], replaced, self._counts["delete"])
+        counts = self._counts
+        return Changes(counts["create"], counts["update"], counts["create-replacement"], counts["delete"])
 
     def _ended(self, metadata: Event) -> None:
         kind, operation = str(metadata.get("type", "")), str(metadata.get("op", ""))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from fleet_servers import SSHD, Keys, Sshd, asyncssh_server, new_keys
+from fleet_servers import SSHD, Keys, Serve, Sshd, asyncssh_server, new_keys
 
 from skyrig.fleet.target import Target
-
-Serve = Callable[[], AbstractAsyncContextManager[Target]]
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import asyncssh
@@ -22,6 +22,10 @@ from skyrig.fleet.connection import Credentials
 from skyrig.fleet.target import Target
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+
+
+Serve = Callable[[], AbstractAsyncContextManager[Target]]
+"""Enters a running server; what comes out is where it is."""
 
 
 @frozen

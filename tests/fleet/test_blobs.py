@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from fleet_trees import Thing, sha, stored, write_tree
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import Thing, sha, stored, write_tree
 
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.blobs import BlobStore, FrameReader, MissingBlobs, Refused, frames, stored_frames

@@ -11,8 +11,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 from attrs import evolve
-from conftest import Serve
-from fleet_servers import Keys, asyncssh_server, free_port, public
+from fleet_servers import Keys, Serve, asyncssh_server, free_port, public
 
 from skyrig.errors import BadInput, HostKeyMismatch, Unreachable
 from skyrig.fleet.connection import Credentials, connect

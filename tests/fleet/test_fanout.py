@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from conftest import Serve
-from fleet_servers import SSHD, Keys, Sshd, asyncssh_server, free_port
+from fleet_servers import SSHD, Keys, Serve, Sshd, asyncssh_server, free_port
 
 from skyrig.errors import NodeLost, Unreachable
 from skyrig.fleet.fanout import CommandLost, CommandTimedOut, Result, run, run_all
-from skyrig.fleet.pool import SESSIONS, Pool
+from skyrig.fleet.pool import HANDSHAKES, SESSIONS, Pool
 from skyrig.fleet.target import Target
 
 
@@ -246,6 +245,31 @@ async def _code(pool: Pool, target: Target) -> int:
         return (await run(pool, target, "true")).code
     except NodeLost as error:
         return error.exit_code
+
+
+def test_handshakes_are_paced(keys: Keys) -> None:
+    """40 nodes that take a connection and say nothing: never more than 16 of them are tried at a time."""
+
+    async def scenario() -> int:
+        now = most = 0
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal now, most
+            now += 1
+            most = max(most, now)
+            await reader.read()
+            now -= 1
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        target = keys.target("n", server.sockets[0].getsockname()[1])
+        async with server, Pool(keys.credentials, deadline_s=0.5) as pool:
+            ends = await asyncio.gather(*(_code(pool, evolve(target, id=f"n{number}")) for number in range(40)))
+            assert ends == [4] * 40
+        return most
+
+    # a connection that was given up may be seen for a moment beside the one that follows it
+    assert HANDSHAKES <= asyncio.run(asyncio.wait_for(scenario(), 30)) <= HANDSHAKES + 4
 
 
 def test_a_node_that_moved_is_reached_at_its_new_place(keys: Keys, tmp_path: Path) -> None:

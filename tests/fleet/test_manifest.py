@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from fleet_trees import ODD_NAMES, Thing, sha, write_tree
 from hypothesis import given
 from hypothesis import strategies as st
-from trees import ODD_NAMES, Thing, sha, write_tree
 
 from skyrig.errors import BadInput
 from skyrig.fleet.content import Entry, Manifest, Refused, raw, text

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from conftest import Serve
-from fleet_servers import Keys, free_port
-from test_materialise import Bench, file
-from trees import ODD_NAMES, Thing, Tree, read_tree, sha
+from fleet_servers import Keys, Serve, free_port
+from fleet_trees import ODD_NAMES, Bench, Thing, Tree, file, read_tree, sha
 
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.blobs import Changes

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fleet_trees import ODD_NAMES
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from trees import ODD_NAMES
 
 from skyrig.errors import BadInput
 from skyrig.fleet.content import raw

@@ -8,12 +8,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncssh
 
+T = TypeVar("T")
+
+LIMIT_S = 60.0
 LEVELS = ("plain", "namespaces")
 
 
@@ -82,7 +85,16 @@ class LocalPrograms:
                 done: asyncssh.SSHCompletedProcess = await connection.run(command, **more)
                 return done
 
-        return asyncio.run(run())
+        return bounded(run())
+
+
+def bounded(work: Coroutine[Any, Any, T]) -> T:
+    """What `work` comes to, within a minute."""
+
+    async def run() -> T:
+        return await asyncio.wait_for(work, LIMIT_S)
+
+    return asyncio.run(run())
 
 
 def processes_of(folder: Path) -> list[int]:

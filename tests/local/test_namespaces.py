@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +14,7 @@ from local_programs import LocalPrograms
 
 GATE = "10.31.0.1"
 
-
-@pytest.fixture(autouse=True)
-def _only_namespaces(level: str) -> None:
-    if level != "namespaces":
-        pytest.skip("about level namespaces")
+pytestmark = pytest.mark.parametrize("level", ["namespaces"], indirect=True)
 
 
 @pytest.fixture
@@ -61,7 +58,9 @@ def test_absolute_paths_are_the_nodes_own(programs: LocalPrograms, two_nodes: li
 
 
 def test_own_processes_and_name(programs: LocalPrograms, node: dict[str, Any]) -> None:
-    told = str(programs.inside(node, "hostname; cat /proc/1/cmdline | tr '\\0' ' '; ps -e | wc -l").stdout).splitlines()
+    told = str(
+        programs.inside(node, "hostname; cat /proc/1/cmdline | tr '\\0' ' '; echo; ps -e | wc -l").stdout
+    ).splitlines()
     assert told[0] == node["alias"] and "skyrig.fleet.local.server" in told[1] and int(told[2]) < 12
 
 
@@ -110,13 +109,10 @@ def test_there_is_no_other_way_out(programs: LocalPrograms, node: dict[str, Any]
     assert f"https_proxy=http://{GATE}:3128" in told and "NO_PROXY=" in told
 
 
-def test_a_lost_network_is_seen(programs: LocalPrograms, stack_name: str) -> None:
-    programs.start(stack_name, 0, "namespaces")
+def test_a_lost_network_is_seen(programs: LocalPrograms, stack_name: str, level: str) -> None:
+    programs.start(stack_name, 0, level)
     folder = {"folder": str(programs.stack(stack_name))}
     first = programs.run("network-check", folder)
-    Path(f"/proc/{first['pid']}").exists()
-    import os
-
     os.kill(first["pid"], 9)
-    again = programs.run("network-start", {**folder, "level": "namespaces"})
+    again = programs.run("network-start", {**folder, "level": level})
     assert again["incarnation"] != first["incarnation"]

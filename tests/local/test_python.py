@@ -32,7 +32,7 @@ def wheel(folder: Path, name: str, version: str) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module", autouse=True)
 def untouched() -> Iterator[None]:
     """The project's and the base installation's packages are afterwards what they were."""
     base = Path(sys.base_prefix, "lib", f"python3.{sys.version_info.minor}", "site-packages")
@@ -41,7 +41,6 @@ def untouched() -> Iterator[None]:
     assert [listing_digest(folder) for folder in (HOST, base)] == before
 
 
-@pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize(
     "install",
     [
@@ -67,7 +66,6 @@ def test_installs_stay_on_the_node(programs: LocalPrograms, node: dict[str, Any]
     assert programs.inside(node, f'python -c "import {INHERITED}; {INHERITED}.VERSION"').exit_status == 1
 
 
-@pytest.mark.usefixtures("untouched")
 def test_an_inherited_package_cannot_be_taken_from_the_project(programs: LocalPrograms, node: dict[str, Any]) -> None:
     programs.inside(node, f"pip uninstall -y {INHERITED}; uv pip uninstall --system {INHERITED}")
     assert programs.inside(node, f'python -c "import {INHERITED}"').exit_status == 0

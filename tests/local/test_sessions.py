@@ -12,7 +12,7 @@ from typing import Any
 
 import asyncssh
 import pytest
-from local_programs import LocalPrograms
+from local_programs import LocalPrograms, bounded
 
 from skyrig.fleet.local.files import wait_for
 
@@ -52,19 +52,21 @@ def test_a_client_that_does_not_read_stops_the_writer(programs: LocalPrograms, n
             process.terminate()
             return (after - before) * os.sysconf("SC_PAGE_SIZE")
 
-    assert asyncio.run(run()) < 30_000_000
+    assert bounded(run()) < 30_000_000
 
 
 def test_signals_reach_the_group(programs: LocalPrograms, node: dict[str, Any]) -> None:
     async def run() -> asyncssh.SSHCompletedProcess:
         async with programs.connect(node) as connection:
-            process = await connection.create_process("trap 'echo got; exit 5' USR1; echo ready; sleep 60 >/dev/null 2>&1 & wait")
+            process = await connection.create_process(
+                "trap 'echo got; exit 5' USR1; echo ready; sleep 60 >/dev/null 2>&1 & wait"
+            )
             assert await process.stdout.readline() == "ready\n"
             process.send_signal("USR1")
             done: asyncssh.SSHCompletedProcess = await asyncio.wait_for(process.wait(), 20)
             return done
 
-    done = asyncio.run(run())
+    done = bounded(run())
     assert "got" in str(done.stdout) and done.exit_status == 5
 
 
@@ -76,7 +78,7 @@ def test_terminal(programs: LocalPrograms, node: dict[str, Any]) -> None:
             done = await asyncio.wait_for(process.wait(), 20)
             return str(done.stdout)
 
-    told = asyncio.run(run())
+    told = bounded(run())
     assert "33 91" in told and "xterm:-bash" in told and f"{node['folder']}/env/bin/python" in told
 
 
@@ -98,10 +100,10 @@ def test_only_the_nodes_user_with_a_known_key(programs: LocalPrograms, node: dic
     stranger = asyncssh.generate_private_key("ssh-ed25519")
     for more in ({"username": "somebody"}, {"client_keys": [stranger]}, {"password": "x", "client_keys": []}):
         with pytest.raises(asyncssh.PermissionDenied):
-            asyncio.run(run(**more))
+            bounded(run(**more))
     line = stranger.export_public_key().decode().strip()
     programs.inside(node, f"echo '{line}' >> ~/.ssh/authorized_keys", check=True)
-    asyncio.run(run(client_keys=[stranger]))
+    bounded(run(client_keys=[stranger]))
 
 
 def test_files(programs: LocalPrograms, node: dict[str, Any], tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_files(programs: LocalPrograms, node: dict[str, Any], tmp_path: Path) ->
             await asyncssh.scp(str(tmp_path / "here"), (connection, "by-scp"))
             await connection.run("cmp by-sftp by-scp && rm by-sftp by-scp", check=True)
 
-    asyncio.run(run())
+    bounded(run())
     assert (tmp_path / "back").read_bytes() == content
 
 
@@ -138,7 +140,7 @@ def test_forwarding_to_ports_and_unix_sockets_of_the_node(programs: LocalProgram
                 writer.close()
             await process.wait(check=True)
 
-    asyncio.run(run())
+    bounded(run())
 
 
 def test_a_broken_connection_ends_nothing_that_is_detached(programs: LocalPrograms, node: dict[str, Any]) -> None:
@@ -149,7 +151,7 @@ def test_a_broken_connection_ends_nothing_that_is_detached(programs: LocalProgra
         await connection.run(f"setsid sh -c 'sleep 0.5; echo yes > {marker}' </dev/null >/dev/null 2>&1 &", check=True)
         connection.abort()
 
-    asyncio.run(run())
+    bounded(run())
     assert wait_for(lambda: marker.exists() or None)
 
 
@@ -159,7 +161,7 @@ def test_many_sessions_at_once(programs: LocalPrograms, node: dict[str, Any]) ->
             done = await asyncio.gather(*(connection.run(f"exit {n % 250}") for n in range(60)))
             return [one.exit_status for one in done]
 
-    assert asyncio.run(run()) == [n % 250 for n in range(60)]
+    assert bounded(run()) == [n % 250 for n in range(60)]
 
 
 def test_orphans_are_reaped(programs: LocalPrograms, two_nodes: list[dict[str, Any]]) -> None:

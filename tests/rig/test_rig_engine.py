@@ -78,6 +78,9 @@ def test_a_link_to_pulumi_leads_to_its_folder(clone: Clone, tmp_path: Path) -> N
 def test_our_own_wrapper_is_no_pulumi(clone: Clone, tmp_path: Path) -> None:
     other = engine_programs(tmp_path / "other clone" / ".venv" / "bin")
     script(other / "pulumi", ROOT.joinpath("tools", "rig", "pulumi.sh").read_text())
+    kept = other.parent / ".rig"
+    kept.mkdir()
+    kept.joinpath("engine").write_text(f"{engine_programs(tmp_path / 'its engine')}\n")
     theirs = engine_programs(tmp_path / "theirs")
     assert choice(clone, other, theirs) == f"found {theirs}"
     assert choice(clone, other, reachable=True) == f"official {clone.engine}"

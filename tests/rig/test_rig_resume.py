@@ -58,21 +58,38 @@ def test_setup_speaks_first_then_runs_the_verb(small: Clone) -> None:
     assert small.rig("queue") == (0, "invoked queue\n", "")
 
 
-@pytest.mark.parametrize("with_children", [True, False], ids=["all killed", "rig killed"])
-def test_killed_in_the_middle_of_a_package_it_finishes(small: Clone, with_children: bool) -> None:
+def test_killed_with_its_children_in_the_middle_of_a_package_it_finishes(small: Clone) -> None:
     first = small.start("queue")
     until(lambda: parts(small) > 100)
     helpers = children(first.pid)
     first.kill()
     first.communicate()
-    if with_children:
-        for helper in helpers:
-            os.kill(helper, signal.SIGKILL)
-        assert parts(small) < BULK
+    for helper in helpers:
+        os.kill(helper, signal.SIGKILL)
+    assert parts(small) < BULK
     code, out, err = small.rig("queue")
     assert (code, out) == (0, "invoked queue\n"), err
     assert parts(small) == BULK
     assert not small.kept.joinpath("doing").exists()
+
+
+def test_what_a_killed_rig_left_running_is_waited_for(small: Clone) -> None:
+    first = small.start("queue")
+    until(lambda: parts(small) > 0)
+    (left,) = children(first.pid)
+    os.kill(left, signal.SIGSTOP)
+    first.kill()
+    first.communicate()
+    second = small.start("queue")
+    try:
+        assert second.stderr
+        assert "or what a killed one left running); waiting for it" in second.stderr.readline()
+        assert alive(left)
+    finally:
+        os.kill(left, signal.SIGCONT)
+    out, err = second.communicate(timeout=60)
+    assert (second.returncode, out) == (0, "invoked queue\n"), err
+    assert parts(small) == BULK
 
 
 def test_a_torn_file_is_found_and_mended(small: Clone) -> None:

@@ -35,7 +35,7 @@ case "$*" in
         stacks=${PULUMI_BACKEND_URL#file://}/.pulumi/stacks/skyrig
         mkdir -p "$stacks" && touch "$stacks/dev.json"
         ;;
-    *) env ;;
+    *) env; [ ! -e "${PULUMI_CONFIG_PASSPHRASE_FILE-}" ] || echo "READ=$(cat "$PULUMI_CONFIG_PASSPHRASE_FILE")" ;;
 esac
 """
 
@@ -122,9 +122,10 @@ def test_home_is_private_and_the_passphrase_random_and_lasting(wrapper: Wrapper,
 def test_two_first_calls_at_once_agree_on_one_passphrase(wrapper: Wrapper) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(wrapper.home)}
     command = [wrapper.program, "whoami"]
-    running = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(8)]
-    assert [process.wait(20) for process in running] == [0] * 8
+    running = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(12)]
+    read = {line for process in running for line in process.communicate(timeout=20)[0].splitlines() if "READ=" in line}
     assert [path.name for path in wrapper.data.iterdir() if path.name != "state"] == ["passphrase"]
+    assert read == {f"READ={wrapper.data.joinpath('passphrase').read_text()}"}
 
 
 def test_a_lost_passphrase_is_not_replaced_while_stacks_need_it(wrapper: Wrapper) -> None:

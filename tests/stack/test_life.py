@@ -117,3 +117,12 @@ def test_ctrl_c_ends_the_engine_which_writes_down_what_it_did(project_folder: Pa
     assert "stopping" in said
     assert backend.lock_files("cut") == []
     assert not stacks.up("cut", None, lambda line: None).any
+
+
+def test_a_changed_node_is_replaced_and_counted_once(project_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks.up("anew", resized(Shape(), 1), lambda line: None)
+    monkeypatch.setenv("TEST_KIND", "other")
+    lines: list[str] = []
+    changes = stacks.up("anew", None, lines.append)
+    assert (changes.create, changes.replace, changes.delete) == (0, 1, 0)
+    assert [line.split(" (")[0].strip() for line in lines] == ["n0 replaced"]

@@ -16,12 +16,16 @@ class Nothing(dynamic.ResourceProvider):
             time.sleep(2)
         return dynamic.CreateResult(f"id-{props['name']}", props)
 
+    def diff(self, _id, before, after):
+        changed = before["kind"] != after["kind"]
+        return dynamic.DiffResult(changes=changed, replaces=["kind"] if changed else [])
+
 
 class Node(dynamic.Resource):
     """One node."""
 
     def __init__(self, name):
-        super().__init__(Nothing(), name, {"name": name})
+        super().__init__(Nothing(), name, {"name": name, "kind": os.environ.get("TEST_KIND", "")})
 
 
 if os.environ.get("TEST_BROKEN"):

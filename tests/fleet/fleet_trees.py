@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from skyrig.fleet.blobs import BlobStore, frames
+from skyrig.fleet.blobs import BlobStore, Changes, frames, materialise
 from skyrig.fleet.content import FrameReader, Manifest
 from skyrig.fleet.manifest import build
 from skyrig.fleet.workdir import select
@@ -67,6 +67,38 @@ def stored(root: Path, store: BlobStore) -> Manifest:
     assert reader.done
     store.put_manifest(manifest)
     return manifest
+
+
+def file(data: bytes, mode: int = 0o644) -> Thing:
+    """A file as a value."""
+    return Thing(mode, data)
+
+
+class Bench:
+    """A source folder, a store, and a node's folder with its state file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = BlobStore(folder / "store")
+        self.target = folder / "node" / "sky_workdir"
+        self.state = folder / "node" / ".skyrig" / "workdir.json"
+        self._count = 0
+
+    def manifest(self, tree: Tree) -> Manifest:
+        """`tree` as a stored manifest."""
+        self._count += 1
+        source = self.folder / f"source{self._count}"
+        write_tree(source, tree)
+        return stored(source, self.store)
+
+    def bring(self, tree: Tree) -> Changes:
+        return self.apply(self.manifest(tree))
+
+    def apply(self, manifest: Manifest) -> Changes:
+        return materialise(self.store, manifest, self.target, self.state)
+
+    def there(self) -> Tree:
+        return read_tree(self.target)
 
 
 def sha(data: bytes) -> str:

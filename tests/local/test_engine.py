@@ -1,0 +1,134 @@
+"""The local cloud through the real Pulumi engine: grow, shrink, lose, repair, destroy."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncssh
+import pytest
+from local_engine import LocalEngine, LocalStack, changed
+from local_programs import bounded, processes_of
+
+from skyrig.cluster.description import ClusterDescription
+
+pytestmark = pytest.mark.e2e
+
+
+def enter(cluster: ClusterDescription, rank: int, command: str) -> str:
+    """What a command says on a node, reached with nothing but the description."""
+    node = cluster.nodes[rank]
+    known = asyncssh.import_known_hosts(f"[{node.host}]:{node.port} {node.host_key}\n")
+    key = asyncssh.import_private_key(cluster.ssh.private_key)
+
+    async def run() -> str:
+        options = {"username": node.user, "client_keys": [key], "known_hosts": known, "config": None}
+        async with asyncssh.connect(node.host, node.port, **options) as connection:
+            return str((await connection.run(command, check=True)).stdout)
+
+    return bounded(run())
+
+
+def pid(stack: LocalStack, node_id: str) -> int:
+    """Process of a node."""
+    return int(json.loads((stack.nodes_folder / node_id / "node.json").read_text())["pid"])
+
+
+def test_a_cluster_grows_shrinks_is_repaired_and_leaves_nothing(stack: LocalStack) -> None:
+    told = stack.up()
+    assert changed(told, "+") == {"n0", "n1"}
+    cluster = stack.describe()
+    assert [(node.id, node.rank) for node in cluster.nodes] == [("n0", 0), ("n1", 1)]
+    assert enter(cluster, 1, "echo $SKYRIG_NODE_ID").strip() == "n1"
+
+    told = stack.up(["n0", "n1", "n2", "n3", "n4"])
+    assert changed(told, "+") == {"n2", "n3", "n4"} and not changed(told, "-")
+    told = stack.up(["n0", "n1", "n3"])
+    assert changed(told, "-") == {"n2", "n4"} and not changed(told, "+")
+    grown = stack.describe()
+    assert [node.id for node in grown.nodes] == ["n0", "n1", "n3"] and grown.nodes[:2] == cluster.nodes
+    stack.preview("--expect-no-changes")
+
+    os.kill(pid(stack, "n1"), signal.SIGKILL)
+    assert changed(stack.refresh(), "-") == {"n1"}
+    told = stack.up()
+    assert changed(told, "+") == {"n1"} and not changed(told, "-")
+    repaired = stack.describe()
+    assert repaired.nodes[1].incarnation != cluster.nodes[1].incarnation
+    assert (repaired.nodes[0], repaired.nodes[2]) == (grown.nodes[0], grown.nodes[2])
+
+    os.kill(pid(stack, "n0"), signal.SIGKILL)
+    (stack.nodes_folder / "n3" / "node.json").unlink()
+    stack.destroy()
+    assert not stack.nodes_folder.exists() and processes_of(stack.nodes_folder) == []
+
+
+def test_only_the_private_key_is_secret(stack: LocalStack) -> None:
+    stack.up(["n0"])
+    shown = stack.output()
+    assert shown["ssh"].pop("private_key") == "[secret]"
+    assert "[secret]" not in str(shown) and shown["nodes"][0]["id"] == "n0"
+    private = stack.describe().ssh.private_key
+    assert private.startswith("-----BEGIN OPENSSH")
+    state = stack.state()
+    assert private.splitlines()[1] not in str(state)
+    providers = [one["inputs"]["__provider"] for one in state["deployment"]["resources"] if "__provider" in str(one)]
+    assert len(providers) == 3 and all(len(provider) < 120 for provider in providers)
+
+
+def test_another_shape_replaces_nodes(engine: LocalEngine) -> None:
+    stack = engine.stack("plain")
+    try:
+        stack.up(["n0"])
+        first = stack.describe()
+        stack.configure(accelerators="H100:4", cpus=3)
+        stack.up()
+        second = stack.describe()
+        assert first.nodes[0].incarnation != second.nodes[0].incarnation
+        assert second.nodes[0].accelerators.count == 4 and second.nodes[0].accelerators.declared
+        assert second.nodes[0].cpus == 3 and len(processes_of(stack.nodes_folder)) == 1
+    finally:
+        stack.remove()
+
+
+def test_destroy_takes_nodes_along_that_the_engine_forgot(stack: LocalStack) -> None:
+    """As after an engine that was killed while it created a node."""
+    stack.up(["n0"])
+    lost = stack.nodes_folder / "n7"
+    (lost / "home").mkdir(parents=True)
+    (lost / "alive.lock").touch()
+    stack.destroy()
+    assert not stack.nodes_folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("nods", "[n0]", "unknown config key skyrig:nods (did you mean skyrig:nodes?)"),
+        ("accelerators", "H100:many", "accelerators 'H100:many'"),
+        ("isolation", "plane", "did you mean 'plain'?"),
+        ("power", "down", "not there yet"),
+        ("cpus", "two", "must be of type 'integer'"),
+    ],
+)
+def test_bad_config_is_one_line_and_nothing_is_made(engine: LocalEngine, key: str, value: str, words: str) -> None:
+    stack = engine.stack("plain")
+    stack.configure(**{key: value})
+    told = engine.run("up", "--yes", "--skip-preview", "--stack", stack.name, check=False)
+    assert words in told and "Traceback" not in told and "unhandled" not in told
+    assert not stack.nodes_folder.exists() and "LocalNode" not in told
+    engine.run("config", "rm", f"skyrig:{key}", "--stack", stack.name)
+    stack.remove()
+
+
+def test_two_stacks_side_by_side(local_stack: Callable[[int, str], ClusterDescription], level: str) -> None:
+    one, other = local_stack(1, level), local_stack(1, level)
+    for cluster in (one, other):
+        enter(cluster, 0, f"echo {cluster.name} > mine")
+    for cluster in (one, other):
+        assert enter(cluster, 0, "cat mine; ls").split() == [cluster.name, "mine"]
+    assert one.ssh.private_key != other.ssh.private_key
+    assert Path(one.records.removeprefix("file://")) != Path(other.records.removeprefix("file://"))
