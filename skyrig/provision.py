@@ -14,7 +14,7 @@ from attrs import evolve
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.shape import Shape, resized, stack_name
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
-from skyrig.stack import config, described, stacks
+from skyrig.stack import config, described, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
 
@@ -62,8 +62,8 @@ def down(stack: str, notify: Notify) -> Changes:
 
 
 def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes: as it is, grown, or brought up. Costs no engine call where
-    it is up and large enough."""
+    """The cluster of `stack` with at least `nodes` nodes: as it is, repaired, grown, or brought up. Costs no engine
+    call where all its nodes answer and they are enough."""
     shape = config.read_shape(stack)
     cluster = described.describe(stack)
     if cluster is None:
@@ -71,6 +71,10 @@ def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
     if nodes is not None and nodes > len(cluster.nodes):
         notify(f"cluster {stack} grows from {len(cluster.nodes)} to {nodes} nodes")
         return up(stack, notify, nodes=max(nodes, len(shape.nodes)))
+    silent = [node.name for node in status.of([stack])[0].nodes if node.status != "UP"]
+    if silent:
+        notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
+        return up(stack, notify)
     return cluster
 
 

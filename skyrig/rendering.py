@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,11 +12,11 @@ from attrs import evolve, frozen
 from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import BadInput
-from skyrig.launch.environment import masked, rank_environment, setup_environment
+from skyrig.launch.environment import hostfile, masked, processes_per_node, rank_environment, setup_environment
 from skyrig.launch.job import JobRequest, Scripts
 from skyrig.stack import config, described
 
-UNKNOWN_PORT = 0
+UNKNOWN_PORT = "<free port of rank 0>"
 """Stands for the rendezvous port, which is found free when the job starts."""
 
 
@@ -51,11 +52,14 @@ def planned(stack: str, shape: Shape) -> ClusterDescription:
             incarnation="",
             alias=wanted.id,
             accelerators=evolve(shape.accelerators, declared=shape.cloud == "local"),
-            cpus=float(shape.cpus or 1),
+            cpus=float(shape.cpus or os.cpu_count() or 1),
         )
         for rank, wanted in enumerate(shape.nodes)
     )
-    return ClusterDescription(name=stack, cloud=shape.cloud, nodes=nodes, ssh=SshAccess(""), records="")
+    isolation = "namespaces" if shape.cloud == "local" else "machine"
+    return ClusterDescription(
+        name=stack, cloud=shape.cloud, nodes=nodes, ssh=SshAccess(""), records="", isolation=isolation
+    )
 
 
 def shown(ranks: Sequence[RenderedRank]) -> bytes:
@@ -94,8 +98,10 @@ def _rank(request: JobRequest, cluster: ClusterDescription, nodes: tuple[Node, .
         record_id=request.first_id,
         task_id="<task id>",
         cluster=cluster,
-        port=UNKNOWN_PORT,
+        port=0,
     )
+    env["MASTER_PORT"] = UNKNOWN_PORT
+    files["hostfile"] = hostfile(nodes, processes_per_node(request))
     files["environment"] = _lines(request, env)
     if request.setup is not None:
         setup_env = setup_environment(

@@ -37,7 +37,7 @@ class TrainingRun:
 
 def chosen(script: str | None, strategy: str | None, workdir: Path | None, arguments: tuple[str, ...]) -> TrainingRun:
     """What to run: `script`, else the shipped example. Without `workdir` the script's own folder is synced, with it
-    the script's path is relative to that. BadInput for a strategy, script or module that is not there."""
+    the script's path is relative to that. BadInput for a strategy or script that is not there."""
     started = known_strategy(strategy or DEFAULT_STRATEGY)
     if script is None:
         if workdir is not None:
@@ -55,6 +55,16 @@ def chosen(script: str | None, strategy: str | None, workdir: Path | None, argum
     return TrainingRun(Script(str(PurePosixPath(inside)), arguments), folder, started)
 
 
+def require_packages(run: TrainingRun) -> None:
+    """BadInput where the shipped example cannot run here: local nodes have the packages of this environment."""
+    if run.workdir != project.find().joinpath(*_EXAMPLE).parent:
+        return
+    for module in _MODULES[run.strategy]:
+        if importlib.util.find_spec(module) is None:
+            extra = _EXTRAS.get(run.strategy, "torch")
+            raise BadInput(f"the example needs {module}", hint=f"run ./rig train, or pip install 'skyrig[{extra}]'")
+
+
 def known_strategy(name: str) -> str:
     """`name` if it is a strategy, else BadInput with the nearest one."""
     if name not in STRATEGIES:
@@ -68,8 +78,4 @@ def _example(strategy: str, arguments: tuple[str, ...]) -> TrainingRun:
     file = project.find().joinpath(*_EXAMPLE)
     if not file.is_file():
         raise BadInput(f"the example {Path(*_EXAMPLE)} is not here", hint="give a script of yours with --script")
-    for module in _MODULES[strategy]:
-        if importlib.util.find_spec(module) is None:
-            extra = _EXTRAS.get(strategy, "torch")
-            raise BadInput(f"the example needs {module}", hint=f"run ./rig train, or pip install 'skyrig[{extra}]'")
     return TrainingRun(Script(file.name, (*_EXAMPLE_ARGUMENTS.get(strategy, ()), *arguments)), file.parent, strategy)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from skyrig.cli.verb import Flag, Verb
+from skyrig.cli.verb import Verb, sort_words
 
 PLACES: Mapping[str, tuple[str, ...]] = {
     "up": ("cluster",),
@@ -38,7 +38,7 @@ def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
     verb = verbs.get(mine[at])
     if verb is None or mine[at] not in PLACES:
         return [*mine, *rest]
-    bare, flagged, used = _sorted(mine[at + 1 :], verb)
+    bare, flagged, used = sort_words(mine[at + 1 :], verb)
     return [*mine[: at + 1], *_placed(bare, PLACES[mine[at]], used), *flagged, *rest]
 
 
@@ -54,30 +54,3 @@ def _placed(bare: list[str], places: Sequence[str], used: set[str]) -> list[str]
         for word in taken:
             placed += [word] if name == "file" else [f"--{name}={word}"]
     return placed + words
-
-
-def _sorted(words: Sequence[str], verb: Verb) -> tuple[list[str], list[str], set[str]]:
-    """Bare words, words of flags with their values, and the keys of the flags that were given."""
-    bare: list[str] = []
-    flagged: list[str] = []
-    used: set[str] = set()
-    waiting = iter(words)
-    for word in waiting:
-        if not word.startswith("-") or word == "-":
-            bare.append(word)
-            continue
-        flagged.append(word)
-        known = _flag_of(word, verb)
-        if known is None:
-            continue
-        used.add(known.key)
-        if known.kind is not bool and "=" not in word and (word.startswith("--") or len(word) == 2):
-            flagged += [value for value in [next(waiting, None)] if value is not None]
-    return bare, flagged, used
-
-
-def _flag_of(word: str, verb: Verb) -> Flag | None:
-    name = word.lstrip("-").partition("=")[0]
-    if not word.startswith("--"):
-        name = name[:1]
-    return next((each for each in verb.flags if name in each.names and not each.positional), None)

@@ -28,6 +28,7 @@ def train(values: Values) -> int:
             raise BadInput("--task brings its own commands: no --script, --strategy or ARGS beside it")
         return sdk.launch(flags.task_of(values, task, options), stack, options, sys.stdout.buffer, notify, cloud=where)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
+    training.require_packages(run)
     return sdk.train(stack, run, options, sys.stdout.buffer, notify)
 
 
@@ -55,14 +56,25 @@ def exec_(values: Values) -> int:
     return sdk.exec_(task, flags.cluster(values), options, sys.stdout.buffer, notify)
 
 
-@verb("render", [*flags.LAUNCH, TASK, SCRIPT, STRATEGY, flag("out", "folder to write into")], takes_rest=True)
+@verb(
+    "render",
+    [
+        positional("file", "task file; without it the script, or the shipped example", optional=True),
+        *flags.LAUNCH,
+        TASK,
+        SCRIPT,
+        STRATEGY,
+        flag("out", "folder to write into"),
+    ],
+    takes_rest=True,
+)
 def render(values: Values) -> None:
     """Show the exact scripts and variables of every rank, secrets masked, without running anything."""
     from skyrig import rendering, sdk, training
 
     options = flags.run_options(values)
     stack = flags.cluster(values)
-    task = values.text("task")
+    task = values.text("file") or values.text("task")
     if task is not None:
         ranks = sdk.render_task(stack, flags.task_of(values, task, options), options)
     else:

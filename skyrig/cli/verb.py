@@ -10,7 +10,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
@@ -28,12 +28,14 @@ INTERRUPTED = 130
 @frozen
 class Flag:
     """One option of a verb. `names` without dashes, the long one first; `kind` str (a value), bool (a switch) or list
-    (a value, may be repeated); `later` marks one that is known and cannot do anything yet."""
+    (a value, may be repeated); `later` marks one that is known and cannot do anything yet. A positional one may be
+    `optional`: the parser knows only required ones, so it is told of this one where the command line has its word."""
 
     names: tuple[str, ...]
     help: str
     kind: type = str
     positional: bool = False
+    optional: bool = False
     later: bool = False
 
     @property
@@ -61,9 +63,9 @@ def flag(names: str, help: str, **more: Any) -> Flag:
     return Flag(tuple(names.split()), help, **more)
 
 
-def positional(name: str, help: str) -> Flag:
-    """A required argument that stands without a flag."""
-    return Flag((name,), help, positional=True)
+def positional(name: str, help: str, *, optional: bool = False) -> Flag:
+    """An argument that stands without a flag."""
+    return Flag((name,), help, positional=True, optional=optional)
 
 
 def repeated(flags: Iterable[Flag], name: str) -> list[Flag]:
@@ -118,7 +120,8 @@ class Verb(Task[Any]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """What the parser shall accept."""
-        return [each.argument() for each in self.flags]
+        bare = bool(bare_words(sys.argv, self))
+        return [each.argument() for each in self.flags if bare or not each.optional]
 
     def __call__(self, context: Context, **given: Any) -> None:
         """Run the verb; Exit with its code unless that is 0."""
@@ -163,6 +166,41 @@ def verb(
         return Verb(body, name, flags, takes_rest)
 
     return made
+
+
+def bare_words(argv: list[str], verb: Verb) -> list[str]:
+    """The words of a command line that stand behind `verb`'s name and belong to none of its flags."""
+    words = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if verb.name not in words:
+        return []
+    return sort_words(words[words.index(verb.name) + 1 :], verb)[0]
+
+
+def sort_words(words: Sequence[str], verb: Verb) -> tuple[list[str], list[str], set[str]]:
+    """Bare words, words of flags with their values, and the keys of the flags that were given."""
+    bare: list[str] = []
+    flagged: list[str] = []
+    used: set[str] = set()
+    waiting = iter(words)
+    for word in waiting:
+        if not word.startswith("-") or word == "-":
+            bare.append(word)
+            continue
+        flagged.append(word)
+        known = _flag_of(word, verb)
+        if known is None:
+            continue
+        used.add(known.key)
+        if known.kind is not bool and "=" not in word and (word.startswith("--") or len(word) == 2):
+            flagged += [value for value in [next(waiting, None)] if value is not None]
+    return bare, flagged, used
+
+
+def _flag_of(word: str, verb: Verb) -> Flag | None:
+    name = word.lstrip("-").partition("=")[0]
+    if not word.startswith("--"):
+        name = name[:1]
+    return next((each for each in verb.flags if name in each.names and not each.positional), None)
 
 
 def after_dashes(argv: list[str]) -> tuple[str, ...]:

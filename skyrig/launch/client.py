@@ -65,13 +65,13 @@ class KeeperLink:
         """One request and its answer."""
         return (await ask(self.reader, self.writer, message, payload))[0]
 
-    async def introduce(self) -> None:
-        """Agree on the protocol and see that the keeper knows this cluster and can reach all its nodes."""
+    async def introduce(self, *, prepare: bool) -> None:
+        """Agree on the protocol; with `prepare` see that the keeper knows this cluster and can reach all its nodes."""
         document = self.desc.public().to_json()
         digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
         hello = await self.ask({"op": "hello", "digest": digest})
         check_version(*hello["protocol"])
-        if hello["known"]:
+        if hello["known"] or not prepare:
             return
         answer = await self.ask({"op": "describe", "cluster": document})
         await _authorize(self.desc, answer["unprepared"], hello["public_key"])
@@ -108,15 +108,17 @@ class KeeperLink:
 
 
 @asynccontextmanager
-async def keeper(desc: ClusterDescription, *, patience_s: float = _BOOT_PATIENCE_S) -> AsyncIterator[KeeperLink]:
+async def keeper(
+    desc: ClusterDescription, *, patience_s: float = _LOOK_PATIENCE_S, prepare: bool = False
+) -> AsyncIterator[KeeperLink]:
     """A line to the keeper of the cluster, started where none runs. NodeLost if the head does not answer within
-    `patience_s` seconds."""
+    `patience_s` seconds. `prepare` is for who wants to run something: a look at jobs does without the other nodes."""
     target, key = from_description(desc, desc.head.id), Credentials(desc.ssh.private_key)
     async with await connect(target, key, deadline_s=patience_s) as connection:
         remembered = places.stack(desc.name) / "keeper.json"
         reader, writer = await _open(connection, remembered, desc)
         link = KeeperLink(desc, reader, writer)
-        await link.introduce()
+        await link.introduce(prepare=prepare)
         try:
             yield link
         finally:
@@ -134,7 +136,7 @@ async def submit_and_follow(
 ) -> int:
     """Sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns the exit code for the
     caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
-    async with keeper(desc) as link:
+    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True) as link:
         if workdir is not None:
             texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
             request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
@@ -161,7 +163,7 @@ async def logs(
 ) -> int:
     """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends. Returns its exit code,
     0 while it has none."""
-    async with keeper(desc, patience_s=_LOOK_PATIENCE_S) as link:
+    async with keeper(desc) as link:
         view = _View(None, out, notify, job_id=job_id, rank=rank, tail=tail)
         lost = await _interruptible(view.follow(link, keep_on=follow), view)
     return await _finish(desc, view, lost)
@@ -169,7 +171,7 @@ async def logs(
 
 async def queue(desc: ClusterDescription) -> list[JobRecord]:
     """All jobs of the cluster, with those that its stack kept from earlier heads."""
-    async with keeper(desc, patience_s=_LOOK_PATIENCE_S) as link:
+    async with keeper(desc) as link:
         answer = await link.ask({"op": "queue"})
     live = CONVERTER.structure(answer["records"], list[JobRecord])
     base = records.folder(desc.records)
@@ -190,7 +192,7 @@ async def cancel(desc: ClusterDescription, job_ids: list[int] | None) -> list[in
 
 async def settle(desc: ClusterDescription) -> None:
     """Have the keeper bring all records and logs to the stack's own folder: before a stop or down."""
-    async with keeper(desc, patience_s=_LOOK_PATIENCE_S) as link:
+    async with keeper(desc) as link:
         await link.ask({"op": "settle"})
 
 

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from skyrig import places
 from skyrig.cluster.description import ClusterDescription, from_json
 
@@ -80,14 +82,14 @@ class LocalStack:
         return self.engine.home / "local" / self.name
 
     def configure(self, **values: Any) -> None:
-        """Set config keys of the project; a list is set as a list."""
-        for key, value in values.items():
-            if isinstance(value, list):
-                self._run("config", "rm", f"skyrig:{key}", check=False)
-                for number, entry in enumerate(value):
-                    self._run("config", "set", "--path", f"skyrig:{key}[{number}]", entry)
-            else:
-                self._run("config", "set", f"skyrig:{key}", str(value))
+        """Set config keys of the project, as a user does who edits the stack's file."""
+        file = self.engine.project / "stacks" / f"Pulumi.{self.name}.yaml"
+        yaml = YAML()
+        document = yaml.load(file.read_text()) if file.exists() else {}
+        config = document.setdefault("config", {})
+        config.update({f"skyrig:{key}": value for key, value in values.items()})
+        with file.open("w") as out:
+            yaml.dump(document, out)
 
     def up(self, nodes: Sequence[str] | None = None) -> str:
         """`pulumi up`, where given with these node ids."""
@@ -124,7 +126,11 @@ class LocalStack:
     def remove(self) -> None:
         """Destroy it and forget it."""
         self.destroy()
-        self._run("stack", "rm", "--yes", self.name)
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove the stack; nothing of it may be left but its record in the state."""
+        self._run("stack", "rm", "--yes", "--force")
 
     def _run(self, *words: str, check: bool = True) -> str:
         return self.engine.run(*words, "--stack", self.name, check=check)

@@ -120,8 +120,7 @@ def test_bad_config_is_one_line_and_nothing_is_made(engine: LocalEngine, key: st
     told = engine.run("up", "--yes", "--skip-preview", "--stack", stack.name, check=False)
     assert words in told and "Traceback" not in told and "unhandled" not in told
     assert not stack.nodes_folder.exists() and "LocalNode" not in told
-    engine.run("config", "rm", f"skyrig:{key}", "--stack", stack.name)
-    stack.remove()
+    stack.forget()
 
 
 def test_two_stacks_side_by_side(local_stack: Callable[[int, str], ClusterDescription], level: str) -> None:
