@@ -36,8 +36,9 @@ def test_config_of_the_project_is_the_shapes() -> None:
 def test_components_have_a_schema() -> None:
     """Packaging needs annotations that Pulumi's analyzer understands, and a description of every property."""
     found: Any = Analyzer("skyrig").analyze([Cluster, LocalCloud, LocalNodeGroup])
-    assert set(found.component_definitions) == {"Cluster", "LocalCloud", "LocalNodeGroup"}
-    for definition in found.component_definitions.values():
+    definitions = found["component_definitions"]
+    assert set(definitions) == {"Cluster", "LocalCloud", "LocalNodeGroup"}
+    for definition in definitions.values():
         assert definition.description
         assert [name for name, one in definition.inputs.items() if not one.description] == []
 

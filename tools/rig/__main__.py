@@ -19,11 +19,10 @@ import engine
 from environment import Environment, installed
 from errand import Errands, tail
 from folders import KEPT, ROOT, VENV, engine_home, locked, write
-from limits import PACKAGE_CACHE_FACTOR, SETS
+from limits import PACKAGE_CACHE_FACTOR, POLL_S, SETS
 from speech import Failure, Progress, about, say, size
 
 INTERRUPTED = 130
-POLL_S = 0.1
 
 
 class Lane:

@@ -3,12 +3,13 @@
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from limits import ENGINE
-from speech import say
+from limits import ENGINE, POLL_S
+from speech import Progress, say
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
@@ -34,18 +35,28 @@ def engine_home() -> Path:
 
 @contextmanager
 def locked(path: Path, busy: str) -> Iterator[int]:
-    """Hold the lock file `path`, and give its descriptor; while another holds it, say `busy` once and wait."""
+    """Hold the lock file `path`, and give its descriptor; while another holds it, say `busy`, wait, and show that."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not taken(handle):
             say(busy)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            progress, started = Progress(lambda: f"still waiting, {time.monotonic() - started:.0f} s"), time.monotonic()
+            while not taken(handle):
+                progress.tick()
+                time.sleep(POLL_S)
         yield handle
     finally:
         os.close(handle)
+
+
+def taken(handle: int) -> bool:
+    """Take the lock of this open file if nobody has it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write(path: Path, text: str, mode: int = 0o644) -> None:

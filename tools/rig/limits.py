@@ -58,5 +58,8 @@ GO_MINUTES = "3 to 5 minutes on 2 cores"
 PROGRESS_S = 12.0
 """Seconds between progress lines where nobody watches a terminal."""
 
+POLL_S = 0.1
+"""Seconds between two looks at what is waited for."""
+
 PROBE_S = 4.0
 """Seconds that a look at the official release's server may take."""

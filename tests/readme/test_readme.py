@@ -1,0 +1,69 @@
+"""Every block of the README that a reader would type runs, in order, in a clone of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The project as a newcomer has it after `./rig`: own folder, own data folder, `dev` as the selected stack."""
+    folder = tmp_path_factory.mktemp("readme")
+    tree = folder / "clone"
+    (tree / "stacks").mkdir(parents=True)
+    for entry in ROOT.iterdir():
+        if entry.name not in ("stacks", "Pulumi.yaml") and (entry.name == ".venv" or not entry.name.startswith(".")):
+            (tree / entry.name).symlink_to(entry)
+    shutil.copy(ROOT / "Pulumi.yaml", tree)
+    shutil.copy(ROOT / "stacks" / "__main__.py", tree / "stacks")
+    yield tree
+    _bash(tree, "invoke down -y", check=False)
+
+
+def _bash(tree: Path, text: str, *, check: bool = True) -> str:
+    from skyrig import places
+
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "SKYRIG_"))}
+    env |= {
+        "SKYRIG_HOME": str(tree.parent / "home"),
+        "SKYRIG_CACHE": str(places.cache()),
+        "PULUMI_HOME": str(tree.parent / "pulumi"),
+        "PATH": f"{Path(sys.prefix) / 'bin'}:{env['PATH']}",
+    }
+    done = subprocess.run(
+        ["bash", "-e", "-c", text], cwd=tree, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert not check or done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def test_the_readme_has_blocks_to_run() -> None:
+    assert len(BLOCKS) == 2
+
+
+def test_the_tour(clone: Path) -> None:
+    said = _bash(clone, BLOCKS[0])
+    assert "rank 0 of world size 2" in said
+    assert "rank 1 of world size 2" in said
+    assert re.search(r"loss \d+\.\d+", said)
+    assert not (clone.parent / "home" / "local" / "dev").exists()
+
+
+def test_your_own_script(clone: Path) -> None:
+    said = _bash(clone, BLOCKS[1])
+    assert "hello from rank 0 of 2" in said
+    assert "hello from rank 1 of 2" in said
+    assert "accelerate" in said
