@@ -58,7 +58,7 @@ def test_installs_stay_on_the_node(programs: LocalPrograms, node: dict[str, Any]
     fresh = wheel(home, "skyrig_test_fresh", "1.5")
     newer = wheel(home, INHERITED, "99.0")
     done = programs.inside(node, f"{install} {fresh} {newer}")
-    assert done.exit_status == 0, f"{done.stdout}{done.stderr}"
+    assert done.exit_status == 0, str((done.stdout, done.stderr))
     look = f"import skyrig_test_fresh as f, {INHERITED} as n; print(f.VERSION, n.VERSION, f.__file__)"
     told = str(programs.inside(node, f'python -c "{look}"', check=True).stdout).split()
     assert told[:2] == ["1.5", "99.0"] and told[2].startswith(f"{node['folder']}/env/")

@@ -89,7 +89,8 @@ def test_environment_is_the_nodes_own(programs: LocalPrograms, node: dict[str, A
     assert values["HOME"] == home and told.splitlines()[-1] == home
     assert values["SKYRIG_NODE_ID"] == "n0" and values["SKYRIG_NODE_LOCK"] == f"{node['folder']}/alive.lock"
     assert not {"SMUGGLED", "PYTEST_CURRENT_TEST", "PYTEST_VERSION"} & set(values)
-    assert Path(programs.inside(node, "readlink ~/.skyrig/runtime").stdout.strip(), "bin/python").exists()  # type: ignore[union-attr]
+    runtime = str(programs.inside(node, "readlink ~/.skyrig/runtime").stdout).strip()
+    assert Path(runtime, "bin", "python").exists()
 
 
 def test_only_the_nodes_user_with_a_known_key(programs: LocalPrograms, node: dict[str, Any]) -> None:
