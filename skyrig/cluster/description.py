@@ -61,7 +61,7 @@ class Node:
 
 @frozen
 class SshAccess:
-    """How the client gets in: its own key pair in OpenSSH text form. `private_key` is the one secret of the document."""
+    """How the client gets in: its own key pair as OpenSSH text. `private_key` is the one secret of the document."""
 
     public_key: str
     private_key: str = field(default="", repr=False)

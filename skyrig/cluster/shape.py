@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from skyrig.cluster.description import Accelerators
 from skyrig.errors import BadInput
@@ -65,7 +65,7 @@ class Shape:
 
     cloud: str = "local"
     nodes: tuple[WantedNode, ...] = (WantedNode("n0"), WantedNode("n1"))
-    accelerators: Accelerators = Accelerators()
+    accelerators: Accelerators = field(factory=Accelerators)
     cpus: int = 0
     isolation: str = "auto"
     power: str = "up"

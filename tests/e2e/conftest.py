@@ -1,4 +1,4 @@
-"""The whole of Skyrig as a user meets it: the commands in processes of their own, on a SKYRIG_HOME of the test's own."""
+"""The whole of Skyrig as a user meets it: commands in processes of their own, on a SKYRIG_HOME of the test's own."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ class Result:
 
     def told(self) -> str:
         """Everything, for a failed assertion."""
-        return f"exit {self.code}\n--- out\n{self.out.decode(errors='replace')}\n--- err\n{self.err.decode(errors='replace')}"
+        out, err = self.out.decode(errors="replace"), self.err.decode(errors="replace")
+        return f"exit {self.code}\n--- out\n{out}\n--- err\n{err}"
 
 
 def _clone(folder: Path) -> Path:

@@ -37,8 +37,10 @@ def bare(script: Path) -> float:
         port = probe.getsockname()[1]
     ranks = [
         subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", f"--node-rank={rank}"]
-            + ["--master-addr=127.0.0.1", f"--master-port={port}", str(script)],
+            [
+                *(sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"),
+                *(f"--node-rank={rank}", "--master-addr=127.0.0.1", f"--master-port={port}", str(script)),
+            ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -40,6 +40,20 @@ def test_all_bytes_survive_in_both_directions(programs: LocalPrograms, node: dic
     assert done.stderr.split()[0].decode() == hashlib.sha256(sent).hexdigest()
 
 
+def test_input_of_any_size_reaches_a_late_reader_whole(programs: LocalPrograms, node: dict[str, Any]) -> None:
+    """End of file comes right behind data that has waited for room in the pipe."""
+
+    async def run() -> list[int]:
+        async with programs.connect(node) as connection:
+            sizes = range(100_000, 3_000_000, 97_003)
+            done = await asyncio.gather(
+                *(connection.run("sleep 0.2; wc -c", input=b"x" * size, encoding=None) for size in sizes)
+            )
+            return [int(one.stdout) - size for one, size in zip(done, sizes, strict=True)]
+
+    assert set(bounded(run())) == {0}
+
+
 def test_a_client_that_does_not_read_stops_the_writer(programs: LocalPrograms, node: dict[str, Any]) -> None:
     async def run() -> int:
         async with programs.connect(node) as connection:
@@ -127,7 +141,7 @@ def test_forwarding_to_ports_and_unix_sockets_of_the_node(programs: LocalProgram
     serve = (
         "import socket,sys,os; s=socket.create_server(('127.0.0.1',0)); u=socket.socket(socket.AF_UNIX); "
         "u.bind('echo.sock'); u.listen(); print(s.getsockname()[1], os.path.abspath('echo.sock'), flush=True); "
-        "[c.sendall(c.recv(9)) for c in (s.accept()[0], u.accept()[0])]; os.unlink('echo.sock')"
+        "[c.sendall(c.recv(9)) for one in (s, u) for c in [one.accept()[0]]]; os.unlink('echo.sock')"
     )
 
     async def run() -> None:
@@ -169,12 +183,12 @@ def test_orphans_are_reaped(programs: LocalPrograms, two_nodes: list[dict[str, A
     if two_nodes[0]["level"] != "namespaces":
         pytest.skip("the host's process 1 reaps them on level plain")
     for _ in range(5):
-        programs.inside(two_nodes[1], "(sleep 0.1 &) >/dev/null 2>&1 </dev/null")
+        programs.inside(two_nodes[1], "(sleep 0.1 &) >/dev/null 2>&1 </dev/null", check=True)
 
-    def no_zombies() -> bool | None:
-        return "Z" not in str(programs.inside(two_nodes[1], "ps -eo stat=").stdout) or None
+    def all_gone() -> bool | None:
+        return "sleep" not in str(programs.inside(two_nodes[1], "ps -eo comm=").stdout) or None
 
-    assert wait_for(no_zombies)
+    assert wait_for(all_gone)
 
 
 def test_clients_before_the_server_is_up_are_served(programs: LocalPrograms, stack_name: str, level: str) -> None:

@@ -27,6 +27,9 @@ CASES = {
     ),
     "strategy": ({"python3": REAL}, ["train", "--strategy", "magic"], 2, "unknown strategy 'magic': torchrun,"),
     "strategy with =": ({"python3": REAL}, ["train", "--strategy="], 2, "unknown strategy ''"),
+    "no node": ({"python3": REAL}, ["train", "--nodes", "0"], 2, "--nodes '0'"),
+    "nodes by another name": ({"python3": REAL}, ["train", "--num-nodes=x"], 2, "--nodes 'x'"),
+    "script": ({"python3": REAL}, ["train", "--script", "nope.py", "--", "--script", "rig"], 2, "nope.py is not there"),
     "set": ({"python3": REAL}, ["setup", "jax"], 2, "not 'jax'"),
 }  # fmt: skip
 
