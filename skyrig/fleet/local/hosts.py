@@ -18,8 +18,9 @@ def create(file: Path) -> None:
 
 
 def add(file: Path, address: str, names: Sequence[str]) -> None:
-    """Let `names` stand for `address`, and nothing else that did."""
-    _change(file, address, f"{address} {' '.join(names)}\n")
+    """Let `names` stand for `address`, and nothing else that did. The address as IPv6 sockets show it gets a name of
+    its own: torch looks it up for its messages, and warns in every job where there is none."""
+    _change(file, address, f"{address} {' '.join(names)}\n{_mapped(address)} {names[0]}-mapped\n")
 
 
 def remove(file: Path, address: str) -> None:
@@ -28,10 +29,15 @@ def remove(file: Path, address: str) -> None:
         _change(file, address, "")
 
 
+def _mapped(address: str) -> str:
+    return f"::ffff:{address}"
+
+
 def _change(file: Path, address: str, line: str) -> None:
     with file.open("r+") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
-        kept = [old for old in opened if old.split()[:1] != [address]]
+        gone = (address, _mapped(address))
+        kept = [old for old in opened if not old.split() or old.split()[0] not in gone]
         opened.seek(0)
         opened.write("".join(kept) + line)
         opened.truncate()
