@@ -75,10 +75,9 @@ def sweep(cluster: str, notify: Callable[[str], None]) -> None:
     root = places.local_nodes(cluster)
     for folder in sorted(root.glob("*")):
         if NodeFolder(folder).lock.exists():
-            node.stop(folder)
-            notify(f"swept up node {folder.name}, which the engine had forgotten")
-    if root.exists() and not any(root.iterdir()):
-        root.rmdir()
+            notify(f"sweeping up node {folder.name}, which the engine had forgotten")
+    if root.exists():
+        node.stop_all(root)
 
 
 def _node(folder: Path, rank: int) -> LocalNode:

@@ -40,16 +40,10 @@ def outside() -> Iterator[int]:
 
 
 def test_absolute_paths_are_the_nodes_own(programs: LocalPrograms, two_nodes: list[dict[str, Any]]) -> None:
-    places = [
-        "/skyrig-test-data/x",
-        "/tmp/mine",
-        "/var/tmp/mine",
-        "/usr/mine",
-        "/etc/mine",
-        "/opt/mine",
-        "/dev/shm/mine",
-    ]
-    made = f"mkdir /skyrig-test-data && touch {' '.join(places)}"
+    name = two_nodes[0]["alias"]
+    folders = ["/tmp", "/var/tmp", "/usr", "/etc", "/opt", "/dev/shm"]
+    places = [f"/{name}/x", *(f"{folder}/{name}" for folder in folders)]
+    made = f"mkdir /{name} && touch {' '.join(places)}"
     programs.inside(two_nodes[0], made, check=True)
     assert [path for path in places if Path(path).exists()] == []
     seen = programs.inside(two_nodes[1], f"ls -d {' '.join(places)} 2>/dev/null")

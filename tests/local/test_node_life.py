@@ -120,10 +120,10 @@ def test_bad_requests_are_one_line(programs: LocalPrograms) -> None:
 def test_namespaces_of_a_user_without_rights(nobody: LocalPrograms) -> None:
     nodes = [nobody.start("dev", number, "namespaces") for number in range(2)]
     try:
-        made = "mkdir /data && touch /data/x /usr/mine /tmp/mine"
-        told = nobody.inside(nodes[0], f"id -un; {made} && hostname", check=True)
+        places = [f"{folder}/of-{nobody.home.parent.name}" for folder in ("", "/usr", "/tmp")]
+        told = nobody.inside(nodes[0], f"id -un; mkdir {' '.join(places)} && hostname", check=True)
         assert str(told.stdout).split() == ["nobody", "dev-n0"]
-        assert not any(Path(path).exists() for path in ("/data/x", "/usr/mine", "/tmp/mine"))
+        assert not any(Path(path).exists() for path in places)
         greeting = "import socket; print(socket.create_connection(('dev-n1', 22), 5).recv(7).decode())"
         assert nobody.inside(nodes[0], f'python -c "{greeting}"', check=True).stdout == "SSH-2.0\n"
     finally:

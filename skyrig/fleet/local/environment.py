@@ -24,8 +24,9 @@ _PASSED_ON_PREFIXES = ("SSL_CERT_", "PIP_", "UV_", "LC_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", "/opt/homebrew/bin")
 _NEVER_PASSED_ON = (
-    "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_PYTHON", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_CACHE_DIR", "PIP_LOG",
-    "UV_CACHE_DIR", "UV_TOOL_DIR", "UV_TOOL_BIN_DIR", "UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON", "UV_TARGET",
+    "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_PYTHON", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_CACHE_DIR",
+    "PIP_LOG", "UV_CACHE_DIR", "UV_TOOL_DIR", "UV_TOOL_BIN_DIR", "UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON",
+    "UV_TARGET",
 )  # fmt: skip
 """What would lead an installer past the node's environment, or make it write outside the node."""
 
