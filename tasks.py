@@ -5,8 +5,11 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from skyrig.cli.collection import namespace
-from skyrig.cli.words import refusal
+try:
+    from skyrig.cli.collection import namespace
+    from skyrig.cli.words import refusal
+except ModuleNotFoundError as error:
+    raise Exit(f"{error.name} is not installed for this invoke: run `. .venv/bin/activate` or ./rig first", 2) from None
 
 _started = Path(sys.argv[0])
 if "invoke" in (_started.stem, _started.parent.name) or _started.stem == "inv":
