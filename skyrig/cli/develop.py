@@ -15,7 +15,9 @@ from skyrig.errors import BadInput
 @verb("test", takes_rest=True)
 def test(values: Values) -> int:
     """Run the tests, side by side; arguments after `--` are pytest's."""
-    side_by_side = ["-n", str(min(4, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
+    side_by_side = (
+        ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"] if importlib.util.find_spec("xdist") else []
+    )
     return _run("pytest", *side_by_side, *values.rest)
 
 

@@ -30,7 +30,7 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import from_description
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
-from skyrig.launch.lines import NOTE, Shown, failed_rank, parse
+from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.protocol import Message, ask, check_version, receive, send
 
 Notify = Callable[[str], None]
@@ -266,9 +266,8 @@ class _View:
 
     def _remember(self, rank: int, text: bytes) -> None:
         """Keep the last lines of each rank; those before a process of it failed, not what its launcher says then."""
-        failed = failed_rank(text) if rank == NOTE else None
-        if failed is not None:
-            self._settled.add(failed)
+        if marks_failure(text):
+            self._settled.add(rank)
         if rank not in self._settled:
             self._last.setdefault(rank, deque(maxlen=_LAST_LINES)).append(text)
 

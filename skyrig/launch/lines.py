@@ -31,18 +31,12 @@ def parse(line: bytes) -> tuple[int, bytes, bool]:
     return NOTE, line.removesuffix(b"\n"), True
 
 
-_FAILURE = re.compile(rb"rank (\d+) \(\S+\): a process exited with code \d+")
+_FAILURE = re.compile(rb"\[skyrig\] a process of this rank exited with code \d+")
 
 
-def failure_note(rank: int, node: str, code: int) -> str:
-    """Skyrig's note that the first process of a rank failed; it stands in the log where that happened."""
-    return f"rank {rank} ({node}): a process exited with code {code}"
-
-
-def failed_rank(text: bytes) -> int | None:
-    """The rank that such a note speaks of; None for any other text."""
-    match = _FAILURE.fullmatch(text)
-    return int(match[1]) if match else None
+def marks_failure(text: bytes) -> bool:
+    """Whether rank.sh wrote this line: a process of the rank failed, and what follows is its launcher's."""
+    return _FAILURE.fullmatch(text) is not None
 
 
 class Shown:

@@ -1102,9 +1102,13 @@ def end(directory: str, grace: str = "") -> None:
         while result is None:
             sock = connected()
             if sock is not None:
-                sock.sendall(raw(f"end {grace}\n"))
-                while sock.recv(1 << 16):
-                    pass
+                try:
+                    sock.sendall(raw(f"end {grace}\n"))
+                    while sock.recv(1 << 16):
+                        pass
+                except OSError:
+                    pass  # it left while we spoke: the loop's condition says how
+                sock.close()
             else:
                 time.sleep(0.02)  # it is starting, or about to leave: the loop's condition says which
             result = verdict()

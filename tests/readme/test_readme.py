@@ -29,6 +29,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             (tree / entry.name).symlink_to(entry)
     shutil.copy(ROOT / "Pulumi.yaml", tree)
     shutil.copy(ROOT / "stacks" / "__main__.py", tree / "stacks")
+    _bash(tree, "pulumi stack init dev")  # the wrapper does that in its own clone alone (tests/rig)
     yield tree
     _bash(tree, "invoke down -y", check=False)
 

@@ -123,11 +123,17 @@ def test_an_environment_cut_off_while_it_was_made_is_made_anew(clone: Clone) -> 
 def test_two_at_once_take_turns(small: Clone) -> None:
     first = small.start("queue")
     until(lambda: parts(small) > 0)
-    code, out, err = small.rig("status")
-    assert (code, out) == (0, "invoked status\n"), err
-    assert "another rig is at work" in err
-    assert first.wait(30) == 0
-    first.communicate()
+    (busy,) = children(first.pid)
+    os.kill(busy, signal.SIGSTOP)
+    second = small.start("status")
+    try:
+        assert second.stderr
+        assert "another rig is at work" in second.stderr.readline()
+    finally:
+        os.kill(busy, signal.SIGCONT)
+    for running, verb in ((first, "queue"), (second, "status")):
+        out, err = running.communicate(timeout=60)
+        assert (running.returncode, out) == (0, f"invoked {verb}\n"), err
 
 
 def slow_go(clone: Clone) -> Path:

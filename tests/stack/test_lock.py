@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,9 @@ def test_a_living_engine_is_waited_for(tmp_path: Path) -> None:
     shutil.copy(shutil.which("sleep") or "/bin/sleep", program)
     living = subprocess.Popen([str(program), "60"])
     try:
+        name = Path(f"/proc/{living.pid}/comm")
+        while name.exists() and name.read_text() != "pulumi\n":
+            time.sleep(0.001)  # the kernel gives a program its name a moment after Popen hears of its start
         file = engine_lock(living.pid, socket.gethostname())
         with pytest.raises(StackBusy, match=str(living.pid)), lock.held("s", lambda line: None, wait_s=0.3):
             pass

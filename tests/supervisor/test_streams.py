@@ -97,6 +97,14 @@ def test_many_at_once_see_the_same(rank: Rank) -> None:
         assert [frame["k"] for frame in follower.frames] == ["up", "exit"]
 
 
+def test_a_renewal_is_answered_however_silent_the_job_is(rank: Rank) -> None:
+    follower = rank.start("sleep 30")
+    follower.up()
+    follower.order(op="lease")
+    until(lambda: follower.frame("lease"), "the answer to a renewal")
+    rank.call("end", "0")
+
+
 def test_detached_the_job_goes_on_and_its_end_can_be_read_later(rank: Rank) -> None:
     follower = rank.start("echo a; sleep 0.3; echo b; exit 6")
     follower.saw(b"a\n")

@@ -128,7 +128,8 @@ class Door:
             return
         offset = message.get("offset", 0)
         if message.get("tail") is not None:
-            offset = tail_offset(self._keeper.log_path(record), message["tail"], rank=message.get("rank"))
+            log, rank = self._keeper.log_path(record), message.get("rank")
+            offset = await asyncio.to_thread(tail_offset, log, message["tail"], rank=rank)
         streaming = asyncio.create_task(self._stream(record, follow=message["follow"], offset=offset))
         hanging_up = asyncio.create_task(self._reader.read(1))
         _, left = await asyncio.wait({streaming, hanging_up}, return_when=asyncio.FIRST_COMPLETED)

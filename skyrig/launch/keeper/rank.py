@@ -15,7 +15,6 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import Target
 from skyrig.launch import nodeside
 from skyrig.launch.keeper.logbook import Logbook
-from skyrig.launch.lines import failure_note
 
 LEASE_S = 10.0
 """Seconds without word from the keeper after which a supervisor ends its rank, and without word from the supervisor
@@ -133,7 +132,6 @@ class Rank:
             self._logbook.add(self.log_rank, fresh)
         elif kind == "proc" and header["code"] != 0 and self.failed_at is None:
             self.failed_at = now - header["age_s"]
-            self._logbook.note(failure_note(self.log_rank, self.target.id, header["code"]))
         elif kind == "gone":
             return RankEnd(-1, "lost", now, "its supervisor is gone")
         elif kind == "exit":

@@ -45,4 +45,7 @@ mkdir -p "$SKYRIG_RANK_DIR/proc"
 if printf '%s\n' "$code" >"$SKYRIG_RANK_DIR/proc.$$"; then
   mv -f "$SKYRIG_RANK_DIR/proc.$$" "$record"
 fi
+if [ "$code" -ne 0 ]; then
+  printf '[skyrig] a process of this rank exited with code %d\n' "$code" >&2 # before its launcher says more
+fi
 exit "$code"
