@@ -25,6 +25,12 @@ class JobStatus(StrEnum):
         return self not in (JobStatus.PENDING, JobStatus.SETTING_UP, JobStatus.RUNNING)
 
 
+LOST_NODE = 4
+"""Exit code of a job that lost a node."""
+
+CANCELLED = 128 + 15
+"""Exit code of a job that was cancelled: as of a process that TERM ended."""
+
 STRATEGIES = ("torchrun", "deepspeed", "accelerate", "plain")
 """How a training script is started on every node (templates/launch/NAME.sh.j2)."""
 

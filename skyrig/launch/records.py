@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from attrs import evolve
 
 from skyrig.errors import BadInput
-from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
+from skyrig.launch.job import CONVERTER, LOST_NODE, JobRecord, JobStatus
 from skyrig.launch.lines import Shown, tail_offset
 
 LOST = "lost with its cluster"
@@ -42,7 +42,7 @@ def queue(base: Path) -> list[JobRecord]:
     return [
         record
         if record.status.ended
-        else evolve(record, status=JobStatus.FAILED, reason=record.reason or LOST, exit_code=4)
+        else evolve(record, status=JobStatus.FAILED, reason=record.reason or LOST, exit_code=LOST_NODE)
         for record in read(base)
     ]
 
@@ -52,7 +52,10 @@ def end_lost(base: Path, job_id: int, reason: str) -> None:
     path = base / str(job_id) / "record.json"
     record = CONVERTER.structure(json.loads(path.read_text()), JobRecord)
     if not record.status.ended:
-        write(path.parent, evolve(record, status=JobStatus.FAILED, exit_code=4, reason=reason, ended_at=time.time()))
+        write(
+            path.parent,
+            evolve(record, status=JobStatus.FAILED, exit_code=LOST_NODE, reason=reason, ended_at=time.time()),
+        )
 
 
 def write(folder: Path, record: JobRecord) -> None:

@@ -139,6 +139,7 @@ def test_two_torchruns_at_once_do_not_collide(user: User, script: Callable[[str]
     path = script(
         "import sys, torch.distributed as dist\ndist.init_process_group('gloo')\n"
         "import torch\nt = torch.ones(1) * int(sys.argv[1])\ndist.all_reduce(t)\nprint('sum', t.item(), flush=True)\n"
+        "dist.destroy_process_group()\n"  # without it torch's threads may abort the interpreter at its end
     )
     calls = [user.start("train", "--script", str(path), "-c", user.stack, "--", number) for number in ("3", "50")]
     for number, call in zip((3, 50), calls, strict=True):

@@ -6,35 +6,29 @@ import asyncio
 import hashlib
 import hmac
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
-from skyrig.cluster.description import Node
+from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
+from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside
-from skyrig.launch.job import JobRecord, JobRequest, JobStatus, Scripts
+from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
 from skyrig.launch.keeper import gang
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.queue import Placement
 from skyrig.launch.keeper.rank import LEASE_S, Rank
+from skyrig.launch.keeper.table import JobTable
 from skyrig.launch.lines import SETUP
-
-if TYPE_CHECKING:
-    from skyrig.launch.keeper.keeper import Keeper
 
 RANK_LOG_LIMIT = 256 * 1024 * 1024
 """Bytes of one rank's output that are kept; a cut is marked in the log."""
-
-LOST_NODE = 4
-"""Exit code of a job that lost a node (INTERFACE.md)."""
-
-_CANCELLED = 128 + 15
 
 
 @frozen
@@ -48,11 +42,36 @@ class End:
     reason: str = ""
 
 
+class House(Protocol):
+    """What a flow needs of the keeper that runs it."""
+
+    log: logging.Logger
+    table: JobTable
+    pool: Pool
+    secret: bytes
+
+    @property
+    def cluster(self) -> ClusterDescription:
+        """The cluster as last described."""
+
+    async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
+        """Bring the files of a manifest to `nodes`."""
+
+    def advance(self, record: JobRecord) -> None:
+        """Write a job's new state and tell its followers."""
+
+    def promised_ports(self, node_id: str) -> set[int]:
+        """Rendezvous ports that running jobs have on a node."""
+
+    def promise_port(self, node_id: str, job_id: int, port: int) -> None:
+        """Remember a job's rendezvous port."""
+
+
 class Flow:
     """Runs one job whose placement is settled. `resumed` re-adopts ranks that an earlier keeper process started."""
 
     def __init__(
-        self, keeper: Keeper, record: JobRecord, request: JobRequest, placement: Placement, logbook: Logbook
+        self, keeper: House, record: JobRecord, request: JobRequest, placement: Placement, logbook: Logbook
     ) -> None:
         self.record = record
         self.placement = placement
@@ -96,7 +115,7 @@ class Flow:
         return self._cancelled() if self.cancel.is_set() else None
 
     def _cancelled(self, codes: tuple[int, ...] = ()) -> End:
-        return End(JobStatus.CANCELLED, _CANCELLED, codes, reason="cancelled")
+        return End(JobStatus.CANCELLED, CANCELLED, codes, reason="cancelled")
 
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
@@ -223,8 +242,3 @@ class Flow:
         port = int(printed[-1])
         self._keeper.promise_port(target.id, self.record.id, port)
         return port
-
-
-def folder(home: Path, record: JobRecord) -> Path:
-    """The job's own folder on the head, below the keeper's home."""
-    return home / "jobs" / record.uid

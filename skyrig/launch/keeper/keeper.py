@@ -19,8 +19,8 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.spread import spread
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside, records
-from skyrig.launch.job import JobRecord, JobRequest, JobStatus
-from skyrig.launch.keeper import access, flow
+from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus
+from skyrig.launch.keeper import access
 from skyrig.launch.keeper.flow import Flow
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.queue import Demand, Placement, Share, place, refusal
@@ -162,7 +162,7 @@ class Keeper:
             if running:
                 running.cancel.set()
             else:
-                cancelled = evolve(record, status=JobStatus.CANCELLED, exit_code=143, reason="cancelled")
+                cancelled = evolve(record, status=JobStatus.CANCELLED, exit_code=CANCELLED, reason="cancelled")
                 self._finish(evolve(cancelled, ended_at=time.time()))
         await asyncio.gather(*(self._tasks[job_id] for job_id in ended if job_id in self._tasks))
         return ended
@@ -180,7 +180,7 @@ class Keeper:
 
     def log_path(self, record: JobRecord) -> Path:
         """Where a job's log lies on the head."""
-        return flow.folder(self.home, record) / "job.log"
+        return self.home / "jobs" / record.uid / "job.log"
 
     def settle(self) -> None:
         """Bring every job's record and log to the records folder now."""
@@ -290,6 +290,6 @@ def _restarted(record: JobRecord) -> JobRecord:
         record,
         status=JobStatus.FAILED,
         ended_at=time.time(),
-        exit_code=flow.LOST_NODE,
+        exit_code=LOST_NODE,
         reason="the head was restarted: the job's environment is gone with its memory",
     )
