@@ -237,6 +237,8 @@ class _View:
                 self._take(message, payload)
         except (asyncssh.Error, OSError, EOFError):
             return True
+        finally:
+            self._end_line()
         return True
 
     def ended(self) -> int:
@@ -271,8 +273,14 @@ class _View:
         if rank not in self._settled:
             self._last.setdefault(rank, deque(maxlen=_LAST_LINES)).append(text)
 
+    def _end_line(self) -> None:
+        if self._shown is not None:
+            self._out.write(self._shown.finish())
+            self._out.flush()
+
     def _advance(self, record: JobRecord) -> None:
         before = self.record.status if self.record else None
+        self._end_line()
         self.record, self._job_id = record, record.id
         self._shown = Shown(record, record.cluster, rank=self._rank)
         if record.status is JobStatus.PENDING and not record.nodes:

@@ -47,17 +47,26 @@ class Shown:
         self._cluster = [node.encode() for node in cluster]
         self._alone = record.num_nodes == 1
         self._rank = rank
+        self._open: int | None = None
 
     def wants(self, rank: int) -> bool:
         """Whether lines of this rank are shown."""
         return self._rank is None or rank == self._rank
 
     def show(self, kept: bytes) -> bytes:
-        """One kept line as it is shown, with line feed; b"" if it is not wanted."""
-        rank, text, _ = parse(kept)
+        """One kept line as it is shown; b"" if it is not wanted. A piece of a line has no line feed: what its rank says
+        next goes on behind it, what another rank says begins a line of its own."""
+        rank, text, ended = parse(kept)
         if not self.wants(rank):
             return b""
-        return self._prefix(rank) + text + b"\n"
+        begin = b"" if self._open == rank else self.finish() + self._prefix(rank)
+        self._open = None if ended else rank
+        return begin + text + (b"\n" if ended else b"")
+
+    def finish(self) -> bytes:
+        """The line feed that is due if the last piece shown was no whole line."""
+        due, self._open = self._open is not None, None
+        return b"\n" if due else b""
 
     def _prefix(self, rank: int) -> bytes:
         if rank >= NOTE:

@@ -86,5 +86,6 @@ def logs(base: Path, job_id: int | None, *, rank: int | None, tail: int | None, 
             file.seek(0 if tail is None else tail_offset(path, tail, rank=rank))
             for line in file:
                 out.write(shown.show(line))
+    out.write(shown.finish())
     out.flush()
     return record.exit_code if record.exit_code is not None else 0

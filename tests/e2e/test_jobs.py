@@ -196,6 +196,18 @@ def test_a_secret_reaches_the_job_and_nothing_else(user: User, tmp_path: Path) -
     assert found == "", "no file of the user's data folder holds the secret"
 
 
+def test_a_node_that_cannot_start_its_rank_says_why_at_once(user: User, script: Callable[[str], Path]) -> None:
+    path = script("print('never')\n")
+    aside = "mv ~/.skyrig/jobs ~/.skyrig/aside; touch ~/.skyrig/jobs"
+    user.run("ssh", "-c", user.stack, "--node", "n1", "--", aside)
+    try:
+        done = user.run("train", "--script", str(path), "--strategy", "plain", "-c", user.stack, check=5)
+    finally:
+        user.run("ssh", "-c", user.stack, "--node", "n1", "--", "rm ~/.skyrig/jobs; mv ~/.skyrig/aside ~/.skyrig/jobs")
+    assert b"rank 1 (n1) could not be started" in done.err, done.told()
+    assert done.seconds < 8
+
+
 def test_a_killed_node_fails_the_job_and_up_repairs_that_node_alone(user: User, script: Callable[[str], Path]) -> None:
     path = script("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
     client = user.start("train", "--script", str(path), "--strategy", "plain", "-c", user.stack)

@@ -74,6 +74,12 @@ def test_shown_lines_carry_rank_and_node_only_where_there_are_several() -> None:
     two = Shown(record(("n1", "n2")), ("n0", "n1", "n2"))
     assert two.show(b"1|loss 1.2") == b"(rank 1, n2) loss 1.2\n"
     assert two.show(b"%d|hi" % (SETUP + 2)) == b"(setup, n2) hi\n"
+    pieces = [b"0+50%", b"0+\r99%", b"1|done", b"0|\r100%", b"1+?"]
+    assert b"".join(map(two.show, pieces)) == (
+        b"(rank 0, n1) 50%\r99%\n(rank 1, n2) done\n(rank 0, n1) \r100%\n(rank 1, n2) ?"
+    )
+    assert two.finish() == b"\n"
+    assert two.finish() == b""
     assert Shown(record(("n1",)), ("n0", "n1")).show(b"0|3|4+5") == b"3|4+5\n"
     assert Shown(record(("n1", "n2")), (), rank=0).show(b"1|no") == b""
 
@@ -100,3 +106,20 @@ def test_the_copy_follows_the_log_and_holds_the_record(tmp_path: Path) -> None:
     asyncio.run(write())
     assert (tmp_path / "records/1/job.log").read_bytes() == b"0|one\n0|two\n"
     assert '"RUNNING"' in (tmp_path / "records/1/record.json").read_text()
+
+
+def test_half_a_line_waits_until_its_rank_has_been_silent(tmp_path: Path) -> None:
+    async def write() -> None:
+        book = Logbook(tmp_path / "job.log", None)
+        book.add(3, b"I am")
+        book.flush_silent()
+        book.add(3, b" ")
+        book.flush_silent()
+        assert book.path.read_bytes() == b""
+        book.add(3, b"3\n50%")
+        book.flush_silent()
+        book.flush_silent()
+        assert book.path.read_bytes() == b"3|I am 3\n3+50%\n"
+        book.close()
+
+    asyncio.run(write())

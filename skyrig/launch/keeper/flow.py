@@ -188,6 +188,9 @@ class Flow:
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
         end, node = ended.ends[ended.culprit], nodes[ended.culprit]
         where = f"rank {ended.culprit} ({node.id})" if not what else f"{what} on {node.id}"
+        if end.why == "refused":
+            reason = f"{where} could not be started: {end.reason}"
+            return End(status, SkyrigError.exit_code, ended.exit_codes, ended.culprit, reason)
         if end.lost:
             reason = f"lost node {node.id}: {end.reason}"
             return End(status, LOST_NODE, ended.exit_codes, ended.culprit, reason)

@@ -226,7 +226,7 @@ class Keeper:
             for job_id, running in list(self.flows.items()):
                 book = self._logbooks.get(job_id)
                 if book and not book.closed:
-                    book.flush_all()
+                    book.flush_silent()
                     await asyncio.to_thread(book.copy, running.record)
 
     def _start(self, record: JobRecord, request: JobRequest, placement: Placement) -> None:

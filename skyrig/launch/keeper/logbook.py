@@ -41,12 +41,14 @@ class Logbook:
         self._records = records
         self._file = path.open("ab", buffering=0)
         self._partial: dict[int, bytes] = {}
+        self._silent: set[int] = set()
         self._changed = asyncio.Event()
         self.closed = False
 
     def add(self, rank: int, data: bytes) -> None:
         """Take bytes of a rank's output; whole lines go to the file, the rest waits for its end."""
         self.offsets[rank] = self.offsets.get(rank, 0) + len(data)
+        self._silent.discard(rank)
         self._append(b"".join(self._cut(rank, self._partial.pop(rank, b"") + data)))
 
     def note(self, text: str) -> None:
@@ -54,7 +56,7 @@ class Logbook:
         self._append(b"%d|%s\n" % (NOTE, text.replace("\n", " ").encode(errors="surrogateescape")))
 
     def flush(self, rank: int) -> None:
-        """Write what a rank left without line feed: it will say no more, or has been silent for a while."""
+        """Write what a rank left without line feed: it will say no more."""
         rest = self._partial.pop(rank, b"")
         if rest:
             self._append(b"%d+%s\n" % (rank, rest))
@@ -63,6 +65,13 @@ class Logbook:
         """The same for every rank."""
         for rank in list(self._partial):
             self.flush(rank)
+
+    def flush_silent(self) -> None:
+        """Write what a rank left without line feed and has not gone on with since the last call: a prompt, a progress
+        bar. What came since then may be half of a line: unbuffered Python writes `print("a", "b")` in four pieces."""
+        for rank in self._silent & set(self._partial):
+            self.flush(rank)
+        self._silent = set(self._partial)
 
     def close(self) -> None:
         """The job ended: no more lines; followers read to the end and stop."""

@@ -29,9 +29,9 @@ _BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, TimeoutEr
 
 @frozen
 class RankEnd:
-    """How a rank ended. `code` is its process's own (128+signal), -1 when it was lost; `why` is "exit", "ended",
-    "lease", "node" or "lost"; `moment` is when its first process failed (or it ended) on the keeper's clock; `reason`
-    says in words why it was lost."""
+    """How a rank ended. `code` is its process's own (128+signal), -1 when it was lost or never began; `why` is "exit",
+    "ended", "lease", "node", "lost" or "refused" (its supervisor would not start it); `moment` is when its first
+    process failed (or it ended) on the keeper's clock; `reason` says in words why it was lost or refused."""
 
     code: int
     why: str
@@ -118,10 +118,19 @@ class Rank:
                 if end is not None:
                     return end
         except EOFError:
-            return None
+            return None if heard else await self._refusal(process)
         finally:
             self._stdin = None
             renewing.cancel()
+
+    async def _refusal(self, process: asyncssh.SSHClientProcess[bytes]) -> RankEnd | None:
+        """The rank's end, if its supervisor ended by itself before it said a word; None if the connection broke."""
+        said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+        await process.wait_closed()
+        if not process.exit_status:
+            return None
+        reason = said[-1] if said else f"its supervisor ended with code {process.exit_status}"
+        return RankEnd(-1, "refused", asyncio.get_running_loop().time(), reason)
 
     def _take(self, header: dict[str, Any], payload: bytes) -> RankEnd | None:
         now = asyncio.get_running_loop().time()
