@@ -8,7 +8,8 @@ import pulumi
 
 from components.cluster import Cluster
 from skyrig.cluster import shape
-from skyrig.errors import BadInput, SkyrigError
+from skyrig.errors import SkyrigError
+from skyrig.stack import agreement
 
 EXIT_SAID = 32
 """Exit code by which the language host knows that the reader has been told what is wrong, and adds nothing."""
@@ -18,16 +19,19 @@ def wanted() -> shape.Shape:
     """The shape that the stack's config asks for; a SkyrigError where it makes no sense."""
     prefix = f"{shape.NAMESPACE}:"
     values = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
-    found = shape.from_config({k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)})
-    if found.power != "up":
-        raise BadInput(f"{prefix}power: {found.power!r} is not there yet on the {found.cloud} cloud", hint="use `up`")
-    return found
+    return shape.from_config({k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)})
 
 
 def main() -> None:
-    """Build the cluster and export it."""
+    """Build the cluster and export it; none where the config wants it down."""
     asked = wanted()
     stack = pulumi.get_stack()
+    agreement.check(stack, asked)
+    if not pulumi.runtime.is_dry_run():
+        agreement.note_run(stack, asked)
+    if asked.power == "down":
+        pulumi.log.info(f"{stack} is down by its config; `invoke up -c {stack}` makes it again: {asked}")
+        return
     cluster = Cluster(
         stack,
         {
@@ -37,6 +41,8 @@ def main() -> None:
             "accelerator_count": asked.accelerators.count,
             "cpus": asked.cpus,
             "isolation": asked.isolation,
+            "power": asked.power,
+            "starts": asked.starts,
         },
     )
     pulumi.export("cluster", cluster.exported())

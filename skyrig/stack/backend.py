@@ -63,6 +63,12 @@ def state(stack: str) -> dict[str, Any] | None:
     return latest if isinstance(latest, dict) else None
 
 
+def has_anything(stack: str) -> bool:
+    """Whether a file backend's state of `stack` holds a resource, or one that was being made."""
+    latest = state(stack) or {}
+    return bool(latest.get("resources") or latest.get("pending_operations"))
+
+
 def salt(stack: str) -> str | None:
     """The salt that the stack's secrets were made with, on a file backend with a passphrase; None elsewhere."""
     provider = (state(stack) or {}).get("secrets_providers") or {}

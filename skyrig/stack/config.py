@@ -66,6 +66,29 @@ def write_shape(stack: str, shape: Shape) -> bool:
     return True
 
 
+def is_bare(stack: str) -> bool:
+    """Whether the stack's config here says nothing of its shape: no file, or none of our keys in it."""
+    return not any(str(key).startswith(_PREFIX) for key in _values(_load(project.config_file(stack))))
+
+
+def fill(stack: str, source: Path | None) -> None:
+    """Take over from `source`, the whole config of an earlier deployment, what the stack's config here lacks."""
+    if source is None:
+        return
+    file = project.config_file(stack)
+    document, given = _load(file), _load(source)
+    values = _values(document)
+    for key, value in _values(given).items():
+        if key not in values and not str(key).startswith(_PREFIX):
+            values[key] = value
+    for key, value in given.items():
+        if key not in document and key != "config":
+            document[key] = value
+    if values:
+        document["config"] = values
+    _replace(file, _text(document))
+
+
 def fit_salt(stack: str, salt: str | None) -> None:
     """Make the config's `encryptionsalt` the one of the stack's state (None: the stack is new and has none). Another
     one was left there by a stack of the same name on another backend, whose passphrase need not be ours; it would stop

@@ -30,40 +30,59 @@ VERSION = "3.258.0"
 Event = dict[str, Any]
 """One event of the engine's JSON stream."""
 
+DIRECT = "SKYRIG_PULUMI_DIRECT"
+"""Variable that tells our wrapper to run the engine as it is: the caller has the stack's lock and its config."""
+
 _SCRIPT_MARK = b"skyrig"
+_TAIL_S = 0.05
+_LOCKED = ("currently locked", "Another update is currently in progress")
 
 
-def query(args: list[str], *, stack: str | None = None) -> str:
-    """Run a reading command and give its standard output. EngineError holds the engine's own reason."""
+class Locked(EngineError):
+    """The engine found the stack locked by another one; `message` names the holder as the engine does."""
+
+
+def query(args: list[str], *, stack: str | None = None, at_work: int | None = None) -> str:
+    """Run a reading command and give its standard output. EngineError holds the engine's own reason. `at_work` is the
+    descriptor of `lock.held`, for commands that start providers."""
     with _failing_well(stack):
         done = subprocess.run(
-            _command(args, stack), cwd=project.find(), env=environment(), stdin=subprocess.DEVNULL, capture_output=True
+            _command(args, stack),
+            cwd=project.find(),
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            pass_fds=() if at_work is None else (at_work,),
         )
     if done.returncode:
         raise failure(args[0], stack, [], done.stderr.decode(errors="replace"))
     return done.stdout.decode(errors="replace")
 
 
-def change(args: list[str], *, stack: str, on_event: Callable[[Event], None]) -> None:
-    """Run a command that changes the stack (hold its lock first), handing over each of the engine's events but debug
-    ones. The whole stream is kept in the stack's folder. On Ctrl-C the engine is asked to stop and waited for, so
-    that it records what it made; a second Ctrl-C ends it at once."""
+def change(args: list[str], *, stack: str, at_work: int, on_event: Callable[[Event], None]) -> None:
+    """Run a command that changes the stack, handing over each of the engine's events but debug ones. `at_work` is the
+    descriptor of `lock.held`, by which others see that this engine is at work.
+
+    The whole stream goes into a file and is read from there, so that an engine whose client is killed goes
+    on to its end and writes down what it made. On Ctrl-C the engine is asked to stop and waited for; a second Ctrl-C
+    ends it at once.
+    """
     errors: list[str] = []
     argv = [*_command(args, stack), "--yes", "--json"]
-    with _failing_well(stack), _log(stack) as log, tempfile.TemporaryFile() as stderr:
-        engine = subprocess.Popen(
-            argv,
-            cwd=project.find(),
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            process_group=0,
-        )
+    with _failing_well(stack), _log(stack) as log, log.open("rb") as events, tempfile.TemporaryFile() as stderr:
+        with log.open("ab") as stdout:
+            engine = subprocess.Popen(
+                argv,
+                cwd=project.find(),
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                process_group=0,
+                pass_fds=(at_work,),
+            )
         with _stopping(engine, on_event):
-            assert engine.stdout is not None
-            for line in engine.stdout:
-                log.write(line)
+            for line in _lines(events, engine):
                 event = _event(line)
                 if event is None:
                     continue
@@ -72,9 +91,12 @@ def change(args: list[str], *, stack: str, on_event: Callable[[Event], None]) ->
             code = engine.wait()
         if code:
             stderr.seek(0)
-            said = stderr.read()
-            log.write(said)
-            raise failure(args[0], stack, errors, said.decode(errors="replace"))
+            said = stderr.read().decode(errors="replace")
+            if code < 0 and not errors:
+                errors.append(f"the engine was ended by {signal.Signals(-code).name}")
+            with log.open("a") as out:
+                out.write(said)
+            raise failure(args[0], stack, errors, said)
 
 
 def binary() -> Path:
@@ -98,6 +120,7 @@ def environment() -> dict[str, str]:
     env["PATH"] = os.pathsep.join([*before, env.get("PATH", os.defpath)])
     env["PWD"] = str(project.find())
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
+    env[DIRECT] = "1"
     if backend.is_ours():
         env["PULUMI_BACKEND_URL"] = backend.url()
         places.made(places.backend())
@@ -114,7 +137,15 @@ def failure(verb: str, stack: str | None, errors: list[str], stderr: str) -> Eng
         marked = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
         reason = (marked or said or ["no reason given"])[0]
     where = f"pulumi {verb} of stack {stack}" if stack else f"pulumi {verb}"
+    if any(words in stderr + reason for words in _LOCKED):
+        return Locked(_lock_holder(said) or reason, hint=_hint(reason, stack))
     return EngineError(f"{where}: {reason}", hint=_hint(reason, stack))
+
+
+def _lock_holder(said: list[str]) -> str:
+    """Who has the lock, where the engine says so: `URL: created by USER@HOST (pid N) at TIME`."""
+    found = [line.partition(": created by ")[2] for line in said if ": created by " in line]
+    return f"the engine of {found[0]}" if found else ""
 
 
 def _command(args: list[str], stack: str | None) -> list[str]:
@@ -153,12 +184,29 @@ def _passphrase_file() -> Path:
 
 
 @contextlib.contextmanager
-def _log(stack: str) -> Iterator[IO[bytes]]:
+def _log(stack: str) -> Iterator[Path]:
+    """A new, empty log, readable by its owner alone; the last one is kept beside it."""
     file = places.made(places.stack(stack)) / "engine.log"
     if file.exists():
         file.replace(file.with_suffix(".log.1"))
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
-        yield log
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    yield file
+
+
+def _lines(events: IO[bytes], engine: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Whole lines of the file that the engine writes, as they come, until it has ended."""
+    part = b""
+    while True:
+        ended = engine.poll() is not None
+        for line in events:
+            part += line
+            if part.endswith(b"\n"):
+                yield part
+                part = b""
+        if ended:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            engine.wait(_TAIL_S)
 
 
 @contextlib.contextmanager
@@ -180,7 +228,7 @@ def _stopping(engine: subprocess.Popen[bytes], on_event: Callable[[Event], None]
         engine.send_signal(signal.SIGINT)
         waiting = "stopping: what is being made is finished first (Ctrl-C again stops at once)"
         on_event({"diagnosticEvent": {"severity": "warning", "message": waiting}})
-        engine.communicate()
+        engine.wait()
         raise
     finally:
         if engine.poll() is None:
@@ -218,7 +266,7 @@ def _condensed(message: str) -> str:
 def _hint(reason: str, stack: str | None) -> str:
     if "passphrase" in reason:
         return "the passphrase is not the one that the stack was made with: set PULUMI_CONFIG_PASSPHRASE_FILE"
-    if "currently locked" in reason:
+    if any(words in reason for words in _LOCKED):
         return "another engine is at work on it: try again when it is done"
     if "no resource plugin" in reason or "no language plugin" in reason:
         return "a plugin of the engine is missing: run ./rig again"

@@ -6,12 +6,18 @@ import json
 import os
 from collections.abc import Callable
 
+from attrs import evolve
+
 from skyrig.cluster.shape import NAMESPACE, Shape, stack_name
-from skyrig.stack import backend, config, described, engine, lock, project
+from skyrig.errors import BadInput
+from skyrig.stack import agreement, backend, config, described, engine, lock, pending, project
 from skyrig.stack.progress import Changes, Progress
 
 DEFAULT = "dev"
 """The stack that is used where none is named or selected."""
+
+_RETRY_S = 2.0
+"""How long after the engine has found the stack locked it is tried again, in seconds."""
 
 Notify = Callable[[str], None]
 """Takes one line of progress for the reader."""
@@ -44,71 +50,152 @@ def exists(stack: str) -> bool:
     return stack in known()
 
 
-def up(stack: str, shape: Shape | None, notify: Notify, *, refresh: bool = True) -> Changes:
-    """Make the stack what its config says, after writing `shape` (if given) there, so that plain `pulumi up` means
-    the same afterwards. Makes the stack if it is not there. With `refresh`, nodes that are gone come back."""
+def settled(stack: str, notify: Notify) -> Shape:
+    """The shape that the stack's config asks for, once the config is no older than the last deployment. Whoever works
+    out a new shape starts from this one."""
     stack_name(stack)
-    with lock.held(stack, notify):
+    if exists(stack):
+        agreement.settle(stack, notify)
+    return config.read_shape(stack)
+
+
+def up(
+    stack: str, shape: Shape | None, notify: Notify, *, refresh: bool = True, before: Shape | None = None
+) -> Changes:
+    """Make the stack what its config says, after writing `shape` (if given) there, so that plain `pulumi up` means
+    the same afterwards. Makes the stack if it is not there. With `refresh`, nodes that are gone come back. `before`
+    is the shape that `shape` was worked out from: nodes that the config has got since then, while another run was
+    waited for, stay."""
+    stack_name(stack)
+
+    def make(at_work: int) -> Changes:
         _ready(stack, notify)
         if shape is not None:
-            config.write_shape(stack, shape)
-        config.read_shape(stack)
-        _resolve_pending(stack, notify)
-        progress = Progress(notify)
+            now = config.read_shape(stack)
+            config.write_shape(stack, shape if before is None else joined(shape, now, before))
+        _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         flags = ["--skip-preview", *(["--refresh"] if refresh and not _is_new(stack) else [])]
-        engine.change(["up", *flags], stack=stack, on_event=progress)
-    return progress.changes
+        changes = _change(["up", *flags], stack, notify, at_work)
+        agreement.note_seen(stack, config.read_shape(stack))
+        return changes
+
+    return _in_turn(stack, notify, make)
 
 
-def preview(stack: str) -> Changes:
-    """What `up` would change. Reads only."""
-    with lock.held(stack, lambda line: None):
-        document = json.loads(engine.query(["preview", "--json"], stack=stack))
-    counts = document.get("changeSummary", {})
-    return Changes(*(int(counts.get(name, 0)) for name in ("create", "update", "replace", "delete")))
+def preview(stack: str, notify: Notify = lambda line: None) -> Changes:
+    """What `up` would change. Changes nothing but a config that is missing here or older than the last deployment."""
+
+    def look(at_work: int) -> Changes:
+        agreement.settle(stack, notify)
+        document = json.loads(engine.query(["preview", "--json"], stack=stack, at_work=at_work))
+        counts = document.get("changeSummary", {})
+        return Changes(*(int(counts.get(name, 0)) for name in ("create", "update", "replace", "delete")))
+
+    return _in_turn(stack, notify, look)
 
 
 def refresh(stack: str, notify: Notify) -> Changes:
     """Ask the cloud what is still there; what is gone leaves the state."""
-    with lock.held(stack, notify):
-        _ready(stack, notify)
-        progress = Progress(notify)
-        engine.change(["refresh", "--skip-preview"], stack=stack, on_event=progress)
-    return progress.changes
+
+    def ask(at_work: int) -> Changes:
+        _ready(stack, notify, lenient=True)
+        _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
+        return _change(["refresh", "--skip-preview"], stack, notify, at_work)
+
+    return _in_turn(stack, notify, ask)
 
 
 def down(stack: str, notify: Notify) -> Changes:
-    """Destroy everything the stack has. The stack itself, its config and its job records stay."""
-    with lock.held(stack, notify):
-        _ready(stack, notify)
-        _resolve_pending(stack, notify)
-        progress = Progress(notify)
-        engine.change(["destroy", "--skip-preview"], stack=stack, on_event=progress)
+    """Destroy everything the stack has, and write that into its config. The stack itself, its config and its job
+    records stay."""
+
+    def destroy(at_work: int) -> Changes:
+        _ready(stack, notify, lenient=True)
+        _want_down(stack, notify)
+        _resolve_pending(stack, lambda: None, notify, at_work)
+        changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
         described.forget(stack)
+        return changes
+
+    return _in_turn(stack, notify, destroy)
+
+
+def take_config(stack: str) -> None:
+    """After a plain `pulumi config refresh`: the engine takes the config of the last run over even if that one failed
+    or never began, so its shape is put right here."""
+    if exists(stack):
+        agreement.take(stack)
+
+
+def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *, sure: bool = False) -> None:
+    """For a plain `pulumi VERB` that is about to run: what the verbs here do before the engine. With the descriptor
+    `at_work` of `lock.held`, what a killed run has left is settled too; `sure` says that nobody will be asked, so that
+    a destroy may end what is nobody's. A stack that does not exist is left to the engine."""
+    if not exists(stack):
+        return
+    _ready(stack, notify, lenient=verb in ("destroy", "refresh"))
+    if at_work is not None and verb != "refresh":
+        gone = verb == "destroy" and sure
+        _resolve_pending(stack, lambda: None if gone else config.read_shape(stack), notify, at_work)
+
+
+def joined(wanted: Shape, now: Shape, before: Shape) -> Shape:
+    """`wanted`, and after its nodes those that `now` has beyond it and `before` had not."""
+    known = {node.id for node in (*wanted.nodes, *before.nodes)}
+    return evolve(wanted, nodes=(*wanted.nodes, *(node for node in now.nodes if node.id not in known)))
+
+
+def _in_turn(stack: str, notify: Notify, work: Callable[[int], Changes]) -> Changes:
+    """Do `work` when the stack is free. Where only the engine knows of another one's lock (a shared backend), it is
+    tried again until that one is done, within the same time."""
+    waiting = lock.Waiting(stack, notify, lock.WAIT_S)
+    while True:
+        try:
+            with lock.held(stack, notify) as at_work:
+                return work(at_work)
+        except engine.Locked as error:
+            holder = error.message
+        waiting.turn(holder, _RETRY_S)
+
+
+def _change(args: list[str], stack: str, notify: Notify, at_work: int) -> Changes:
+    progress = Progress(notify)
+    engine.change(args, stack=stack, at_work=at_work, on_event=progress)
     return progress.changes
 
 
-def _ready(stack: str, notify: Notify) -> None:
-    """Make the stack, or, where a clone lacks the config of one that exists, get that back from its last deployment
-    (an up with the defaults would take nodes away)."""
+def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
+    """Make the stack; or, where it exists, bring this clone's config up to its last deployment (an up with an older
+    one, or with the defaults, would take nodes away). Then the config can be read: BadInput where it makes no sense."""
     if not exists(stack):
         config.fit_salt(stack, None)
+        config.read_shape(stack)
         engine.query(["stack", "init", "--no-select", stack])
-    elif not project.config_file(stack).exists():
-        notify(f"the config of stack {stack} is not here: taking it from its last deployment")
-        project.config_file(stack).parent.mkdir(parents=True, exist_ok=True)
-        engine.query(["config", "refresh", "--force"], stack=stack)
-    elif (salt := backend.salt(stack)) is not None:
+        return
+    if (salt := backend.salt(stack)) is not None:
         config.fit_salt(stack, salt)
+    try:
+        agreement.settle(stack, notify, lenient=lenient)
+    except BadInput as error:
+        if not lenient:
+            raise
+        notify(f"{error.message}: passed over")
 
 
-def _resolve_pending(stack: str, notify: Notify) -> None:
-    """Clear what a killed engine left as being created: making a node again under its own id adopts or replaces it."""
-    state = backend.state(stack) or {}
-    if state.get("pending_operations"):
-        notify("an earlier run was cut off: looking at what it left")
-        flags = ["--skip-preview", "--clear-pending-creates"]
-        engine.change(["refresh", *flags], stack=stack, on_event=Progress(notify))
+def _want_down(stack: str, notify: Notify) -> None:
+    """Plain `pulumi up` shall not bring back what was taken away. A config that cannot be read stops nobody."""
+    try:
+        config.write_shape(stack, evolve(config.read_shape(stack), power="down"))
+    except BadInput as error:
+        notify(f"{error.message}: power: down is not written there")
+
+
+def _resolve_pending(stack: str, wanted: Callable[[], Shape | None], notify: Notify, at_work: int) -> None:
+    """Settle what a killed engine has left half-way. `wanted` tells what the stack shall have."""
+    flags = pending.resolve(stack, wanted, notify)
+    if flags is not None:
+        notify(f"looking at what the cut-off run on stack {stack} has left")
+        _change(["refresh", "--skip-preview", *flags], stack, notify, at_work)
 
 
 def _is_new(stack: str) -> bool:

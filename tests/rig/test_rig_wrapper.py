@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 from pathlib import Path
@@ -227,6 +228,24 @@ def test_elsewhere_no_stack_is_made(wrapper: Wrapper, where: str) -> None:
     variables = {"own login": {"PULUMI_BACKEND_URL": "s3://b"}, "stack by variable": {"PULUMI_STACK": "x"}}
     wrapper.seen("up", folder=wrapper.home if where == "outside" else wrapper.root, **variables.get(where, {}))
     assert wrapper.calls() == ["up"]
+
+
+PREPARED = ("up", "update", "preview", "pre", "destroy", "down", "dn", "refresh", "config refresh")
+
+
+@pytest.mark.parametrize("words", [*PREPARED, "config set a:b c", "stack ls", "whoami"])
+@pytest.mark.parametrize("where", ["clone", "second clone", "outside"])
+def test_skyrig_prepares_what_works_on_a_stack_of_ours(wrapper: Wrapper, words: str, where: str) -> None:
+    second = wrapper.home / "second" / "stacks"
+    second.mkdir(parents=True)
+    shutil.copy(wrapper.root / "Pulumi.yaml", second.parent)
+    script(wrapper.program.with_name("python"), '#!/bin/sh\necho "python $*"\n')
+    folder = {"clone": wrapper.root, "second clone": second, "outside": wrapper.home}[where]
+    said = wrapper.run(*words.split(), "--stack", "x", folder=folder).stdout
+    prepared = f"python -I -m skyrig.stack.plain {wrapper.engine}/pulumi {words} --stack x\n"
+    assert (said == prepared) is (words in PREPARED and where != "outside")
+    direct = wrapper.seen(*words.split(), "--stack", "x", folder=folder, SKYRIG_PULUMI_DIRECT="1")
+    assert "SKYRIG_PULUMI_DIRECT" not in direct and wrapper.calls()[-1] == f"{words} --stack x"
 
 
 SALTED = "config:\n  skyrig:nodes:\n    - n0\nencryptionsalt: v1:old\n"

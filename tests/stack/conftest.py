@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cloned import Site
 
 PROGRAM = Path(__file__).parent / "program"
 
@@ -20,3 +22,11 @@ def project_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(PROGRAM, root)
     monkeypatch.chdir(root)
     return root
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A SKYRIG_HOME of its own for clones of the whole project; nothing of it runs on after the test."""
+    made = Site(tmp_path)
+    yield made
+    made.close()

@@ -1,10 +1,13 @@
 """Stacks come, change and go, with the real engine and a program that makes nothing."""
 
+import inspect
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,11 +46,41 @@ def test_a_stack_comes_grows_shrinks_and_goes(project_folder: Path) -> None:
     assert not (places.stack("first") / "cluster.json").exists()
 
 
-def test_nothing_moves_the_selection(project_folder: Path) -> None:
+def test_no_function_moves_the_selection_of_any_clone(
+    project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every function of `stacks`: one that is added must be added here."""
+    calls: dict[str, Callable[[], object]] = {
+        "up": lambda: stacks.up("other", resized(Shape(), 1), print),
+        "known": stacks.known,
+        "exists": lambda: stacks.exists("other"),
+        "selected": stacks.selected,
+        "settled": lambda: stacks.settled("other", print),
+        "preview": lambda: stacks.preview("other"),
+        "refresh": lambda: stacks.refresh("other", print),
+        "prepare": lambda: stacks.prepare("other", "up", print),
+        "take_config": lambda: stacks.take_config("other"),
+        "joined": lambda: stacks.joined(Shape(), Shape(), Shape()),
+        "down": lambda: stacks.down("other", print),
+    }
+    functions = inspect.getmembers(stacks, inspect.isfunction)
+    assert set(calls) == {name for name, f in functions if f.__module__ == stacks.__name__ and name[0] != "_"}
     assert stacks.selected() == "dev"
     engine.query(["stack", "init", "mine"])
-    assert stacks.selected() == "mine"
-    stacks.up("other", resized(Shape(), 1), lambda line: None)
+    other = tmp_path / "second clone"
+    shutil.copytree(project_folder, other)
+    monkeypatch.chdir(other)
+    engine.query(["stack", "init", "theirs"])
+    notes = {file: file.read_bytes() for file in (backend.engine_home() / "workspaces").iterdir()}
+    assert len(notes) == 2
+    for name, call in [*calls.items(), ("described", lambda: described.describe("other"))]:
+        for clone in (project_folder, other) if name in ("settled", "prepare") else (other,):
+            monkeypatch.chdir(clone)
+            call()
+        found = {file: file.read_bytes() for file in (backend.engine_home() / "workspaces").iterdir()}
+        assert found == notes, name
+    assert [stacks.selected(), os.environ.get("PULUMI_STACK")] == ["theirs", None]
+    monkeypatch.chdir(project_folder)
     assert stacks.selected() == "mine"
     assert json.loads(engine.query(["stack", "ls", "--json"]))[0]["current"] is True
 
@@ -92,7 +125,7 @@ def test_a_lost_config_comes_back_from_the_last_deployment(project_folder: Path)
     (project_folder / "stacks" / "Pulumi.lost.yaml").unlink()
     lines: list[str] = []
     assert not stacks.up("lost", None, lines.append).any
-    assert "is not here" in lines[0]
+    assert "is not here" in lines[0] and "[n0, n1] here, [n0, n1, n2] there" in lines[0]
     assert len(config.read_shape("lost").nodes) == 3
 
 

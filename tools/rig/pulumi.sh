@@ -133,6 +133,25 @@ in_clone() { # ARGS: what plain pulumi needs in the project's own folder
     fi
 }
 
+prepares() { # ARGS: does this command work on a stack of a project of ours, so that Skyrig prepares the stack first?
+    case ${1-}:${2-} in
+        up:* | update:* | preview:* | pre:* | destroy:* | down:* | dn:* | refresh:* | config:refresh) ;;
+        *) return 1 ;;
+    esac
+    [ -x "$here/python" ] || return 1
+    folder=$PWD
+    until [ -f "$folder/Pulumi.yaml" ]; do
+        [ -n "$folder" ] || return 1
+        folder=${folder%/*}
+    done
+    while IFS= read -r line; do
+        case $line in
+            'name: skyrig' | 'name: skyrig '*) return 0 ;;
+        esac
+    done <"$folder/Pulumi.yaml"
+    return 1
+}
+
 here=${0%/*}
 here=$(CDPATH='' cd -- "$here" && pwd -P) || exit 5
 root=${here%/*/*}
@@ -156,5 +175,10 @@ if ! logged_in; then
     case "$PWD/" in
         "$root"/*) in_clone "$@" ;;
     esac
+fi
+if [ -n "${SKYRIG_PULUMI_DIRECT-}" ]; then
+    unset SKYRIG_PULUMI_DIRECT # Skyrig itself calls
+elif prepares "$@"; then
+    exec "$here/python" -I -m skyrig.stack.plain "$engine/pulumi" "$@"
 fi
 exec "$engine/pulumi" "$@"

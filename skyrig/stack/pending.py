@@ -1,0 +1,149 @@
+"""Creates that a killed engine has left half-way: looked up by what they are tagged with, then taken over or undone.
+
+The engine only knows that it had begun; whether the thing exists is asked of a resolver for its type. `RESOLVERS` is
+the table that every cloud adds to (AWS: by the tags skyrig:stack, skyrig:node and attempt). Nothing is forgotten
+unlooked: a create of a type without resolver stops the run and is named.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from skyrig import places
+from skyrig.cluster.shape import Shape
+from skyrig.errors import SkyrigError
+from skyrig.stack import backend, engine
+
+CREATING = "creating"
+
+
+@frozen
+class Create:
+    """A create that was begun: the resource's name, type token, what it was to be made from, and its urn."""
+
+    urn: str
+    type: str
+    inputs: Mapping[str, Any] = field(factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The resource's name in its stack."""
+        return self.urn.rpartition("::")[2]
+
+
+@frozen
+class Finding:
+    """What a resolver says of a create: one clause in `says`, about what was found and what becomes of it. `import_id`
+    is the provider's id of a thing that the engine shall import; without it the create is dropped from the state,
+    for nothing is there, or making it again takes over what is there."""
+
+    says: str
+    import_id: str = ""
+
+
+Resolver = Callable[[Create, Shape | None], Finding]
+"""Looks a create up. Given the wanted shape (None: everything is to go), it leaves nothing behind that would be
+nobody's once the create is dropped: what no later create takes over, it imports or deletes."""
+
+
+def creates(stack: str) -> list[Create]:
+    """Creates that an earlier run has left half-way. An engine call where the backend is not a file."""
+    return [_create(each) for each in _operations(stack) if each.get("type") == CREATING]
+
+
+def resolve(stack: str, wanted: Callable[[], Shape | None], notify: Callable[[str], None]) -> list[str] | None:
+    """Look up all creates that were left half-way, with one line on each. Gives the flags with which `pulumi refresh`
+    then corrects the state; None where no operation was left. `wanted` tells what the stack shall have (None: nothing),
+    and is asked where a create was left. SkyrigError for a type that nobody can look up."""
+    operations = _operations(stack)
+    if not operations:
+        return None
+    left = [_create(each) for each in operations if each.get("type") == CREATING]
+    for create in left:
+        if resolver_of(create) is None:
+            raise _unresolved(stack, create)
+    flags: list[str] = []
+    shape = wanted() if left else None
+    for create in left:
+        resolver = resolver_of(create)
+        assert resolver is not None
+        found = resolver(create, shape)
+        notify(f"  {create.name} was being made when an earlier run was cut off: {found.says}")
+        if found.import_id:
+            flags += ["--import-pending-creates", create.urn, "--import-pending-creates", found.import_id]
+    return [*flags, "--clear-pending-creates"]
+
+
+def resolver_of(create: Create) -> Resolver | None:
+    """Who can look this create up. Providers and the like live in the state alone."""
+    if create.type.startswith("pulumi:"):
+        return _in_the_state_alone
+    return RESOLVERS.get(create.type)
+
+
+def _operations(stack: str) -> list[dict[str, Any]]:
+    if backend.folder() is not None:
+        snapshot = backend.state(stack) or {}
+    else:
+        snapshot = json.loads(engine.query(["stack", "export"], stack=stack)).get("deployment") or {}
+    return list(snapshot.get("pending_operations") or [])
+
+
+def _create(operation: Mapping[str, Any]) -> Create:
+    resource = operation["resource"]
+    return Create(str(resource["urn"]), str(resource["type"]), resource.get("inputs") or {})
+
+
+def _unresolved(stack: str, create: Create) -> SkyrigError:
+    return SkyrigError(
+        f"a run on stack {stack} was cut off while it made {create.name} ({create.type}), and it is not known whether "
+        "that exists",
+        hint=f"look for it at its cloud, then tell the engine: `pulumi refresh --stack {stack}` asks for its id",
+    )
+
+
+def _in_the_state_alone(create: Create, wanted: Shape | None) -> Finding:
+    return Finding("nothing of it exists outside the state")
+
+
+def _local_node(create: Create, wanted: Shape | None) -> Finding:
+    """A node is known by its folder, by stack and node id. One that lives is taken over by the next create, which is
+    made from the same request, or replaced there where it is not; one that is not wanted any more is ended here."""
+    from skyrig.fleet.local import node
+    from skyrig.fleet.local.layout import NodeFolder
+
+    stack, node_id = str(create.inputs["stack"]), str(create.inputs["node_id"])
+    folder = places.local_nodes(stack) / node_id
+    if not folder.exists():
+        return Finding("no such node is there")
+    state = NodeFolder(folder).read_state()
+    what = f"node {node_id} is there" if state is not None else f"node {node_id} is there by half"
+    if wanted is not None and any(each.id == node_id for each in wanted.nodes):
+        return Finding(f"{what}, and is taken over" if state is not None else f"{what}, and is made anew")
+    node.stop(folder)
+    return Finding(f"{what} and not wanted any more: ended")
+
+
+def _local_network(create: Create, wanted: Shape | None) -> Finding:
+    """A network is known by its stack. The next create takes a living one over; without nodes it goes here."""
+    from skyrig.fleet.local import node, switch
+
+    folder = places.local_nodes(str(create.inputs["stack"]))
+    if not switch.check(folder):
+        return Finding("no such network is there")
+    if wanted is not None:
+        return Finding("the network is there, and is taken over")
+    node.stop_all(folder)
+    return Finding("the network is there and not wanted any more: ended")
+
+
+RESOLVERS: Mapping[str, Resolver] = {
+    "pulumi-python:dynamic/skyrig:ClientKey": _in_the_state_alone,
+    "pulumi-python:dynamic/skyrig:LocalNetwork": _local_network,
+    "pulumi-python:dynamic/skyrig:LocalNode": _local_node,
+}
+"""Resolvers by type token."""
