@@ -26,6 +26,10 @@ class ClusterArgs(TypedDict):
     """Declared cores of each node; 0 is what the machine has."""
     isolation: str
     """Isolation of local nodes: auto, namespaces or plain."""
+    power: str
+    """Wanted power of the nodes: up or stopped."""
+    starts: int
+    """How often a start was asked for; another number starts nodes that stopped themselves."""
 
 
 class Cluster(pulumi.ComponentResource):
@@ -50,6 +54,8 @@ class Cluster(pulumi.ComponentResource):
                 "accelerator_count": args["accelerator_count"],
                 "cpus": args["cpus"],
                 "isolation": args["isolation"],
+                "power": args["power"],
+                "starts": args["starts"],
                 "public_key": key.public_key,
             },
             child,

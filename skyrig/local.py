@@ -14,10 +14,13 @@ from skyrig import places
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
 
+_STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN"}
+
 
 @frozen
 class LocalNode:
-    """One node of the local cloud; `rank` is -1 where its cluster does not name it any more. `status` is UP or DOWN."""
+    """One node of the local cloud; `rank` is -1 where its cluster does not name it any more. `status` is UP, STOPPED
+    (on purpose) or DOWN."""
 
     name: str
     cluster: str
@@ -61,9 +64,8 @@ def preempt(name: str, cluster: str | None = None) -> LocalNode:
         raise BadInput(f"several local nodes are called {name}: {choice}", hint="give CLUSTER/NODE")
     node = fitting[0]
     if node.status != "UP":
-        raise BadInput(
-            f"node {node.cluster}/{node.name} is dead already", hint=f"`up -c {node.cluster}` brings it back"
-        )
+        how = "stopped" if node.status == "STOPPED" else "dead already"
+        raise BadInput(f"node {node.cluster}/{node.name} is {how}", hint=f"`up -c {node.cluster}` brings it back")
     os.kill(node.pid, signal.SIGKILL)
     return node
 
@@ -89,7 +91,7 @@ def _node(folder: Path, rank: int) -> LocalNode:
         rank=rank,
         pid=int(state.get("pid", 0)),
         port=int(state.get("port", 0)),
-        status="UP" if state and node.alive() else "DOWN",
+        status=_STATUS[node.power()],
     )
 
 

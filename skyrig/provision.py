@@ -1,25 +1,29 @@
-"""Clusters coming, growing and going: what is written into a stack's config, and what is asked before it is done."""
+"""Clusters coming, growing, stopping and going: what is written into a stack's config, and what is asked before."""
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import math
 import secrets
 import string
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
 
+from skyrig import leaving
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.shape import Shape, resized, stack_name
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
-from skyrig.stack import config, described, stacks, status
+from skyrig.stack import described, lock, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
+
+_STARTS = 10_000
+"""Where counting starts begins again: only that the number is another one matters."""
 
 Confirm = Callable[[str], bool]
 """Asks the reader a question; false where the answer is no, or where nobody can be asked."""
@@ -33,14 +37,20 @@ def up(
     nodes: int | None = None,
     cloud: str = "",
     confirm: Confirm = lambda question: False,
+    force: bool = False,
+    at_least: bool = False,
 ) -> ClusterDescription:
-    """Bring the cluster of `stack` up, or repair it: afterwards it is what its config says, in which `task`, `nodes`
-    and `cloud` are written first. A change that would replace live nodes is asked for."""
-    before = config.read_shape(stack)
+    """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
+    `nodes` and `cloud` are written first. A change that would replace live nodes is asked for. Nodes that are to go
+    take no new jobs; where jobs run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run
+    has asked for while this one waited for it."""
+    before, there = stacks.settled(stack, notify), described.describe(stack)
     shape = shape_for(before, task, nodes=nodes, cloud=cloud)
     _confirm_replacement(stack, before, shape, confirm)
-    notify(_cost_line(stack, shape))
-    changes = stacks.up(stack, shape, notify)
+    shape = _started(shape, there, notify)
+    with _drained(shape, there, notify, force=force):
+        notify(f"cluster {stack}: {shape}")
+        changes = stacks.up(stack, shape, notify, before=before if at_least else None)
     notify(f"{stack}: {changes}")
     cluster = described.describe(stack)
     if cluster is None:
@@ -48,13 +58,42 @@ def up(
     return cluster
 
 
-def down(stack: str, notify: Notify) -> Changes:
-    """Destroy the cluster of `stack`, sweep up what is left, and say so. Job records and logs stay."""
+def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
+    """Stop the nodes of `stack`, after its jobs have been ended and their records brought home. The nodes keep their
+    disks; `start` brings the same ones back."""
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    shape = stacks.settled(stack, notify)
+    if shape.power == "stopped" and status.is_stopped(cluster):
+        notify(f"cluster {stack} is stopped already")
+        return Changes()
+    _wind_up(stack, "stop", "the cluster was stopped", notify, confirm)
+    changes = stacks.up(stack, evolve(shape, power="stopped"), notify)
+    billed = ", ".join(cluster.power.billed_when_stopped) or "nothing"
+    notify(f"{stack}: {changes}; still paid for: {billed}; `start -c {stack}` brings it back")
+    return changes
+
+
+def start(stack: str, notify: Notify) -> ClusterDescription:
+    """Start the nodes of `stack`, also those that stopped themselves; the cluster as it is then."""
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    if stacks.settled(stack, notify).power == "up" and status.of([stack])[0].status == "UP":
+        notify(f"cluster {stack} is up already")
+        return cluster
+    return up(stack, notify)
+
+
+def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
+    """Destroy the cluster of `stack` after its jobs have been ended, sweep up what is left, and say so. Job records
+    and logs stay."""
     from skyrig import local
 
     if not stacks.exists(stack):
         raise no_such_cluster(stack)
-    _settle(stack, notify)
+    _wind_up(stack, "destroy", "the cluster was taken down", notify, confirm)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
@@ -64,18 +103,21 @@ def down(stack: str, notify: Notify) -> Changes:
 def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
     """The cluster of `stack` with at least `nodes` nodes: as it is, repaired, grown, or brought up. Costs no engine
     call where all its nodes answer and they are enough."""
-    shape = config.read_shape(stack)
+    being_made = lock.is_held(stack)
     cluster = described.describe(stack)
+    there = len(cluster.nodes) if cluster is not None else 0
+    if nodes is not None and nodes > there:
+        if there:
+            notify(f"cluster {stack} grows from {there} to {nodes} nodes")
+        wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
+        return up(stack, notify, nodes=max(nodes, wanted), at_least=True)
     if cluster is None:
-        return up(stack, notify, nodes=nodes)
-    if nodes is not None and nodes > len(cluster.nodes):
-        notify(f"cluster {stack} grows from {len(cluster.nodes)} to {nodes} nodes")
-        return up(stack, notify, nodes=max(nodes, len(shape.nodes)))
-    silent = [node.name for node in status.of([stack])[0].nodes if node.status != "UP"]
+        return up(stack, notify, at_least=True)
+    found = status.of([stack])[0]
+    silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-        return up(stack, notify)
-    return cluster
+    return cluster if found.status == "UP" else up(stack, notify, at_least=True)
 
 
 def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, cloud: str = "") -> Shape:
@@ -123,23 +165,58 @@ def no_such_cluster(name: str) -> BadInput:
     return BadInput(f"no cluster is called {name}", hint=f"did you mean {near[0]}?" if near else there)
 
 
-def _settle(stack: str, notify: Notify) -> None:
-    """Have job records and logs brought into the stack's own folder. A head that does not answer stops nobody from
-    taking its cluster away: what it had recorded before is there already."""
-    from skyrig.launch import client
+def is_stopped(cluster: ClusterDescription) -> BadInput:
+    """The error for something that only running nodes can do."""
+    return BadInput(f"{_stopped_part(cluster)} is stopped", hint=f"`start -c {cluster.name}` brings it back")
 
+
+def not_up(stack: str) -> BadInput:
+    """The error for something that only a cluster which is there can do."""
+    return BadInput(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
+
+
+def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> Shape:
+    """`shape` with power up; nodes that stopped themselves, which the config does not know, are started too."""
+    off = status.stopped(there) if there is not None else []
+    if off and there is not None:
+        notify(f"{_stopped_part(there)} is stopped: starting it")
+    starts = (shape.starts + 1) % _STARTS if off and shape.power == "up" else shape.starts
+    return evolve(shape, power="up", starts=starts)
+
+
+def _stopped_part(cluster: ClusterDescription) -> str:
+    """What of a cluster is stopped, in words."""
+    off = status.stopped(cluster)
+    return f"cluster {cluster.name}" if len(off) == len(cluster.nodes) else f"{' and '.join(off)} of {cluster.name}"
+
+
+def _drained(
+    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool
+) -> AbstractContextManager[None]:
+    """Keeps jobs away from the nodes that `shape` lacks; there is nobody to ask where the head is stopped."""
+    wanted = {node.id for node in shape.nodes}
+    going = [node.id for node in there.nodes if node.id not in wanted] if there is not None else []
+    if there is None or not going or there.head.id in status.stopped(there):
+        return nullcontext()
+    return leaving.drained(there, going, notify, force=force)
+
+
+def _wind_up(stack: str, verb: str, reason: str, notify: Notify, confirm: Confirm) -> None:
+    """Name the jobs that end, ask whether to `verb`, and end them. Where no head can answer there is nothing to end."""
     cluster = described.describe(stack)
-    if cluster is None:
-        return
-    try:
-        asyncio.run(client.settle(cluster))
-    except SkyrigError as error:
-        notify(f"records of the last jobs may be missing: {error.message}")
+    awake = cluster is not None and cluster.head.id not in status.stopped(cluster)
+    jobs = leaving.unfinished(cluster, notify) if cluster is not None and awake else None
+    if jobs:
+        notify(f"this ends {', '.join(f'job {job.id} ({job.name})' for job in jobs)}")
+    if not confirm(f"{verb} {stack}?"):
+        raise BadInput(f"{stack}: nothing was changed")
+    if cluster is not None and jobs is not None:
+        leaving.wind_up(cluster, jobs, reason, notify)
 
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes, power=before.power)
+    kept = evolve(shape, nodes=before.nodes)
     if kept == before:
         return
     if described.describe(stack) is None:
@@ -152,12 +229,6 @@ def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confi
 
 def _differs(name: str, before: Shape, shape: Shape) -> bool:
     return bool(getattr(before, name) != getattr(shape, name))
-
-
-def _cost_line(stack: str, shape: Shape) -> str:
-    count = len(shape.nodes)
-    kind = _accelerator_text(shape.accelerators)
-    return f"cluster {stack}: {count} node{'s' if count > 1 else ''} ({kind}) on the {shape.cloud} cloud, $0.00/h"
 
 
 def _accelerator_text(accelerators: Accelerators) -> str:

@@ -24,11 +24,15 @@ from skyrig.provision import (
     Notify,
     down,
     ensure,
+    is_stopped,
     new_name,
     no_such_cluster,
+    not_up,
     refuse_misfit,
     refuse_without_cloud,
     shape_for,
+    start,
+    stop,
     up,
 )
 from skyrig.rendering import RenderedRank
@@ -49,6 +53,8 @@ __all__ = [
     "render_task",
     "render_training",
     "saved_logs",
+    "start",
+    "stop",
     "train",
     "up",
 ]
@@ -105,7 +111,9 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
     request = task_request(task, options, setup=False)
     cluster = described.describe(stack)
     if cluster is None:
-        raise BadInput(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`, or use `launch`")
+        raise not_up(stack)
+    if status.stopped(cluster):
+        raise is_stopped(cluster)
     if task.num_nodes > len(cluster.nodes):
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
@@ -117,7 +125,7 @@ def queue(stack: str, notify: Notify) -> list[JobRecord]:
     """Jobs of a cluster, oldest first; from the stack's records where its head is gone."""
     from skyrig.launch import client, records
 
-    cluster = _live(stack)
+    cluster = _awake(stack, notify)
     if cluster is not None:
         try:
             return asyncio.run(client.queue(cluster))
@@ -139,7 +147,7 @@ def logs(
     """Write a job's output (of the newest one without `job_id`) to `out`; its exit code, 0 while it goes on."""
     from skyrig.launch import client, records
 
-    cluster = _live(stack)
+    cluster = _awake(stack, notify)
     if cluster is not None:
         try:
             return asyncio.run(
@@ -172,6 +180,8 @@ def cancel(stack: str, job_ids: list[int] | None) -> list[int]:
     cluster = _live(stack)
     if cluster is None:
         raise BadInput(f"cluster {stack} is not up: nothing runs there")
+    if cluster.head.id in status.stopped(cluster):
+        raise is_stopped(cluster)
     return asyncio.run(client.cancel(cluster, job_ids))
 
 
@@ -247,6 +257,15 @@ def _note_unheeded(task: Task, notify: Notify) -> None:
     asked = [*task.resources.elsewhere, *(["memory"] if task.resources.memory_gb else [])]
     if asked:
         notify(f"on the local cloud these say nothing: {', '.join(asked)}")
+
+
+def _awake(stack: str, notify: Notify) -> ClusterDescription | None:
+    """The cluster whose keeper can be asked; None where the stack's records must answer, which is said of a stop."""
+    cluster = _live(stack)
+    if cluster is not None and cluster.head.id in status.stopped(cluster):
+        notify(f"cluster {stack} is stopped: showing what was recorded")
+        return None
+    return cluster
 
 
 def _live(stack: str) -> ClusterDescription | None:

@@ -28,6 +28,10 @@ class LocalCloudArgs(TypedDict):
     """Declared cores of each node; 0 is what the machine has."""
     isolation: str
     """auto, namespaces or plain."""
+    power: str
+    """Wanted power of the nodes: up or stopped."""
+    starts: int
+    """How often a start was asked for; another number starts nodes that stopped themselves."""
     public_key: pulumi.Input[str]
     """Public key that may log in from the start."""
 
@@ -57,6 +61,8 @@ class LocalCloud(pulumi.ComponentResource):
                     "accelerator": args["accelerator"],
                     "accelerator_count": args["accelerator_count"],
                     "cpus": args["cpus"],
+                    "power": args["power"],
+                    "starts": args["starts"],
                 },
                 child,
             )

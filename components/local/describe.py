@@ -6,7 +6,11 @@ from typing import Any
 
 from skyrig.cluster.description import Accelerators, ClusterDescription, Node, Power, SshAccess
 
-POWER = Power(end="the node's processes are killed", refused="local nodes do not stop and start yet")
+POWER = Power(
+    stop="what runs is told to end, then killed; the node's files stay on this machine",
+    end="`shutdown now` in the node",
+    start="the same node, with its files but those in /tmp; the client's port may be another",
+)
 
 
 def describe(
@@ -45,4 +49,6 @@ def _node(rank: int, said: Mapping[str, Any]) -> Node:
         ),
         cpus=float(said["cpus"]),
         memory_gb=float(said["memory_gb"]),
+        boot=said.get("boot", ""),  # a node that an older Skyrig made knows neither
+        power=said.get("power", "up"),
     )

@@ -28,6 +28,10 @@ class LocalNodeGroupArgs(TypedDict):
     """Number of declared accelerators of each node."""
     cpus: int
     """Declared cores of each node; 0 is what the machine has."""
+    power: str
+    """Wanted power of the nodes: up or stopped."""
+    starts: int
+    """How often a start was asked for; another number starts nodes that stopped themselves."""
 
 
 class LocalNodeGroup(pulumi.ComponentResource):
@@ -65,4 +69,6 @@ def _node_args(args: LocalNodeGroupArgs, wanted: WantedNodeArgs) -> LocalNodeArg
         "accelerator": args["accelerator"],
         "accelerator_count": args["accelerator_count"],
         "cpus": args["cpus"],
+        "power": args["power"],
+        "starts": args["starts"],
     }

@@ -3,7 +3,7 @@
 from typing import Any, TypedDict
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
 from components.keypair import new_key_pair
 from components.local.program import run
@@ -16,7 +16,7 @@ _INPUTS = (
 
 
 class LocalNodeArgs(TypedDict):
-    """What a local node is made from. Any change of it needs another node."""
+    """What a local node is made from. Any change of it needs another node, but for `power` and `starts`."""
 
     stack: str
     """Name of the stack."""
@@ -42,10 +42,14 @@ class LocalNodeArgs(TypedDict):
     """Number of the declared accelerators."""
     cpus: int
     """Declared cores; 0 is what the machine has."""
+    power: str
+    """Wanted power: up or stopped. Both are the same node; `node` says which it is in."""
+    starts: int
+    """How often a start was asked for; another number starts a node that stopped itself."""
 
 
 class LocalNodeProvider(ResourceProvider):
-    """Starts, looks at and stops nodes through `python -m skyrig.fleet.local`.
+    """Makes, looks at, switches and removes nodes through `python -m skyrig.fleet.local`.
 
     It holds no fields: the state then refers to this class by name instead of holding its code.
     """
@@ -53,20 +57,36 @@ class LocalNodeProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Any changed input needs another node, made after the old one is gone: they share a folder."""
+        """A changed input needs another node, made after the old one is gone: they share a folder. But power is
+        switched in place, and a node that is off can start in another network.
+
+        That a node stopped itself is no reason to start it; that one runs which shall be stopped is one to stop it.
+        """
         changed = [key for key in _INPUTS if _olds.get(key) != _news.get(key)]
-        return DiffResult(changes=bool(changed), replaces=changed, delete_before_replace=True)
+        off = _power(_olds) == "stopped"
+        replaces = [key for key in changed if key != "network" or not off]
+        switches = _asked(_olds, _news) or (_news["power"] == "stopped" and not off)
+        return DiffResult(changes=bool(changed) or switches, replaces=replaces, delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Start the node; it may not answer yet when this returns."""
+        """Make the node; it may not answer yet when this returns."""
         private, public = new_key_pair()
-        started = run("start", {"node": _request(props), "host_key": {"private": private, "public": public}})
+        key = {"private": private, "public": public}
+        started = run("start", {"node": _request(props), "host_key": key, "power": props["power"]})
         return CreateResult(f"{props['node_id']}-{started['incarnation']}", {**props, "node": started})
 
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        """Switch the node off, or on where that was asked for; it stays the same node."""
+        verb = "halt" if _news["power"] == "stopped" else "resume" if _asked(_olds, _news) else "check"
+        node = _olds["node"]
+        return UpdateResult(
+            {**_news, "node": run(verb, {"folder": node["folder"], "incarnation": node["incarnation"]})}
+        )
+
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """The node as it is; nothing where it is dead, or another one has taken its place."""
+        """The node as it is, running or stopped; nothing where it was killed, or another one has taken its place."""
         found = run("check", {"folder": props["node"]["folder"]})
-        if not found["alive"] or found["incarnation"] != props["node"]["incarnation"]:
+        if found.get("incarnation") != props["node"]["incarnation"]:
             return ReadResult(None, {})
         return ReadResult(id_, {**props, "node": found})
 
@@ -83,6 +103,16 @@ class LocalNode(Resource, module="skyrig", name="LocalNode"):
 
     def __init__(self, name: str, args: LocalNodeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(LocalNodeProvider(), name, {**args, "node": None}, opts)
+
+
+def _power(props: dict[str, Any]) -> str:
+    """Power that a node is in, by what was last seen of it."""
+    return str(props["node"].get("power", "up"))
+
+
+def _asked(olds: dict[str, Any], news: dict[str, Any]) -> bool:
+    """Whether another power than before is wanted, or another start; states made before there was power lack both."""
+    return bool(olds.get("power", "up") != news["power"] or olds.get("starts", 0) != news["starts"])
 
 
 def _request(props: dict[str, Any]) -> dict[str, Any]:

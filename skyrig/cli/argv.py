@@ -12,6 +12,8 @@ from skyrig.cli.verb import Verb, sort_words
 PLACES: Mapping[str, tuple[str, ...]] = {
     "up": ("cluster",),
     "down": ("cluster*",),
+    "stop": ("cluster*",),
+    "start": ("cluster*",),
     "status": ("cluster",),
     "ssh": ("cluster",),
     "queue": ("cluster",),

@@ -1,4 +1,4 @@
-"""Clusters: up, down, status, ssh."""
+"""Clusters: up, stop, start, down, status, ssh."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from skyrig.cli.verb import Values, agreed, flag, notify, repeated, verb
 from skyrig.errors import BadInput, SkyrigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skyrig.cluster.description import ClusterDescription
+
+SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
 
 
 @verb(
@@ -24,11 +28,12 @@ if TYPE_CHECKING:
         flag("task", "task file whose resources the cluster shall have"),
         flags.INFRA,
         flags.NODES,
+        flag("force", "remove nodes also where jobs run", kind=bool),
         flags.YES,
     ],
 )
 def up(values: Values) -> None:
-    """Bring the cluster up, or repair it: `pulumi up` with the cost line before it."""
+    """Bring the cluster up, start it, or repair it: `pulumi up` with the cost line before it."""
     from skyrig import provision
     from skyrig.task import reading
 
@@ -38,24 +43,45 @@ def up(values: Values) -> None:
     if file is not None:
         task = reading.load(Path(file))
         provision.refuse_without_cloud(task, where)
-    provision.up(stack, notify, task=task, nodes=count, cloud=where, confirm=agreed(values.switch("yes")))
+    ask, force = agreed(values.switch("yes")), values.switch("force")
+    provision.up(stack, notify, task=task, nodes=count, cloud=where, confirm=ask, force=force)
 
 
-@verb("down", [*repeated([flags.CLUSTER], "cluster"), flags.YES])
-def down(values: Values) -> None:
-    """Destroy the cluster: `pulumi destroy`, then a look for leftovers. Asks on a terminal; -y answers yes."""
+@verb("stop", SEVERAL)
+def stop(values: Values) -> None:
+    """Stop the nodes of clusters; their disks stay. Jobs that run there end. Asks on a terminal; -y answers yes."""
     from skyrig import provision
-    from skyrig.cluster.shape import stack_name
-    from skyrig.stack import stacks
+    from skyrig.stack import described
 
-    names = [stack_name(name) for name in values.many("cluster")] or [stacks.selected()]
+    names = flags.clusters(values)
+    if values.switch("all"):
+        names = [name for name in names if described.describe(name) is not None]
     for name in names:
-        if not stacks.exists(name):
-            raise provision.no_such_cluster(name)
-    if sys.stdin.isatty() and not agreed(values.switch("yes"))(f"destroy {', '.join(names)}?"):
-        raise BadInput("nothing was destroyed")
+        provision.stop(name, notify, _asked(values))
+
+
+@verb("start", SEVERAL)
+def start(values: Values) -> None:
+    """Start the nodes of clusters that were stopped, or stopped themselves."""
+    from skyrig import provision
+    from skyrig.stack import described
+
+    names = flags.clusters(values)
+    if values.switch("all"):
+        names = [name for name in names if described.describe(name) is not None]
     for name in names:
-        provision.down(name, notify)
+        provision.start(name, notify)
+
+
+@verb("down", SEVERAL)
+def down(values: Values) -> None:
+    """Destroy clusters: `pulumi destroy`, then a look for leftovers. Asks on a terminal; -y answers yes."""
+    from skyrig import provision
+
+    if values.switch("all") and not values.switch("yes") and not sys.stdin.isatty():
+        raise BadInput("down --all destroys every cluster", hint="-y agrees to that")
+    for name in flags.clusters(values):
+        provision.down(name, notify, _asked(values))
 
 
 @verb(
@@ -92,7 +118,9 @@ def status(values: Values) -> None:
 @verb("ssh", [flags.CLUSTER, flag("node", "rank or id of the node; the head without it")], takes_rest=True)
 def ssh(values: Values) -> None:
     """Open a shell on a node, or run the command after `--` there."""
+    from skyrig.provision import is_stopped
     from skyrig.stack import ssh_files
+    from skyrig.stack import status as status_of
 
     stack = flags.cluster(values)
     cluster = _described(stack)
@@ -101,6 +129,8 @@ def ssh(values: Values) -> None:
     if not fitting:
         there = ", ".join(f"{node.rank} ({node.id})" for node in cluster.nodes)
         raise BadInput(f"--node {wanted}: no such node", hint=f"there are: {there}")
+    if fitting[0].id in status_of.stopped(cluster):
+        raise is_stopped(cluster)
     program = shutil.which("ssh")
     if program is None:
         raise SkyrigError("no ssh client is on PATH", hint="install OpenSSH's")
@@ -109,9 +139,15 @@ def ssh(values: Values) -> None:
 
 
 def _described(stack: str) -> ClusterDescription:
+    from skyrig.provision import not_up
     from skyrig.stack import described
 
     cluster = described.describe(stack)
     if cluster is None:
-        raise BadInput(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
+        raise not_up(stack)
     return cluster
+
+
+def _asked(values: Values) -> Callable[[str], bool]:
+    """Questions are asked on a terminal alone: in a pipe the verb itself is the answer, for nothing is made."""
+    return agreed(values.switch("yes") or not sys.stdin.isatty())

@@ -8,17 +8,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-from skyrig.cli.verb import Values, notify, verb
+from skyrig.cli.verb import Values, flag, notify, verb
 from skyrig.errors import BadInput
 
 
-@verb("test", takes_rest=True)
+@verb("test", [flag("soak", "the tests of full length too", kind=bool)], takes_rest=True)
 def test(values: Values) -> int:
     """Run the tests, side by side; arguments after `--` are pytest's."""
     side_by_side = (
         ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"] if importlib.util.find_spec("xdist") else []
     )
-    return _run("pytest", *side_by_side, *values.rest)
+    soak = ["--soak"] if values.switch("soak") else []
+    return _run("pytest", *side_by_side, *soak, *values.rest)
+
+
+@verb("bench", takes_rest=True)
+def bench(values: Values) -> int:
+    """Measure Skyrig beside its peers; arguments after `--` go to the bench (`-- --help` lists them)."""
+    return _run("python", "-m", "bench.launch", *values.rest)
 
 
 @verb("lint")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from skyrig.task.model import Task
 
 CLUSTER = flag("cluster c", "name of the cluster, which is that of its stack")
+ALL = flag("all a", "every cluster", kind=bool)
 YES = flag("yes y", "answer yes to every question", kind=bool)
 JSON = (flag("json", "print JSON", kind=bool), flag("output o", "`json` prints JSON"))
 NODES = flag("nodes num-nodes", "number of nodes")
@@ -74,6 +76,27 @@ def cluster(values: Values) -> str:
 
     name = values.text("cluster")
     return stacks.selected() if name is None else stack_name(name)
+
+
+def clusters(values: Values) -> list[str]:
+    """The clusters that were named, by name or pattern (`train-*`), or all with --all; else the selected one. BadInput
+    where one of them is not there."""
+    from skyrig.cluster.shape import stack_name
+    from skyrig.provision import no_such_cluster
+    from skyrig.stack import stacks
+
+    known, given = stacks.known(), values.many("cluster")
+    if values.switch("all"):
+        if given:
+            raise BadInput("--all and a name say different things", hint="give one of them")
+        return known
+    found: list[str] = []
+    for name in given or [stacks.selected()]:
+        fitting = [each for each in known if fnmatchcase(each, name)] if set(name) & set("*?[") else [stack_name(name)]
+        if not fitting or fitting[0] not in known:
+            raise no_such_cluster(name)
+        found += [each for each in fitting if each not in found]
+    return found
 
 
 def nodes(values: Values) -> int | None:

@@ -40,7 +40,9 @@ class Node:
     `host`:`port` is where the client reaches it (through `jump` when it is not empty: the id of another node);
     `address` is its address inside the cluster and `alias` the name that resolves to it there. `host_key` is the
     pinned public host key, one OpenSSH line ("ssh-ed25519 AAAA..."). `cpus` in cores, `memory_gb` in GiB.
-    `incarnation` changes whenever the machine behind the id is another one.
+    `incarnation` changes whenever the machine behind the id is another one, `boot` also whenever that machine was
+    started anew (its disk is the same then). `power` is up or stopped, as it was when the stack was last changed: a
+    node may have stopped itself since.
     """
 
     id: str
@@ -57,6 +59,13 @@ class Node:
     accelerators: Accelerators = field(factory=Accelerators)
     cpus: float = 1.0
     memory_gb: float = 1.0
+    boot: str = ""
+    power: str = "up"
+
+    @property
+    def life(self) -> str:
+        """What tells this run of this machine from any other: what was set up in memory is good for it alone."""
+        return f"{self.incarnation}.{self.boot}" if self.boot else self.incarnation
 
 
 @frozen
@@ -87,8 +96,8 @@ class Bucket:
 
 @frozen
 class Power:
-    """How nodes end: `stop`, `end`, `start` each say how, or are "" where `refused` says why not; `billed_when_stopped`
-    lists what is still paid for then."""
+    """How nodes stop, end themselves and start again: `stop`, `end`, `start` each say how, or are "" where `refused`
+    says why not; `billed_when_stopped` lists what is still paid for then."""
 
     stop: str = ""
     end: str = ""

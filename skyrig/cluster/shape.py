@@ -44,6 +44,7 @@ KEYS: Mapping[str, Key] = {
     "cpus": Key(0, "cores that each node declares; 0 is what the machine has"),
     "isolation": Key("auto", "local nodes only: " + ", ".join(ISOLATIONS)),
     "power": Key("up", "wanted power state: " + ", ".join(POWERS)),
+    "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
 }
 
 
@@ -69,6 +70,13 @@ class Shape:
     cpus: int = 0
     isolation: str = "auto"
     power: str = "up"
+    starts: int = 0
+
+    def __str__(self) -> str:
+        """Size, kind, place and price in one line."""
+        count, each = len(self.nodes), self.accelerators
+        kind = f"{each.name}:{each.count}" if each.count else "CPU"
+        return f"{count} node{'s' if count > 1 else ''} ({kind}) on the {self.cloud} cloud, $0.00/h"
 
     def to_config(self) -> dict[str, Any]:
         """Config values by key, only those that differ from their default (nodes always)."""
@@ -80,6 +88,7 @@ class Shape:
             "cpus": self.cpus,
             "isolation": self.isolation,
             "power": self.power,
+            "starts": self.starts,
         }
         return {key: value for key, value in full.items() if key == "nodes" or value != KEYS[key].default}
 
@@ -119,9 +128,10 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         cloud=_one_of("cloud", given["cloud"], CLOUDS),
         nodes=_nodes(given["nodes"]),
         accelerators=accelerators(str(given["accelerators"])),
-        cpus=_cpus(given["cpus"]),
+        cpus=_whole("cpus", given["cpus"], "cores"),
         isolation=_one_of("isolation", given["isolation"], ISOLATIONS),
         power=_one_of("power", given["power"], POWERS),
+        starts=_whole("starts", given["starts"], "starts"),
     )
 
 
@@ -152,9 +162,9 @@ def _one_of(key: str, value: Any, allowed: Iterable[str]) -> str:
     return str(value)
 
 
-def _cpus(value: Any) -> int:
+def _whole(key: str, value: Any, what: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", str(value)):
-        raise BadInput(f"{NAMESPACE}:cpus: {value!r} is no whole number of cores")
+        raise BadInput(f"{NAMESPACE}:{key}: {value!r} is no whole number of {what}")
     return int(str(value))
 
 

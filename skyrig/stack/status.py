@@ -1,4 +1,4 @@
-"""Whether a cluster answers: its description held against its nodes, without the engine."""
+"""Whether a cluster answers, and which power it is in: its description held against its nodes, without the engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 from attrs import frozen
 
+from skyrig import places
 from skyrig.cluster.description import ClusterDescription, Node
+from skyrig.fleet.local.layout import NodeFolder
 from skyrig.stack import described, lock
 
 PROBE_S = 3.0
@@ -16,7 +18,7 @@ PROBE_S = 3.0
 
 @frozen
 class NodeStatus:
-    """One node: `name` is its id, `status` UP or DOWN."""
+    """One node: `name` is its id, `status` UP, STOPPED (on purpose, also by itself) or DOWN."""
 
     rank: int
     name: str
@@ -27,8 +29,8 @@ class NodeStatus:
 
 @frozen
 class ClusterStatus:
-    """One cluster as `status` shows it; `status` is INIT, UP, DEGRADED (a node does not answer) or DOWN (nothing is
-    there). `hourly_cost` in USD of all nodes."""
+    """One cluster as `status` shows it; `status` is INIT, UP, STOPPED (every node is), DEGRADED (a node is not up) or
+    DOWN (nothing is there). `hourly_cost` in USD of all nodes."""
 
     name: str
     status: str
@@ -61,6 +63,17 @@ def of(stacks: list[str]) -> list[ClusterStatus]:
     return asyncio.run(_of(stacks))
 
 
+def stopped(cluster: ClusterDescription) -> list[str]:
+    """Ids of the nodes that are stopped now, in rank order: by what the nodes themselves are, where that can be seen
+    without the cloud (a node may have stopped itself), else by the description."""
+    return [node.id for node in cluster.nodes if _is_stopped(cluster, node)]
+
+
+def is_stopped(cluster: ClusterDescription) -> bool:
+    """Whether every node is stopped."""
+    return len(stopped(cluster)) == len(cluster.nodes)
+
+
 async def _of(stacks: list[str]) -> list[ClusterStatus]:
     descriptions = [described.describe(stack) for stack in stacks]
     return list(await asyncio.gather(*(_cluster(*pair) for pair in zip(stacks, descriptions, strict=True))))
@@ -70,9 +83,10 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
     if described_as is None:
         return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN")
     nodes = tuple(await asyncio.gather(*(_node(described_as, node) for node in described_as.nodes)))
+    said = {node.status for node in nodes}
     return ClusterStatus(
         name=stack,
-        status="UP" if all(node.status == "UP" for node in nodes) else "DEGRADED",
+        status=said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED",
         cloud=described_as.cloud,
         region=described_as.region,
         nodes=nodes,
@@ -83,9 +97,18 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
 
 async def _node(cluster: ClusterDescription, node: Node) -> NodeStatus:
     """A node behind a jump host cannot be asked from here: the host that it is behind stands for it."""
+    if _is_stopped(cluster, node):
+        return NodeStatus(node.rank, node.id, node.host, node.port, "STOPPED")
     asked = cluster.node(node.jump) if node.jump else node
     answers = await _answers(asked.host, asked.port)
     return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN")
+
+
+def _is_stopped(cluster: ClusterDescription, node: Node) -> bool:
+    if cluster.cloud != "local":
+        return node.power == "stopped"
+    folder = NodeFolder(places.local_nodes(cluster.name) / node.id)
+    return folder.power() == "stopped"
 
 
 async def _answers(host: str, port: int) -> bool:

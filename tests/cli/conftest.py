@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 
 ROOT = Path(__file__).parents[2]
 DOORS = {"invoke": [sys.executable, "-m", "invoke"], "skyrig": [sys.executable, "-m", "skyrig.cli"]}
@@ -16,17 +16,19 @@ DOORS = {"invoke": [sys.executable, "-m", "invoke"], "skyrig": [sys.executable, 
 
 @frozen
 class Clone:
-    """A project folder `path`, with SKYRIG_HOME at `home`."""
+    """A project folder `path`, with SKYRIG_HOME at `home`; `env_more` is added to the environment of what is run."""
 
     path: Path
     home: Path
+    env_more: dict[str, str] = field(factory=dict)
 
     @property
     def env(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SKYRIG_"))}
         if "SKYRIG_CACHE" in os.environ:
             kept["SKYRIG_CACHE"] = os.environ["SKYRIG_CACHE"]
-        return {**kept, "SKYRIG_HOME": str(self.home), "PULUMI_HOME": str(self.home.with_name("pulumi"))}
+        own = {"SKYRIG_HOME": str(self.home), "PULUMI_HOME": str(self.home.with_name("pulumi"))}
+        return {**kept, **own, **self.env_more}
 
     def run(self, door: str, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """One command line through a door, without a terminal."""

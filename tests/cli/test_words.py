@@ -23,6 +23,8 @@ VERBS = {name: task for name in namespace().task_names if isinstance(task := nam
         ("exec -c mycluster task.yaml", "exec task.yaml -c mycluster"),
         ("exec a t.yaml --env K=V -d", "exec --cluster=a t.yaml --env K=V -d"),
         ("down a b -y", "down --cluster=a --cluster=b -y"),
+        ("stop a 'b*' -y", "stop --cluster=a --cluster='b*' -y"),
+        ("start -a", "start -a"),
         ("status hf-serve --ip", "status --cluster=hf-serve --ip"),
         ("ssh box", "ssh --cluster=box"),
         ("ssh box -- ls -l", "ssh --cluster=box -- ls -l"),

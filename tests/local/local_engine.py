@@ -91,11 +91,11 @@ class LocalStack:
         with file.open("w") as out:
             yaml.dump(document, out)
 
-    def up(self, nodes: Sequence[str] | None = None) -> str:
-        """`pulumi up`, where given with these node ids."""
+    def up(self, nodes: Sequence[str] | None = None, *words: str) -> str:
+        """`pulumi up`, where given with these node ids and options."""
         if nodes is not None:
             self.configure(nodes=list(nodes))
-        return self._run("up", "--yes", "--skip-preview")
+        return self._run("up", "--yes", "--skip-preview", *words)
 
     def refresh(self) -> str:
         """`pulumi refresh`."""

@@ -17,7 +17,7 @@ from components.local.cloud import LocalCloud
 from components.local.describe import describe
 from components.local.group import LocalNodeGroup, alias
 from skyrig.cluster.description import from_json
-from skyrig.cluster.shape import KEYS, NAMESPACE
+from skyrig.cluster.shape import KEYS, NAMESPACE, Shape, WantedNode, resized
 from skyrig.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,15 @@ def test_two_ids_on_one_address_are_refused() -> None:
     raise AssertionError("no two ids fall on one address: nothing was tested")
 
 
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=20, unique=True), st.integers(1, 30))
+def test_ranks_are_stable_and_the_head_stays(numbers: list[int], count: int) -> None:
+    before = Shape(nodes=tuple(WantedNode(f"n{number}") for number in numbers))
+    after = resized(before, count).nodes
+    stay = min(count, len(numbers))
+    assert len(after) == count and after[:stay] == before.nodes[:stay] and after[0] == before.nodes[0]
+    assert len({node.id for node in after}) == count
+
+
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True))
 def test_an_alias_is_a_host_name(stack: str) -> None:
     name = alias(stack, "n0")
@@ -77,8 +86,10 @@ def test_a_description_is_read_back() -> None:
     said = {
         "node_id": "n4", "host": "127.0.0.1", "port": 40000.0, "address": "10.31.0.14", "user": "u", "host_key": "k",
         "incarnation": "i", "alias": "c-n4", "internal_port": 22.0, "cpus": 2.0, "memory_gb": 3.5,
-        "accelerators": {"name": "H100", "count": 8.0, "declared": True},
+        "accelerators": {"name": "H100", "count": 8.0, "declared": True}, "boot": "b", "power": "stopped",
     }  # fmt: skip
     cluster = from_json(describe("c", "namespaces", [said], "ssh-ed25519 A", Path("/records of c")))
     assert (cluster.head.id, cluster.head.port, cluster.head.accelerators.count) == ("n4", 40000, 8)
+    assert (cluster.head.power, cluster.head.life) == ("stopped", "i.b")
+    assert cluster.power.stop and cluster.power.start and not cluster.power.refused
     assert cluster.records == "file:///records%20of%20c" and cluster.ssh.private_key == ""

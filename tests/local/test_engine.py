@@ -110,8 +110,9 @@ def test_destroy_takes_nodes_along_that_the_engine_forgot(stack: LocalStack) -> 
         ("nods", "[n0]", "unknown config key skyrig:nods (did you mean skyrig:nodes?)"),
         ("accelerators", "H100:many", "accelerators 'H100:many'"),
         ("isolation", "plane", "did you mean 'plain'?"),
-        ("power", "down", "not there yet"),
-        ("cpus", "two", "must be of type 'integer'"),
+        ("power", "of", "skyrig:power: 'of' is not known"),
+        ("starts", "-1", "no whole number of starts"),
+        ("cpus", "two", "'two' is no whole number of cores"),
     ],
 )
 def test_bad_config_is_one_line_and_nothing_is_made(engine: LocalEngine, key: str, value: str, words: str) -> None:

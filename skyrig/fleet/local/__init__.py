@@ -4,7 +4,8 @@
 it as a subprocess and know nothing else of this package. The verbs that start something import the standard library
 only, for 64 nodes are started one after the other; asyncssh is imported by the detached server.
 
-- `node`: the folder of a node and its life: start, check, stop.
+- `node`: the folder of a node and its life: start, check, stop (which takes it away).
+- `power`: switching a node off and on again: halt, resume. `boot` starts its server.
 - `environment`: the node's own python environment, shims and the environment of its sessions.
 - `plain`, `spaces`: the two levels of isolation. `mounts`, `netlink`, `kernel` serve `spaces`.
 - `switch`: the network between the nodes of one stack (level `namespaces`), with its proxy to the outside.

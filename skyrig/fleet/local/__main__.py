@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from skyrig.errors import SkyrigError
-from skyrig.fleet.local import node, probe, switch
+from skyrig.fleet.local import node, power, probe, switch
 from skyrig.fleet.local.layout import HostKey, NodeRequest
 
 _VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "start": lambda data: node.start(NodeRequest.read(data["node"]), HostKey(**data["host_key"])),
-    "check": lambda data: node.check(Path(data["folder"])),
+    "start": lambda data: node.start(
+        NodeRequest.read(data["node"]), HostKey(**data["host_key"]), data.get("power", "up")
+    ),
+    "check": lambda data: power.check(Path(data["folder"])),
+    "halt": lambda data: power.halt(Path(data["folder"]), data["incarnation"]),
+    "resume": lambda data: power.resume(Path(data["folder"]), data["incarnation"]),
     "stop": lambda data: node.stop(Path(data["folder"]), data.get("incarnation", "")),
     "network-start": lambda data: switch.start(Path(data["folder"]), data["level"]),
     "network-check": lambda data: switch.check(Path(data["folder"])),

@@ -52,6 +52,16 @@ fi
 exec {program} "$@"
 """
 
+_SHUTDOWN_SHIM = """\
+#!/bin/sh
+# Switches this node off, as on a machine: what runs is told to end, the disk stays.
+case "${1:-now} ${2:-}" in
+  "now " | "-h now" | "-P now") exec kill -TERM "${SKYRIG_NODE_SERVER:?is not set: this is no node}" ;;
+esac
+echo 'shutdown: a local node knows only "shutdown now"' >&2
+exit 1
+"""
+
 _PROFILE = """\
 # A login shell's /etc/profile sets PATH anew: put the node's own programs back in front.
 PATH={front}:$PATH
@@ -88,8 +98,9 @@ def make_python(folder: NodeFolder) -> None:
 
 
 def make_shims(folder: NodeFolder, path: str) -> None:
-    """Make the shims of those programs that `path` holds."""
+    """Make the shims of those programs that `path` holds, and `shutdown`."""
     folder.shims.mkdir()
+    _script(folder.shims / "shutdown", _SHUTDOWN_SHIM)
     for name, text in (("uv", _UV_SHIM), ("ssh", _SSH_SHIM), ("scp", _SSH_SHIM), ("sftp", _SSH_SHIM)):
         program = _which(name, path)
         if program:

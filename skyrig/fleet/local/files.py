@@ -31,11 +31,12 @@ def take_lock(path: Path) -> int | None:
     return _lock(path, fcntl.LOCK_EX, os.O_RDWR | os.O_CREAT)
 
 
-def wait_for(look: Callable[[], T | None], patience_s: float = 15.0) -> T | None:
-    """The first answer of `look` that is not None, or None when `patience_s` seconds have passed."""
+def wait_for(look: Callable[[], T | None], patience_s: float = 15.0, every_s: float = 0.005) -> T | None:
+    """The first answer of `look`, asked every `every_s` seconds, that is not None; None when `patience_s` seconds have
+    passed."""
     deadline = time.monotonic() + patience_s
     while (answer := look()) is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+        time.sleep(every_s)
     return answer
 
 

@@ -10,6 +10,10 @@ from skyrig.errors import SkyrigError
 from skyrig.fleet.local.files import locked, take_lock
 
 LEVELS = ("namespaces", "plain")
+POWERS = ("up", "stopped")
+
+SHUTDOWN_S = 5.0
+"""How long what runs in a node that shuts down may take to end by itself, in seconds."""
 
 
 class LocalNodeError(SkyrigError):
@@ -75,6 +79,11 @@ class NodeFolder(NamedTuple):
         return self.path / "alive.lock"
 
     @property
+    def stopped(self) -> Path:
+        """There while the node is switched off on purpose, by `halt` or by itself: one that was killed lacks it."""
+        return self.path / "stopped"
+
+    @property
     def home(self) -> Path:
         """The node's $HOME."""
         return self.path / "home"
@@ -135,3 +144,11 @@ class NodeFolder(NamedTuple):
     def alive(self) -> bool:
         """Whether a process holds the node's lock."""
         return locked(self.lock)
+
+    def power(self) -> str:
+        """`up`; `stopped`, on purpose (what runs in it may still be ending); or `gone`: killed, or never complete."""
+        if self.read_state() is None:
+            return "gone"
+        if self.stopped.exists():
+            return "stopped"
+        return "up" if self.alive() else "gone"

@@ -5,10 +5,12 @@ appears in it as an overlay whose changes lie in the node's folder: a job may in
 outside. The stack's local folder and its records are the real ones, for supervisors and keeper use them. Overlayfs
 refuses changes that lie inside what they change, so the folders above those (say /root) keep theirs in memory, with
 the python installations in them overlaid on their own. A folder that cannot be overlaid is the host's own in the node.
+A node that was stopped finds all of it again when it starts, but for what was in memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from skyrig.fleet.local import kernel
+from skyrig.fleet.local.files import remove_tree
 
 _SPECIAL = {"proc", "sys", "dev", "tmp", "run", "lost+found"}
 _PSEUDO = {
@@ -43,10 +46,10 @@ class Plan(NamedTuple):
 def build(plan: Plan) -> None:
     """Make the node's root and enter it. To be called in a new mount namespace, by process 1 of a new pid namespace."""
     kernel.mount("none", Path("/"), flags=kernel.MS_REC | kernel.MS_PRIVATE)
-    plan.root.mkdir()
+    plan.root.mkdir(exist_ok=True)
     kernel.mount(plan.root, plan.root, flags=kernel.MS_BIND)
     volatile = plan.folder / "volatile"
-    volatile.mkdir()
+    volatile.mkdir(exist_ok=True)
     kernel.mount("tmpfs", volatile, "tmpfs", options="mode=700")
     for path in _top(plan):
         _overlay(plan, path)
@@ -66,7 +69,8 @@ def _top(plan: Plan) -> list[Path]:
         if entry.name in _SPECIAL:
             continue
         if entry.is_symlink():
-            _inside(plan, entry).symlink_to(entry.readlink())
+            with contextlib.suppress(FileExistsError):  # the node was started before
+                _inside(plan, entry).symlink_to(entry.readlink())
         elif entry.is_dir():
             top.append(entry)
     return top
@@ -104,11 +108,13 @@ def _overlay(plan: Plan, lower: Path) -> None:
     above_kept = any(kept.is_relative_to(lower) for kept in plan.kept)
     store = plan.folder / ("volatile" if above_kept else "changes") / str(lower).strip("/").replace("/", "%")
     upper, work = store / "upper", store / "work"
-    for made in (upper, work):
-        made.mkdir(parents=True)
-    upper.chmod(lower.stat().st_mode & 0o7777)
-    if lower == Path("/etc"):
-        (upper / "passwd").write_text(_passwd(plan.home))
+    remove_tree(work)
+    work.mkdir(parents=True)
+    if not upper.exists():
+        upper.mkdir()
+        upper.chmod(lower.stat().st_mode & 0o7777)
+        if lower == Path("/etc"):
+            (upper / "passwd").write_text(_passwd(plan.home))
     options = f"lowerdir={_escaped(lower)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
     target = _inside(plan, lower)
     target.mkdir(parents=True, exist_ok=True)
@@ -123,7 +129,7 @@ def _overlay(plan: Plan, lower: Path) -> None:
 def _special(plan: Plan) -> None:
     root = plan.root
     for name in ("proc", "sys", "dev", "tmp", "run"):
-        (root / name).mkdir()
+        (root / name).mkdir(exist_ok=True)
     kernel.mount("proc", root / "proc", "proc")
     try:
         kernel.mount("sysfs", root / "sys", "sysfs")
@@ -149,7 +155,7 @@ def _bind(source: Path, target: Path) -> None:
 
 def _enter(root: Path) -> None:
     former = root / ".former"
-    former.mkdir()
+    former.mkdir(exist_ok=True)
     kernel.pivot_root(root, former)
     os.chdir("/")
     kernel.detach(Path("/.former"))

@@ -1,15 +1,14 @@
-"""The life of a local node: start, check, stop. Idempotent, and safe to kill at any point."""
+"""The life of a local node: start, stop. Idempotent, and safe to kill at any point."""
 
 from __future__ import annotations
 
 import os
 import pwd
 import secrets
-import socket
 from pathlib import Path
 from typing import Any
 
-from skyrig.fleet.local import environment, plain, processes, spaces, switch
+from skyrig.fleet.local import boot, environment, plain, power, switch
 from skyrig.fleet.local.files import remove_tree, wait_for
 from skyrig.fleet.local.layout import HostKey, LocalNodeError, NodeFolder, NodeRequest
 
@@ -17,8 +16,9 @@ _OTHER_STARTER_S = 3.0
 """How long another process may take over starting a node before it counts as killed half-way."""
 
 
-def start(request: NodeRequest, host_key: HostKey) -> dict[str, Any]:
-    """The running node's state; makes the node unless one made from the same request lives already.
+def start(request: NodeRequest, host_key: HostKey, wanted: str = "up") -> dict[str, Any]:
+    """The node's state, with the power that is `wanted` (up or stopped); makes the node unless one made from the same
+    request is there already.
 
     What is left of another, dead or half-made one in the same folder is cleared away first. The server is not waited
     for: its listening socket exists when this returns, and holds early clients back until it answers. A node that is
@@ -27,27 +27,25 @@ def start(request: NodeRequest, host_key: HostKey) -> dict[str, Any]:
     folder = NodeFolder(request.folder)
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     request.records.mkdir(mode=0o700, parents=True, exist_ok=True)
-    living = _living(folder)
-    if living is not None and living["request"] != request.as_json():
-        _end(folder)
+    found = power.check(folder.path)
+    if "power" in found and found["request"] == request.as_json():
+        switch_to = power.resume if wanted == "up" else power.halt
+        return switch_to(folder.path, found["incarnation"])
+    if found["alive"]:
+        boot.end(folder)
     held, living = wait_for(lambda: _taken_or_living(folder), _OTHER_STARTER_S) or (None, None)
     if living is not None:
         return living
     if held is None:
-        _end(folder)
+        boot.end(folder)
         held = wait_for(folder.take_lock)
     if held is None:
         raise LocalNodeError(f"{folder.path}: another process keeps starting this node", hint="try again")
     try:
         _clear(folder)
-        return _make(request, folder, held, host_key)
+        return _make(request, folder, held, host_key, wanted)
     finally:
         os.close(held)
-
-
-def check(path: Path) -> dict[str, Any]:
-    """`{"alive": true, ...state}` of the node in `path`, or `{"alive": false}`."""
-    return _living(NodeFolder(path)) or {"alive": False}
 
 
 def stop(path: Path, incarnation: str = "") -> dict[str, Any]:
@@ -64,7 +62,7 @@ def stop(path: Path, incarnation: str = "") -> dict[str, Any]:
     state = folder.read_state()
     if state is not None and incarnation not in ("", state["incarnation"]):
         return {"stopped": False}
-    _end(folder)
+    boot.end(folder)
     _clear(folder)
     folder.lock.unlink(missing_ok=True)
     folder.path.rmdir()
@@ -91,36 +89,28 @@ def _taken_or_living(folder: NodeFolder) -> tuple[int | None, dict[str, Any] | N
 
 def _living(folder: NodeFolder) -> dict[str, Any] | None:
     """State of a node that lives; None where it does not, or is being made by another process right now."""
-    state = folder.read_state()
-    return {**state, "alive": True} if state is not None and folder.alive() else None
+    found = power.check(folder.path)
+    return found if found["alive"] else None
 
 
-def _make(request: NodeRequest, folder: NodeFolder, lock: int, host_key: HostKey) -> dict[str, Any]:
+def _make(request: NodeRequest, folder: NodeFolder, lock: int, host_key: HostKey, wanted: str) -> dict[str, Any]:
     user = pwd.getpwuid(os.getuid()).pw_name
     folder.tmp.mkdir(mode=0o700)
     environment.make_python(folder)
     environment.make_shims(folder, environment.search_path(folder, os.environ))
     environment.make_home(folder, request.authorized_key)
     _write_private(folder.host_key, host_key.private)
-    proxy = switch.proxy_environment() if request.level == "namespaces" else {}
-    session = environment.session_environment(request, folder, user, os.environ, proxy)
-    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
-        port = listener.getsockname()[1]
-        if request.level == "plain":
-            pid, address, internal_port = plain.launch(folder, session, lock, listener), "127.0.0.1", port
-        else:
-            pid, address, internal_port = spaces.launch(request, folder, session, lock, listener), request.address, 22
+    if wanted == "stopped":
+        folder.stopped.touch()
+        booted = boot.unbooted(request)
+    else:
+        booted = boot.boot(request, folder, user, lock)
     state = {
         "node_id": request.node_id,
         "level": request.level,
         "alias": request.alias,
         "folder": str(folder.path),
-        "pid": pid,
-        "pid_started": processes.start_time(pid),
-        "host": "127.0.0.1",
-        "port": port,
-        "address": address,
-        "internal_port": internal_port,
+        **booted,
         "user": user,
         "host_key": host_key.public,
         "incarnation": secrets.token_hex(8),
@@ -130,35 +120,13 @@ def _make(request: NodeRequest, folder: NodeFolder, lock: int, host_key: HostKey
         "request": request.as_json(),
     }
     folder.write_state(state)
-    return {**state, "alive": True}
+    return {**state, "alive": wanted == "up", "power": wanted}
 
 
 def _write_private(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
-
-
-def _end(folder: NodeFolder) -> None:
-    """Kill the node's server, with all that is in the node on level namespaces, and wait until it is gone."""
-    state = folder.read_state() or {}
-    pid = state.get("pid")
-    known = [pid] if pid and processes.start_time(pid) == state["pid_started"] else []
-    left = known if folder.alive() else []
-
-    def all_gone() -> bool | None:
-        nonlocal left
-        for pid in left:
-            processes.kill(pid)
-        left = [pid for pid in left if not processes.gone(pid)]
-        if not left and folder.alive():
-            left = processes.holding(folder.lock)  # of a node that was never completed
-        return None if left or folder.alive() else True
-
-    if wait_for(all_gone) is None:
-        raise LocalNodeError(f"processes {left} of the node in {folder.path} do not end", hint="end them by hand")
-    if "address" in state:
-        switch.forget(folder.path.parent, state["address"])
 
 
 def _clear(folder: NodeFolder) -> None:

@@ -3,11 +3,14 @@
 LOCK is an inherited descriptor that holds the node's lock for as long as this process lives; each LISTENER is one of
 a listening socket. The environment of this process is the environment of the sessions. On level `namespaces` it is
 process 1 of its node: when it ends, the kernel ends everything in the node.
+
+SIGTERM is the node's shutdown: the node is marked as stopped on purpose, and all that runs in it is told to end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import pwd
@@ -18,9 +21,13 @@ from pathlib import Path
 
 import asyncssh
 
+from skyrig.fleet.local import plain, processes
 from skyrig.fleet.local.children import Children
-from skyrig.fleet.local.layout import NodeFolder
+from skyrig.fleet.local.files import wait_for
+from skyrig.fleet.local.layout import SHUTDOWN_S, NodeFolder
 from skyrig.fleet.local.session import NodeSession
+
+_LOOK_S = 0.05
 
 
 class NodeServer(asyncssh.SSHServer):
@@ -76,13 +83,13 @@ class NodeServer(asyncssh.SSHServer):
 
 
 async def serve(folder: NodeFolder, listeners: list[int]) -> None:
-    """Serve on the listening sockets `listeners` until SIGTERM."""
+    """Serve on the listening sockets `listeners` until SIGTERM, then shut the node down."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     children = Children(loop)
     user = pwd.getpwuid(os.getuid()).pw_name
-    for number in listeners:
+    doors = [
         await asyncssh.listen(
             sock=socket.socket(fileno=number),
             backlog=256,
@@ -93,7 +100,31 @@ async def serve(folder: NodeFolder, listeners: list[int]) -> None:
             agent_forwarding=False,
             login_timeout=60,
         )
+        for number in listeners
+    ]
     await stopped.wait()
+    folder.stopped.touch()
+    for door in doors:
+        door.close()
+    await shut_down(folder)
+
+
+async def shut_down(folder: NodeFolder) -> None:
+    """Tell everything in the node to end, wait SHUTDOWN_S seconds at most, and kill what is left."""
+    for pid in running(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    await asyncio.to_thread(wait_for, lambda: None if running(folder) else True, SHUTDOWN_S, _LOOK_S)
+    if os.getpid() != 1:  # else the kernel does it, when this process ends
+        await asyncio.to_thread(plain.end_leftovers, folder)
+
+
+def running(folder: NodeFolder) -> list[int]:
+    """Processes of the node but this one. As process 1 this one sees those of its node alone."""
+    if os.getpid() != 1:
+        return processes.having("SKYRIG_NODE_LOCK", str(folder.lock))
+    seen = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [pid for pid in seen if pid != 1 and not processes.gone(pid)]
 
 
 def main(arguments: list[str]) -> None:
@@ -102,6 +133,7 @@ def main(arguments: list[str]) -> None:
     lock, *listeners = (int(number) for number in arguments[1:])
     for number in (lock, *listeners):
         os.set_inheritable(number, False)
+    os.environ["SKYRIG_NODE_SERVER"] = str(os.getpid())
     asyncio.run(serve(NodeFolder(Path(arguments[0])), listeners))
 
 

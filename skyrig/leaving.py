@@ -1,0 +1,81 @@
+"""Before nodes go: which jobs that ends, keeping new ones away, and what must be written down first.
+
+All of it is asked of the keeper on the head. A head that does not answer holds up nothing: one line says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from skyrig.cluster.description import ClusterDescription
+from skyrig.errors import BadInput, SkyrigError
+from skyrig.launch import client
+from skyrig.launch.job import JobRecord
+
+Notify = Callable[[str], None]
+"""Takes one line for the reader."""
+
+END_JOBS_S = 30.0
+"""How long jobs may take to end before their nodes go all the same, in seconds."""
+
+
+def unfinished(cluster: ClusterDescription, notify: Notify) -> list[JobRecord] | None:
+    """The jobs that have not ended; None where the head does not answer, which is said."""
+    try:
+        return [job for job in asyncio.run(client.queue(cluster)) if not job.status.ended]
+    except SkyrigError as error:
+        notify(f"records of the last jobs may be missing: {error.message}")
+        return None
+
+
+def wind_up(cluster: ClusterDescription, jobs: Sequence[JobRecord], reason: str, notify: Notify) -> None:
+    """End `jobs` as `cancel` does, for `reason`, and have all records and logs brought into the stack's own folder."""
+    try:
+        asyncio.run(asyncio.wait_for(_ended_and_settled(cluster, [job.id for job in jobs], reason), END_JOBS_S))
+    except TimeoutError:
+        notify(f"jobs did not end within {END_JOBS_S:.0f} s: they end with their nodes")
+    except SkyrigError as error:
+        notify(f"records of the last jobs may be missing: {error.message}")
+
+
+@contextmanager
+def drained(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify, *, force: bool) -> Iterator[None]:
+    """Keep new jobs away from the nodes `node_ids`, which the block removes; they are let in again where it fails.
+    BadInput, and nothing changed, where jobs run there; with `force` those jobs are ended first."""
+    done = bool(node_ids) and _drain(cluster, node_ids, notify, force=force)
+    try:
+        yield
+    except BaseException:
+        if done:
+            _undrain(cluster, notify)
+        raise
+
+
+def _drain(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify, *, force: bool) -> bool:
+    """Whether the nodes are closed to new jobs now; false where the head does not answer."""
+    try:
+        busy = asyncio.run(client.drain(cluster, node_ids, force=force))
+    except SkyrigError as error:
+        notify(f"whether jobs run on {', '.join(node_ids)} cannot be asked: {error.message}")
+        return False
+    if busy and not force:
+        where = ", ".join(f"{node_id} runs job {' and '.join(map(str, jobs))}" for node_id, jobs in busy.items())
+        raise BadInput(f"{where}: nothing was changed", hint="wait, cancel, or --force to remove it all the same")
+    if busy:
+        notify(f"removing {', '.join(busy)} ends job {' and '.join(map(str, sorted(set().union(*busy.values()))))}")
+    return True
+
+
+async def _ended_and_settled(cluster: ClusterDescription, jobs: list[int], reason: str) -> None:
+    if jobs:
+        await client.cancel(cluster, jobs, reason)
+    await client.settle(cluster)
+
+
+def _undrain(cluster: ClusterDescription, notify: Notify) -> None:
+    try:
+        asyncio.run(client.undrain(cluster))
+    except SkyrigError as error:
+        notify(f"the nodes may still be closed to new jobs: {error.message}")
