@@ -16,6 +16,7 @@ from pathlib import Path
 
 from skyrig.errors import BadInput
 from skyrig.fleet.content import BlobStore, Entry, FrameReader, Manifest, MissingBlobs, Refused, frame, raw
+from skyrig.fleet.progress import Meter
 from skyrig.fleet.receiver import Changes, materialise
 
 __all__ = ["BlobStore", "Changes", "FrameReader", "MissingBlobs", "Refused", "frames", "materialise", "stored_frames"]
@@ -23,23 +24,51 @@ __all__ = ["BlobStore", "Changes", "FrameReader", "MissingBlobs", "Refused", "fr
 _CHUNK = 1 << 18
 
 
-def frames(root: Path, manifest: Manifest, shas: Iterable[str]) -> Iterator[bytes]:
-    """The contents `shas` of `manifest` out of the folder `root`, as bytes for a `FrameReader`, 256 KiB at a time.
+def frames(root: Path, manifest: Manifest, shas: Iterable[str], meter: Meter | None = None) -> Iterator[bytes]:
+    """The contents `shas` of `manifest` out of the folder `root`, as bytes for a `FrameReader`, 256 KiB or more each.
 
-    BadInput where a file is no longer what the manifest says; the receiver then refuses the half-sent frame.
+    `meter` is told of each content once it has been read. BadInput where a file is no longer what the manifest says;
+    the receiver then refuses the half-sent frame.
     """
     places = {entry.sha256: entry for entry in reversed(manifest.entries) if entry.kind == "file"}
-    for sha in shas:
-        entry = places[sha]
-        yield from frame(sha, entry.size, _read(root, entry))
+    return _joined(_metered(((sha, places[sha].size, _read(root, places[sha])) for sha in shas), meter))
 
 
-def stored_frames(store: BlobStore, shas: Iterable[str]) -> Iterator[bytes]:
+def stored_frames(store: BlobStore, shas: Iterable[str], meter: Meter | None = None) -> Iterator[bytes]:
     """The same out of a store. MissingBlobs where it lacks one."""
-    for sha in shas:
-        with store.open(sha) as file:
-            size = os.fstat(file.fileno()).st_size
-            yield from frame(sha, size, iter(lambda: file.read(_CHUNK), b""))
+    return _joined(_metered((_stored(store, sha) for sha in shas), meter))
+
+
+def _stored(store: BlobStore, sha: str) -> tuple[str, int, Iterator[bytes]]:
+    file = store.open(sha)
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            yield from iter(lambda: file.read(_CHUNK), b"")
+
+    return sha, os.fstat(file.fileno()).st_size, pieces()
+
+
+def _metered(contents: Iterable[tuple[str, int, Iterator[bytes]]], meter: Meter | None) -> Iterator[bytes]:
+    for sha, size, pieces in contents:
+        for piece in frame(sha, size, pieces):
+            yield piece
+            if meter:
+                meter.add(0, len(piece))
+        if meter:
+            meter.add(1, 0)
+
+
+def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of _CHUNK or more: each one that is sent costs an SSH packet, however small it is."""
+    held, size = [], 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _CHUNK:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
 
 
 def _read(root: Path, entry: Entry) -> Iterator[bytes]:

@@ -29,6 +29,7 @@ INCOMING = ".skyrig-incoming~"
 """Name under which a file is written before it takes its place."""
 _HEADER = struct.Struct(">32sQ")
 _SHA = re.compile(r"[0-9a-f]{64}")
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 class Refused(SkyrigError):
@@ -140,10 +141,14 @@ def _sound(entry: Entry) -> bool:
 
 
 class BlobStore:
-    """Contents by their SHA-256, as files below `root` (made when needed). Safe for several processes at once."""
+    """Contents by their SHA-256, as files below `root` (made when needed). Safe for several processes at once.
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    With `takes` it remembers in `checked` what it has itself seen arrive whole, which `take` needs.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, takes: bool = False) -> None:
         self.root = os.fspath(root)
+        self.checked: set[str] | None = set() if takes else None
 
     def has(self, sha: str) -> bool:
         """Whether that content is here."""
@@ -176,6 +181,18 @@ class BlobStore:
             return open(self._place(sha), "rb")
         except FileNotFoundError:
             raise MissingBlobs([sha]) from None
+
+    def take(self, sha: str, path: bytes) -> bool:
+        """Move that content to `path`, if it is among `checked` (so it need not be read again) and the disk allows;
+        whether it did."""
+        if self.checked is None or sha not in self.checked:
+            return False
+        try:
+            os.replace(self._place(sha), path)
+        except OSError:  # another file system, or gone: it is copied, or asked for again
+            return False
+        self.checked.discard(sha)
+        return True
 
     def discard(self, sha: str) -> None:
         """Remove that content, if it is here."""
@@ -220,12 +237,17 @@ class Incoming:
     """One blob on its way into a store: `write` its bytes, then `finish`; `drop` in any case."""
 
     def __init__(self, store: BlobStore, sha: str) -> None:
+        self._store = store
         self._sha = sha
         self._place = store._place(sha)
         self._hash = hashlib.sha256()
-        os.makedirs(os.path.dirname(self._place), mode=0o700, exist_ok=True)
         self._path = f"{self._place}.{os.getpid()}.{time.monotonic_ns():x}"
-        self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        try:
+            made = os.open(self._path, _NEW, 0o600)
+        except FileNotFoundError:  # the first one in its folder
+            os.makedirs(os.path.dirname(self._place), mode=0o700, exist_ok=True)
+            made = os.open(self._path, _NEW, 0o600)
+        self._file = os.fdopen(made, "wb")
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes."""
@@ -238,6 +260,8 @@ class Incoming:
         if self._hash.hexdigest() != self._sha:
             raise Refused(f"a file of the workdir arrived damaged: {self._sha[:12]}")
         os.replace(self._path, self._place)
+        if self._store.checked is not None:
+            self._store.checked.add(self._sha)
 
     def drop(self) -> None:
         """Remove what is left of one that was not finished."""

@@ -91,6 +91,29 @@ async def run_all(
     return {target_id: task.result() for target_id, task in tasks.items()}
 
 
+async def run_each(
+    pool: Pool,
+    targets: Iterable[Target],
+    command: str,
+    *,
+    stdin: bytes | None = None,
+    timeout_s: float | None = None,
+    on_line: Callable[[str, bytes], None] | None = None,
+) -> dict[str, Result | SkyrigError]:
+    """Like `run_all`, but an error of `run` is that node's outcome, and the others go on."""
+
+    async def one(target: Target) -> Result | SkyrigError:
+        sink = partial(on_line, target.id) if on_line else None
+        try:
+            return await _run(pool, target, command, stdin, timeout_s, sink)
+        except SkyrigError as error:
+            return error
+
+    targets = list(targets)
+    ends = await asyncio.gather(*(one(target) for target in targets))
+    return {target.id: end for target, end in zip(targets, ends, strict=True)}
+
+
 @define
 class _Stream:
     """One output stream: everything so far, and the lines handed on."""
@@ -179,13 +202,13 @@ async def _feed(process: asyncssh.SSHClientProcess[bytes], data: bytes | None) -
 
 
 def _end(process: asyncssh.SSHClientProcess[bytes]) -> None:
-    """Let go of a process: KILL if it still runs, and its channel closed."""
+    """Let go of a process: KILL if it still runs, and its channel closed, with what it has not read."""
     if not process.is_closing():
         try:
             process.kill()
         except OSError:  # the channel went down meanwhile, which is what was wanted
             return
-        process.close()
+        process.channel.abort()  # a plain close waits until all input is read, which may be never
 
 
 def _code(process: asyncssh.SSHClientProcess[bytes]) -> int | None:

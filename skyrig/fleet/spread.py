@@ -1,15 +1,22 @@
 """From the head to the other nodes: the workdir of a manifest, to all of them at once, sending only what each lacks.
 
-The far end is skyrig.fleet.receiver. It is sent along with each spread, as standard input of a Python there, so a node
+The far end is skyrig.fleet.relay. It is sent along with each spread, as standard input of a Python there, so a node
 needs nothing but that Python (3.8 or newer), and cannot hold an old version of it.
+
+To many nodes the head does not send everything itself: of N nodes about sqrt(N) are relays, each with about as many
+children. Then nobody sends a content more than sqrt(N) times, which is the least that two steps allow. A third step
+would save sending only beyond hundreds of nodes, and costs one more SSH connection's time and one more place to break.
+A relay needs the OpenSSH client and an ssh_config that knows its children; where it fails, the head sends to them
+itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +24,36 @@ import asyncssh
 from attrs import define, field, frozen
 
 from skyrig.errors import NodeLost, SkyrigError
-from skyrig.fleet import content, receiver
+from skyrig.fleet import content, receiver, relay
 from skyrig.fleet.blobs import stored_frames
 from skyrig.fleet.connection import loss_reason
-from skyrig.fleet.content import VERSION, BlobStore, Manifest
+from skyrig.fleet.content import BlobStore, Manifest
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.receiver import MARK, Changes
+from skyrig.fleet.progress import Meter, Report
+from skyrig.fleet.receiver import Changes
+from skyrig.fleet.relay import MARK, STALL_S
 from skyrig.fleet.target import Target
 
+FLAT_NODES = 16
+"""Up to so many nodes the head sends to each itself."""
+FLAT_BYTES = 128 << 20
+"""Manifests and contents for all nodes together, in bytes, up to which it does so for any number of them: a
+second of a 1 Gbit/s link, and a tree's connections take as long."""
 _BOOTSTRAP = (
     "import json,sys,types\n"
     "i=sys.stdin.buffer\n"
-    "for n,s in json.loads(i.read(int(i.readline()))):\n"
+    "p=i.read(int(i.readline()))\n"
+    "for n,s in json.loads(p):\n"
     " m=sys.modules[n]=types.ModuleType(n)\n"
     " exec(compile(s,n,'exec'),m.__dict__)\n"
-    "sys.exit(m.main())"
+    "sys.exit(m.main(p))"
 )
-_MODULES = (content, receiver)
-_ROUNDS = 5
-"""Times that a node may find files missing; a job that writes to them while they are compared makes for a second."""
+_MODULES = (content, receiver, relay)
+_ASKS = 10
+"""Times that each node below a session may ask for contents; far ends give up earlier by themselves."""
+
+Outcome = Changes | SkyrigError
+"""What was changed on a node, or why it failed."""
 
 
 class SpreadFailed(SkyrigError):
@@ -44,11 +62,30 @@ class SpreadFailed(SkyrigError):
 
 @frozen
 class Places:
-    """Where things lie on a node: the workdir, the state file of `materialise`, and blobs that are on their way."""
+    """Where things lie on a node: the workdir, the state file of `materialise`, blobs that are on their way, and the
+    ssh_config by which it reaches other nodes under their ids."""
 
     target: str = "~/sky_workdir"
     state: str = "~/.skyrig/workdir.json"
     blobs: str = "~/.skyrig/incoming"
+    ssh_config: str = "~/.skyrig/ssh/config"
+
+
+@frozen
+class Route:
+    """A node that the head sends to itself, and those that get the workdir through it."""
+
+    target: Target
+    children: tuple[Target, ...] = ()
+
+
+def routes(targets: Sequence[Target], size: int) -> list[Route]:
+    """Who gets the workdir from whom, where one node takes at most `size` bytes."""
+    count = len(targets)
+    if count <= FLAT_NODES or count * size <= FLAT_BYTES:
+        return [Route(target) for target in targets]
+    relays = math.isqrt(count - 1) + 1
+    return [Route(targets[at], tuple(targets[at + relays :: relays])) for at in range(relays)]
 
 
 async def spread(
@@ -59,69 +96,133 @@ async def spread(
     *,
     python: str,
     places: Places = Places(),
-) -> dict[str, Changes | SkyrigError]:
+    report: Report | None = None,
+    planned: Sequence[Route] | None = None,
+) -> dict[str, Outcome]:
     """Make the workdir on every target hold what `manifest` says; by target id what was changed, or why it failed.
 
     `python` is the interpreter to run there, a path ("~/" is the node's home) or a name. One node's failure leaves the
-    others alone. The store must hold every blob of the manifest.
+    others alone: what a relay does not bring to its children comes from the head, which the `note` of their Changes
+    then says. The store must hold every blob of the manifest. `report` hears of the progress. `planned` is for
+    measurements that want other routes than `routes` gives.
     """
     targets = list(targets)
-    ends = await asyncio.gather(*(_guarded(pool, target, store, manifest, python, places) for target in targets))
-    return {target.id: end for target, end in zip(targets, ends, strict=True)}
+    if planned is None:
+        planned = routes(targets, len(manifest.to_bytes()) + sum(manifest.blobs().values()))
+    meter = Meter(report)
+    job = _Job(pool, store, manifest, places, f"exec {_shell_path(python)} -I -c {shlex.quote(_BOOTSTRAP)}", meter)
+    found: dict[str, Outcome] = {}
+    for ends in await asyncio.gather(*(job.along(route) for route in planned)):
+        found |= ends
+    meter.finish()
+    return {target.id: found[target.id] for target in targets}
 
 
-async def _guarded(
-    pool: Pool, target: Target, store: BlobStore, manifest: Manifest, python: str, places: Places
-) -> Changes | SkyrigError:
-    try:
-        async with pool.session(target) as connection:
-            try:
-                return await _one(connection, target, store, manifest, python, places)
-            except (asyncssh.Error, OSError) as error:
-                reason = loss_reason(connection) if connection.is_closed() else str(error)
-                return NodeLost(f"lost node {target.id} while its workdir was sent: {reason}", node_id=target.id)
-    except SkyrigError as error:
-        return error
+@frozen
+class _Job:
+    """One spread."""
+
+    pool: Pool
+    store: BlobStore
+    manifest: Manifest
+    places: Places
+    command: str
+    meter: Meter
+
+    async def along(self, route: Route) -> dict[str, Outcome]:
+        """The outcomes of a node and its children, these by the direct way where that one failed them."""
+        ends: dict[str, Outcome] = {}
+        failed: dict[str, str] = {}
+        try:
+            async with self.pool.session(route.target) as connection:
+                await self._guarded(connection, route, ends, failed)
+        except SkyrigError as error:
+            ends[route.target.id] = error
+        left = [child for child in route.children if child.id not in ends]
+        own = ends[route.target.id]
+        for child, direct in zip(
+            left, await asyncio.gather(*(self.along(Route(child)) for child in left)), strict=True
+        ):
+            why = failed.get(child.id) or (str(own) if isinstance(own, SkyrigError) else "it did not say how it went")
+            ends[child.id] = _named(direct[child.id], f"sent by the head, not through {route.target.id}: {why}")
+        return ends
+
+    async def _guarded(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        route: Route,
+        ends: dict[str, Outcome],
+        failed: dict[str, str],
+    ) -> None:
+        node = route.target.id
+        try:
+            await self._converse(connection, route, ends, failed)
+        except TimeoutError:
+            reason = f"it did not move for {STALL_S:g} s"
+        except (asyncssh.Error, OSError) as error:
+            reason = loss_reason(connection) if connection.is_closed() else str(error)
+        except (ValueError, KeyError, TypeError) as error:
+            raise SpreadFailed(f"node {node} does not speak as a far end does: {error!r}") from error
+        else:
+            return
+        ends.setdefault(node, NodeLost(f"lost node {node} while its workdir was sent: {reason}", node_id=node))
+
+    async def _converse(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        route: Route,
+        ends: dict[str, Outcome],
+        failed: dict[str, str],
+    ) -> None:
+        """Serve one far end until it is done; what it says of itself and its children goes into `ends` and `failed`."""
+        node, sizes, passed = route.target.id, self.manifest.blobs(), [0, 0, 0, 0]
+        asks = _ASKS * (1 + len(route.children))
+        process = await connection.create_process(self.command, encoding=None)
+        try:
+            lines = _Lines(process.stdout)
+            await _send(process, [self._opening(route.children)])
+            while not (answer := await _answer(process, lines, node, given=node in ends)).get("done"):
+                if "missing" in answer:
+                    asks -= 1
+                    shas = answer["missing"] if asks >= 0 else []
+                    self.meter.expect(len(shas), sum(sizes[sha] for sha in shas))
+                    await _send(process, stored_frames(self.store, shas, self.meter))
+                elif "passed" in answer:
+                    files, size, of_files, of_size = (
+                        new - old for new, old in zip(answer["passed"], passed, strict=True)
+                    )
+                    passed = answer["passed"]
+                    self.meter.expect(of_files, of_size)
+                    self.meter.add(files, size)
+                elif "lost" in answer:
+                    failed[answer["child"]] = answer["lost"]
+                else:
+                    of = answer.get("child", node)
+                    ends[of] = _outcome(of, answer)
+        finally:
+            process.channel.abort()  # a plain close waits until the node has read all, which may be never
+
+    def _opening(self, children: Sequence[Target]) -> bytes:
+        sources = [[module.__name__, Path(str(module.__file__)).read_text()] for module in _MODULES]
+        header = {
+            "target": self.places.target,
+            "state": self.places.state,
+            "blobs": self.places.blobs,
+            "ssh_config": self.places.ssh_config,
+            "children": [{"id": child.id, "command": self.command} for child in children],
+        }
+        return relay.opening(json.dumps(sources).encode(), header, self.manifest.to_bytes())
 
 
-async def _one(
-    connection: asyncssh.SSHClientConnection,
-    target: Target,
-    store: BlobStore,
-    manifest: Manifest,
-    python: str,
-    places: Places,
-) -> Changes:
-    command = f"exec {_shell_path(python)} -I -c {shlex.quote(_BOOTSTRAP)}"
-    async with connection.create_process(command, encoding=None) as process:
-        lines = _Lines(process.stdout)
-        await _send(process, [_opening(manifest, places)])
-        for _ in range(_ROUNDS):
-            answer = await _answer(process, lines, target)
-            if "changes" in answer:
-                written, removed, unchanged, kept = answer["changes"]
-                return Changes(written, removed, unchanged, tuple(kept))
-            if "error" in answer:
-                raise SpreadFailed(f"node {target.id} could not take the workdir: {answer['error']}")
-            await _send(process, stored_frames(store, answer["missing"]))
-        raise SpreadFailed(
-            f"node {target.id}: files of its workdir change as fast as they are written",
-            hint="wait for the job that writes to them, or cancel it",
-        )
+def _outcome(node: str, answer: dict[str, Any]) -> Outcome:
+    if "error" in answer:
+        return SpreadFailed(f"node {node} could not take the workdir: {answer['error']}")
+    written, removed, unchanged, kept, note = answer["changes"]
+    return Changes(written, removed, unchanged, tuple(kept), note)
 
 
-def _opening(manifest: Manifest, places: Places) -> bytes:
-    sources = [[module.__name__, Path(str(module.__file__)).read_text()] for module in _MODULES]
-    program = json.dumps(sources).encode()
-    body = manifest.to_bytes()
-    header = {
-        "version": VERSION,
-        "manifest": len(body),
-        "target": places.target,
-        "state": places.state,
-        "blobs": places.blobs,
-    }
-    return b"%d\n%s%s\n%s" % (len(program), program, json.dumps(header).encode(), body)
+def _named(end: Outcome, note: str) -> Outcome:
+    return end._replace(note=note) if isinstance(end, Changes) else end
 
 
 async def _send(process: asyncssh.SSHClientProcess[bytes], chunks: Iterable[bytes]) -> None:
@@ -129,7 +230,8 @@ async def _send(process: asyncssh.SSHClientProcess[bytes], chunks: Iterable[byte
     try:
         for chunk in chunks:
             process.stdin.write(chunk)
-            await process.stdin.drain()
+            async with asyncio.timeout(STALL_S):
+                await process.stdin.drain()
     except BrokenPipeError:
         return
 
@@ -142,11 +244,12 @@ class _Lines:
     rest: bytearray = field(factory=bytearray)
 
     async def next(self) -> bytes | None:
-        """The next line without its end; None after the last one."""
+        """The next line without its end; None after the last one. TimeoutError if nothing at all comes for STALL_S."""
         seen = 0
         while (end := self.rest.find(b"\n", seen)) < 0:
             seen = len(self.rest)
-            chunk = await self.reader.read(1 << 16)
+            async with asyncio.timeout(STALL_S):
+                chunk = await self.reader.read(1 << 16)
             if not chunk:
                 return None
             self.rest += chunk
@@ -155,17 +258,24 @@ class _Lines:
         return line
 
 
-async def _answer(process: asyncssh.SSHClientProcess[bytes], lines: _Lines, target: Target) -> dict[str, Any]:
-    """The node's next line to us, past whatever its shell's start-up files print."""
+async def _answer(
+    process: asyncssh.SSHClientProcess[bytes], lines: _Lines, node: str, *, given: bool
+) -> dict[str, Any]:
+    """The node's next line to us, past whatever its shell's start-up files print; `done` at its end, if its outcome is
+    `given` by then."""
     while (line := await lines.next()) is not None:
         if line.startswith(MARK):
-            answer: dict[str, Any] = json.loads(line[len(MARK) :])
+            answer = json.loads(line[len(MARK) :])
+            if not isinstance(answer, dict):
+                raise ValueError(f"{answer!r} is no answer")
             return answer
     await process.wait_closed()
+    if given:
+        return {"done": True}
     if process.exit_status is None:
         raise asyncssh.ConnectionLost("its SSH server ended the session")
     said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-    raise SpreadFailed(f"node {target.id} could not take the workdir: {said[-1] if said else 'no reason given'}")
+    raise SpreadFailed(f"node {node} could not take the workdir: {said[-1] if said else 'no reason given'}")
 
 
 def _shell_path(path: str) -> str:

@@ -27,6 +27,12 @@ def shared_sshd(keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     server.stop()
 
 
+@pytest.fixture
+def asyncssh_serve(keys: Keys, tmp_path: Path) -> Serve:
+    """One kind of server, for what does not depend on the kind."""
+    return lambda: asyncssh_server(keys, tmp_path)
+
+
 @pytest.fixture(params=["asyncssh", "openssh"])
 def serve(request: pytest.FixtureRequest, keys: Keys, tmp_path: Path) -> Serve:
     """An SSH server to be entered inside the test's event loop."""

@@ -142,6 +142,21 @@ def test_a_node_without_python_says_so(serve: Serve, keys: Keys, tmp_path: Path,
         raise end
 
 
+@pytest.mark.parametrize(
+    "said", ['{"missing": ["zz"]}', "{", "[]", '{"changes": [1]}', '{"passed": 1}', '{"child": "n7"}', '{"lost": 1}']
+)
+def test_a_node_that_speaks_nonsense_fails_alone(asyncssh_serve: Serve, keys: Keys, tmp_path: Path, said: str) -> None:
+    async def scenario() -> Changes | SkyrigError:
+        async with asyncssh_serve() as target, Pool(keys.credentials) as pool:
+            wrapper = tmp_path / "python"
+            wrapper.write_text(f"#!/bin/sh\nprintf '%s\\n' 'skyrig-receiver {said}'\ncat >/dev/null\n")
+            wrapper.chmod(0o755)
+            return await Head(tmp_path, target, pool).spread({"a": file(b"a")}, python=str(wrapper))
+
+    with pytest.raises(SpreadFailed, match="node n1 does not speak as a far end does"):
+        raise asyncio.run(asyncio.wait_for(scenario(), 30))  # type: ignore[misc]
+
+
 def test_noise_of_the_shell_and_home_folders(keys: Keys, serve: Serve, tmp_path: Path) -> None:
     """A node whose shell prints a lot at every login, and the places that are used when none are given."""
 

@@ -1,0 +1,116 @@
+"""A workdir of many small files on its way to every node of a local cluster, beside rsync to the same nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import evolve
+
+from bench.cluster import Cluster, Lines, run
+from bench.figures import Figures
+from bench.servers import client_config, write_key
+from skyrig.cluster.description import ClusterDescription
+from skyrig.fleet.target import from_description
+from skyrig.launch import link
+
+_FOLDERS = 50
+_FILE_BYTES = 4000
+
+
+def measure(bench: Cluster, files: int, nodes: int, rounds: int) -> list[Figures]:
+    """First and unchanged syncs of `files` files to `nodes` nodes; every round has contents of its own."""
+    description = bench.sized(nodes)
+    first = Figures(f"{files} files to {nodes} nodes, first time", "skyrig, with a job")
+    again = Figures(f"{files} files to {nodes} nodes, unchanged", "skyrig, with a job")
+    for number in range(rounds):
+        root = bench.project / f"workdir{number}"
+        size = _fill(root, files)
+        sent = _round(bench, description, root, first)
+        _round(bench, description, root, again)
+        first.notes.append(f"the client sent {sent / size:.2f} times the {size} bytes of the files")
+    return [first, again]
+
+
+def _round(bench: Cluster, description: ClusterDescription, root: Path, figures: Figures) -> int:
+    """One sync by each contestant; returns how many bytes ours put on the client's wire."""
+    nodes = len(description.nodes)
+    head = description.head
+    with counted(head.host, head.port) as (port, sent):
+        behind = evolve(head, host="127.0.0.1", port=port)
+        proxied = evolve(description, nodes=tuple(behind if node is head else node for node in description.nodes))
+        with figures.timed("skyrig, client to head alone"):
+            asyncio.run(_sync(proxied, root))
+    with figures.timed("skyrig, with a job"):
+        assert run(bench.stack, nodes, Lines(nodes), root) == 0
+    figures.seconds["skyrig, with a job"][-1] += figures.seconds["skyrig, client to head alone"][-1]
+    if shutil.which("rsync") is None:
+        figures.notes.append("rsync is not installed: left out")
+        return sum(sent)
+    with figures.timed("rsync, all nodes at once"):
+        _wait(_rsyncs(description, root, "at-once", bench.project))
+    with figures.timed("rsync, node after node"):
+        for process in _rsyncs(description, root, "in-turn", bench.project):
+            _wait([process])
+    return sum(sent)
+
+
+async def _sync(description: ClusterDescription, root: Path) -> None:
+    async with link.keeper(description, prepare=True) as keeper:
+        await keeper.sync(root, named_in=[], notify=lambda line: None)
+
+
+def _rsyncs(description: ClusterDescription, root: Path, place: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    write_key(folder, description.ssh.private_key)
+    targets = [from_description(description, node.id) for node in description.nodes]
+    shell = f"ssh -F {client_config(folder, targets)}"
+    for target in targets:
+        yield subprocess.Popen(["rsync", "-a", "--delete", "-e", shell, f"{root}/", f"{target.id}:{place}/"])
+
+
+def _wait(processes: Iterator[subprocess.Popen[bytes]] | Sequence[subprocess.Popen[bytes]]) -> None:
+    assert {process.wait() for process in list(processes)} == {0}
+
+
+def _fill(root: Path, files: int) -> int:
+    """Random files in _FOLDERS folders; their size in bytes."""
+    for number in range(files):
+        path = root / f"d{number % _FOLDERS}" / f"f{number}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(_FILE_BYTES))
+    return files * _FILE_BYTES
+
+
+@contextmanager
+def counted(host: str, port: int) -> Iterator[tuple[int, list[int]]]:
+    """A port on loopback that leads to `host`:`port`, and how many bytes went each connection's way in there so far."""
+    sent: list[int] = []
+
+    def carry(source: socket.socket, sink: socket.socket, at: int | None) -> None:
+        with contextlib.suppress(OSError):
+            while block := source.recv(1 << 18):
+                sink.sendall(block)
+                if at is not None:
+                    sent[at] += len(block)
+            sink.shutdown(socket.SHUT_WR)
+
+    def accept(door: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = door.accept()[0], socket.create_connection((host, port))
+                sent.append(0)
+                threading.Thread(target=carry, args=(near, far, len(sent) - 1), daemon=True).start()
+                threading.Thread(target=carry, args=(far, near, None), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=accept, args=(door,), daemon=True).start()
+        yield door.getsockname()[1], sent
+        door.shutdown(socket.SHUT_RDWR)
