@@ -7,31 +7,23 @@ at any point: what was submitted goes on, what was not never began.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import asyncssh
 from attrs import evolve
 
-from skyrig import places
 from skyrig.cluster.description import ClusterDescription
-from skyrig.errors import BadInput, NodeLost, SkyrigError
-from skyrig.fleet import fanout
-from skyrig.fleet.blobs import frames
-from skyrig.fleet.connection import Credentials, connect
-from skyrig.fleet.content import Manifest
-from skyrig.fleet.pool import Pool
-from skyrig.fleet.target import from_description
-from skyrig.launch import nodeside, records
+from skyrig.errors import BadInput, NodeLost
+from skyrig.launch import keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
-from skyrig.launch.protocol import Message, ask, check_version, receive, send
+from skyrig.launch.link import KeeperLink, NoRuntime, keeper
+from skyrig.launch.protocol import KeeperGone, Message, receive, send
 
 Notify = Callable[[str], None]
 """Takes one line for the user that is not the job's output."""
@@ -45,85 +37,6 @@ _HEAD_PATIENCE_S = 10.0
 _BOOT_PATIENCE_S = 60.0
 """How long a submission waits for a head that may still boot."""
 
-_LOOK_PATIENCE_S = 4.0
-"""How long a look at a cluster's jobs waits for its head; the stack's records answer else."""
-
-_ENSURE = 'exec "$HOME/.skyrig/runtime/bin/python" -m skyrig.launch.keeper ensure'
-
-
-class KeeperLink:
-    """An open line to a cluster's keeper. Made by `keeper`."""
-
-    def __init__(
-        self, desc: ClusterDescription, reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]
-    ) -> None:
-        self.desc = desc
-        self.reader = reader
-        self.writer = writer
-
-    async def ask(self, message: Message, payload: bytes | None = None) -> Message:
-        """One request and its answer."""
-        return (await ask(self.reader, self.writer, message, payload))[0]
-
-    async def introduce(self, *, prepare: bool) -> None:
-        """Agree on the protocol; with `prepare` see that the keeper knows this cluster and can reach all its nodes."""
-        document = self.desc.public().to_json()
-        digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
-        hello = await self.ask({"op": "hello", "digest": digest})
-        check_version(*hello["protocol"])
-        if hello["known"] or not prepare:
-            return
-        answer = await self.ask({"op": "describe", "cluster": document})
-        await _authorize(self.desc, answer["unprepared"], hello["public_key"])
-        failed = (await self.ask({"op": "prepare", "digest": digest}))["failed"]
-        for node_id, reason in failed.items():
-            raise NodeLost(f"the head cannot reach {node_id}: {reason}", node_id=node_id, hint="run `invoke up`")
-
-    async def sync(self, root: Path, *, named_in: Sequence[str], notify: Notify) -> str:
-        """Bring the files of the folder `root` to the head; returns the digest by which a job names them. Only what the
-        head does not hold yet is sent."""
-        from skyrig.fleet.manifest import build
-        from skyrig.fleet.workdir import select
-
-        selection = select(root, named_in=named_in)
-        for note in selection.notes:
-            notify(note)
-        manifest = build(root, selection, places.made(places.stack(self.desc.name)) / "hashes")
-        missing = (await self.ask({"op": "need"}, manifest.to_bytes()))["missing"]
-        if missing:
-            await self._upload(root, manifest, missing, notify)
-        return manifest.digest
-
-    async def _upload(self, root: Path, manifest: Manifest, missing: list[str], notify: Notify) -> None:
-        sizes = manifest.blobs()
-        notify(f"syncing {len(missing)} of {len(sizes)} files, {_size(sum(sizes[sha] for sha in missing))}")
-        await send(self.writer, {"op": "blobs", "shas": missing})
-        for block in frames(root, manifest, missing):
-            self.writer.write(block)
-            await self.writer.drain()
-        answered = await receive(self.reader)
-        if answered is None or "error" in answered[0]:
-            reason = answered[0]["error"] if answered else "the connection closed"
-            raise SkyrigError(f"the head did not take the files: {reason}", hint="run the same command again")
-
-
-@asynccontextmanager
-async def keeper(
-    desc: ClusterDescription, *, patience_s: float = _LOOK_PATIENCE_S, prepare: bool = False
-) -> AsyncIterator[KeeperLink]:
-    """A line to the keeper of the cluster, started where none runs. NodeLost if the head does not answer within
-    `patience_s` seconds. `prepare` is for who wants to run something: a look at jobs does without the other nodes."""
-    target, key = from_description(desc, desc.head.id), Credentials(desc.ssh.private_key)
-    async with await connect(target, key, deadline_s=patience_s) as connection:
-        remembered = places.stack(desc.name) / "keeper.json"
-        reader, writer = await _open(connection, remembered, desc)
-        link = KeeperLink(desc, reader, writer)
-        await link.introduce(prepare=prepare)
-        try:
-            yield link
-        finally:
-            writer.close()
-
 
 async def submit_and_follow(
     desc: ClusterDescription,
@@ -136,17 +49,17 @@ async def submit_and_follow(
 ) -> int:
     """Sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns the exit code for the
     caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
-    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True) as link:
+    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
         if workdir is not None:
             texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
             request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
-        request = evolve(request, first_id=records.next_id(records.folder(desc.records)))
+        request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
         answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
         record = CONVERTER.structure(answer["record"], JobRecord)
         notify(f"job {record.id} ({record.name}) submitted to {desc.name}")
         if detach:
             return 0
-        view = _View(record, out, notify)
+        view = _View(desc, record, out, notify)
         lost = await _interruptible(view.follow(link), view)
     return await _finish(desc, view, lost)
 
@@ -163,37 +76,67 @@ async def logs(
 ) -> int:
     """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends. Returns its exit code,
     0 while it has none."""
-    async with keeper(desc) as link:
-        view = _View(None, out, notify, job_id=job_id, rank=rank, tail=tail)
+    async with keeper(desc, notify=notify) as link:
+        view = _View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail)
         lost = await _interruptible(view.follow(link, keep_on=follow), view)
     return await _finish(desc, view, lost)
 
 
 async def queue(desc: ClusterDescription) -> list[JobRecord]:
     """All jobs of the cluster, with those that its stack kept from earlier heads."""
-    async with keeper(desc) as link:
-        answer = await link.ask({"op": "queue"})
-    live = CONVERTER.structure(answer["records"], list[JobRecord])
-    base = records.folder(desc.records)
-    kept = {record.id: record for record in records.queue(base)} if base is not None else {}
+    kept = {record.id: record for record in records.queue(keeping.folder(desc))}
+    try:
+        async with keeper(desc) as link:
+            live = await _jobs(link)
+    except NoRuntime:
+        live = []
     return [record for _, record in sorted({**kept, **{record.id: record for record in live}}.items())]
 
 
-async def cancel(desc: ClusterDescription, job_ids: list[int] | None) -> list[int]:
-    """End jobs (None: all); returns the ids of those that had not ended before. BadInput for an unknown id."""
+async def cancel(desc: ClusterDescription, job_ids: list[int] | None, reason: str = "cancelled") -> list[int]:
+    """End jobs (None: all); returns the ids of those that had not ended before. `reason` is what their records say.
+    BadInput for an unknown id."""
     async with keeper(desc) as link:
-        known = CONVERTER.structure((await link.ask({"op": "queue"}))["records"], list[JobRecord])
+        known = {record.id for record in await _jobs(link)}
         for job_id in job_ids or ():
-            if job_id not in {record.id for record in known}:
+            if job_id not in known:
                 raise BadInput(f"there is no job {job_id} on {desc.name}", hint="invoke queue lists them")
-        cancelled: list[int] = (await link.ask({"op": "cancel", "ids": job_ids}))["cancelled"]
+        cancelled: list[int] = (await link.ask({"op": "cancel", "ids": job_ids, "reason": reason}))["cancelled"]
         return cancelled
 
 
 async def settle(desc: ClusterDescription) -> None:
-    """Have the keeper bring all records and logs to the stack's own folder: before a stop or down."""
-    async with keeper(desc) as link:
-        await link.ask({"op": "settle"})
+    """Have all records and logs brought to the stack's own folder: before a stop or down."""
+    with suppress(NoRuntime):
+        async with keeper(desc) as link:
+            await link.ask({"op": "settle"})
+            if keeping.is_ours(desc):
+                await keeping.fetch(link, await _jobs(link))
+
+
+async def drain(desc: ClusterDescription, node_ids: Sequence[str], *, force: bool) -> dict[str, list[int]]:
+    """Have no more jobs placed on nodes that are about to be removed; returns which jobs keep which of them busy, and
+    with `force` ends these. A cluster that was never used has none."""
+    try:
+        async with keeper(desc) as link:
+            busy: dict[str, list[int]] = (await link.ask({"op": "drain", "nodes": list(node_ids), "force": force}))[
+                "busy"
+            ]
+            return busy
+    except NoRuntime:
+        return {}
+
+
+async def undrain(desc: ClusterDescription) -> None:
+    """Let jobs in again on all nodes: what was to be removed stays."""
+    with suppress(NoRuntime):
+        async with keeper(desc) as link:
+            await link.ask({"op": "describe", "cluster": desc.public().to_json(), "undrain": True})
+
+
+async def _jobs(link: KeeperLink) -> list[JobRecord]:
+    """All jobs that the keeper knows."""
+    return CONVERTER.structure((await link.ask({"op": "queue"}))["records"], list[JobRecord])
 
 
 class _View:
@@ -201,6 +144,7 @@ class _View:
 
     def __init__(
         self,
+        desc: ClusterDescription,
         record: JobRecord | None,
         out: BinaryIO,
         notify: Notify,
@@ -211,6 +155,7 @@ class _View:
     ) -> None:
         self.record = record
         self.detached = False
+        self._kept_by_us = desc if keeping.is_ours(desc) else None
         self._job_id = record.id if record else job_id
         self._out = out
         self._notify = notify
@@ -261,10 +206,17 @@ class _View:
             self._advance(CONVERTER.structure(message["record"], JobRecord))
         elif message["event"] == "log" and self._shown is not None:
             self._offset = message["offset"]
+            self._keep(payload)
             for line in payload.split(b"\n")[:-1]:  # whole lines come; bytes.splitlines would cut at \r too
                 self._remember(*parse(line)[:2])
                 self._out.write(self._shown.show(line))
             self._out.flush()
+
+    def _keep(self, payload: bytes = b"") -> None:
+        """Keep what was seen, where it is ours to keep. A disk that is full here is no reason to stop following."""
+        if self._kept_by_us is not None and self.record is not None:
+            with suppress(OSError):
+                keeping.add(self._kept_by_us, self.record, self._offset, payload)
 
     def _remember(self, rank: int, text: bytes) -> None:
         """Keep the last lines of each rank; those before a process of it failed, not what its launcher says then."""
@@ -282,6 +234,7 @@ class _View:
         before = self.record.status if self.record else None
         self._end_line()
         self.record, self._job_id = record, record.id
+        self._keep()
         self._shown = Shown(record, record.cluster, rank=self._rank)
         if record.status is JobStatus.PENDING and not record.nodes:
             self._notify(f"job {record.id} waits for its turn")
@@ -313,10 +266,17 @@ async def _interruptible(following: Coroutine[None, None, bool], view: _View) ->
 
 async def _finish(desc: ClusterDescription, view: _View, lost: bool) -> int:
     """After the first following: re-attach while the head can be reached, then say how it ended."""
+    clock = asyncio.get_running_loop().time
+    broke_at = clock()
     while lost and not view.detached:
         try:
             async with keeper(desc, patience_s=_HEAD_PATIENCE_S) as link:
                 lost = await _interruptible(view.follow(link), view)
+            broke_at = clock()
+        except KeeperGone:
+            if clock() > broke_at + _HEAD_PATIENCE_S:
+                raise
+            await asyncio.sleep(0.1)
         except NodeLost as error:
             reason = f"lost node {desc.head.id} (the head): {error.message}"
             _record_loss(desc, view, reason)
@@ -333,51 +293,6 @@ async def _finish(desc: ClusterDescription, view: _View, lost: bool) -> int:
 
 def _record_loss(desc: ClusterDescription, view: _View, reason: str) -> None:
     """The head is gone and its keeper with it: write into the kept record what the keeper no longer can."""
-    base = records.folder(desc.records)
-    if base is None or view.record is None:
-        return
-    with suppress(OSError):
-        records.end_lost(base, view.record.id, reason)
-
-
-async def _authorize(desc: ClusterDescription, node_ids: Sequence[str], public_key: str) -> None:
-    """Let the keeper's key into these nodes, all at once, with the client's own key."""
-    command, stdin = nodeside.program("prepare", {"authorize": [public_key]})
-    targets = [from_description(desc, node_id) for node_id in node_ids]
-    async with Pool(Credentials(desc.ssh.private_key)) as pool:
-        done = await fanout.run_all(pool, targets, command, stdin=stdin, timeout_s=60)
-    for node_id, result in done.items():
-        if result.code != 0:
-            reason = result.stderr.decode(errors="replace").strip()[-200:]
-            raise NodeLost(f"{node_id} could not be prepared: {reason}", node_id=node_id, hint="run `invoke up`")
-
-
-async def _open(
-    connection: asyncssh.SSHClientConnection, remembered: Path, desc: ClusterDescription
-) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
-    """A channel to the keeper's socket: where it was last time, else where `ensure` says it is."""
-    incarnation = desc.head.incarnation
-    try:
-        known = json.loads(remembered.read_text())
-        if known["incarnation"] == incarnation:
-            return await connection.open_unix_connection(known["socket"])
-    except (OSError, ValueError, KeyError, asyncssh.ChannelOpenError):
-        pass  # never seen, of another head, or its keeper is not running: `ensure` below settles it
-    started = await connection.run(_ENSURE, encoding=None)
-    output = started.stdout if isinstance(started.stdout, bytes) else b""
-    if started.exit_status != 0 or not output.strip():
-        said = started.stderr if isinstance(started.stderr, bytes) else b""
-        reason = said.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-        raise SkyrigError(f"the keeper did not start on {desc.head.id}: {reason[0]}", hint="see ~/.skyrig/keeper.log")
-    socket = json.loads(output.splitlines()[-1])["socket"]
-    places.made(remembered.parent)
-    remembered.write_text(json.dumps({"incarnation": incarnation, "socket": socket}))
-    return await connection.open_unix_connection(socket)
-
-
-def _size(count: int) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count //= 1024
-    return f"{count} GiB"
+    if view.record is not None:
+        with suppress(OSError):
+            records.end_lost(keeping.folder(desc), view.record.id, reason)

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-_PYTHON = 'p="$HOME/.skyrig/runtime/bin/python"; [ -x "$p" ] || p=python3; exec "$p" -I -S'
+_PYTHON = 'p="$HOME/.skyrig/runtime/bin/python"; [ -x "$p" ] || p=python3; exec "$p" -I -S "$@"'
 _RUN_FROM_STDIN = "import json,sys; m=json.loads(sys.stdin.buffer.readline()); exec(m['program'],{'given':m['given']})"
 
 
@@ -29,12 +29,18 @@ def supervisor_file() -> str:
     return f"bin/supervisor-{hashlib.sha256(source('supervisor').encode()).hexdigest()[:12]}.py"
 
 
+def shell(script: str, *words: str) -> str:
+    """Command line that has /bin/sh run `script` (one line) with `words` as its arguments, whatever the login shell:
+    bash, fish and csh all take it as it is. Words are ours alone: user text never stands in an argv."""
+    return shlex.join(["exec", "/bin/sh", "-c", script, "sh", *words])
+
+
 def supervisor(*words: str) -> str:
-    """Command line that runs the node's supervisor with `words` (ours alone: user text never stands in an argv)."""
-    return f'{_PYTHON} "$HOME/.skyrig/{supervisor_file()}" {shlex.join(words)}'
+    """Command line that runs the node's supervisor with `words`."""
+    return shell(f'f="$HOME/.skyrig/{supervisor_file()}"; set -- "$f" "$@"; {_PYTHON}', *words)
 
 
 def program(name: str, given: Any) -> tuple[str, bytes]:
     """(command, stdin) that runs one of our programs, sent along, with the JSON value `given` as its input."""
     message = {"program": source(name), "given": given}
-    return f"{_PYTHON} -c {shlex.quote(_RUN_FROM_STDIN)}", json.dumps(message).encode() + b"\n"
+    return shell(_PYTHON, "-c", _RUN_FROM_STDIN), json.dumps(message).encode() + b"\n"

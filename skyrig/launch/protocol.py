@@ -12,13 +12,17 @@ from typing import Any, Protocol
 
 from skyrig.errors import BadInput, ProtocolMismatch, SkyrigError
 
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 """Version of the protocol that this code speaks."""
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Longest JSON line in bytes; the manifest of a million files stays under it."""
 
 Message = dict[str, Any]
+
+
+class KeeperGone(SkyrigError):
+    """The keeper closed the connection before it answered: it ended, and its successor is about to start."""
 
 
 class Reader(Protocol):
@@ -66,11 +70,12 @@ async def receive(reader: Reader) -> tuple[Message, bytes] | None:
 
 
 async def ask(reader: Reader, writer: Writer, message: Message, payload: bytes | None = None) -> tuple[Message, bytes]:
-    """Send one request and return its one answer; SkyrigError if the keeper answered with an error or went away."""
+    """Send one request and return its one answer; KeeperGone if it ended before, SkyrigError if it answered with an
+    error."""
     await send(writer, message, payload)
     answered = await receive(reader)
     if answered is None:
-        raise SkyrigError("the keeper closed the connection", hint="run the same command again")
+        raise KeeperGone("the keeper closed the connection", hint="run the same command again")
     if "error" in answered[0]:
         kind = BadInput if answered[0].get("code") == BadInput.exit_code else SkyrigError
         raise kind(answered[0]["error"], hint=answered[0].get("hint"))
@@ -79,8 +84,10 @@ async def ask(reader: Reader, writer: Writer, message: Message, payload: bytes |
 
 def check_version(major: int, minor: int) -> None:
     """Refuse a peer whose version does not fit (ProtocolMismatch)."""
-    if major != MAJOR or abs(minor - MINOR) > 1:
-        raise ProtocolMismatch(
-            f"the cluster's keeper speaks protocol {major}.{minor}, this Skyrig {MAJOR}.{MINOR}",
-            hint="use the Skyrig version that started it, or end its jobs and run `invoke up`",
-        )
+    if major == MAJOR and abs(minor - MINOR) <= 1:
+        return
+    newer = (major, minor) > (MAJOR, MINOR)
+    raise ProtocolMismatch(
+        f"the cluster's keeper speaks protocol {major}.{minor}, this Skyrig {MAJOR}.{MINOR}",
+        hint="use the newer Skyrig that started it" if newer else "run this on the clone that made the cluster",
+    )

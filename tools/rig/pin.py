@@ -1,8 +1,9 @@
 """Writes requirements/*.txt anew: `.venv/bin/python tools/rig/pin.py [--upgrade] [SET ...]`.
 
 Every file is the closure of one part of pyproject.toml, pinned with hashes for Linux and macOS at once and for every
-Python that rig accepts. A later file is resolved against the earlier ones, so that installing it never changes what
-they installed; that is why torch can be got while the base already works. No file names a registry: the user's own
+Python that rig accepts. The set `keeper`, what a head imports, lies in the package instead: a wheel must carry it.
+A later file is resolved against the earlier ones, so that installing it never changes what they installed; that is why
+torch can be got while the base already works. No file names a registry: the user's own
 pip or uv settings say where packages come from.
 """
 
@@ -18,12 +19,21 @@ from limits import ENGINE, OLDEST_PYTHON
 ROOT = Path(__file__).resolve().parents[2]
 BUILDS_ON: dict[str, tuple[str, ...]] = {
     "base": (),
+    "keeper": ("base",),
     "dev": ("base",),
     "torch": ("base", "dev"),
     "accelerate": ("base", "dev", "torch"),
     "deepspeed": ("base", "dev", "torch", "accelerate"),
 }
+KEEPER = ("asyncssh", "attrs", "cattrs", "tenacity")
+"""Those of our dependencies that skyrig.launch.keeper imports; tests/foreign holds it to that."""
 NOTE = "# Pinned by tools/rig/pin.py from pyproject.toml; do not edit by hand.\n"
+
+
+def file_of(name: str) -> Path:
+    """Where the pins of set `name` lie."""
+    folder = "skyrig/launch/runtime/pins" if name == "keeper" else "requirements"
+    return ROOT / folder / f"{name}.txt"
 
 
 def wanted(name: str) -> list[str]:
@@ -33,6 +43,8 @@ def wanted(name: str) -> list[str]:
     if name == "base":
         dependencies: list[str] = project["project"]["dependencies"]
         return [*dependencies, f"pulumi=={ENGINE}"]
+    if name == "keeper":
+        return list(KEEPER)
     parts: dict[str, list[str]] = project["project"]["optional-dependencies"] | project["dependency-groups"]
     return parts[name]
 
@@ -42,7 +54,7 @@ def pin(name: str, upgrade: bool) -> None:
 
     Versions that still fit stay, but with `upgrade`.
     """
-    file = ROOT / "requirements" / f"{name}.txt"
+    file = file_of(name)
     constraints = [f"--constraints=requirements/{other}.txt" for other in BUILDS_ON[name]]
     command = ["uv", "pip", "compile", "-", "--universal", "--generate-hashes", "--no-header", "--quiet"]
     command += ["--no-annotate", "--no-emit-index-url", "--no-emit-find-links", f"--python-version={OLDEST_PYTHON}"]

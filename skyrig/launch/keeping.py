@@ -1,0 +1,53 @@
+"""What a client keeps of jobs itself, where their cluster cannot bring it to the stack's records folder.
+
+So `queue` and `logs` answer after such a cluster is gone: with all that this machine's clients have followed or
+settled. The form is that of skyrig.launch.records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from skyrig import places
+from skyrig.cluster.description import ClusterDescription
+from skyrig.launch import records
+from skyrig.launch.job import JobRecord
+from skyrig.launch.link import KeeperLink
+from skyrig.launch.protocol import receive, send
+
+
+def folder(desc: ClusterDescription) -> Path:
+    """Where records and logs of this cluster are read."""
+    return records.folder(desc.records) or places.records(desc.name)
+
+
+def is_ours(desc: ClusterDescription) -> bool:
+    """Whether it is the client's to keep them, for the cluster's nodes do not reach that folder."""
+    return records.folder(desc.records) is None
+
+
+def add(desc: ClusterDescription, record: JobRecord, end: int = 0, payload: bytes = b"") -> None:
+    """Keep what was seen of a job: its record, and `payload`, which ends at byte `end` of its log. What is there
+    already is not written again; what would leave a gap is not written."""
+    job = places.made(folder(desc) / str(record.id))
+    with (job / "job.log").open("ab") as log:
+        have = log.tell()
+        if end - len(payload) <= have < end:
+            log.write(payload[have - end + len(payload) :])
+    records.write(job, record)
+
+
+async def fetch(link: KeeperLink, jobs: Sequence[JobRecord]) -> None:
+    """Keep the records of these jobs, and what is missing here of their logs."""
+    desc = link.desc
+    for job in jobs:
+        log = folder(desc) / str(job.id) / "job.log"
+        offset = log.stat().st_size if log.exists() else 0
+        line = await link.another()
+        await send(line.writer, {"op": "follow", "id": job.id, "follow": False, "offset": offset})
+        while (received := await receive(line.reader)) is not None and received[0].get("event") != "end":
+            if received[0].get("event") == "log":
+                add(desc, job, received[0]["offset"], received[1])
+        line.writer.close()
+        add(desc, job)

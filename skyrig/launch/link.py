@@ -1,0 +1,309 @@
+"""The line from a client to the keeper on a cluster's head: opened, and if need be, first made possible.
+
+On a foreign head (`isolation` "machine") the client brings the keeper's runtime along, and a newer client replaces an
+older one's keeper; on the local cloud the head runs the project's own code, and a keeper older than that is started
+again. Either way jobs go on, and followers come back by themselves. Where all is in place it costs no round trip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from skyrig import places
+from skyrig.cluster.description import ClusterDescription
+from skyrig.errors import NodeLost, SkyrigError
+from skyrig.fleet import fanout
+from skyrig.fleet.blobs import frames
+from skyrig.fleet.connection import Credentials, connect, loss_reason
+from skyrig.fleet.content import Manifest
+from skyrig.fleet.pool import Pool
+from skyrig.fleet.progress import Meter
+from skyrig.fleet.target import from_description
+from skyrig.launch import nodeside
+from skyrig.launch.protocol import KeeperGone, Message, ask, check_version, receive, send
+from skyrig.launch.runtime import code
+
+Notify = Callable[[str], None]
+"""Takes one line for the user."""
+
+Channel = tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]
+"""An open channel to the keeper's socket."""
+
+LOOK_PATIENCE_S = 4.0
+"""How long a look at a cluster's jobs waits for its head; the stack's records answer else."""
+
+_KEEPER_TRIES = 3
+"""How often a keeper that died before it could be spoken to is started again."""
+
+_NAMED_FROM = 16 * 1024
+"""Bytes of a manifest from which a round trip more is cheaper than sending it."""
+
+_ENSURE = (
+    'r="$HOME/.skyrig/runtime/bin/python"; '
+    'case "$1" in look) ;; *) [ -x "$r" ] && exec "$r" -I -m skyrig.launch.keeper "$@" ;; esac; '
+    'echo; echo "skyrig-absent $(uname -s) $(uname -m) $(echo /lib/ld-musl-*)"'
+)
+"""Has the runtime on the head do what the words say; where there is none (or for `look`) tells what the head is."""
+
+
+class NoRuntime(SkyrigError):
+    """The head has never been used by Skyrig: no keeper, so no job, was ever there."""
+
+
+class KeeperLink:
+    """An open line to a cluster's keeper. Made by `keeper`."""
+
+    def __init__(self, desc: ClusterDescription, way: _Way, channel: Channel) -> None:
+        self.desc = desc
+        self.reader, self.writer = channel
+        self._way = way
+
+    async def another(self) -> KeeperLink:
+        """A second line over the same connection: following a job takes one for itself."""
+        return KeeperLink(self.desc, self._way, await self._way.open())
+
+    async def ask(self, message: Message, payload: bytes | None = None) -> Message:
+        """One request and its answer."""
+        return (await ask(self.reader, self.writer, message, payload))[0]
+
+    async def hello(self) -> Message:
+        """Ask who answers, and say who asks."""
+        digest = _digest(self.desc.public().to_json())
+        return await self.ask({"op": "hello", "digest": digest, "release": code.RELEASE, "build": code.build()})
+
+    async def prepare(self, hello: Message) -> None:
+        """See that the keeper, which answered `hello`, knows this cluster and can reach all its nodes."""
+        if hello["known"]:
+            return
+        document = self.desc.public().to_json()
+        answer = await self.ask({"op": "describe", "cluster": document})
+        await _authorize(self.desc, answer["unprepared"], hello["public_key"])
+        failed = (await self.ask({"op": "prepare", "digest": _digest(document)}))["failed"]
+        for node_id, reason in failed.items():
+            raise NodeLost(f"the head cannot reach {node_id}: {reason}", node_id=node_id, hint="run `invoke up`")
+
+    async def sync(self, root: Path, *, named_in: Sequence[str], notify: Notify) -> str:
+        """Bring the files of the folder `root` to the head; returns the digest by which a job names them. Only what the
+        head does not hold yet is sent."""
+        from skyrig.fleet.manifest import build
+        from skyrig.fleet.workdir import select
+
+        selection = select(root, named_in=named_in)
+        for note in selection.notes:
+            notify(note)
+        manifest = build(root, selection, places.made(places.stack(self.desc.name)) / "hashes")
+        missing = await self._need(manifest)
+        if missing:
+            await self._upload(root, manifest, missing, notify)
+        return manifest.digest
+
+    async def _need(self, manifest: Manifest) -> list[str]:
+        """Hashes of what the head does not hold. A long manifest that it has seen before is named, not sent."""
+        body = manifest.to_bytes()
+        answer: Message = (
+            {"unknown": True} if len(body) < _NAMED_FROM else await self.ask({"op": "need", "digest": manifest.digest})
+        )
+        if "unknown" in answer:
+            answer = await self.ask({"op": "need"}, body)
+        missing: list[str] = answer["missing"]
+        return missing
+
+    async def _upload(self, root: Path, manifest: Manifest, missing: list[str], notify: Notify) -> None:
+        sizes = manifest.blobs()
+        total = sum(sizes[sha] for sha in missing)
+        notify(f"syncing {len(missing)} of {len(sizes)} files, {_size(total)}")
+        meter = Meter(lambda progress: notify(f"  {progress}"))
+        meter.expect(len(missing), total)
+        await send(self.writer, {"op": "blobs", "shas": missing})
+        for block in frames(root, manifest, missing, meter):
+            self.writer.write(block)
+            await self.writer.drain()
+        meter.finish()
+        answered = await receive(self.reader)
+        if answered is None or "error" in answered[0]:
+            reason = answered[0]["error"] if answered else "the connection closed"
+            raise SkyrigError(f"the head did not take the files: {reason}", hint="run the same command again")
+
+
+@asynccontextmanager
+async def keeper(
+    desc: ClusterDescription,
+    *,
+    patience_s: float = LOOK_PATIENCE_S,
+    prepare: bool = False,
+    notify: Notify = lambda line: None,
+) -> AsyncIterator[KeeperLink]:
+    """A line to the keeper of the cluster, started where none runs. NodeLost if the head does not answer within
+    `patience_s` seconds. `prepare` is for who wants to run something: a look at jobs does without the other nodes, and
+    raises NoRuntime on a head that was never used."""
+    target, key = from_description(desc, desc.head.id), Credentials(desc.ssh.private_key)
+    async with await connect(target, key, deadline_s=patience_s) as connection:
+        way = _Way(desc, connection, notify)
+        try:
+            link = await _met(desc, way, prepare=prepare)
+        except (asyncssh.Error, OSError, EOFError) as error:
+            if connection.is_closed():
+                reason = f"lost node {desc.head.id} (the head): {loss_reason(connection)}"
+                raise NodeLost(reason, node_id=desc.head.id) from error
+            raise KeeperGone(f"the keeper went away: {error}", hint="run the same command again") from error
+        try:
+            yield link
+        finally:
+            link.writer.close()
+
+
+async def _met(desc: ClusterDescription, way: _Way, *, prepare: bool) -> KeeperLink:
+    """A line to the keeper, which is one that this client can speak with."""
+    link = KeeperLink(desc, way, await way.open(install=prepare))
+    hello = await link.hello()
+    if way.outdated(hello):
+        link.writer.close()
+        link = KeeperLink(desc, way, await way.renew())
+        hello = await link.hello()
+        way.accept(hello)
+    check_version(*hello["protocol"])
+    if prepare:
+        await link.prepare(hello)
+    return link
+
+
+class _Way:
+    """How the keeper of a cluster is reached over an open `connection` to its head."""
+
+    def __init__(self, desc: ClusterDescription, connection: asyncssh.SSHClientConnection, notify: Notify) -> None:
+        self._desc = desc
+        self._connection = connection
+        self._notify = notify
+        self._file = places.stack(desc.name) / "keeper.json"
+        self._known = self._remembered()
+
+    async def open(self, *, install: bool = False) -> Channel:
+        """A channel to the keeper's socket: where it was last time, else where `ensure` says it is. `install` brings
+        the runtime to a foreign head that has none; else NoRuntime."""
+        if "socket" in self._known:
+            try:
+                return await self._connection.open_unix_connection(self._known["socket"])
+            except asyncssh.ChannelOpenError:
+                pass  # its keeper is not running: `ensure` settles it
+        said = await self._run("ensure")
+        if "absent" in said:
+            if not install:
+                raise NoRuntime(f"no job ever ran on {self._desc.name}", hint="`launch` runs one")
+            await self._install(said["absent"])
+            said = await self._run("ensure", "--fresh")
+        return await self._connect(said)
+
+    def outdated(self, hello: Message) -> bool:
+        """Whether the keeper that answered is to be replaced, being older than this client. On the local cloud the
+        head has the code of the clone that made it; whether its keeper is older than that is found out once."""
+        theirs = hello.get("build", "")
+        if theirs == code.build():
+            return False
+        if self._desc.isolation != "machine":
+            return self._known.get("accepted") != f"{code.build()} {theirs}"
+        ours, its = _version(code.RELEASE), _version(hello.get("release", "0"))
+        return not hello.get("superseded", False) if ours == its else ours > its
+
+    def accept(self, hello: Message) -> None:
+        """Remember that a client of this build works with a keeper of that one, which is all that there is."""
+        self._remember(accepted=f"{code.build()} {hello.get('build', '')}")
+
+    async def renew(self) -> Channel:
+        """Have the head run the code that it shall run; what runs there goes on."""
+        if self._desc.isolation == "machine":
+            self._notify(f"the keeper on {self._desc.head.id} is of an older Skyrig; it is replaced, jobs go on")
+            await self._install((await self._run("look"))["absent"])
+        return await self._connect(await self._run("ensure", "--fresh"))
+
+    def _remember(self, **news: str) -> None:
+        """Keep something about the head for the next client."""
+        self._known = {**self._known, "incarnation": self._desc.head.incarnation, **news}
+        places.made(self._file.parent)
+        fresh = self._file.with_name(f".keeper.{os.getpid()}")
+        fresh.write_text(json.dumps(self._known))
+        fresh.replace(self._file)
+
+    def _remembered(self) -> dict[str, str]:
+        """What is known of this very head; nothing where it is another machine by now."""
+        try:
+            known: dict[str, str] = json.loads(self._file.read_text())
+            return known if known["incarnation"] == self._desc.head.incarnation else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    async def _connect(self, said: dict[str, Any]) -> Channel:
+        """A channel to the socket that `ensure` told. A keeper that died since is started again, a few times."""
+        for _ in range(_KEEPER_TRIES):
+            self._remember(socket=said["socket"])
+            try:
+                return await self._connection.open_unix_connection(said["socket"])
+            except asyncssh.ChannelOpenError:
+                said = await self._run("ensure")
+        head = self._desc.head.id
+        raise SkyrigError(f"the keeper on {head} dies as often as it starts", hint="see ~/.skyrig/keeper.log there")
+
+    async def _install(self, about: list[str]) -> None:
+        """Bring the runtime to a head that is what `about` (system, machine, musl's loader if any) says."""
+        from skyrig.launch.runtime import sending, sources
+
+        system, machine, *loaders = about
+        platform = sources.PLATFORMS.get(machine)
+        if system != "Linux" or platform is None or any("*" not in loader for loader in loaders):
+            what = f"{system} on {machine}" + (" with musl" if system == "Linux" and platform else "")
+            known = " and ".join(sources.PLATFORMS)
+            raise SkyrigError(f"{self._desc.head.id} is {what}", hint=f"a head needs Linux with glibc, on {known}")
+        await sending.install(self._connection, self._desc.head.id, platform, self._notify)
+
+    async def _run(self, *words: str) -> dict[str, Any]:
+        """What the head's runtime says to `words`, or {"absent": [...]} where there is none."""
+        ran = await self._connection.run(nodeside.shell(_ENSURE, *words), encoding=None)
+        for line in reversed(_bytes(ran.stdout).splitlines()):
+            if line.startswith(b"skyrig-absent ") and (words == ("look",) or self._desc.isolation == "machine"):
+                return {"absent": line.decode(errors="replace").split()[1:]}
+            if line.startswith(b'{"socket"'):
+                said: dict[str, Any] = json.loads(line)
+                return said
+        reason = _bytes(ran.stderr).decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+        head = self._desc.head.id
+        raise SkyrigError(f"the keeper did not start on {head}: {reason[0]}", hint="see ~/.skyrig/keeper.log there")
+
+
+def _bytes(output: object) -> bytes:
+    return output if isinstance(output, bytes) else b""
+
+
+def _version(text: str) -> tuple[int, ...]:
+    """A release as something that can be compared."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+async def _authorize(desc: ClusterDescription, node_ids: Sequence[str], public_key: str) -> None:
+    """Let the keeper's key into these nodes, all at once, with the client's own key."""
+    command, stdin = nodeside.program("prepare", {"authorize": [public_key]})
+    targets = [from_description(desc, node_id) for node_id in node_ids]
+    async with Pool(Credentials(desc.ssh.private_key)) as pool:
+        done = await fanout.run_all(pool, targets, command, stdin=stdin, timeout_s=60)
+    for node_id, result in done.items():
+        if result.code != 0:
+            reason = result.stderr.decode(errors="replace").strip()[-200:]
+            raise NodeLost(f"{node_id} could not be prepared: {reason}", node_id=node_id, hint="run `invoke up`")
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count //= 1024
+    return f"{count} GiB"
