@@ -1,8 +1,9 @@
 """The lines of a job's log as they are kept, and as they are shown.
 
 Kept: `RANK|text` for a line that ended with a line feed in the rank's own output, `RANK+text` for a piece of a line
-that went on. Shown: `(rank K, NODE) text`, with one node the text alone; setup lines as `(setup, NODE) text`, Skyrig's
-own notes as `(skyrig) text`. All is bytes: what a job prints need not be text.
+that went on, `RANK!COUNT|reason` where COUNT bytes of the rank's output could not be kept. Shown:
+`(rank K, NODE) text`, with one node the text alone; setup lines as `(setup, NODE) text`, Skyrig's own notes as
+`(skyrig) text`. All is bytes: what a job prints need not be text.
 """
 
 from __future__ import annotations
@@ -21,16 +22,36 @@ NOTE = 2_000_000
 """The rank under which Skyrig's own notes stand."""
 
 
+_KEPT = re.compile(rb"(\d+)(?:([|+])|!(\d+)\|)")
+
+
 def parse(line: bytes) -> tuple[int, bytes, bool]:
     """(rank, text without line feed, whether the line ended here) of one kept line."""
-    digits = 0
-    while line[digits : digits + 1].isdigit():
-        digits += 1
-    if digits and line[digits : digits + 1] in (b"|", b"+"):
-        return int(line[:digits]), line[digits + 1 :].removesuffix(b"\n"), line[digits : digits + 1] == b"|"
-    return NOTE, line.removesuffix(b"\n"), True
+    head = _KEPT.match(line)
+    if head is None:
+        return NOTE, line.removesuffix(b"\n"), True
+    text = line[head.end() :].removesuffix(b"\n")
+    if head[3]:
+        return int(head[1]), b"[skyrig] %s bytes of output are missing here (%s)" % (head[3], text), True
+    return int(head[1]), text, head[2] == b"|"
 
 
+def gap(rank: int, count: int, reason: str) -> bytes:
+    """The kept line that stands for `count` bytes of a rank's output that could not be kept."""
+    return b"%d!%d|%s\n" % (rank, count, reason.replace("\n", " ").encode(errors="surrogateescape"))
+
+
+def counted(line: bytes) -> tuple[int, int]:
+    """(rank, bytes of the rank's own output that one kept line stands for)."""
+    head = _KEPT.match(line)
+    if head is None:
+        return NOTE, len(line)
+    if head[3]:
+        return int(head[1]), int(head[3])
+    return int(head[1]), len(line) - head.end() - (head[2] == b"+" and line.endswith(b"\n"))
+
+
+_GAP = re.compile(rb"\d+!")
 _FAILURE = re.compile(rb"\[skyrig\] a process of this rank exited with code \d+")
 
 
@@ -59,7 +80,8 @@ class Shown:
         rank, text, ended = parse(kept)
         if not self.wants(rank):
             return b""
-        begin = b"" if self._open == rank else self.finish() + self._prefix(rank)
+        goes_on = self._open == rank and not _GAP.match(kept)
+        begin = b"" if goes_on else self.finish() + self._prefix(rank)
         self._open = None if ended else rank
         return begin + text + (b"\n" if ended else b"")
 

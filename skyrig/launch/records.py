@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -16,10 +17,10 @@ from attrs import evolve
 
 from skyrig.errors import BadInput
 from skyrig.launch.job import CONVERTER, LOST_NODE, JobRecord, JobStatus
-from skyrig.launch.lines import Shown, tail_offset
+from skyrig.launch.lines import NOTE, Shown, tail_offset
 
-LOST = "lost with its cluster"
-"""Reason of a job whose cluster went away before it ended."""
+LOST = "lost node: the job's head went away before it ended"
+"""Reason of a job whose keeper wrote no end of it."""
 
 
 def folder(url: str) -> Path | None:
@@ -29,40 +30,64 @@ def folder(url: str) -> Path | None:
 
 
 def read(base: Path) -> list[JobRecord]:
-    """Every record under `base` as it was last written, oldest first."""
+    """Every record under `base` as it was last written, oldest first. What a dying machine left half is skipped."""
     found = []
     for path in base.glob("*/record.json"):
         if path.parent.name.isdigit():
-            found.append(CONVERTER.structure(json.loads(path.read_text()), JobRecord))
+            with suppress(ValueError, OSError):
+                found.append(CONVERTER.structure(json.loads(path.read_text()), JobRecord))
     return sorted(found, key=lambda record: record.id)
 
 
 def queue(base: Path) -> list[JobRecord]:
-    """The records of a cluster that is gone: a job that had not ended there is FAILED, and its reason says so."""
-    return [
-        record
-        if record.status.ended
-        else evolve(record, status=JobStatus.FAILED, reason=record.reason or LOST, exit_code=LOST_NODE)
-        for record in read(base)
-    ]
+    """The records of a cluster that is gone: a job that had not ended there is FAILED with the code of a lost node, and
+    its reason says so. It ended, as far as anybody knows, when its record or its log was last written."""
+    return [record if record.status.ended else _lost(base, record) for record in read(base)]
+
+
+def _lost(base: Path, record: JobRecord) -> JobRecord:
+    reason = f"{LOST} ({record.reason})" if record.reason else LOST
+    return evolve(
+        record, status=JobStatus.FAILED, reason=reason, exit_code=LOST_NODE, ended_at=_last_sign(base, record)
+    )
+
+
+def _last_sign(base: Path, record: JobRecord) -> float:
+    """When something of a job was last written, in seconds since the epoch."""
+    files = [base / str(record.id) / name for name in ("record.json", "job.log")]
+    return max([record.submitted_at, record.started_at, *(file.stat().st_mtime for file in files if file.exists())])
+
+
+def read_one(base: Path, job_id: int) -> JobRecord:
+    """One record as it was last written (OSError, ValueError)."""
+    return CONVERTER.structure(json.loads((base / str(job_id) / "record.json").read_text()), JobRecord)
 
 
 def end_lost(base: Path, job_id: int, reason: str) -> None:
     """Write into a kept record, if it has not ended, that the job was lost and why: its keeper no longer can."""
-    path = base / str(job_id) / "record.json"
-    record = CONVERTER.structure(json.loads(path.read_text()), JobRecord)
-    if not record.status.ended:
-        write(
-            path.parent,
-            evolve(record, status=JobStatus.FAILED, exit_code=LOST_NODE, reason=reason, ended_at=time.time()),
-        )
+    record = read_one(base, job_id)
+    if record.status.ended:
+        return
+    moment = time.strftime("%H:%M:%S", time.localtime(_last_sign(base, record)))
+    with (base / str(job_id) / "job.log").open("ab") as log:
+        log.write(b"%d|what came after %s is missing: %s\n" % (NOTE, moment.encode(), reason.encode()))
+    lost = evolve(record, status=JobStatus.FAILED, exit_code=LOST_NODE, reason=reason, ended_at=time.time())
+    write(base / str(job_id), lost)
 
 
 def write(folder: Path, record: JobRecord) -> None:
-    """Write a record into its job's folder, whole or not at all."""
+    """Write a record into its job's folder, whole or not at all (OSError). One that has ended is on disk when this
+    returns; others are soon replaced."""
     fresh = folder / f".record.{os.getpid()}"
-    fresh.write_text(json.dumps(CONVERTER.unstructure(record)))
-    fresh.replace(folder / "record.json")
+    try:
+        with fresh.open("w") as file:
+            file.write(json.dumps(CONVERTER.unstructure(record)))
+            file.flush()
+            if record.status.ended:
+                os.fsync(file.fileno())
+        fresh.replace(folder / "record.json")
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def next_id(base: Path | None) -> int:
@@ -87,5 +112,8 @@ def logs(base: Path, job_id: int | None, *, rank: int | None, tail: int | None, 
             for line in file:
                 out.write(shown.show(line))
     out.write(shown.finish())
+    if not read_one(base, wanted).status.ended:
+        moment = time.strftime("%H:%M:%S", time.localtime(_last_sign(base, record)))
+        out.write(b"(skyrig) what came after %s is missing: %s\n" % (moment.encode(), record.reason.encode()))
     out.flush()
     return record.exit_code if record.exit_code is not None else 0

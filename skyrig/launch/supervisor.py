@@ -5,7 +5,8 @@ macOS, so it uses the standard library alone and imports little: a rank's first 
 
 ::
 
-    start                 one JSON line on stdin (the rank's spec); starts the rank, then goes on as `attach` from 0
+    start                 one JSON line on stdin (the rank's spec); starts the rank unless it was started before, then
+                          goes on as `attach` from the spec's `offset`
     attach DIR OFFSET     the rank's log from byte OFFSET, its process records and its end, as frames on stdout
     end DIR [GRACE]       ends the rank (TERM, after GRACE seconds KILL), waits, prints its last frame
     status DIR            prints one frame: `up`, `exit` or `gone`
@@ -19,9 +20,15 @@ the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds t
 no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
 written: they go from stdin to the entry script's environment.
 
-Frames are one JSON line each, `log` is followed by `len` bytes: up, log, proc, lease (a renewal went through), exit,
-gone. `exit` also has `log_cut`
-(whether output is missing), `dropped` (how many bytes of it) and `left` (processes that even KILL did not end).
+Frames are one JSON line each, `log` is followed by `len` bytes: ready (`start` waits for the spec), up, log, proc,
+lease (a renewal went through), exit, gone. `exit` also has `log_cut` (whether output is missing), `dropped` (how many
+bytes of it), `size` (bytes of the log, and of output that the disk took not even a mark of) and `left` (processes that
+even KILL did not end).
+
+The **lease** is strict. ready, up and lease carry `t`, this node's clock as they were sent; the keeper sends the newest
+`t` it has seen back, in the spec and in `{"op": "lease", "t": T}` on stdin, and the lease then runs until T + lease_s.
+So it is counted from before the keeper heard of us: however long an order was on its way, the rank is dead by the
+time at which the keeper, who counts from when it heard, may call it lost. TERM comes some seconds before.
 
 The log is the output byte for byte while it fits `log_limit`. What does not fit is dropped from the middle: the first
 part stays, then a line `[skyrig] N bytes of output are missing here (REASON)`, then the last 64 KiB (less under a small
@@ -56,11 +63,14 @@ LEFTOVER_GRACE_S = 2.0
 """The same for what the entry script left behind when it ended by itself."""
 KILL_WAIT_S = 10.0
 """How long to wait for processes that KILL does not end (uninterruptible, or another user's) before giving up."""
+SECOND_LOOK_S = 0.2
+"""How long a lease that is about to run out is looked at again before it ends the rank: where this machine stood still
+for a moment, a renewal may be on its way to us."""
 DISK_WAIT_S = 15.0
 """How long the end of a rank waits for a disk that does not answer."""
 TAIL = 64 * 1024
 """Bytes of output that are kept in memory while the log takes no more, to be shown at the end."""
-BACKLOG = 8 * 1024 * 1024
+BACKLOG = 32 * 1024 * 1024
 """Bytes of output that may wait for a slow disk."""
 CHUNK = 256 * 1024
 MARKS = 512
@@ -81,10 +91,10 @@ def raw(text: str) -> bytes:
 
 
 def aged(frame: Frame) -> Frame:
-    """`frame` with each wall-clock time `at` turned into `age_s`, seconds before now."""
+    """`frame` with each time `at` on our clock turned into `age_s`, seconds before now."""
     out = {key: aged(value) if isinstance(value, dict) else value for key, value in frame.items() if key != "at"}
     if "at" in frame:
-        out["age_s"] = round(max(0.0, time.time() - frame["at"]), 3)
+        out["age_s"] = round(max(0.0, clock() - frame["at"]), 3)
     return out
 
 
@@ -154,6 +164,16 @@ class Tree:
     def __init__(self, directory: bytes) -> None:
         self.marker = "SKYRIG_RANK_DIR=" + os.fsdecode(directory)
         self.spare = 0
+        self.childless = False
+
+    def empty(self) -> bool:
+        """Whether nobody is left. A list of processes can miss one that forks and exits while it is made. Where orphans
+        come to us it is certain without one: who has no child has no descendant. The daemon, which has the warden for a
+        child, must ask that one."""
+        if sys.platform == "linux" and not self.spare:
+            self.reap()
+            return self.childless
+        return not self.members()
 
     def members(self) -> set[Process]:
         """Who is alive now; the dead that wait for their parent do not count."""
@@ -188,13 +208,13 @@ class Tree:
     def kill(self, patience: float) -> int:
         """KILL until nobody is left or `patience` seconds are over; returns how many are left."""
         deadline = clock() + patience
-        while self.members():
+        while not self.empty():
             self.send(signal.SIGKILL)
             self.reap()
             if clock() > deadline:
-                break
+                return len(self.members())
             time.sleep(0.01)  # the condition is the loop's: death takes the kernel a moment
-        return len(self.members())
+        return 0
 
     def reap(self) -> dict[int, int]:
         """Wait for every child that has ended: pid -> wait status."""
@@ -203,12 +223,18 @@ class Tree:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
+                self.childless = True
                 return ended
             if pid == 0:
+                self.childless = False
                 return ended
             ended[pid] = status
             if pid == self.spare:
                 self.spare = 0
+
+
+PIDFD = hasattr(os, "pidfd_open") and hasattr(signal, "pidfd_send_signal")
+"""Whether this Python can signal by descriptor: 3.8 cannot, nor a newer one built on an old system, like the head's."""
 
 
 def deliver(process: Process, signum: int) -> None:
@@ -216,7 +242,7 @@ def deliver(process: Process, signum: int) -> None:
     pid, start = process
     pidfd = -1
     try:
-        if sys.platform == "linux" and sys.version_info >= (3, 9):
+        if sys.platform == "linux" and PIDFD:
             try:
                 pidfd = os.pidfd_open(pid)
             except OSError:
@@ -224,7 +250,7 @@ def deliver(process: Process, signum: int) -> None:
         about = birth(pid) if start else None
         if start and (about is None or about[2] != start):
             return
-        if sys.platform == "linux" and sys.version_info >= (3, 9) and pidfd >= 0:
+        if sys.platform == "linux" and pidfd >= 0:
             signal.pidfd_send_signal(pidfd, signum)
         else:
             os.kill(pid, signum)
@@ -318,6 +344,7 @@ class Disk(threading.Thread):
         self.records: list[Frame] = []
         self._names: set[str] = set()
         self._look_at = self._retry_at = 0.0
+        self._looked_at = clock()
         self._waiting: deque[bytes] = deque()
         self._length = self._gap = 0
         self._reason = ""
@@ -369,6 +396,11 @@ class Disk(threading.Thread):
     def lost(self) -> int:
         """Bytes of output that are not in the log; final once the log is closed."""
         return self.dropped + self._length
+
+    @property
+    def unmarked(self) -> int:
+        """Bytes of output that are neither in the log nor marked there: the disk took not even the mark."""
+        return self._gap + self._length
 
     def _due(self) -> bool:
         return self._asked > self._answered or bool(self._waiting and clock() >= self._retry_at)
@@ -440,8 +472,10 @@ class Disk(threading.Thread):
         return done, ""
 
     def _look(self) -> None:
-        """Read the process records that appeared."""
-        self._look_at = clock() + 0.05
+        """Read the process records that appeared since the last look: that is how old they can be at most, whatever the
+        wall clock says."""
+        now, longest = clock(), clock() - self._looked_at
+        self._looked_at, self._look_at = now, now + 0.05
         try:
             fresh = sorted(set(os.listdir("proc")) - self._names)
         except OSError:
@@ -452,10 +486,11 @@ class Disk(threading.Thread):
                 continue
             try:
                 with open(f"proc/{name}", "rb") as file:
-                    code, at = int(file.read(32)), os.fstat(file.fileno()).st_mtime
+                    code, age = int(file.read(32)), time.time() - os.fstat(file.fileno()).st_mtime
             except (OSError, ValueError):
                 continue  # not a whole record (yet): looked at again the next time
             self._names.add(name)
+            at = now - min(max(0.0, age), longest)
             self.records.append({"k": "proc", "local": int(local), "code": code, "at": at})
 
 
@@ -517,7 +552,7 @@ class Peer:
     def listen(self) -> list[str]:
         """The whole lines that arrived."""
         try:
-            data = self.sock.recv(4096)
+            data = self.sock.recv(1 << 16)
             self.alive = self.alive and bool(data)
         except BlockingIOError:
             return []
@@ -559,7 +594,9 @@ class Daemon:
         self.node = NodeLock()
         self.grace = float(spec["grace_s"])
         self.lease_s = float(spec["lease_s"])
-        self.lease_until = clock() + self.lease_s if self.lease_s > 0 else float("inf")
+        self.lease_until = float("inf") if self.lease_s <= 0 else 0.0
+        self.doubt_until = float("inf")
+        self._renew(spec["t"])
         self.status: int | None = None
         self.ended_at = 0.0
         self.why = ""
@@ -607,10 +644,14 @@ class Daemon:
     def _turn(self) -> None:
         reading: list[Any] = [self.wake, self.listener, *self.peers]
         reading += [fd for fd in (self.output, self.report) if fd >= 0]
-        pause = max(0.0, min(self.lease_until - clock(), 0.2 if self.node.fd >= 0 else 1.0))
+        waiting = [peer for peer in self.peers if peer.out]
+        due = self.doubt_until if self.doubt_until < float("inf") else self._last_order()
+        pause = max(0.0, min(due - clock(), 0.2 if self.node.fd >= 0 else 1.0))
         if self.why:
             pause = self.pause = min(0.1, self.pause * 1.3)
-        ready = select.select(reading, [peer for peer in self.peers if peer.out], [], pause)
+        ready = select.select(reading, waiting, [], pause)
+        for peer in ready[1]:
+            peer.say(b"")
         for source in ready[0]:
             if source == self.wake:
                 os.read(self.wake, 4096)
@@ -621,14 +662,12 @@ class Daemon:
             elif source is self.listener:
                 self._accept()
             else:
-                for words in source.listen():
-                    self._obey(*words.split())
+                self._hear(source)
         self.tree.reap()
         self._tell()
         if self.terminated:
             self.end("ended", self.grace)
-        if clock() >= self.lease_until:
-            self.end("lease", self.grace)
+        self._mind_lease()
         if self.node.free():
             self.end("node", self.grace)
 
@@ -653,7 +692,7 @@ class Daemon:
         told = os.read(self.report, 64)
         if self.status is None:
             self.status = int(told) if told else signal.SIGKILL
-            self.ended_at = time.time()
+            self.ended_at = clock()
             self.end("exit", LEFTOVER_GRACE_S)
         if not told:
             os.close(self.report)
@@ -669,9 +708,40 @@ class Daemon:
         self.peers.append(peer)
         peer.say(line({"k": "up", "pid": os.getpid()}))
 
+    def _hear(self, peer: Peer) -> None:
+        for words in peer.listen():
+            self._obey(*words.split())
+
+    def _last_order(self) -> float:
+        """When TERM is due, so that the rank has the time of its grace, or a third of the lease, before KILL."""
+        return self.lease_until - min(self.grace, self.lease_s / 3)
+
+    def _mind_lease(self) -> None:
+        """End the rank in time: dead when its lease has run out. What was sent to us meanwhile is heard first."""
+        if clock() < self._last_order():
+            self.doubt_until = float("inf")
+            return
+        for peer in self.peers:
+            self._hear(peer)
+        now, kill_at = clock(), self.lease_until - self.lease_s / 10
+        if now < self._last_order():
+            return
+        if self.doubt_until == float("inf"):
+            self.doubt_until = now + min(SECOND_LOOK_S, self.lease_s / 12)
+        if now >= min(self.doubt_until, kill_at):
+            self.end("lease", kill_at - now)
+
+    def _renew(self, moment: Any) -> None:
+        """Let the lease run from `moment` on our clock; without one (an older keeper names none) from now."""
+        try:
+            begin = min(float(moment), clock())
+        except (TypeError, ValueError):
+            begin = clock()
+        self.lease_until = max(self.lease_until, begin + self.lease_s)
+
     def _obey(self, verb: str = "", amount: str = "", *_: str) -> None:
-        if verb == "lease" and self.lease_s > 0:
-            self.lease_until = clock() + self.lease_s
+        if verb == "lease":
+            self._renew(amount)
         elif verb == "end":
             try:
                 grace = float(amount)
@@ -708,7 +778,15 @@ class Daemon:
             left = self.left = self.tree.kill(KILL_WAIT_S)
             if left:
                 return True
-        return not left and self.status is not None
+        return not left and self.status is not None and self._dismissed()
+
+    def _dismissed(self) -> bool:
+        """Whether the warden has left, which it does when it has no child left, having killed those that we missed."""
+        if self.life >= 0:
+            os.close(self.life)
+            self.life = -1
+        self.tree.reap()
+        return not self.tree.spare and self.tree.empty()
 
     def _result(self) -> Frame:
         """The rank's last frame. Its code is the earliest failure's: those that ending the tree caused come later."""
@@ -722,10 +800,11 @@ class Daemon:
             "code": first["code"] if first and code else code,
             "first": {key: first[key] for key in ("local", "code", "at")} if first else None,
             "why": self.why,
-            "at": self.ended_at or time.time(),
+            "at": self.ended_at or clock(),
             "signal": signum,
             "log_cut": self.disk.lost > 0,
             "dropped": self.disk.lost,
+            "size": self.disk.size + self.disk.unmarked,
             "left": self.left,
         }
 
@@ -778,6 +857,7 @@ class Refused(Exception):
 
 
 DEFAULTS = {"env": {}, "cwd": "~", "entry": "run.sh", "lease_s": 10.0, "log_limit": 1 << 30, "grace_s": GRACE_S}
+DEFAULTS.update({"offset": 0, "t": None})
 
 
 def checked(text: bytes) -> Frame:
@@ -845,6 +925,7 @@ def lay_out(spec: Frame) -> socket.socket:
 
 def start() -> None:
     """`start`: see the top of the file."""
+    os.write(1, line({"k": "ready", "t": clock()}))
     text = b""
     parts = []
     while b"\n" not in text:
@@ -859,12 +940,15 @@ def start() -> None:
     directory = os.path.abspath(os.path.expanduser(raw(spec["dir"])))
     lock = claim(directory)
     if lock >= 0:
+        if spec["t"] is not None and 0 < spec["lease_s"] <= clock() - spec["t"]:
+            raise Refused("the order to start was on its way for longer than the lease: its job has gone on without us")
         listener = lay_out(spec)
         daemonise(spec, directory, lock, listener)
         listener.close()
         os.close(lock)
+    offset = int(spec["offset"])
     del spec, head, parts
-    Attached(0, rest).run()
+    Attached(offset, rest).run()
 
 
 # --- attaching -------------------------------------------------------------------------------------------------------
@@ -998,16 +1082,17 @@ class Attached:
             text, _, self.heard = self.heard.partition(b"\n")
             try:
                 order = json.loads(text)
-                words = {"lease": "lease\n", "end": f"end {order.get('grace_s', '')}\n"}[order["op"]]
+                verb = order["op"]
+                amount = order.get({"lease": "t", "end": "grace_s"}[verb], "")
             except (ValueError, TypeError, AttributeError, KeyError):
                 continue  # not for us: a newer keeper may say more
             try:
-                self.sock.sendall(words.encode("ascii"))
+                self.sock.sendall(raw(f"{verb} {amount}\n"))
             except OSError:
                 self._lose()
                 continue
-            if order["op"] == "lease":
-                self.out += line({"k": "lease"})  # tells the keeper that node and daemon are there, however silent
+            if verb == "lease":
+                self.out += line({"k": "lease", "t": clock()})  # node and daemon are there, however silent the job is
 
     def _news(self) -> None:
         """What the daemon says. Any word of it means that the log may have grown."""
@@ -1037,6 +1122,7 @@ class Attached:
         """Put out a frame, unless an earlier connection to the daemon brought it."""
         if frame["k"] == "up":
             fresh, self.introduced = not self.introduced, True
+            frame = {**frame, "t": clock()}
         else:
             self.records += 1
             fresh = self.records > self.seen

@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from skyrig.launch.job import JobRecord, JobStatus
+from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.logbook import PIECE, Logbook, taken
 from skyrig.launch.lines import SETUP, Shown, last, parse, tail_offset
 
@@ -41,7 +42,7 @@ def test_every_byte_is_kept_in_order_and_counted(chunks: list[tuple[int, bytes, 
     said: dict[int, bytes] = {}
 
     async def write(path: Path) -> None:
-        book = Logbook(path, None)
+        book = Logbook(path)
         for rank, data, flush in chunks:
             book.add(rank, data)
             said[rank] = said.get(rank, b"") + data
@@ -61,7 +62,7 @@ def test_every_byte_is_kept_in_order_and_counted(chunks: list[tuple[int, bytes, 
 
 def test_a_line_without_end_is_cut_into_pieces_of_bounded_length(tmp_path: Path) -> None:
     async def write() -> None:
-        book = Logbook(tmp_path / "job.log", None)
+        book = Logbook(tmp_path / "job.log")
         book.add(0, b"x" * (3 * PIECE + 5))
         book.close()
 
@@ -96,21 +97,27 @@ def test_tail_counts_the_lines_of_one_rank(tmp_path: Path) -> None:
 
 def test_the_copy_follows_the_log_and_holds_the_record(tmp_path: Path) -> None:
     async def write() -> None:
-        book = Logbook(tmp_path / "job" / "job.log", tmp_path / "records" / "1")
+        book, archive = Logbook(tmp_path / "job" / "job.log"), Archive(tmp_path / "records")
+        archive.note(record(("n0",)), book.path)
         book.add(0, b"one\n")
-        book.copy(record(("n0",)))
-        book.add(0, b"two\n")
-        book.copy(record(("n0",)))
+        assert await archive.bring(1)
+        book.add(0, b"two\nthr")
+        await asyncio.gather(*(archive.bring(1) for _ in range(9)))
+        assert (tmp_path / "records/1/job.log").read_bytes() == b"0|one\n0|two\n"
+        assert '"RUNNING"' in (tmp_path / "records/1/record.json").read_text()
+        (tmp_path / "records/1/job.log").write_bytes(b"0|one\n0|t")  # as a full disk, or a killed keeper, leaves it
+        again = Archive(tmp_path / "records")
+        again.note(record(("n0",)), book.path)
         book.close()
+        assert await again.bring(1)
 
     asyncio.run(write())
-    assert (tmp_path / "records/1/job.log").read_bytes() == b"0|one\n0|two\n"
-    assert '"RUNNING"' in (tmp_path / "records/1/record.json").read_text()
+    assert (tmp_path / "records/1/job.log").read_bytes() == b"0|one\n0|two\n0+thr\n"
 
 
 def test_half_a_line_waits_until_its_rank_has_been_silent(tmp_path: Path) -> None:
     async def write() -> None:
-        book = Logbook(tmp_path / "job.log", None)
+        book = Logbook(tmp_path / "job.log")
         book.add(3, b"I am")
         book.flush_silent()
         book.add(3, b" ")

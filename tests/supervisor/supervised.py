@@ -51,6 +51,7 @@ class Follower:
         self.log = b""
         self.frames: list[Frame] = []
         self.first_log_at = 0.0
+        self.moment = 0.0
         self.broken = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         if spec is not None:
@@ -67,6 +68,7 @@ class Follower:
             if not header.endswith(b"\n"):
                 return
             frame = json.loads(header)
+            self.moment = frame.get("t", self.moment)
             if frame["k"] == "log":
                 data = stream.read(frame["len"])
                 if len(data) < frame["len"]:
@@ -76,7 +78,7 @@ class Follower:
                     self.broken = f"log frame at {frame['off']}, expected at {self.offset}"
                 self.offset += len(data)
                 self.log += data
-            else:
+            elif frame["k"] != "ready":
                 self.frames.append(frame)
 
     def frame(self, kind: str) -> Frame | None:
@@ -88,6 +90,10 @@ class Follower:
         assert self.process.stdin
         self.process.stdin.write(json.dumps(words).encode() + b"\n")
         self.process.stdin.flush()
+
+    def renew(self) -> None:
+        """Renew the lease as the keeper does: from the last moment that the rank's side has told."""
+        self.order(op="lease", t=self.moment)
 
     def saw(self, text: bytes, patience: float = PATIENCE) -> float:
         """Wait until the log holds `text`."""

@@ -106,9 +106,10 @@ FILL = "head -c 600000 /dev/zero >$SKYRIG_RANK_DIR/filler 2>/dev/null\n"
 
 
 def test_a_full_disk_costs_output_and_nothing_else(small_disk: Rank) -> None:
-    size = 300_000
+    size = 3_000_000  # more than the pipe holds, so the daemon has seen it before the disk has room again
     follower = small_disk.start(
-        FILL + printing(size) + "echo; rm $SKYRIG_RANK_DIR/filler; sleep 1.2; echo after; exit 3", log_limit=10 << 20
+        FILL + printing(size) + "echo; sleep 1; rm $SKYRIG_RANK_DIR/filler; sleep 1.2; echo after; exit 3",
+        log_limit=10 << 20,
     )
     last = follower.end()
     assert (last["code"], last["log_cut"]) == (3, True)

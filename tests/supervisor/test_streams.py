@@ -63,10 +63,13 @@ def test_broken_at_random_points_the_parts_join(rank: Rank) -> None:
     seed = random.randrange(1 << 30)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    follower = rank.start(COUNT.format(n=2000))
+    follower = rank.start(COUNT.format(n=2000) + "; while [ ! -e enough ]; do sleep 0.02; done")
+    follower.up()  # a `start` that is killed before that has started nothing; it is repeated, as another test shows
     log = b""
     breaks = 0
     while follower.frame("exit") is None:
+        if breaks >= 3:
+            (rank.cwd / "enough").touch()
         if chance.random() < 0.7:  # mostly once it is under way, so that a busy machine gets through too
             until(lambda f=follower: f.frames or f.log, "the follower to be under way")
         deadline = time.monotonic() + chance.random() * 0.12
@@ -84,7 +87,6 @@ def test_broken_at_random_points_the_parts_join(rank: Rank) -> None:
         follower = rank.attach(follower.offset)
     follower.end()
     assert log + follower.log == counted(2000)
-    assert breaks >= 3
 
 
 def test_many_at_once_see_the_same(rank: Rank) -> None:
@@ -142,6 +144,20 @@ def test_a_follower_that_does_not_read_holds_nobody(rank: Rank) -> None:
     stuck._reader.start()
     assert stuck.end()["code"] == 0
     assert stuck.log == other.log
+
+
+def test_a_follower_that_was_stopped_for_long_sees_what_comes_then_as_it_comes(rank: Rank) -> None:
+    """The daemon keeps no more for it than its socket takes, and does not turn in circles over the rest."""
+    stuck = rank.start("while [ ! -e go ]; do echo x; sleep 0.001; done; sleep 0.5; echo later; sleep 1000")
+    daemon = stuck.up()
+    os.kill(stuck.process.pid, signal.SIGSTOP)
+    log = rank.dir / "log"
+    until(lambda: log.stat().st_size > 1400, "more turns than the socket has room for")
+    os.kill(stuck.process.pid, signal.SIGCONT)
+    (rank.cwd / "go").touch()
+    before = cpu_seconds(daemon)
+    stuck.saw(b"later\n", 5)
+    assert cpu_seconds(daemon) - before < 0.3, "it had next to nothing to do"
 
 
 def test_a_stopped_follower_holds_nobody(rank: Rank) -> None:
@@ -202,7 +218,7 @@ def test_sixteen_at_once_start_and_end(tmp_path: Path) -> None:
 def test_usage_and_bad_specs_are_one_line(rank: Rank) -> None:
     def refused(line: str) -> str:
         done = subprocess.run([*COMMAND, "start"], input=line.encode(), capture_output=True)
-        assert (done.returncode, done.stdout) == (1, b"")
+        assert (done.returncode, json.loads(done.stdout)["k"]) == (1, "ready")
         text = done.stderr.decode()
         assert text.startswith("supervisor: ")
         assert text.count("\n") == 1

@@ -7,6 +7,7 @@ holds the client's key.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -16,11 +17,19 @@ from skyrig.launch.job import CONVERTER, JobRecord, JobRequest
 from skyrig.launch.keeper.keeper import Keeper
 from skyrig.launch.lines import tail_offset
 from skyrig.launch.protocol import LINE_LIMIT, MAJOR, MINOR, Message, encode, receive, send
+from skyrig.launch.runtime import code
 
 _CHUNK = 256 * 1024
 """Most bytes of a log in one message."""
 
+_MOST_JOBS = 5000
+"""Jobs that one `queue` tells of: the newest, and all that have not ended."""
+
 Handler = Callable[[Message, bytes], Awaitable[Message]]
+
+
+answering: set[Door] = set()
+"""Connections whose request is being answered now (followers do not count): a keeper that leaves waits for them."""
 
 
 class Door:
@@ -40,6 +49,7 @@ class Door:
             "queue": self._queue,
             "cancel": self._cancel,
             "settle": self._settle,
+            "drain": self._drain,
         }
 
     async def serve(self) -> None:
@@ -49,10 +59,13 @@ class Door:
                 if asked[0]["op"] == "follow":
                     await self._follow(asked[0])
                     break
+                answering.add(self)
                 await send(self._writer, await self._answer(*asked))
+                answering.discard(self)
         except (ConnectionError, EOFError):
             pass  # the client went away, which is its right at any moment
         finally:
+            answering.discard(self)
             self._writer.close()
 
     async def _answer(self, message: Message, payload: bytes) -> Message:
@@ -70,12 +83,17 @@ class Door:
     async def _hello(self, message: Message, payload: bytes) -> Message:
         return {
             "protocol": [MAJOR, MINOR],
+            "release": code.RELEASE,
+            "build": code.build(),
+            "superseded": code.superseded(self._keeper.home, message.get("build", "")),
             "known": self._keeper.knows(message["digest"]),
             "public_key": self._keeper.key.public,
         }
 
     async def _describe(self, message: Message, payload: bytes) -> Message:
-        return {"unprepared": self._keeper.describe(message["cluster"])}
+        """`undrain` also forgets which nodes were about to be removed."""
+        unprepared = self._keeper.describe(message["cluster"], undrain=bool(message.get("undrain")))
+        return {"unprepared": unprepared}
 
     async def _prepare(self, message: Message, payload: bytes) -> Message:
         failed = await self._keeper.prepare(message["digest"])
@@ -83,7 +101,10 @@ class Door:
         return {"failed": failed}
 
     async def _need(self, message: Message, payload: bytes) -> Message:
-        manifest = Manifest.from_bytes(payload)
+        """What the store lacks of a manifest; of one named by its `digest` alone, if it is known here."""
+        if not payload and not self._keeper.store.has(message["digest"]):
+            return {"unknown": True}
+        manifest = Manifest.from_bytes(payload) if payload else self._keeper.store.manifest(message["digest"])
         missing = self._keeper.store.missing(manifest.blobs())
         self._keeper.store.put_manifest(manifest)
         return {"missing": missing}
@@ -102,18 +123,22 @@ class Door:
         return {}
 
     async def _submit(self, message: Message, payload: bytes) -> Message:
-        record = self._keeper.submit(CONVERTER.structure(message["request"], JobRequest))
+        record = await self._keeper.submit(CONVERTER.structure(message["request"], JobRequest))
         return {"record": CONVERTER.unstructure(record)}
 
     async def _queue(self, message: Message, payload: bytes) -> Message:
-        return {"records": CONVERTER.unstructure(self._keeper.table.all())}
+        return {"records": self._keeper.table.rows(_MOST_JOBS)}
 
     async def _cancel(self, message: Message, payload: bytes) -> Message:
-        return {"cancelled": await self._keeper.cancel(message["ids"])}
+        return {"cancelled": await self._keeper.cancel(message["ids"], message.get("reason", "cancelled"))}
 
     async def _settle(self, message: Message, payload: bytes) -> Message:
-        self._keeper.settle()
+        await self._keeper.settle()
         return {}
+
+    async def _drain(self, message: Message, payload: bytes) -> Message:
+        """`nodes` are about to be removed; `force` ends the jobs on them. Answers which jobs keep which node busy."""
+        return {"busy": await self._keeper.drain(message["nodes"], force=bool(message.get("force")))}
 
     # -- following a job
 
@@ -128,18 +153,19 @@ class Door:
             return
         offset = message.get("offset", 0)
         if message.get("tail") is not None:
-            log, rank = self._keeper.log_path(record), message.get("rank")
+            log, rank = self._log(record), message.get("rank")
             offset = await asyncio.to_thread(tail_offset, log, message["tail"], rank=rank)
         streaming = asyncio.create_task(self._stream(record, follow=message["follow"], offset=offset))
         hanging_up = asyncio.create_task(self._reader.read(1))
         _, left = await asyncio.wait({streaming, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
         for task in left:
             task.cancel()
-        if streaming.done():
-            streaming.result()
+        ends = await asyncio.gather(streaming, hanging_up, return_exceptions=True)
+        if isinstance(ends[0], Exception):
+            raise ends[0]
 
     async def _stream(self, record: JobRecord, *, follow: bool, offset: int) -> None:
-        table, path = self._keeper.table, self._keeper.log_path(record)
+        table, path = self._keeper.table, self._log(record)
         shown = None
         while True:
             book = self._keeper.logbook(record)
@@ -151,11 +177,16 @@ class Door:
             while block := _whole_lines(path, offset):
                 offset += len(block)
                 await self._tell({"event": "log", "offset": offset}, block)
-            if not follow or record.status.ended:
+            if not follow or (record.status.ended and book is None):  # it has, once its records are where they shall be
                 await self._tell({"event": "end"})
                 return
             if changed is not None:
                 await changed.wait()
+
+    def _log(self, record: JobRecord) -> Path:
+        """Where a job's log is to be read: here, or in the records folder when it is no longer here."""
+        here = self._keeper.log_path(record)
+        return here if here.exists() else self._keeper.archive.log(record.id) or Path(os.devnull)
 
     async def _tell(self, message: Message, payload: bytes | None = None) -> None:
         self._writer.write(encode(message, payload))

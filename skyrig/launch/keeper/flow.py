@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import hmac
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -22,10 +23,13 @@ from skyrig.launch import environment, nodeside
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
 from skyrig.launch.keeper import gang
 from skyrig.launch.keeper.logbook import Logbook
-from skyrig.launch.keeper.queue import Placement
+from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import LEASE_S, Rank
 from skyrig.launch.keeper.table import JobTable
 from skyrig.launch.lines import SETUP
+
+BOOT_PATIENCE_S = 30.0
+"""Seconds beyond the lease for which a node that shall start a rank is waited for: it may only just boot."""
 
 RANK_LOG_LIMIT = 256 * 1024 * 1024
 """Bytes of one rank's output that are kept; a cut is marked in the log."""
@@ -57,38 +61,55 @@ class House(Protocol):
     async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
         """Bring the files of a manifest to `nodes`."""
 
-    def advance(self, record: JobRecord) -> None:
-        """Write a job's new state and tell its followers."""
+    async def ready(self, node_id: str) -> None:
+        """Wait until a node has what this version of ours needs there."""
+
+    def usable(self, nodes: Sequence[Node]) -> list[Node]:
+        """Those of `nodes` that are not about to be taken away."""
+
+    def advance(self, record: JobRecord, plan: Plan) -> None:
+        """Write a job's new state and plan at once, and tell its followers."""
 
     def promised_ports(self, node_id: str) -> set[int]:
         """Rendezvous ports that running jobs have on a node."""
 
-    def promise_port(self, node_id: str, job_id: int, port: int) -> None:
-        """Remember a job's rendezvous port."""
-
 
 class Flow:
-    """Runs one job whose placement is settled. `resumed` re-adopts ranks that an earlier keeper process started."""
+    """Runs one job from where its record and plan say that it is: at its turn, or where an earlier keeper process left
+    it. All that is started on a node is started in a way that joins what was started there before."""
 
-    def __init__(
-        self, keeper: House, record: JobRecord, request: JobRequest, placement: Placement, logbook: Logbook
-    ) -> None:
+    def __init__(self, keeper: House, record: JobRecord, request: JobRequest, plan: Plan, logbook: Logbook) -> None:
         self.record = record
-        self.placement = placement
+        self.plan = plan
         self.logbook = logbook
-        self.cancel = asyncio.Event()
+        self._cancel = asyncio.Event()
         self._keeper = keeper
         self._request = request
         self._cluster = keeper.cluster
-        self._nodes = tuple(self._cluster.node(node_id) for node_id in placement.nodes)
+        self._nodes = tuple(self._cluster.node(node_id) for node_id in plan.shares)
+        self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
+        if plan.cancel:
+            self._cancel.set()
+
+    def cancel(self, reason: str) -> None:
+        """End the job with every process of it; remembered, should the keeper die meanwhile."""
+        if not self.plan.cancel:
+            self.plan = self.plan.with_changes(cancel=reason)
+            self._keeper.advance(self.record, self.plan)
+        self._cancel.set()
+
+    def uses(self, node_id: str) -> bool:
+        """Whether the job runs on a node, or may bring files there or run its setup."""
+        if node_id in self.plan.shares:
+            return True
+        return self.record.status is not JobStatus.RUNNING and self._request.setup is not None
 
     async def run(self) -> JobRecord:
         """Run the job to its end and return its final record. Never raises but for cancellation of the task."""
-        resumed = self.record.status is JobStatus.RUNNING
         try:
-            end = None if resumed else await self._before_run()
+            end = None if self.record.status is JobStatus.RUNNING else await self._before_run()
             if end is None:
-                end = await self._run(resumed)
+                end = await self._run()
         except SkyrigError as error:
             end = End(JobStatus.FAILED, error.exit_code, reason=str(error))
         except Exception as error:  # a defect of ours must end this job alone, with its reason, and not the keeper
@@ -107,83 +128,112 @@ class Flow:
     async def _before_run(self) -> End | None:
         """Files and setup; the job's end if it ends here already."""
         setup = self._request.setup
-        nodes = self._cluster.nodes if setup is not None else self._nodes
-        if self._request.manifest:
-            await self._keeper.spread(self._request.manifest, nodes)
-        if setup is not None and not self.cancel.is_set():
-            return await self._setup(setup)
-        return self._cancelled() if self.cancel.is_set() else None
+        nodes = self._keeper.usable(self._cluster.nodes) if setup is not None else self._nodes
+        if self._request.manifest and self.plan.setup is None:
+            await self._unless_cancelled(self._keeper.spread(self._request.manifest, nodes))
+        if self._cancel.is_set() and self.plan.setup is None:
+            return self._cancelled()
+        return await self._setup(setup) if setup is not None else None
+
+    async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
+        """Do `work`, or leave it when the job is cancelled."""
+        working, cancelling = asyncio.create_task(work), asyncio.create_task(self._cancel.wait())
+        await asyncio.wait({working, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+        cancelling.cancel()
+        if working.done():
+            working.result()
+        working.cancel()
 
     def _cancelled(self, codes: tuple[int, ...] = ()) -> End:
-        return End(JobStatus.CANCELLED, CANCELLED, codes, reason="cancelled")
+        return End(JobStatus.CANCELLED, CANCELLED, codes, reason=self.plan.cancel)
 
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
-        cluster = self._cluster
-        task_id = self._task_id()
-        environments = {
-            node.id: environment.setup_environment(
-                nodes=cluster.nodes, rank=node.rank, request=self._request, task_id=task_id, cluster=cluster
-            )
-            for node in cluster.nodes
-        }
-        key = self._setup_key(setup)
-        table = self._keeper.table
-        due = [
-            node
-            for node in cluster.nodes
-            if self._request.force_setup or table.setup_key(node.id, node.incarnation) != key
-        ]
-        done = [node.id for node in cluster.nodes if node not in due]
-        if done:
-            self.logbook.note(f"setup skipped on {', '.join(done)}: nothing changed (--force-setup runs it)")
+        cluster, table, key = self._cluster, self._keeper.table, self._setup_key(setup)
+        due = self._setup_due(key)
         if not due:
-            return self._cancelled() if self.cancel.is_set() else None
-        self._advance(JobStatus.SETTING_UP)
+            return None
+        task_id = self._task_id()
         for node in due:
-            table.set_setup_key(node.id, node.incarnation, "")
+            table.set_setup_key(node.id, node.life, "")
         ranks = [self._rank(node, f"setup-{node.rank}", SETUP + node.rank) for node in due]
-        specs = [self._spec(f"setup-{node.rank}", setup, environments[node.id]) for node in due]
-        ended = await gang.run(ranks, specs, self.cancel, self.logbook)
+        specs = [
+            self._spec(
+                f"setup-{node.rank}",
+                setup,
+                environment.setup_environment(
+                    nodes=cluster.nodes, rank=node.rank, request=self._request, task_id=task_id, cluster=cluster
+                ),
+            )
+            for node in due
+        ]
+        ended = await self._run_gang(ranks, specs)
         for node, end in zip(due, ended.ends, strict=True):
             if end.code == 0:
-                table.set_setup_key(node.id, node.incarnation, key)
+                table.set_setup_key(node.id, node.life, key)
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
 
-    async def _run(self, resumed: bool) -> End:
+    def _setup_due(self, key: str) -> list[Node]:
+        """Where this job runs its setup: decided once, and remembered."""
+        cluster, table = self._cluster, self._keeper.table
+        if self.plan.setup is None:
+            nodes = self._keeper.usable(cluster.nodes)
+            due = tuple(
+                node.id for node in nodes if self._request.force_setup or table.setup_key(node.id, node.life) != key
+            )
+            done = [node.id for node in nodes if node.id not in due]
+            self._advance(JobStatus.SETTING_UP if due else self.record.status, setup=due)
+            if done:
+                self.logbook.note(f"setup skipped on {', '.join(done)}: nothing changed (--force-setup runs it)")
+        return [node for node in cluster.nodes if node.id in (self.plan.setup or ())]
+
+    async def _run(self) -> End:
         request, record = self._request, self.record
+        if record.status is not JobStatus.RUNNING:
+            if self._cancel.is_set():
+                return self._cancelled()
+            self._advance(JobStatus.RUNNING, port=await self._free_port())
         names = [f"rank-{rank}" for rank in range(len(self._nodes))]
         ranks = [self._rank(node, names[k], k) for k, node in enumerate(self._nodes)]
-        specs: Sequence[Mapping[str, Any] | None] = [None] * len(ranks)
-        if not resumed:
-            port = await self._free_port()
-            specs = [
-                self._spec(
-                    names[k],
-                    request.run,
-                    environment.rank_environment(
-                        nodes=self._nodes,
-                        rank=k,
-                        request=request,
-                        record_id=record.id,
-                        task_id=self._task_id(),
-                        cluster=self._cluster,
-                        port=port,
-                        gpus=self.placement.shares[node.id].gpus,
-                    ),
-                    environment.hostfile(self._nodes, max(1, request.accelerators)),
-                )
-                for k, node in enumerate(self._nodes)
-            ]
-            self._advance(JobStatus.RUNNING)
-        ended = await gang.run(ranks, specs, self.cancel, self.logbook)
+        specs = [
+            self._spec(
+                names[k],
+                request.run,
+                environment.rank_environment(
+                    nodes=self._nodes,
+                    rank=k,
+                    request=request,
+                    record_id=record.id,
+                    task_id=self._task_id(),
+                    cluster=self._cluster,
+                    port=self.plan.port,
+                    gpus=self.plan.shares[node.id].gpus,
+                ),
+                environment.hostfile(self._nodes, max(1, request.accelerators)),
+            )
+            for k, node in enumerate(self._nodes)
+        ]
+        ended = await self._run_gang(ranks, specs)
         if ended.cancelled:
             return self._cancelled(ended.exit_codes)
         if ended.culprit < 0:
             return End(JobStatus.SUCCEEDED, 0, ended.exit_codes)
         return self._failure(ended, self._nodes, JobStatus.FAILED, "")
+
+    async def _run_gang(self, ranks: Sequence[Rank], specs: Sequence[Mapping[str, Any]]) -> gang.GangEnd:
+        """Run ranks to their end. Those of a job that is cancelled, or whose failure is settled, are joined in order to
+        end them, never started."""
+        if self.plan.verdict is not None:
+            return await gang.end(ranks, self.plan.verdict)
+        orders = [None] * len(specs) if self._cancel.is_set() else specs
+        patience = 0.0 if self._resumed else BOOT_PATIENCE_S
+        self._resumed = False
+        return await gang.run(ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self._settle)
+
+    def _settle(self, verdict: gang.Verdict) -> None:
+        self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
         end, node = ended.ends[ended.culprit], nodes[ended.culprit]
@@ -197,13 +247,16 @@ class Flow:
         how = f"was ended by signal {end.code - 128}" if end.code > 128 else f"exited with code {end.code}"
         return End(status, end.code, ended.exit_codes, ended.culprit, f"{where} {how}")
 
-    def _advance(self, status: JobStatus) -> None:
+    def _advance(self, status: JobStatus, **decided: Any) -> None:
+        """Write, at once, that the job is in a new state and what is decided about it."""
         started = self.record.started_at or time.time()
         self.record = evolve(self.record, status=status, started_at=started)
-        self._keeper.advance(self.record)
+        self.plan = self.plan.with_changes(**decided)
+        self._keeper.advance(self.record, self.plan)
 
     def _rank(self, node: Node, name: str, log_rank: int) -> Rank:
-        return Rank(self._keeper.pool, inside(node), self._directory(name), log_rank, self.logbook)
+        ready = functools.partial(self._keeper.ready, node.id)
+        return Rank(self._keeper.pool, inside(node), self._directory(name), log_rank, self.logbook, ready)
 
     def _directory(self, name: str) -> str:
         return f"~/.skyrig/jobs/{self.record.uid}/{name}"
@@ -242,6 +295,4 @@ class Flow:
         printed = found.stdout.split()
         if not printed or not printed[-1].isdigit():
             raise SkyrigError(f"{target.id} has no free port for the rendezvous", hint="see what listens there")
-        port = int(printed[-1])
-        self._keeper.promise_port(target.id, self.record.id, port)
-        return port
+        return int(printed[-1])

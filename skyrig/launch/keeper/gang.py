@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -41,24 +41,47 @@ class GangEnd:
         return tuple(end.code for end in self.ends)
 
 
+@frozen
+class Verdict:
+    """Which rank made a gang fail, and how it ended: settled before the others are told to end."""
+
+    culprit: int
+    end: RankEnd
+
+
 async def run(
-    ranks: Sequence[Rank], specs: Sequence[Mapping[str, Any] | None], cancel: asyncio.Event, logbook: Logbook
+    ranks: Sequence[Rank],
+    specs: Sequence[Mapping[str, Any] | None],
+    cancel: asyncio.Event,
+    logbook: Logbook,
+    *,
+    patience_s: float = 0.0,
+    settle: Callable[[Verdict], None] = lambda verdict: None,
 ) -> GangEnd:
-    """Run all ranks to their end. The first failure, or `cancel`, ends the others."""
-    following = [
-        asyncio.create_task(rank.run(dict(spec) if spec is not None else None))
-        for rank, spec in zip(ranks, specs, strict=True)
-    ]
+    """Run all ranks to their end. The first failure, or `cancel`, ends the others. `patience_s` is Rank.run's; `settle`
+    is told the verdict when there is one, so that a keeper that dies while the others end does not lose it."""
+    following = [asyncio.create_task(rank.run(spec, patience_s)) for rank, spec in zip(ranks, specs, strict=True)]
     cancelling = asyncio.create_task(cancel.wait())
     try:
         await _until_failure(following, cancelling)
         culprit = -1
         if not cancel.is_set() and any(_failed(task) for task in following):
             culprit = await _culprit(ranks, following, logbook)
+            if following[culprit].done():
+                settle(Verdict(culprit, following[culprit].result()))
         await _end_all(ranks, following)
     finally:
         cancelling.cancel()
     return GangEnd(tuple(task.result() for task in following), culprit, cancel.is_set())
+
+
+async def end(ranks: Sequence[Rank], verdict: Verdict) -> GangEnd:
+    """End the ranks of a gang whose verdict an earlier keeper settled, and which it did not see to its end."""
+    following = [asyncio.create_task(rank.run(None)) for rank in ranks]
+    await _end_all(ranks, following)
+    ends = [task.result() for task in following]
+    ends[verdict.culprit] = verdict.end
+    return GangEnd(tuple(ends), verdict.culprit)
 
 
 def _failed(task: asyncio.Task[RankEnd]) -> bool:
@@ -74,6 +97,8 @@ async def _until_failure(following: Sequence[asyncio.Task[RankEnd]], cancelling:
 async def _culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]], logbook: Logbook) -> int:
     """The rank that failed first by its own doing: the earliest failure, unless it only lost its peer."""
     await asyncio.wait(following, timeout=_IN_FLIGHT_S)
+    if not _failures(ranks, following):
+        return await _earlier_culprit(ranks, following)
     first = min(_failures(ranks, following), key=lambda found: found[0])[1]
     if len(ranks) == 1 or not _lost_its_peer(logbook, first):
         return first
@@ -85,11 +110,20 @@ async def _culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankE
     return first
 
 
+async def _earlier_culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]]) -> int:
+    """The culprit where all that is known is that ranks were told to end: by a keeper that died since, so who made it
+    do that shows when the others have ended, or are lost. Where no other has failed, their node told them."""
+    await _end_all(ranks, following)
+    found = _failures(ranks, following)
+    told = [(task.result().moment, rank) for rank, task in enumerate(following) if _failed(task)]
+    return min(found or told)[1]
+
+
 def _failures(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]]) -> list[tuple[float, int]]:
-    """(moment, rank) of every failure that is known so far."""
+    """(moment, rank) of every failure by a rank's own doing that is known so far."""
     found = []
     for number, (rank, task) in enumerate(zip(ranks, following, strict=True)):
-        moments = [task.result().moment] if _failed(task) else []
+        moments = [task.result().moment] if _failed(task) and not task.result().told else []
         if rank.failed_at is not None and not (task.done() and not _failed(task)):
             moments.append(rank.failed_at)
         if moments:

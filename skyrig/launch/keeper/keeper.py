@@ -1,8 +1,9 @@
-"""The keeper's state: its cluster, the job table, the queue, and the flows of the jobs that run."""
+"""The keeper's jobs: the table, the queue, and the flows of the jobs that run."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -12,50 +13,48 @@ from typing import Any
 
 from attrs import evolve
 
-from skyrig.cluster.description import ClusterDescription, Node, from_json
+from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.fleet.blobs import BlobStore, materialise
-from skyrig.fleet.pool import Pool
-from skyrig.fleet.spread import spread
-from skyrig.fleet.target import inside
-from skyrig.launch import nodeside, records
+from skyrig.launch import records
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus
-from skyrig.launch.keeper import access
+from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.flow import Flow
 from skyrig.launch.keeper.logbook import Logbook
-from skyrig.launch.keeper.queue import Demand, Placement, Share, place, refusal
+from skyrig.launch.keeper.nodes import Nodes
+from skyrig.launch.keeper.plan import Plan
+from skyrig.launch.keeper.pruning import Pruning
+from skyrig.launch.keeper.queue import Demand, place, refusal
 from skyrig.launch.keeper.requests import RequestStore
 from skyrig.launch.keeper.table import JobTable
 
-_COPY_EVERY_S = 1.0
+_CHORES_EVERY_S = 1.0
 """How often logs of running jobs are brought to the records folder, and unfinished lines shown."""
 
 
 class Keeper:
-    """One per cluster, in one event loop; every method but `serve` returns quickly or only waits for the network."""
+    """One per cluster, in one event loop; every method returns quickly or only waits for the network."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.log = logging.getLogger("keeper")
         self.table = JobTable(home / "jobs.db")
-        self.key = access.InternalKey(home / "internal")
+        self.nodes = Nodes(home, self.table, self.log)
+        self.key, self.pool, self.store = self.nodes.key, self.nodes.pool, self.nodes.store
         self.secret = self._kept_secret()
-        self.pool = Pool(self.key.credentials, deadline_s=30)
-        self.store = BlobStore(home / "blobs")
+        self.archive = Archive(None)
         self.flows: dict[int, Flow] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[Any]] = set()
         self._logbooks: dict[int, Logbook] = {}
-        self._ports: dict[int, tuple[str, int]] = {}
-        described = self.table.fact("cluster")
-        self._cluster = from_json(described) if described else None
         self._requests: RequestStore | None = None
+        self._pruning = Pruning(self)
+        if self.nodes.described:
+            self.archive.base = records.folder(self.cluster.records)
 
     @property
     def cluster(self) -> ClusterDescription:
         """The cluster as last described by a client; SkyrigError before that."""
-        if self._cluster is None:
-            raise SkyrigError("the keeper does not know its cluster yet", hint="run the command again")
-        return self._cluster
+        return self.nodes.cluster
 
     @property
     def incarnation(self) -> str:
@@ -66,41 +65,41 @@ class Keeper:
             self.table.set_fact("incarnation", known)
         return str(known)
 
-    # -- the cluster
-
-    def describe(self, document: dict[str, Any]) -> list[str]:
+    def describe(self, document: dict[str, Any], *, undrain: bool = False) -> list[str]:
         """Take a description; returns the ids of the nodes that do not know the keeper's key."""
-        cluster = from_json(document)
-        self._cluster = cluster
-        self.table.set_fact("cluster", cluster.public().to_json())
-        known = self.table.fact("prepared") or {}
-        return [node.id for node in cluster.nodes if known.get(node.id, "") != node.incarnation]
+        unprepared = self.nodes.describe(document, undrain=undrain)
+        self.archive.base = records.folder(self.cluster.records)
+        return unprepared
 
     def knows(self, digest: str) -> bool:
         """Whether the description with this digest was taken and all its nodes prepared."""
-        return bool(self.table.fact("digest") == _prepared_for(digest))
+        return self.nodes.knows(digest)
 
     async def prepare(self, digest: str) -> dict[str, str]:
         """Give all nodes what they need (they let the keeper in now). Returns node id -> reason of failures."""
-        nodes = self.cluster.nodes
-        failed = await access.prepare(self.pool, self.cluster, self.key, nodes)
-        self.table.set_fact("prepared", {node.id: node.incarnation for node in nodes if node.id not in failed})
-        self.table.set_fact("digest", None if failed else _prepared_for(digest))
-        return failed
+        return await self.nodes.prepare(digest)
 
     async def wake_up(self) -> None:
-        """After a restart: bring nodes up to this version of ours if an older one prepared them, then adopt jobs."""
-        known = self.table.fact("digest")
-        if self._cluster is not None and known and known != _prepared_for(known[0]):
-            await self.prepare(known[0])
+        """After a restart: go on with every job where the keeper before this one left it."""
+        if not self.nodes.described:
+            return
+        self.nodes.upgrade()
+        for job_id in self.table.unsettled():
+            record = self.table.get(job_id)
+            if record is not None and record.status.ended:
+                self._request_store().drop(job_id)
+                self.archive.note(record, self.log_path(record))
+        unfinished = {record.id for record in self.table.unfinished()}
+        for job_id in self._request_store().ids() - unfinished:
+            self._request_store().drop(job_id)  # of a submission that was never answered
         self.adopt()
+        await self.settle()
 
     # -- jobs
 
-    def submit(self, request: JobRequest) -> JobRecord:
-        """Queue a job. BadInput if it can never run here."""
-        demand = _demand(request)
-        why_not = refusal(demand, self.cluster.nodes)
+    async def submit(self, request: JobRequest) -> JobRecord:
+        """Queue a job. BadInput if it can never run here, SkyrigError if the head has no room for it."""
+        why_not = refusal(_demand(request), self.cluster.nodes)
         if why_not:
             raise BadInput(why_not, hint="ask for less, or grow the cluster: invoke up --nodes K")
         job_id = self.table.next_id(request.first_id)
@@ -114,152 +113,215 @@ class Keeper:
             cluster=tuple(node.id for node in self.cluster.nodes),
             user=request.user,
         )
-        self._request_store().put(job_id, request)
-        self.table.put(record)
-        self._logbook(record)
+        try:
+            self._request_store().put(job_id, request)
+            self._logbook(record)
+            self.table.add(record)
+        except (OSError, SkyrigError) as problem:
+            self._forget(record)
+            if isinstance(problem, SkyrigError):
+                raise
+            where = f"the head takes no new job: {problem.strerror} ({problem.filename or self.home})"
+            raise SkyrigError(where, hint="make room there, or wait until other jobs have ended") from problem
+        self.archive.note(record, self.log_path(record))
+        await self.archive.bring_soon(job_id)  # from now on its number is taken, also for a head after this one
         self.schedule()
         return self.table.get(job_id) or record
 
     def schedule(self) -> None:
-        """Start the jobs whose turn has come."""
+        """Start the jobs whose turn has come; jobs that cannot run on the nodes that are left wait, with the reason."""
+        usable = self.nodes.usable(self.cluster.nodes)
+        full = False
         for record in self.table.unfinished():
-            if record.id in self.flows:
+            if record.id in self._tasks:
                 continue
             request = self._request_store().get(record.id)
             if request is None:
-                self._finish(_restarted(record))
+                self._end(_restarted(record))
                 continue
-            held = [running.placement for running in self.flows.values()]
-            placement = place(_demand(request), self.cluster.nodes, held)
-            if placement is None:
-                return
-            self._start(evolve(record, nodes=placement.nodes), request, placement)
+            never = refusal(_demand(request), usable)
+            self._explain(record, never)
+            held = [running.plan.placement for running in self.flows.values()]
+            placement = None if full or never else place(_demand(request), usable, held)
+            if placement is not None:
+                incarnations = {node.id: node.incarnation for node in self.cluster.nodes}
+                plan = Plan(dict(placement.shares), incarnations, manifest=request.manifest)
+                record = evolve(record, nodes=placement.nodes, reason="")
+                self.advance(record, plan)
+                self._start(record, request, plan)
+            full = full or (placement is None and not never)
 
     def adopt(self) -> None:
-        """After a restart: go on with the jobs whose ranks an earlier keeper process started."""
-        if self._cluster is None:
-            return
+        """Go on with the jobs that had their turn under an earlier keeper process, then see whose turn it is."""
         for record in self.table.unfinished():
-            request, saved = self._request_store().get(record.id), self.table.fact(f"placement-{record.id}")
-            if record.id in self.flows or record.status is not JobStatus.RUNNING or request is None or saved is None:
+            plan, request = self.table.plan(record.id), self._request_store().get(record.id)
+            if record.id in self._tasks or plan is None or request is None:
                 continue
-            present = {node.id for node in self.cluster.nodes}
-            if not present.issuperset(record.nodes):
-                self._finish(_restarted(record))
-                continue
-            shares = {node: Share(tuple(gpus), cpus) for node, (gpus, cpus) in saved.items()}
-            self._start(record, request, Placement(record.nodes, shares))
+            missing = plan.missing(self.cluster)
+            if missing:
+                lost = f"lost node {', '.join(missing)}: it is gone, or was made anew"
+                self._end(_failed(record, lost))
+            else:
+                self._start(record, request, plan)
         self.schedule()
 
-    async def cancel(self, job_ids: Sequence[int] | None) -> list[int]:
+    async def cancel(self, job_ids: Sequence[int] | None, reason: str = "cancelled") -> list[int]:
         """End the given jobs (None: all that have not ended) with every process of theirs; returns which it ended."""
-        ended = []
-        for record in self.table.unfinished():
-            if job_ids is not None and record.id not in job_ids:
-                continue
-            ended.append(record.id)
-            running = self.flows.get(record.id)
-            if running:
-                running.cancel.set()
-            else:
-                cancelled = evolve(record, status=JobStatus.CANCELLED, exit_code=CANCELLED, reason="cancelled")
-                self._finish(evolve(cancelled, ended_at=time.time()))
-        await asyncio.gather(*(self._tasks[job_id] for job_id in ended if job_id in self._tasks))
-        return ended
+        ended = [record for record in self.table.unfinished() if job_ids is None or record.id in job_ids]
+        for record in ended:
+            if record.id in self.flows:
+                self.flows[record.id].cancel(reason)
+            elif record.id not in self._tasks:
+                cancelled = evolve(record, status=JobStatus.CANCELLED, exit_code=CANCELLED, reason=reason)
+                self._end(evolve(cancelled, ended_at=time.time()))
+        await asyncio.gather(*(self._tasks[record.id] for record in ended if record.id in self._tasks))
+        return [record.id for record in ended]
 
-    def advance(self, record: JobRecord) -> None:
-        """Write a job's new state and tell its followers."""
-        self.table.put(record)
-        book = self._logbook(record)
-        book.copy(record)
-        book.wake()
+    async def drain(self, node_ids: Sequence[str], *, force: bool) -> dict[str, list[int]]:
+        """Place no more jobs on these nodes, which are about to be removed. Returns the jobs that each of them is busy
+        with: without `force` nothing is marked if there are any, with it they were cancelled and have ended."""
+        busy: dict[str, list[int]] = {}
+        for node_id in node_ids:
+            jobs = [job_id for job_id, running in sorted(self.flows.items()) if running.uses(node_id)]
+            busy |= {node_id: jobs} if jobs else {}
+        if busy and not force:
+            return busy
+        self.nodes.mark(node_ids)
+        gone = {job_id: node_id for node_id, jobs in reversed(busy.items()) for job_id in jobs}
+        await asyncio.gather(*(self.cancel([job], f"node {node_id} is removed") for job, node_id in gone.items()))
+        self.schedule()
+        return busy
+
+    def advance(self, record: JobRecord, plan: Plan) -> None:
+        """Write a job's new state and plan at once, and tell its followers."""
+        self.table.put(record, plan)
+        self._tell(record)
 
     def logbook(self, record: JobRecord) -> Logbook | None:
-        """The open log of a job that has not ended."""
-        return self._logbooks.get(record.id)
+        """The open log of a job; None once the job has ended and its records are where they shall be."""
+        ended = (self.table.get(record.id) or record).status.ended
+        return self._logbooks.get(record.id) if ended else self._logbook(record)
 
     def log_path(self, record: JobRecord) -> Path:
-        """Where a job's log lies on the head."""
+        """Where a job's log lies on the head while the job runs, and for a while after."""
         return self.home / "jobs" / record.uid / "job.log"
 
-    def settle(self) -> None:
-        """Bring every job's record and log to the records folder now."""
-        for record in self.table.all():
-            book = self._logbooks.get(record.id)
-            if book:
-                book.copy(record)
+    async def settle(self) -> None:
+        """Bring every job's record and log to the records folder now, as far as it takes them."""
+        await self.archive.bring_all()
+        self._forget_settled()
+
+    # -- what a flow asks for
 
     async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
-        """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once."""
-        manifest = self.store.manifest(digest)
-        python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
-        head, others = self.cluster.head, [node for node in nodes if node.rank != 0]
-        mine = asyncio.to_thread(
-            materialise, self.store, manifest, Path.home() / "sky_workdir", self.home / "workdir.json"
-        )
-        there = spread(self.pool, [inside(node) for node in others], self.store, manifest, python=python)
-        if head in nodes:
-            _, sent = await asyncio.gather(mine, there)
-        else:
-            mine.close()
-            sent = await there
-        for node_id, outcome in sent.items():
-            if isinstance(outcome, Exception):
-                raise SkyrigError(f"files did not reach {node_id}: {outcome}", hint="run the command again")
+        """Bring the files of a manifest to `nodes`."""
+        await self.nodes.spread(digest, nodes)
 
-    # -- ports
+    async def ready(self, node_id: str) -> None:
+        """Wait until a node has what this version of ours needs there."""
+        await self.nodes.ready(node_id)
+
+    def usable(self, nodes: Sequence[Node]) -> list[Node]:
+        """Those of `nodes` that are not about to be taken away."""
+        return self.nodes.usable(nodes)
 
     def promised_ports(self, node_id: str) -> set[int]:
         """Rendezvous ports that running jobs have on a node."""
-        return {port for where, port in self._ports.values() if where == node_id}
-
-    def promise_port(self, node_id: str, job_id: int, port: int) -> None:
-        """Remember a job's rendezvous port until the job ends."""
-        self._ports[job_id] = (node_id, port)
+        plans = [running.plan for running in self.flows.values()]
+        return {plan.port for plan in plans if plan.port and next(iter(plan.shares)) == node_id}
 
     # -- inner works
 
     async def run_chores(self) -> None:
-        """Without end: show unfinished lines and copy logs, once a second."""
+        """Without end, once a second: show unfinished lines, and write and bring what could not be before."""
         while True:
-            await asyncio.sleep(_COPY_EVERY_S)
-            for job_id, running in list(self.flows.items()):
-                book = self._logbooks.get(job_id)
-                if book and not book.closed:
-                    book.flush_silent()
-                    await asyncio.to_thread(book.copy, running.record)
+            await asyncio.sleep(_CHORES_EVERY_S)
+            try:
+                for book in list(self._logbooks.values()):
+                    if not book.closed:
+                        book.flush_silent()
+                self.table.write()
+                await self.settle()
+                await self._pruning.due()
+            except Exception:  # whatever it is, jobs must not end of it, and the next round may do better
+                self.log.exception("chores")
 
-    def _start(self, record: JobRecord, request: JobRequest, placement: Placement) -> None:
-        shares = {node: (share.gpus, share.cpus) for node, share in placement.shares.items()}
-        self.table.set_fact(f"placement-{record.id}", shares)
-        self.table.put(record)
-        running = Flow(self, record, request, placement, self._logbook(record))
+    def unfinished_requests(self) -> dict[str, JobRequest]:
+        """Requests of the jobs that have not ended, by the jobs' uid."""
+        found = {record.uid: self._request_store().get(record.id) for record in self.table.unfinished()}
+        return {uid: request for uid, request in found.items() if request is not None}
+
+    def _start(self, record: JobRecord, request: JobRequest, plan: Plan) -> None:
+        running = Flow(self, record, request, plan, self._logbook(record))
+        self.archive.note(record, self.log_path(record))
+        self._pruning.note(plan.manifest)
         self.flows[record.id] = running
         self._tasks[record.id] = asyncio.create_task(self._see_through(running))
 
     async def _see_through(self, running: Flow) -> None:
         final = await running.run()
-        self.flows.pop(final.id)
-        self._finish(final)
-        self._tasks.pop(final.id, None)
-        self.schedule()
+        del self.flows[final.id]
+        try:
+            await self._finish(final)
+        finally:
+            self._tasks.pop(final.id, None)
+            self.schedule()
 
-    def _finish(self, record: JobRecord) -> None:
+    def _end(self, record: JobRecord) -> None:
+        """End a job that no flow runs."""
+        self._tasks[record.id] = asyncio.create_task(self._finish(record))
+        self._tasks[record.id].add_done_callback(lambda _: self._tasks.pop(record.id, None))
+
+    async def _finish(self, record: JobRecord) -> None:
         book = self._logbook(record)
-        book.flush_all()
-        self.table.put(record)
-        book.copy(record)
-        book.close()
+        self.table.put(record, self.table.plan(record.id) or Plan())
+        with contextlib.suppress(OSError):  # a disk that fails: a restart tries again to clear up
+            book.close()
+            self._request_store().drop(record.id)
+        self.archive.note(record, self.log_path(record))
+        await self.archive.bring_soon(record.id)
+        self._forget_settled()
         self._logbooks.pop(record.id)
-        self._ports.pop(record.id, None)
-        self._request_store().drop(record.id)
-        self.table.set_fact(f"placement-{record.id}", None)
+        book.wake()
+
+    def _forget_settled(self) -> None:
+        for job_id in self.table.unsettled():
+            record = self.table.get(job_id) if self.archive.holds(job_id) else None
+            if record is not None and record.status.ended:
+                self.table.drop_plan(job_id)
+
+    def _explain(self, record: JobRecord, never: str | None) -> None:
+        """Say in a waiting job's record why it cannot run on the nodes that are left, or no more."""
+        going = ", ".join(self.nodes.going())
+        reason = f"{never}, without {going}, about to be removed" if never and going else never or ""
+        if reason != record.reason:
+            record = evolve(record, reason=reason)
+            self.table.put(record)
+            self._tell(record)
+
+    def _tell(self, record: JobRecord) -> None:
+        """Bring a job's new record to the records folder, and tell its followers."""
+        self.archive.note(record, self.log_path(record))
+        bringing = asyncio.create_task(self.archive.bring(record.id))
+        self._background.add(bringing)
+        bringing.add_done_callback(self._background.discard)
+        self._logbook(record).wake()
+
+    def _forget(self, record: JobRecord) -> None:
+        """Leave nothing of a job that was not taken."""
+        book = self._logbooks.pop(record.id, None)
+        if book is not None:
+            book.close()
+        folder = self.log_path(record).parent
+        with contextlib.suppress(OSError):
+            self._request_store().drop(record.id)
+            for path in folder.glob("job.*"):
+                path.unlink()
+            folder.rmdir()
 
     def _logbook(self, record: JobRecord) -> Logbook:
         if record.id not in self._logbooks:
-            base = records.folder(self.cluster.records)
-            copy = base / str(record.id) if base is not None else None
-            self._logbooks[record.id] = Logbook(self.log_path(record), copy)
+            self._logbooks[record.id] = Logbook(self.log_path(record))
         return self._logbooks[record.id]
 
     def _request_store(self) -> RequestStore:
@@ -275,21 +337,14 @@ class Keeper:
         return path.read_bytes()
 
 
-def _prepared_for(digest: str) -> list[str]:
-    """What the nodes were prepared for: a cluster, and the supervisor of this version."""
-    return [digest, nodeside.supervisor_file()]
-
-
 def _demand(request: JobRequest) -> Demand:
     return Demand(request.num_nodes, request.accelerators, request.cpus)
 
 
+def _failed(record: JobRecord, reason: str) -> JobRecord:
+    """The end of a job that was under way when something that it needs was lost."""
+    return evolve(record, status=JobStatus.FAILED, ended_at=time.time(), exit_code=LOST_NODE, reason=reason)
+
+
 def _restarted(record: JobRecord) -> JobRecord:
-    """The end of a job that was under way when its head restarted and its environment was lost."""
-    return evolve(
-        record,
-        status=JobStatus.FAILED,
-        ended_at=time.time(),
-        exit_code=LOST_NODE,
-        reason="the head was restarted: the job's environment is gone with its memory",
-    )
+    return _failed(record, "the head was restarted: the job's environment is gone with its memory")

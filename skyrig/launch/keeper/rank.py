@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import asyncssh
@@ -17,8 +18,9 @@ from skyrig.launch import nodeside
 from skyrig.launch.keeper.logbook import Logbook
 
 LEASE_S = 10.0
-"""Seconds without word from the keeper after which a supervisor ends its rank, and without word from the supervisor
-after which the keeper calls the rank lost (DESIGN.md, "How a job runs")."""
+"""Seconds without word from the supervisor after which the keeper calls a rank lost. By then nothing of it lives: its
+supervisor counts the same time from a moment on its own clock that the keeper had told it back, and which lies before
+the keeper heard of it (see supervisor.py)."""
 
 GRACE_S = 5.0
 """Seconds between TERM and KILL for a rank that is ended."""
@@ -31,23 +33,39 @@ _BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, TimeoutEr
 class RankEnd:
     """How a rank ended. `code` is its process's own (128+signal), -1 when it was lost or never began; `why` is "exit",
     "ended", "lease", "node", "lost" or "refused" (its supervisor would not start it); `moment` is when its first
-    process failed (or it ended) on the keeper's clock; `reason` says in words why it was lost or refused."""
+    process failed (or it ended) on the keeper's clock; `reason` says in words why it was lost or refused; `failed`
+    tells whether a process of it had failed before."""
 
     code: int
     why: str
     moment: float
     reason: str = ""
+    failed: bool = False
 
     @property
     def lost(self) -> bool:
         """Whether the node or its supervisor went away under the rank."""
         return self.why in ("lost", "node", "lease")
 
+    @property
+    def told(self) -> bool:
+        """Whether it ended because it was told to, and not by its own doing."""
+        return self.why == "ended" and not self.failed
+
 
 class Rank:
-    """Follows one rank. `log_rank` is the number under which its lines stand in the log."""
+    """Follows one rank. `log_rank` is the number under which its lines stand in the log; `ready` is waited for before
+    the node is spoken to."""
 
-    def __init__(self, pool: Pool, target: Target, directory: str, log_rank: int, logbook: Logbook) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        target: Target,
+        directory: str,
+        log_rank: int,
+        logbook: Logbook,
+        ready: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.target = target
         self.log_rank = log_rank
         self.failed_at: float | None = None
@@ -55,15 +73,18 @@ class Rank:
         self._directory = directory
         self._logbook = logbook
         self._offset = logbook.offsets.get(log_rank, 0)
+        self._ready = ready
         self._heard = 0.0
+        self._moment = 0.0
         self._end_grace: float | None = None
         self._started = False
         self._stdin: asyncssh.SSHWriter[bytes] | None = None
 
-    async def run(self, spec: dict[str, Any] | None) -> RankEnd:
-        """Start the rank (with `spec`) or re-adopt it (None) and follow it to its end."""
+    async def run(self, spec: Mapping[str, Any] | None, patience_s: float = 0.0) -> RankEnd:
+        """Start the rank (with `spec`; one that was started before is joined) or re-adopt it (None), and follow it to
+        its end. A node that only just boots has `patience_s` seconds more than one that is known to live."""
         loop = asyncio.get_running_loop()
-        self._heard = loop.time() + (30.0 if spec else 0.0)  # a node that only just boots gets more patience
+        self._heard = loop.time() + patience_s
         reason = "its supervisor did not answer"
         while (left := self._heard + LEASE_S - loop.time()) > 0:
             try:
@@ -82,12 +103,14 @@ class Rank:
         self._end_grace = grace_s
         self._tell_end()
 
-    async def _connect_and_follow(self, spec: dict[str, Any] | None, left: float) -> RankEnd | None:
+    async def _connect_and_follow(self, spec: Mapping[str, Any] | None, left: float) -> RankEnd | None:
         """One connection's worth of following, begun within `left` seconds."""
         starting = spec is not None and not self._started
         words = ("start",) if starting else ("attach", self._directory, str(self._offset))
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(left):
+                if self._ready is not None:
+                    await self._ready()
                 connection = await stack.enter_async_context(self._pool.session(self.target))
                 process = await connection.create_process(nodeside.supervisor(*words), encoding=None)
             stack.callback(process.close)
@@ -95,25 +118,33 @@ class Rank:
 
     def _tell_end(self) -> None:
         if self._stdin is not None and self._end_grace is not None:
-            self._stdin.write(json.dumps({"op": "end", "grace_s": self._end_grace}).encode() + b"\n")
+            with suppress(OSError):  # the connection broke: the next one tells it
+                self._stdin.write(json.dumps({"op": "end", "grace_s": self._end_grace}).encode() + b"\n")
 
-    async def _follow(self, process: asyncssh.SSHClientProcess[bytes], spec: dict[str, Any] | None) -> RankEnd | None:
+    async def _follow(
+        self, process: asyncssh.SSHClientProcess[bytes], spec: Mapping[str, Any] | None
+    ) -> RankEnd | None:
         """Read frames until the rank's end (returned), or until connection or lease broke (None)."""
-        if spec is not None:
-            process.stdin.write(json.dumps(spec).encode() + b"\n")
-        self._stdin = process.stdin
-        self._tell_end()
-        renewing = asyncio.create_task(self._renew(process))
-        heard = False
+        renewing = asyncio.create_task(self._watch(process))
+        ready = heard = False
         try:
             while True:
                 line = await process.stdout.readuntil(b"\n")
-                if not line.startswith(b'{"k"') and not heard:
+                if not line.startswith(b'{"k"') and not ready:
                     continue  # a node's shell start-up files may print something first
-                heard, header = True, json.loads(line)
+                ready, header = True, json.loads(line)
                 payload = await process.stdout.readexactly(header["len"]) if "len" in header else b""
                 self._heard = asyncio.get_running_loop().time()
-                self._started = True
+                self._moment = header.get("t", self._moment)
+                if header["k"] == "ready":
+                    order = {**spec, "t": self._moment, "offset": self._offset} if spec is not None else {}
+                    process.stdin.write(json.dumps(order).encode() + b"\n")
+                    continue
+                heard = self._started = True
+                if self._stdin is None:
+                    self._stdin = process.stdin
+                    self._tell_end()
+                    self._renew(process)
                 end = self._take(header, payload)
                 if end is not None:
                     return end
@@ -145,15 +176,26 @@ class Rank:
             return RankEnd(-1, "lost", now, "its supervisor is gone")
         elif kind == "exit":
             self._logbook.flush(self.log_rank)
+            unmarked = header.get("size", self._offset) - self._offset
+            if unmarked > 0:
+                self._logbook.skip(self.log_rank, unmarked, "its node's disk did not take it")
+                self._offset += unmarked
             first = header.get("first")
             moment = now - (first or header)["age_s"]
-            return RankEnd(header["code"], header["why"], moment, f"ended on its node: {header['why']}")
+            reason = f"ended on its node: {header['why']}"
+            return RankEnd(header["code"], header["why"], moment, reason, first is not None)
         return None
 
-    async def _renew(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
+    def _renew(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
+        """Let the lease run on from the newest moment that the node has told."""
+        with suppress(OSError):  # the connection broke, which its reader sees too
+            process.stdin.write(json.dumps({"op": "lease", "t": self._moment}).encode() + b"\n")
+
+    async def _watch(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         """Renew the lease; hang up when the supervisor has not been heard of for its length."""
         loop = asyncio.get_running_loop()
         while loop.time() < self._heard + LEASE_S:
-            process.stdin.write(b'{"op": "lease"}\n')
+            if self._stdin is not None:
+                self._renew(process)
             await asyncio.sleep(LEASE_S / 8)
         process.close()

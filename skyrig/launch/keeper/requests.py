@@ -24,11 +24,15 @@ class RequestStore:
             raise PermissionError(f"{self._folder} is not ours alone")
 
     def put(self, job_id: int, request: JobRequest) -> None:
-        """Keep a request, whole or not at all."""
+        """Keep a request, whole or not at all (OSError, which names the file: there is no room)."""
         fresh = self._folder / f".{job_id}.new"
-        fresh.touch(mode=0o600)
-        fresh.write_text(json.dumps(CONVERTER.unstructure(request)))
-        fresh.replace(self._folder / f"{job_id}.json")
+        try:
+            fresh.touch(mode=0o600)
+            fresh.write_text(json.dumps(CONVERTER.unstructure(request)))
+            fresh.replace(self._folder / f"{job_id}.json")
+        except OSError as problem:
+            fresh.unlink(missing_ok=True)
+            raise OSError(problem.errno, os.strerror(problem.errno or 0), str(self._folder)) from problem
 
     def get(self, job_id: int) -> JobRequest | None:
         """The request of a job; None if the node was restarted since."""
@@ -40,3 +44,7 @@ class RequestStore:
     def drop(self, job_id: int) -> None:
         """Forget a request."""
         (self._folder / f"{job_id}.json").unlink(missing_ok=True)
+
+    def ids(self) -> set[int]:
+        """Ids of the jobs whose requests are here."""
+        return {int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdigit()}

@@ -1,0 +1,161 @@
+"""The keeper's nodes: the cluster as last described, what every node was given, and which nodes are about to go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from skyrig.cluster.description import ClusterDescription, Node, from_json
+from skyrig.errors import BadInput, NodeLost, SkyrigError
+from skyrig.fleet.blobs import BlobStore, materialise
+from skyrig.fleet.content import Manifest
+from skyrig.fleet.pool import Pool
+from skyrig.fleet.spread import spread
+from skyrig.fleet.target import inside
+from skyrig.launch import nodeside
+from skyrig.launch.keeper import access
+from skyrig.launch.keeper.table import JobTable
+
+_TRY_AGAIN_S = 0.5
+"""Pause between two tries to give a node what a new version of ours needs there."""
+
+_TRIES_S = 60.0
+"""How long that is tried: well beyond the time after which the node's ranks are lost."""
+
+
+class Nodes:
+    """One per keeper. What must outlive it is in the table's facts."""
+
+    def __init__(self, home: Path, table: JobTable, log: logging.Logger) -> None:
+        self.key = access.InternalKey(home / "internal")
+        self.pool = Pool(self.key.credentials, deadline_s=30)
+        self.store = BlobStore(home / "blobs")
+        self._home = home
+        self._table = table
+        self._log = log
+        self._upgrading: dict[str, asyncio.Task[None]] = {}
+        described = table.fact("cluster")
+        self._cluster = from_json(described) if described else None
+
+    @property
+    def cluster(self) -> ClusterDescription:
+        """The cluster as last described by a client; SkyrigError before that."""
+        if self._cluster is None:
+            raise SkyrigError("the keeper does not know its cluster yet", hint="run the command again")
+        return self._cluster
+
+    @property
+    def described(self) -> bool:
+        """Whether a client has described the cluster."""
+        return self._cluster is not None
+
+    def describe(self, document: dict[str, Any], *, undrain: bool) -> list[str]:
+        """Take a description; returns the ids of the nodes that do not know the keeper's key. Marks of nodes that are
+        gone are forgotten, with `undrain` those of all others too."""
+        cluster = from_json(document)
+        self._cluster = cluster
+        self._table.set_fact("cluster", cluster.public().to_json())
+        present = {node.id: node.incarnation for node in cluster.nodes}
+        marks = {} if undrain else {name: mark for name, mark in self._marks().items() if present.get(name) == mark}
+        if marks != self._marks():
+            self._table.set_fact("draining", marks)
+        known = self._table.fact("prepared") or {}
+        return [node.id for node in cluster.nodes if known.get(node.id, "") != node.incarnation]
+
+    def knows(self, digest: str) -> bool:
+        """Whether the description with this digest was taken and all its nodes prepared."""
+        return bool(self._table.fact("digest") == _prepared_for(digest))
+
+    async def prepare(self, digest: str) -> dict[str, str]:
+        """Give all nodes what they need (they let the keeper in now). Returns node id -> reason of failures."""
+        nodes = self.cluster.nodes
+        failed = await access.prepare(self.pool, self.cluster, self.key, nodes)
+        self._table.set_fact("prepared", {node.id: node.incarnation for node in nodes if node.id not in failed})
+        self._table.set_fact("digest", None if failed else _prepared_for(digest))
+        return failed
+
+    def upgrade(self) -> None:
+        """If an older version of ours prepared the nodes, begin to bring each of them up to this one, by itself:
+        `ready` waits for it. One that is silent keeps none of the others waiting."""
+        known = self._table.fact("digest")
+        if self._cluster is not None and known and not self.knows(known[0]):
+            self._table.set_fact("digest", None)
+            for node in self._cluster.nodes:
+                self._upgrading[node.id] = asyncio.create_task(self._upgrade(node))
+            self._done = asyncio.create_task(self._when_upgraded(known[0], dict(self._upgrading)))
+
+    async def ready(self, node_id: str) -> None:
+        """Wait until a node has what this version of ours needs there."""
+        upgrading = self._upgrading.get(node_id)
+        if upgrading is not None:
+            await asyncio.shield(upgrading)
+
+    async def _upgrade(self, node: Node) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _TRIES_S
+        while failed := await access.prepare(self.pool, self.cluster, self.key, [node]):
+            if loop.time() > deadline:
+                raise SkyrigError(f"{node.id} could not be prepared: {failed[node.id]}", hint="run `invoke up`")
+            await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _when_upgraded(self, digest: str, upgrading: dict[str, asyncio.Task[None]]) -> None:
+        """Remember that all nodes are prepared, if all are."""
+        outcomes = await asyncio.gather(*upgrading.values(), return_exceptions=True)
+        for node_id, outcome in zip(upgrading, outcomes, strict=True):
+            self._upgrading.pop(node_id, None)
+            if outcome is not None:
+                self._log.warning("%s", outcome)
+        if all(outcome is None for outcome in outcomes) and self._table.fact("digest") is None:
+            self._table.set_fact("digest", _prepared_for(digest))
+
+    # -- nodes that are about to go
+
+    def mark(self, node_ids: Iterable[str]) -> None:
+        """Place no more jobs on these nodes. BadInput if the cluster has no such node."""
+        present = {node.id: node.incarnation for node in self.cluster.nodes}
+        for node_id in node_ids:
+            if node_id not in present:
+                raise BadInput(f"there is no node {node_id}", hint=f"its nodes: {', '.join(present)}")
+        self._table.set_fact("draining", {**self._marks(), **{name: present[name] for name in node_ids}})
+
+    def going(self) -> list[str]:
+        """Ids of the nodes that are marked."""
+        return [node.id for node in self.cluster.nodes if self._marks().get(node.id) == node.incarnation]
+
+    def usable(self, nodes: Sequence[Node]) -> list[Node]:
+        """Those of `nodes` that are not marked."""
+        going = self.going()
+        return [node for node in nodes if node.id not in going]
+
+    def _marks(self) -> dict[str, str]:
+        return self._table.fact("draining") or {}
+
+    # -- files
+
+    async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
+        """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once."""
+        manifest = self.store.manifest(digest)
+        python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
+        others = [inside(node) for node in nodes if node.rank != 0]
+        work = [self._sent(spread(self.pool, others, self.store, manifest, python=python))]
+        if self.cluster.head in nodes:
+            work.append(asyncio.to_thread(self._materialise, manifest))
+        await asyncio.gather(*work)
+
+    def _materialise(self, manifest: Manifest) -> None:
+        materialise(self.store, manifest, Path.home() / "sky_workdir", self._home / "workdir.json")
+
+    async def _sent(self, sending: Any) -> None:
+        for node_id, outcome in (await sending).items():
+            if isinstance(outcome, NodeLost):
+                raise outcome
+            if isinstance(outcome, Exception):
+                raise SkyrigError(f"files did not reach {node_id}: {outcome}", hint="run the command again")
+
+
+def _prepared_for(digest: str) -> list[str]:
+    """What the nodes were prepared for: a cluster, and the supervisor of this version."""
+    return [digest, nodeside.supervisor_file()]
