@@ -1,9 +1,32 @@
-"""What all tests share: children must not inherit that the caller of pytest ignores a signal (nohup, a shell's `&`)."""
+"""What all tests share: the soak tier, and children that must not inherit that pytest's caller ignores a signal.
+
+A caller ignores signals under nohup or a shell's `&`.
+"""
 
 from __future__ import annotations
 
 import signal
 
+import pytest
+
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of the soak tier and of the fault kit."""
+    group = parser.getgroup("skyrig")
+    group.addoption("--soak", action="store_true", help="run the tests of full length too (marker soak)")
+    group.addoption("--faults-seed", type=int, help="seed of the random faults; a failed run prints the one it had")
+    group.addoption("--faults-plan", metavar="FILE", help="run exactly these faults: the JSON that a failed run wrote")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without --soak, leave out the tests marked so."""
+    if config.getoption("--soak"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("soak")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]

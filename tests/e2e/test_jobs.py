@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from conftest import User, ranks_in, until
+from faults.node import FaultyNode
+
+from skyrig.launch.keeper.rank import LEASE_S
 
 pytestmark = pytest.mark.e2e
 
@@ -236,6 +239,10 @@ def test_a_killed_head_ends_the_job_and_its_log_still_answers(user: User, script
     copy = user.home / "stacks" / user.stack / "records" / str(user.jobs()[-1]["id"]) / "job.log"
     until(lambda: b"begun" in copy.read_bytes(), "the log's copy")
     os.kill(user.nodes()["n0"]["pid"], signal.SIGKILL)
+    other = FaultyNode(user.home / "local" / user.stack / "n1")
+    assert other.ranks()
+    until(lambda: not other.ranks(), "the other rank ended within its lease", seconds=LEASE_S + 1)
+    until(lambda: not other.daemons(), "its supervisor too", seconds=5)
     rest = client.communicate(timeout=20)[0].decode()
     assert client.returncode == 4, rest
     assert "lost node n0 (the head)" in rest
@@ -243,7 +250,6 @@ def test_a_killed_head_ends_the_job_and_its_log_still_answers(user: User, script
     assert job["status"] == "FAILED"
     kept = user.run("logs", "-c", user.stack, check=4)
     assert b"begun" in kept.out
-    until(lambda: not user.processes(str(path)), "the other rank ended with its lease", seconds=15)
     user.run("up", "-c", user.stack)
     path.write_text("print('whole again')\n")
     done = user.run("train", "--script", str(path), "--strategy", "plain", "-c", user.stack)
