@@ -1,6 +1,7 @@
 """Before nodes go: which jobs that ends, keeping new ones away, and what must be written down first.
 
-All of it is asked of the keeper on the head. A head that does not answer holds up nothing: one line says so.
+All of it is asked of the keeper on the head. A head that does not answer holds up nothing: one line says so. The client
+is imported where it is spoken to: most runs of the engine take no node away, and need no SSH.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.launch import client
-from skyrig.launch.job import JobRecord
+
+if TYPE_CHECKING:
+    from skyrig.cluster.description import ClusterDescription
+    from skyrig.launch.job import JobRecord
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -23,6 +26,8 @@ END_JOBS_S = 30.0
 
 def unfinished(cluster: ClusterDescription, notify: Notify) -> list[JobRecord] | None:
     """The jobs that have not ended; None where the head does not answer, which is said."""
+    from skyrig.launch import client
+
     try:
         return [job for job in asyncio.run(client.queue(cluster)) if not job.status.ended]
     except SkyrigError as error:
@@ -55,6 +60,8 @@ def drained(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify
 
 def _drain(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify, *, force: bool) -> bool:
     """Whether the nodes are closed to new jobs now; false where the head does not answer."""
+    from skyrig.launch import client
+
     try:
         busy = asyncio.run(client.drain(cluster, node_ids, force=force))
     except SkyrigError as error:
@@ -69,12 +76,16 @@ def _drain(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify,
 
 
 async def _ended_and_settled(cluster: ClusterDescription, jobs: list[int], reason: str) -> None:
+    from skyrig.launch import client
+
     if jobs:
         await client.cancel(cluster, jobs, reason)
     await client.settle(cluster)
 
 
 def _undrain(cluster: ClusterDescription, notify: Notify) -> None:
+    from skyrig.launch import client
+
     try:
         asyncio.run(client.undrain(cluster))
     except SkyrigError as error:

@@ -20,6 +20,12 @@ def test_the_collection_imports_nothing_heavy() -> None:
     assert done.stdout.split() == light.stdout.split()
 
 
+def test_looking_at_clusters_and_running_the_engine_need_no_ssh() -> None:
+    code = "import sys; from skyrig import sdk; from skyrig.stack import stacks; print('asyncssh' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_the_list_costs_little(clone: Any) -> None:
     took = []
     for _ in range(5):
