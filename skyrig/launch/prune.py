@@ -1,7 +1,7 @@
 """Run on a node (stdlib only, Python 3.8): removes what old jobs left there. `given` is its JSON input.
 
-Of the finished jobs below ~/.skyrig/jobs the newest `keep` stay, as far as they have `bytes` bytes together; so do
-those named in `spare`, and any whose supervisor lives.
+Of the finished jobs below ~/.skyrig/jobs the newest `keep` stay, as far as they have `bytes` bytes together, and a
+quarter of what their disk has free without them; so do those named in `spare`, and any whose supervisor lives.
 """
 
 # ruff: noqa: PTH106, PTH111, PTH118  (starts quickly without pathlib)
@@ -53,14 +53,19 @@ try:
 except FileNotFoundError:
     finished = []
 finished.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
-kept = room = 0
+old = []
 for job in finished:
     folders = ranks(job.path)
-    if not folders or any(alive(folder) for folder in folders):
-        continue
-    kept += 1
-    room += sum(size(folder) for folder in folders)
-    if kept > given["keep"] or room > given["bytes"]:
+    if folders and not any(alive(folder) for folder in folders):
+        old.append((job, folders, sum(size(folder) for folder in folders)))
+allowed = given["bytes"]
+if old:
+    disk = os.statvfs(jobs)
+    allowed = min(allowed, (disk.f_bavail * disk.f_frsize + sum(room for _, _, room in old)) // 4)
+taken = 0
+for number, (job, folders, room) in enumerate(old):
+    taken += room
+    if number >= given["keep"] or taken > allowed:
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
         try:

@@ -213,7 +213,7 @@ def soaked(plan: FaultPlan, folder: Path) -> Soak:
 
 
 def test_twenty_random_faults(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    soaked(plan_of(request.config, 20, 40.0), tmp_path)
+    soaked(plan_of(request.config, 20, 30.0), tmp_path)
 
 
 @pytest.mark.soak

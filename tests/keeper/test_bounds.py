@@ -11,6 +11,7 @@ import runpy
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -184,4 +185,6 @@ def test_old_folders_are_pruned_by_count_and_by_size_and_none_that_lives(tmp_pat
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert prune(keep=4, bytes=1 << 30, spare=["2-abc"]) == {"1-abc", "2-abc", "4-abc", "5-abc", "6-abc", "7-abc"}
         assert prune(keep=4, bytes=250_000, spare=[]) == {"1-abc", "6-abc", "7-abc"}
+        monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=300_000, f_frsize=1))
+        assert prune(keep=4, bytes=250_000, spare=[]) == {"1-abc", "7-abc"}, "a quarter of what there is room for"
     assert len(list(jobs.glob("*/job.log"))) == 8, "logs stay"

@@ -141,6 +141,7 @@ def test_a_plain_pulumi_up_is_waited_for_and_may_die_meanwhile(
     assert stacks.up("plain", None, quiet).create == 1
 
 
+@pytest.mark.soak
 def test_on_a_shared_backend_the_engines_own_lock_is_waited_for(
     project_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,6 @@ def test_a_killed_run_is_made_right_by_the_next(site: Site) -> None:
             Cut("engine", "first", -1.0),
             Cut("group", "grow", rng.uniform(0.3, 0.95)),
             Cut("client", "shrink", rng.uniform(0.1, 0.9)),
-            Cut("engine", "down", rng.uniform(0.3, 1.0)),
         ],
         every_preview=False,
     )

@@ -165,7 +165,7 @@ class Door:
             raise ends[0]
 
     async def _stream(self, record: JobRecord, *, follow: bool, offset: int) -> None:
-        table, path = self._keeper.table, self._log(record)
+        table = self._keeper.table
         shown = None
         while True:
             book = self._keeper.logbook(record)
@@ -174,7 +174,7 @@ class Door:
             if record != shown:
                 shown = record
                 await self._tell({"event": "state", "record": CONVERTER.unstructure(record)})
-            while block := _whole_lines(path, offset):
+            while block := _whole_lines(self._log(record), offset):  # pruning may take an old job's first one away
                 offset += len(block)
                 await self._tell({"event": "log", "offset": offset}, block)
             if not follow or (record.status.ended and book is None):  # it has, once its records are where they shall be

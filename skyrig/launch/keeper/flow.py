@@ -9,7 +9,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -58,8 +58,8 @@ class House(Protocol):
     def cluster(self) -> ClusterDescription:
         """The cluster as last described."""
 
-    async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
-        """Bring the files of a manifest to `nodes`."""
+    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
+        """Bring the files of a manifest to `nodes`; `say` hears how that goes where it takes long."""
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
@@ -130,7 +130,7 @@ class Flow:
         setup = self._request.setup
         nodes = self._keeper.usable(self._cluster.nodes) if setup is not None else self._nodes
         if self._request.manifest and self.plan.setup is None:
-            await self._unless_cancelled(self._keeper.spread(self._request.manifest, nodes))
+            await self._unless_cancelled(self._keeper.spread(self._request.manifest, nodes, self.logbook.note))
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
         return await self._setup(setup) if setup is not None else None

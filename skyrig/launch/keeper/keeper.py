@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Keeper:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.jobs = home / "jobs"
+        self.jobs.mkdir(mode=0o700, exist_ok=True)
         self.log = logging.getLogger("keeper")
         self.table = JobTable(home / "jobs.db")
         self.nodes = Nodes(home, self.table, self.log)
@@ -204,7 +206,7 @@ class Keeper:
 
     def log_path(self, record: JobRecord) -> Path:
         """Where a job's log lies on the head while the job runs, and for a while after."""
-        return self.home / "jobs" / record.uid / "job.log"
+        return self.jobs / record.uid / "job.log"
 
     async def settle(self) -> None:
         """Bring every job's record and log to the records folder now, as far as it takes them."""
@@ -213,9 +215,9 @@ class Keeper:
 
     # -- what a flow asks for
 
-    async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
-        """Bring the files of a manifest to `nodes`."""
-        await self.nodes.spread(digest, nodes)
+    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
+        """Bring the files of a manifest to `nodes`; `say` hears how that goes where it takes long."""
+        await self.nodes.spread(digest, nodes, say)
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""

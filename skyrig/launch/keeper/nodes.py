@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from skyrig.errors import BadInput, NodeLost, SkyrigError
 from skyrig.fleet.blobs import BlobStore, materialise
 from skyrig.fleet.content import Manifest
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.spread import spread
+from skyrig.fleet.progress import Progress, Report
+from skyrig.fleet.spread import Outcome, spread
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
 from skyrig.launch.keeper import access
@@ -24,6 +26,9 @@ _TRY_AGAIN_S = 0.5
 
 _TRIES_S = 60.0
 """How long that is tried: well beyond the time after which the node's ranks are lost."""
+
+_SAY_EVERY_S = 5.0
+"""Seconds between two lines about files on their way."""
 
 
 class Nodes:
@@ -135,12 +140,14 @@ class Nodes:
 
     # -- files
 
-    async def spread(self, digest: str, nodes: Sequence[Node]) -> None:
-        """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once."""
+    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
+        """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once. `say` takes a line
+        now and then where that takes long, and one for each node that it came to in another way than was planned."""
         manifest = self.store.manifest(digest)
         python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
         others = [inside(node) for node in nodes if node.rank != 0]
-        work = [self._sent(spread(self.pool, others, self.store, manifest, python=python))]
+        sending = spread(self.pool, others, self.store, manifest, python=python, report=_now_and_then(len(others), say))
+        work = [self._sent(sending, say)]
         if self.cluster.head in nodes:
             work.append(asyncio.to_thread(self._materialise, manifest))
         await asyncio.gather(*work)
@@ -148,12 +155,27 @@ class Nodes:
     def _materialise(self, manifest: Manifest) -> None:
         materialise(self.store, manifest, Path.home() / "sky_workdir", self._home / "workdir.json")
 
-    async def _sent(self, sending: Any) -> None:
+    async def _sent(self, sending: Awaitable[dict[str, Outcome]], say: Callable[[str], None]) -> None:
         for node_id, outcome in (await sending).items():
             if isinstance(outcome, NodeLost):
                 raise outcome
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, SkyrigError):
                 raise SkyrigError(f"files did not reach {node_id}: {outcome}", hint="run the command again")
+            if outcome.note:
+                say(f"files of {node_id}: {outcome.note}")
+
+
+def _now_and_then(count: int, say: Callable[[str], None]) -> Report:
+    """Tells of a long spread to `count` nodes every _SAY_EVERY_S seconds: a job's log is no progress bar."""
+    told_at = time.monotonic()
+
+    def report(progress: Progress) -> None:
+        nonlocal told_at
+        if time.monotonic() >= told_at + _SAY_EVERY_S:
+            told_at = time.monotonic()
+            say(f"files to {count} nodes: {progress}")
+
+    return report
 
 
 def _prepared_for(digest: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections import deque
@@ -24,19 +25,27 @@ KEPT_JOBS = 50
 """Finished jobs whose folders stay on every node, and whose logs stay on the head beside the copies in the records."""
 
 KEPT_BYTES = 2 << 30
-"""Bytes that those folders may have on one node; the oldest go first."""
+"""Bytes that those folders may have on one node, and those logs on the head, but no more than a quarter of what their
+disk has free without them; the oldest go first."""
 
 _KEPT_WORKDIRS = 8
 """Workdirs of the last jobs whose files stay on the head, so that the next sync of one of them is short."""
 
 _EVERY_S = 600.0
 _EVERY_JOBS = 50
+_FIRST_AFTER_S = 20.0
+"""When a keeper that has just started prunes: the ones before it may have lived too short for that."""
+
+_SCARCE = 4
+"""Where less than one part in so many of the head's disk is free, the head is pruned at once; again after _IN_VAIN_S
+where that brought nothing."""
+_IN_VAIN_S = 60.0
 
 
 class House(Protocol):
     """What is needed of the keeper."""
 
-    home: Path
+    jobs: Path
     table: JobTable
     nodes: Nodes
     pool: Pool
@@ -51,11 +60,12 @@ class House(Protocol):
 
 
 class Pruning:
-    """Prunes every ten minutes, and after every 50 jobs."""
+    """Prunes every ten minutes, after every 50 jobs, and when room on the head becomes scarce."""
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._next_at = time.monotonic() + _EVERY_S
+        self._next_at = time.monotonic() + _FIRST_AFTER_S
+        self._scarce_at = 0.0
         self._next_id = 0
         self._workdirs: deque[str] = deque(maxlen=_KEPT_WORKDIRS)
         self._running: asyncio.Task[None] | None = None
@@ -67,35 +77,65 @@ class Pruning:
 
     async def due(self) -> None:
         """Begin to prune if it is time to and nobody does."""
-        newest = self._house.table.last_id() or 0
+        now, newest = time.monotonic(), self._house.table.last_id() or 0
         self._next_id = self._next_id or newest + _EVERY_JOBS
         busy = self._running is not None and not self._running.done()
-        if self._house.nodes.described and not busy and (time.monotonic() > self._next_at or newest >= self._next_id):
-            self._next_at, self._next_id = time.monotonic() + _EVERY_S, newest + _EVERY_JOBS
+        if busy or not self._house.nodes.described:
+            return
+        if now > self._next_at or newest >= self._next_id:
+            self._next_at, self._next_id = now + _EVERY_S, newest + _EVERY_JOBS
             self._running = asyncio.create_task(self.run())
+        elif now > self._scarce_at and self._is_scarce():
+            self._running = asyncio.create_task(self._make_room())
 
-    async def run(self, *, keep_jobs: int = KEPT_JOBS, keep_bytes: int = KEPT_BYTES, min_age_s: float = 3600) -> None:
+    async def run(self, *, head_alone: bool = False, min_age_s: float = 3600) -> None:
         """Prune now. A node that does not answer is pruned another time."""
         house = self._house
         requests = house.unfinished_requests()
         wanted = {request.manifest for request in requests.values()} | set(self._workdirs)
         await asyncio.to_thread(house.store.prune, wanted - {""}, min_age_s=min_age_s)
-        given = {"keep": keep_jobs, "bytes": keep_bytes, "spare": sorted(requests)}
+        given = {"keep": KEPT_JOBS, "bytes": KEPT_BYTES, "spare": sorted(requests)}
         command, stdin = nodeside.program("prune", given)
-        targets = [inside(node) for node in house.nodes.cluster.nodes]
+        cluster = house.nodes.cluster
+        targets = [inside(node) for node in cluster.nodes if node is cluster.head or not head_alone]
         await asyncio.gather(
             *(fanout.run(house.pool, target, command, stdin=stdin, timeout_s=60) for target in targets),
             return_exceptions=True,
         )
-        self._prune_logs(keep_jobs)
+        await asyncio.to_thread(_remove, self._old_logs())
 
-    def _prune_logs(self, keep_jobs: int) -> None:
-        """Remove old logs from the head that the records folder holds as they are here."""
+    async def _make_room(self) -> None:
+        before = os.statvfs(self._house.jobs).f_bavail
+        await self.run(head_alone=True)
+        if os.statvfs(self._house.jobs).f_bavail <= before:
+            self._scarce_at = time.monotonic() + _IN_VAIN_S
+
+    def _is_scarce(self) -> bool:
+        """Whether the disk with the head's logs is nearly full."""
+        disk = os.statvfs(self._house.jobs)
+        return disk.f_bavail * _SCARCE < disk.f_blocks
+
+    def _old_logs(self) -> list[Path]:
+        """Folders of old logs on the head that the records folder holds as they are here."""
         house = self._house
-        newest = [record for record in house.table.newest(4 * keep_jobs) if record.status.ended]
-        for record in newest[: -keep_jobs or None]:
-            mine, copy = house.log_path(record), house.archive.log(record.id)
-            if copy is None or not mine.exists() or not house.archive.holds(record.id):
-                continue
-            if copy.stat().st_size == mine.stat().st_size:
-                shutil.rmtree(mine.parent, ignore_errors=True)
+        here: list[tuple[Path, int]] = []
+        goes: set[Path] = set()
+        for record in reversed(house.table.newest(4 * KEPT_JOBS)):
+            mine = house.log_path(record)
+            if record.status.ended and mine.exists():
+                copy, size = house.archive.log(record.id), mine.stat().st_size
+                here.append((mine.parent, size))
+                if copy is not None and house.archive.holds(record.id) and copy.stat().st_size == size:
+                    goes.add(mine.parent)
+        disk, taken, old = os.statvfs(house.jobs), 0, []
+        allowed = min(KEPT_BYTES, (disk.f_bavail * disk.f_frsize + sum(size for _, size in here)) // 4)
+        for number, (folder, size) in enumerate(here):
+            taken += size
+            if folder in goes and (number >= KEPT_JOBS or taken > allowed):
+                old.append(folder)
+        return old
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
