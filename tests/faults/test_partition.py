@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from user import User, until
 
+from bench import record
 from faults.cut import Cut, Direction
 from faults.node import FaultyNode
 from skyrig.launch.keeper.rank import LEASE_S
@@ -60,8 +61,9 @@ def beating(tmp_path: Path, witness: Path, who: str, nodes: int, seconds: float)
 
 def partition(
     user: User, nodes: list[FaultyNode], tmp_path: Path, witness: Path, seconds: float, ways: list[Direction]
-) -> None:
-    """Cut the nodes but the head, each in its way, for `seconds`; a job runs there before, and another one after."""
+) -> dict[str, float]:
+    """Cut the nodes but the head, each in its way, for `seconds`; a job runs there before, and another one after.
+    Returns how long after the cut each node's rank was at work, and when it was called lost, in seconds."""
     others = nodes[1 : 1 + len(ways)]
     first = user.start(*beating(tmp_path, witness, "first", len(others) + 1, 600), "-c", user.stack)
     until(lambda: all("first" in beats(witness, node) for node in nodes[: len(others) + 1]), "all ranks at work")
@@ -89,6 +91,8 @@ def partition(
     finally:
         user.run("cancel", "-c", user.stack, "--all", "-y")
         second.communicate(timeout=30)
+    worked = {f"{node.id}_worked_s": round(beats(witness, node)["first"][1] - begun, 2) for node in others}
+    return {**worked, "called_lost_s": round(declared - begun, 2)}
 
 
 def test_a_cut_off_node_ends_its_rank_before_another_one_works(
@@ -102,7 +106,8 @@ def test_a_cut_off_node_ends_its_rank_before_another_one_works(
 def test_a_minute_of_partition(
     user: User, nodes: list[FaultyNode], tmp_path: Path, witness: Path, way: Direction
 ) -> None:
-    partition(user, nodes, tmp_path, witness, 60.0, [way, way])
+    found = partition(user, nodes, tmp_path, witness, 60.0, [way, way])
+    record.write(f"partition-{way}", {"lease_s": LEASE_S, **found}, counts={"cut_s": 60, "cut_nodes": 2})
 
 
 def test_a_short_cut_harms_no_job(user: User, nodes: list[FaultyNode], tmp_path: Path, witness: Path) -> None:

@@ -106,17 +106,22 @@ class Soak:
         wrong += verdict.leftovers(self.nodes, self.rows, time.time(), 0.0) + self._strangers()
         if sum(row["status"] == "SUCCEEDED" for row in self.rows) * 4 < len(submissions):
             wrong.append(f"{len(submissions)} submissions, and too few jobs of them ran to show anything")
+        grown = {pid: growth for pid, growth in self.growths().items() if growth > GROWTH_KIB_PER_MIN}
+        return wrong + [f"keeper {pid} grew by {growth:.0f} KiB a minute" for pid, growth in grown.items()]
+
+    def growths(self) -> dict[int, float]:
+        """KiB a minute by which each keeper that lived long enough has grown once it was warm, by pid."""
+        found = {}
         for pid, life in self.memory.items():
-            samples = [sample for sample in life if sample[0] > life[0][0] + WARM_UP_S]
-            if len(samples) > WARM_UP_S and (grown := verdict.slope(samples) * 60) > GROWTH_KIB_PER_MIN:
-                wrong.append(f"keeper {pid} grew by {grown:.0f} KiB a minute")
-        return wrong
+            warm = [sample for sample in life if sample[0] > life[0][0] + WARM_UP_S]
+            if len(warm) > WARM_UP_S:
+                found[pid] = verdict.slope(warm) * 60
+        return found
 
     def told(self) -> dict[str, Any]:
         """The run in figures."""
         struck = self.trouble.struck
         ends = [f"{row['status']} {row['exit_code']}" for row in self.rows]
-        lives = {pid: samples for pid, samples in self.memory.items() if samples[-1][0] - samples[0][0] > 30}
         return {
             "jobs": len(self.rows),
             "submissions": len(self.load.submissions),
@@ -127,9 +132,7 @@ class Soak:
             },
             "keeper_lives": len(self.memory),
             "keeper_peak_kib": max((rss for samples in self.memory.values() for _, rss in samples), default=0),
-            "keeper_growth_kib_per_min": round(
-                max((verdict.slope(samples) * 60 for samples in lives.values()), default=0.0), 1
-            ),
+            "keeper_growth_kib_per_min": [round(growth, 1) for growth in self.growths().values()],
             "keeper_median_kib": statistics.median([rss for s in self.memory.values() for _, rss in s] or [0]),
         }
 

@@ -14,6 +14,7 @@ import pytest
 from attrs import asdict, evolve
 from fleet_servers import Keys, public
 
+from bench import record
 from skyrig.fleet.target import Target
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("fleet_many.py"))]
@@ -66,7 +67,9 @@ def test_memory_and_time_grow_no_faster_than_the_number_of_nodes(keys: Keys) -> 
 
 @pytest.mark.soak
 def test_memory_and_time_at_256_nodes(keys: Keys) -> None:
-    check(growth(keys, (32, 64, 128, 256)))
+    found = growth(keys, (32, 64, 128, 256))
+    check(found)
+    record.write("fleet-growth", {str(count): cost for count, cost in found.items()}, counts={"servers": 256})
 
 
 def test_the_limit_of_open_files_is_raised_where_it_may_be(keys: Keys) -> None:

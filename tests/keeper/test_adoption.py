@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from keeper_cluster import Following, KeeperCluster, until
 
+from bench import record
 from skyrig.launch.job import Scripts
 from skyrig.launch.lines import SETUP
 
@@ -78,12 +79,14 @@ def a_job_with_kills(cluster: KeeperCluster, n: int, chance: random.Random) -> N
     assert second["started_at"] >= record["ended_at"] - 0.01, "the one behind waited for its turn"
 
 
-def rounds(cluster: KeeperCluster, count: int) -> None:
-    """That many jobs; the seed of one that goes wrong is in its message."""
+def rounds(cluster: KeeperCluster, count: int) -> list[int]:
+    """That many jobs; the seed of one that goes wrong is in its message. Returns all seeds."""
+    seeds = []
     for n in range(count):
-        seed = int(os.environ.get("SKYRIG_TEST_SEED", 0)) or random.randrange(1 << 30)
-        print(f"round {n}: SKYRIG_TEST_SEED={seed}")
-        a_job_with_kills(cluster, seed, random.Random(seed))
+        seeds.append(int(os.environ.get("SKYRIG_TEST_SEED", 0)) or random.randrange(1 << 30))
+        print(f"round {n}: SKYRIG_TEST_SEED={seeds[-1]}")
+        a_job_with_kills(cluster, seeds[-1], random.Random(seeds[-1]))
+    return seeds
 
 
 def test_killed_at_random_moments_every_job_goes_on(cluster: KeeperCluster) -> None:
@@ -92,7 +95,8 @@ def test_killed_at_random_moments_every_job_goes_on(cluster: KeeperCluster) -> N
 
 @pytest.mark.soak
 def test_killed_at_sixty_random_moments(cluster: KeeperCluster) -> None:
-    rounds(cluster, 60)
+    seeds = rounds(cluster, 60)
+    record.write("keeper-kills", {"failures": 0, "seeds": seeds}, counts={"jobs": len(seeds)})
 
 
 def test_a_cancel_is_remembered(cluster: KeeperCluster) -> None:

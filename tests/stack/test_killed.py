@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
-from pathlib import Path
 
 import pytest
-from cloned import ROOT, Site
+from cloned import Site
 from cutting import STACK, Cut, Cutter, cuts
+
+from bench import record
 
 pytestmark = pytest.mark.e2e
 
@@ -65,16 +65,13 @@ def test_twenty_killed_runs_are_made_right(site: Site) -> None:
     started = time.monotonic()
     made = cuts(seed, 20)
     replay(site, made, every_preview=True)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    result = {
-        "what": "kill -9 of an engine run at random moments, then `invoke up`: exactly the wanted nodes",
-        "seed": seed,
-        "cuts": [[cut.variant, cut.action, round(cut.at, 3)] for cut in made],
-        "failures": 0,
-        "seconds": round(time.monotonic() - started, 1),
-        "machine": {"cores": os.cpu_count(), "memory_gib": round(memory, 1)},
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    folder = ROOT / "bench" / "results"
-    folder.mkdir(parents=True, exist_ok=True)
-    Path(folder / "killed-runs.json").write_text(json.dumps(result, indent=2) + "\n")
+    record.write(
+        "killed-runs",
+        {
+            "what": "kill -9 of an engine run at random moments, then `invoke up`: exactly the wanted nodes",
+            "cuts": [[cut.variant, cut.action, round(cut.at, 3)] for cut in made],
+            "seconds": round(time.monotonic() - started, 1),
+        },
+        counts={"kills": len(made)},
+        seed=seed,
+    )
