@@ -29,6 +29,7 @@ from skyrig.fleet.content import (
     Refused,
     raw,
 )
+from skyrig.fleet.stamp import Stamp
 
 _CHUNK = 1 << 18
 _FINE_NS, _COARSE_NS = 20_000_000, 2_000_000_000
@@ -94,11 +95,14 @@ class _Pass:
         self._tick = tick
         self._consume = consume
         self._uses: dict[str, int] = {}  # how often a blob is still to be written
+        self._digest = manifest.digest
         self._entries = manifest.entries
         self._root = root
         self._state = state
+        self._stamp = Stamp(state)
         self._records, self._broken_off = _read_state(state)
         self._foreign: set[str] = set()  # folders of the manifest that are none on the disk
+        self._written: list[tuple[Entry, os.stat_result]] = []
         self._touched = False
 
     def run(self) -> Changes:
@@ -114,13 +118,16 @@ class _Pass:
             for entry in todo:
                 self._records.setdefault(entry.path, []).append(_intent(entry))
                 self._uses[entry.sha256] = self._uses.get(entry.sha256, 0) + 1
+            self._stamp.remove()
             self._save(done=False)
         removed, kept = self._remove(gone)
         for entry in todo:
             self._tick()
             self._write(entry)
+        self._settle()
         if self._touched or self._broken_off:
             self._save(done=True)
+        self._restamp()
         leaves = sum(entry.kind != "dir" for entry in self._entries)
         written = sum(entry.kind != "dir" for entry in todo)
         return Changes(written, removed, leaves - written, tuple(kept))
@@ -169,6 +176,26 @@ class _Pass:
         if self._records.get(entry.path) != [record]:
             self._records[entry.path] = [record]
             self._touched = True
+
+    def _settle(self) -> None:
+        """Learn the times of what was just written, once a later write would show in them. That is a moment after the
+        last one was written; a file whose times are others by then was written to by somebody else."""
+        young = [(entry, found) for entry, found in self._written if self._records[entry.path][0].mtime_ns == 0]
+        if not young:
+            return
+        time.sleep(_FINE_NS / 1e9)
+        for entry, before in young:
+            found = _lstat(self._path(entry.path))
+            if found is not None and _times(found) == _times(before):
+                self._learn(entry, found)
+
+    def _restamp(self) -> None:
+        """Stamp the folder, if the times of all its files are known, and so a later write to any shows."""
+        files = (entry for entry in self._entries if entry.kind == "file")
+        if not all(self._records[entry.path][0].mtime_ns for entry in files):
+            self._stamp.remove()
+        elif self._touched or self._stamp.digest != self._digest:
+            self._stamp.write(self._digest, self._root, [raw(entry.path) for entry in self._entries])
 
     def _remove(self, gone: list[str]) -> tuple[int, list[str]]:
         """Remove what earlier manifests wrote, deepest first. Returns how many files went, and those kept."""
@@ -233,7 +260,10 @@ class _Pass:
                 self._copy(entry, incoming)
             os.replace(incoming, path)
         self._touched = True
-        self._learn(entry, os.lstat(path))
+        found = os.lstat(path)
+        self._learn(entry, found)
+        if entry.kind == "file":
+            self._written.append((entry, found))
 
     def _clear(self, name: str, path: bytes) -> None:
         try:

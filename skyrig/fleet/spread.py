@@ -18,13 +18,14 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import asyncssh
 from attrs import define, field, frozen
 
 from skyrig.errors import NodeLost, SkyrigError
-from skyrig.fleet import content, receiver, relay
+from skyrig.fleet import content, fanout, receiver, relay, stamp
 from skyrig.fleet.blobs import stored_frames
 from skyrig.fleet.connection import loss_reason
 from skyrig.fleet.content import BlobStore, Manifest
@@ -48,7 +49,7 @@ _BOOTSTRAP = (
     " exec(compile(s,n,'exec'),m.__dict__)\n"
     "sys.exit(m.main(p))"
 )
-_MODULES = (content, receiver, relay)
+_MODULES = (content, stamp, receiver, relay)
 _ASKS = 10
 """Times that each node below a session may ask for contents; far ends give up earlier by themselves."""
 
@@ -88,6 +89,26 @@ def routes(targets: Sequence[Target], size: int) -> list[Route]:
     return [Route(targets[at], tuple(targets[at + relays :: relays])) for at in range(relays)]
 
 
+async def standing(
+    pool: Pool, targets: Iterable[Target], digest: str, *, python: str, places: Places = Places()
+) -> set[str]:
+    """Ids of those targets whose workdir is still as an earlier spread of the manifest `digest` left it. Costs a stat
+    a file there and no bytes here; for nodes that are known to have had that one. Where it cannot be told, it is not;
+    NodeLost where a node cannot be reached or goes away.
+    """
+    asked = {"state": places.state, "target": places.target, "digest": digest}
+    program = _source((stamp,))
+    sent = b"%d\n%s%s\n" % (len(program), program, json.dumps(asked).encode())
+    answers = await fanout.run_each(pool, targets, _command(python), stdin=sent, timeout_s=STALL_S)
+    found = set()
+    for target, answer in answers.items():
+        if isinstance(answer, NodeLost):
+            raise answer
+        if isinstance(answer, fanout.Result) and (stamp.MARK + "true").encode() in answer.stdout.splitlines():
+            found.add(target)
+    return found
+
+
 async def spread(
     pool: Pool,
     targets: Iterable[Target],
@@ -110,7 +131,7 @@ async def spread(
     if planned is None:
         planned = routes(targets, len(manifest.to_bytes()) + sum(manifest.blobs().values()))
     meter = Meter(report)
-    job = _Job(pool, store, manifest, places, f"exec {_shell_path(python)} -I -c {shlex.quote(_BOOTSTRAP)}", meter)
+    job = _Job(pool, store, manifest, places, _command(python), meter)
     found: dict[str, Outcome] = {}
     for ends in await asyncio.gather(*(job.along(route) for route in planned)):
         found |= ends
@@ -203,7 +224,6 @@ class _Job:
             process.channel.abort()  # a plain close waits until the node has read all, which may be never
 
     def _opening(self, children: Sequence[Target]) -> bytes:
-        sources = [[module.__name__, Path(str(module.__file__)).read_text()] for module in _MODULES]
         header = {
             "target": self.places.target,
             "state": self.places.state,
@@ -211,7 +231,16 @@ class _Job:
             "ssh_config": self.places.ssh_config,
             "children": [{"id": child.id, "command": self.command} for child in children],
         }
-        return relay.opening(json.dumps(sources).encode(), header, self.manifest.to_bytes())
+        return relay.opening(_source(_MODULES), header, self.manifest.to_bytes())
+
+
+def _command(python: str) -> str:
+    """Command line that runs the modules which come on standard input, the last one's `main`."""
+    return f"exec {_shell_path(python)} -I -c {shlex.quote(_BOOTSTRAP)}"
+
+
+def _source(modules: Sequence[ModuleType]) -> bytes:
+    return json.dumps([[module.__name__, Path(str(module.__file__)).read_text()] for module in modules]).encode()
 
 
 def _outcome(node: str, answer: dict[str, Any]) -> Outcome:

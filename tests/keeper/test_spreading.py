@@ -1,4 +1,4 @@
-"""What a job's log says of files that are long on their way to its nodes."""
+"""Files on their way to a job's nodes: right for every job, and what the log says of them where that takes long."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keeper_cluster import Following, KeeperCluster
 
 from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.errors import NodeLost, SkyrigError
@@ -18,6 +19,23 @@ from skyrig.fleet.receiver import Changes
 from skyrig.launch.keeper import nodes as nodes_module
 from skyrig.launch.keeper.nodes import Nodes
 from skyrig.launch.keeper.table import JobTable
+
+
+def test_what_a_job_did_to_its_files_does_not_reach_the_next_one(cluster: KeeperCluster) -> None:
+    """Both nodes have the same workdir from job to job, and a look at it must not miss what was done there."""
+    manifest = cluster.sync({"a": b"one\n", "run": b"#!/bin/sh\n"})
+    again = cluster.sync({"a": b"one\n", "run": b"#!/bin/sh\n"})
+    assert again == manifest
+    for done in ("true", "echo two >a", "rm a", "chmod 600 run", "true"):
+        job = cluster.submit(f"cd ~/sky_workdir; cat a; stat -c %a run; {done}", 2, manifest=manifest)
+        following = Following(cluster, job)
+        following.join(60)
+        assert following.record["status"] == "SUCCEEDED"
+        assert following.outputs() == {0: b"one\n644\n", 1: b"one\n644\n"}, f"before {done!r}"
+    other = cluster.sync({"b": b"other\n"})
+    following = Following(cluster, cluster.submit("cd ~/sky_workdir; ls", 2, manifest=other))
+    following.join(60)
+    assert following.outputs() == {0: b"b\n", 1: b"b\n"}
 
 
 def described(count: int) -> ClusterDescription:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from skyrig.errors import SkyrigError
-from skyrig.fleet.content import FrameReader, Manifest
+from skyrig.fleet.content import FrameReader
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest
 from skyrig.launch.keeper.keeper import Keeper
 from skyrig.launch.lines import tail_offset
@@ -102,12 +102,8 @@ class Door:
 
     async def _need(self, message: Message, payload: bytes) -> Message:
         """What the store lacks of a manifest; of one named by its `digest` alone, if it is known here."""
-        if not payload and not self._keeper.store.has(message["digest"]):
-            return {"unknown": True}
-        manifest = Manifest.from_bytes(payload) if payload else self._keeper.store.manifest(message["digest"])
-        missing = self._keeper.store.missing(manifest.blobs())
-        self._keeper.store.put_manifest(manifest)
-        return {"missing": missing}
+        missing = self._keeper.nodes.lacking(message.get("digest", ""), payload)
+        return {"unknown": True} if missing is None else {"missing": missing}
 
     async def _blobs(self, message: Message, payload: bytes) -> Message:
         """The contents `shas` come as frames behind the message."""

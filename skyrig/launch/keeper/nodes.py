@@ -15,8 +15,9 @@ from skyrig.fleet.blobs import BlobStore, materialise
 from skyrig.fleet.content import Manifest
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Progress, Report
-from skyrig.fleet.spread import Outcome, spread
-from skyrig.fleet.target import inside
+from skyrig.fleet.spread import Outcome, spread, standing
+from skyrig.fleet.stamp import Stamp
+from skyrig.fleet.target import Target, inside
 from skyrig.launch import nodeside
 from skyrig.launch.keeper import access
 from skyrig.launch.keeper.table import JobTable
@@ -26,6 +27,11 @@ _TRY_AGAIN_S = 0.5
 
 _TRIES_S = 60.0
 """How long that is tried: well beyond the time after which the node's ranks are lost."""
+
+_COMPLETE_S = 1800.0
+"""How long it is remembered that the store lacks nothing of a manifest; half the time for which pruning spares it."""
+
+_MOST_COMPLETE = 64
 
 _SAY_EVERY_S = 5.0
 """Seconds between two lines about files on their way."""
@@ -42,6 +48,8 @@ class Nodes:
         self._table = table
         self._log = log
         self._upgrading: dict[str, asyncio.Task[None]] = {}
+        self._brought: dict[str, str] = {}
+        self._complete: dict[str, float] = {}
         described = table.fact("cluster")
         self._cluster = from_json(described) if described else None
 
@@ -140,20 +148,47 @@ class Nodes:
 
     # -- files
 
+    def lacking(self, digest: str, body: bytes) -> list[str] | None:
+        """Hashes of the contents that the store lacks of a manifest; None where it is named by its digest alone and not
+        known. That nothing is lacking stays true for as long as pruning leaves alone what was asked for."""
+        if time.monotonic() - self._complete.get(digest, float("-inf")) < _COMPLETE_S:
+            return []
+        if not body and not self.store.has(digest):
+            return None
+        manifest = Manifest.from_bytes(body) if body else self.store.manifest(digest)
+        missing = self.store.missing(manifest.blobs())
+        self.store.put_manifest(manifest)
+        if not missing:
+            self._complete = {manifest.digest: time.monotonic(), **self._complete}
+            self._complete = dict(list(self._complete.items())[:_MOST_COMPLETE])
+        return missing
+
     async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
         """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once. `say` takes a line
         now and then where that takes long, and one for each node that it came to in another way than was planned."""
-        manifest = self.store.manifest(digest)
         python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
-        others = [inside(node) for node in nodes if node.rank != 0]
-        sending = spread(self.pool, others, self.store, manifest, python=python, report=_now_and_then(len(others), say))
-        work = [self._sent(sending, say)]
+        work: list[Awaitable[None]] = [self._spread(digest, [inside(n) for n in nodes if n.rank != 0], python, say)]
         if self.cluster.head in nodes:
-            work.append(asyncio.to_thread(self._materialise, manifest))
+            work.append(asyncio.to_thread(self._materialise, digest))
         await asyncio.gather(*work)
 
-    def _materialise(self, manifest: Manifest) -> None:
-        materialise(self.store, manifest, Path.home() / "sky_workdir", self._home / "workdir.json")
+    async def _spread(self, digest: str, others: list[Target], python: str, say: Callable[[str], None]) -> None:
+        """Bring them to `others`; where they were brought last, a look is enough if nothing was changed there since."""
+        had = [target for target in others if self._brought.get(target.id) == digest]
+        same = await standing(self.pool, had, digest, python=python) if had else set()
+        left = [target for target in others if target.id not in same]
+        for target in left:
+            self._brought.pop(target.id, None)
+        if left:
+            report = _now_and_then(len(left), say)
+            sending = spread(self.pool, left, self.store, self.store.manifest(digest), python=python, report=report)
+            await self._sent(sending, say)
+        self._brought |= dict.fromkeys((target.id for target in left), digest)
+
+    def _materialise(self, digest: str) -> None:
+        state, workdir = self._home / "workdir.json", Path.home() / "sky_workdir"
+        if not Stamp(str(state)).holds(digest, str(workdir)):
+            materialise(self.store, self.store.manifest(digest), workdir, state)
 
     async def _sent(self, sending: Awaitable[dict[str, Outcome]], say: Callable[[str], None]) -> None:
         for node_id, outcome in (await sending).items():
