@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from keeper_cluster import KeeperCluster, until
+from keeper_cluster import Following, KeeperCluster, until
 
 
 @pytest.fixture(autouse=True)
@@ -45,9 +45,10 @@ def test_an_idle_node_gets_no_more_jobs_also_after_a_restart(cluster: KeeperClus
 
 
 def test_by_force_the_jobs_of_a_node_end_first(cluster: KeeperCluster) -> None:
-    wide = cluster.submit("trap 'sleep 0.3; touch ~/saved; exit 0' TERM; while :; do sleep 0.05; done", 2)
+    wide = cluster.submit("trap 'sleep 0.3; touch ~/saved; exit 0' TERM; echo on; while :; do sleep 0.05; done", 2)
     alone = cluster.submit("sleep 1000")
-    cluster.runs(wide)
+    following = Following(cluster, wide)
+    until(lambda: following.kept.count(b"|on\n") == 2, "both ranks run")
     cluster.runs(alone)
     assert cluster.ask(op="drain", nodes=["n1"], force=True)["busy"] == {"n1": [wide]}
     row = cluster.jobs()[wide]
