@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the long ones, so that none is left alone in the end; without --soak, leave out the tests marked so."""
+    """Begin with the long ones, so that none is left alone in the end. Leave out the soak tier without --soak."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
     if config.getoption("--soak"):
         return
