@@ -14,8 +14,8 @@ from skyrig.errors import BadInput
 
 @verb("test", [flag("soak", "the tests of full length too", kind=bool)], takes_rest=True)
 def test(values: Values) -> int:
-    """Run the tests, side by side (they wait more than they compute); arguments after `--` are pytest's."""
-    side_by_side = ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadfile", "--no-loadscope-reorder"]
+    """Run the tests, side by side; arguments after `--` are pytest's."""
+    side_by_side = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile", "--no-loadscope-reorder"]
     if importlib.util.find_spec("xdist") is None:
         side_by_side = []
     soak = ["--soak"] if values.switch("soak") else []

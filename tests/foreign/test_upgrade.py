@@ -121,7 +121,7 @@ def test_on_the_local_cloud_a_keeper_older_than_the_code_on_disk_starts_again(la
         with Version(tmp_path / "changed", code.RELEASE, "changed").used():
             _, build = await running(local, said)
             assert build not in (this, other.build)
-        await job
+            await job  # within: this process is one client of one version at a time
 
     asyncio.run(scenario())
     assert lab.head.pids("launch.keeper serve") != before
