@@ -68,7 +68,7 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     if shape.power == "stopped" and status.is_stopped(cluster):
         notify(f"cluster {stack} is stopped already")
         return Changes()
-    _wind_up(stack, "stop", "the cluster was stopped", notify, confirm)
+    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm)
     changes = stacks.up(stack, evolve(shape, power="stopped"), notify)
     billed = ", ".join(cluster.power.billed_when_stopped) or "nothing"
     notify(f"{stack}: {changes}; still paid for: {billed}; `start -c {stack}` brings it back")
@@ -93,7 +93,7 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
 
     if not stacks.exists(stack):
         raise no_such_cluster(stack)
-    _wind_up(stack, "destroy", "the cluster was taken down", notify, confirm)
+    _wind_up(stack, described.describe(stack), "destroy", "the cluster was taken down", notify, confirm)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
@@ -201,9 +201,10 @@ def _drained(
     return leaving.drained(there, going, notify, force=force)
 
 
-def _wind_up(stack: str, verb: str, reason: str, notify: Notify, confirm: Confirm) -> None:
+def _wind_up(
+    stack: str, cluster: ClusterDescription | None, verb: str, reason: str, notify: Notify, confirm: Confirm
+) -> None:
     """Name the jobs that end, ask whether to `verb`, and end them. Where no head can answer there is nothing to end."""
-    cluster = described.describe(stack)
     awake = cluster is not None and cluster.head.id not in status.stopped(cluster)
     jobs = leaving.unfinished(cluster, notify) if cluster is not None and awake else None
     if jobs:

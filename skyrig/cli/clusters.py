@@ -51,12 +51,8 @@ def up(values: Values) -> None:
 def stop(values: Values) -> None:
     """Stop the nodes of clusters; their disks stay. Jobs that run there end. Asks on a terminal; -y answers yes."""
     from skyrig import provision
-    from skyrig.stack import described
 
-    names = flags.clusters(values)
-    if values.switch("all"):
-        names = [name for name in names if described.describe(name) is not None]
-    for name in names:
+    for name in _those_there(values):
         provision.stop(name, notify, _asked(values))
 
 
@@ -64,12 +60,8 @@ def stop(values: Values) -> None:
 def start(values: Values) -> None:
     """Start the nodes of clusters that were stopped, or stopped themselves."""
     from skyrig import provision
-    from skyrig.stack import described
 
-    names = flags.clusters(values)
-    if values.switch("all"):
-        names = [name for name in names if described.describe(name) is not None]
-    for name in names:
+    for name in _those_there(values):
         provision.start(name, notify)
 
 
@@ -113,6 +105,14 @@ def status(values: Values) -> None:
         print(json.dumps({"clusters": [cluster.to_json() for cluster in found]}, indent=2))
     else:
         tables.clusters(found, detailed=name is not None)
+
+
+def _those_there(values: Values) -> list[str]:
+    """The clusters that were named; with --all those that have nodes, running or not."""
+    from skyrig.stack import described
+
+    names = flags.clusters(values)
+    return [name for name in names if described.describe(name) is not None] if values.switch("all") else names
 
 
 @verb("ssh", [flags.CLUSTER, flag("node", "rank or id of the node; the head without it")], takes_rest=True)

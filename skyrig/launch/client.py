@@ -119,9 +119,8 @@ async def drain(desc: ClusterDescription, node_ids: Sequence[str], *, force: boo
     with `force` ends these. A cluster that was never used has none."""
     try:
         async with keeper(desc) as link:
-            busy: dict[str, list[int]] = (await link.ask({"op": "drain", "nodes": list(node_ids), "force": force}))[
-                "busy"
-            ]
+            answer = await link.ask({"op": "drain", "nodes": list(node_ids), "force": force})
+            busy: dict[str, list[int]] = answer["busy"]
             return busy
     except NoRuntime:
         return {}

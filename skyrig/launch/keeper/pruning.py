@@ -88,12 +88,12 @@ class Pruning:
         elif now > self._scarce_at and self._is_scarce():
             self._running = asyncio.create_task(self._make_room())
 
-    async def run(self, *, head_alone: bool = False, min_age_s: float = 3600) -> None:
+    async def run(self, *, head_alone: bool = False) -> None:
         """Prune now. A node that does not answer is pruned another time."""
         house = self._house
         requests = house.unfinished_requests()
         wanted = {request.manifest for request in requests.values()} | set(self._workdirs)
-        await asyncio.to_thread(house.store.prune, wanted - {""}, min_age_s=min_age_s)
+        await asyncio.to_thread(house.store.prune, wanted - {""})
         given = {"keep": KEPT_JOBS, "bytes": KEPT_BYTES, "spare": sorted(requests)}
         command, stdin = nodeside.program("prune", given)
         cluster = house.nodes.cluster
