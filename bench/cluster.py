@@ -87,7 +87,7 @@ FIRST = 'echo "first-${SKYPILOT_NODE_RANK}!"'
 
 def run(stack: str, nodes: int, out: Lines, workdir: Path | None = None) -> int:
     """Run that job through the Python API; its exit code."""
-    task = Task(name="first", num_nodes=nodes, workdir=workdir, run=FIRST)
+    task = Task(name="first", num_nodes=nodes, workdir=str(workdir) if workdir else None, run=FIRST)
     return sdk.exec_(task, stack, sdk.RunOptions(), out, lambda line: None)  # type: ignore[arg-type]
 
 

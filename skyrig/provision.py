@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import secrets
 import string
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from skyrig.errors import BadInput, NoCapacity, SkyrigError
 from skyrig.stack import described, lock, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
+from skyrig.task.quantities import least_cores
+from skyrig.task.resources import Resources
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -35,17 +38,16 @@ def up(
     *,
     task: Task | None = None,
     nodes: int | None = None,
-    cloud: str = "",
     confirm: Confirm = lambda question: False,
     force: bool = False,
     at_least: bool = False,
 ) -> ClusterDescription:
-    """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes` and `cloud` are written first. A change that would replace live nodes is asked for. Nodes that are to go
+    """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`
+    and `nodes` are written first. A change that would replace live nodes is asked for. Nodes that are to go
     take no new jobs; where jobs run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run
     has asked for while this one waited for it."""
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes, cloud=cloud)
+    shape = shape_for(before, task, nodes=nodes)
     _confirm_replacement(stack, before, shape, confirm)
     shape = _started(shape, there, notify)
     with _drained(shape, there, notify, force=force):
@@ -120,35 +122,61 @@ def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
     return cluster if found.status == "UP" else up(stack, notify, at_least=True)
 
 
-def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, cloud: str = "") -> Shape:
-    """`shape` with what a task asks of its nodes, and with `nodes` nodes. NoCapacity for a cloud other than local."""
-    if cloud not in ("", "local"):
-        raise NoCapacity(f"cloud {cloud} is not usable yet", hint="`--infra local` rehearses any task on this machine")
+def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None) -> Shape:
+    """`shape` with what a task and the caller ask for instead. NoCapacity where only a cloud has that."""
     if task is not None:
-        asked = task.resources
-        shape = evolve(shape, cloud="local", accelerators=asked.accelerators, cpus=math.ceil(asked.cpus))
+        asked = local_candidate(task)
+        cores = math.ceil(least_cores(asked.cpus))
+        shape = evolve(shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores)
         nodes = nodes or task.num_nodes
     return resized(shape, nodes) if nodes is not None else shape
 
 
-def refuse_without_cloud(task: Task, cloud: str) -> None:
-    """NoCapacity for a task that needs a cloud, unless the caller asked for a rehearsal on the local one."""
-    if task.resources.needs_cloud and cloud != "local":
+def local_candidate(task: Task) -> Resources:
+    """What the local cloud shall make of a task: the first candidate that it can. NoCapacity where none is."""
+    fitting = [each for each in task.choice.each if not each.needs_cloud]
+    if not fitting:
         asked = task.resources
-        what = asked.cloud if asked.cloud not in ("", "local") else _accelerator_text(asked.accelerators)
+        what = str(asked.infra) or str(asked.accelerator)
         raise NoCapacity(
             f"the task asks for {what} and no cloud is usable yet", hint="`--infra local` rehearses it here"
         )
+    return fitting[0]
+
+
+def accelerators_of(asked: Resources) -> Accelerators:
+    """The accelerators that nodes shall have, a share of one as one; those asked for by memory under a plain name."""
+    if asked.accelerator is None:
+        return Accelerators()
+    name = "-".join(re.findall(r"[A-Za-z0-9._-]+", asked.accelerator.name))
+    return Accelerators(name=name, count=asked.accelerator_count)
+
+
+def misfit(cluster: ClusterDescription, task: Task) -> str | None:
+    """How the nodes of a live cluster differ from what a task asks for; None where one of its candidates fits."""
+    reasons = [_misfit(cluster, each) for each in task.choice.each]
+    return None if None in reasons else reasons[0]
 
 
 def refuse_misfit(cluster: ClusterDescription, task: Task) -> None:
-    """BadInput for a task that asks for other accelerators than the nodes of a live cluster have."""
-    asked, there = task.resources.accelerators, cluster.head.accelerators
-    if asked.count and (asked.name.lower() != there.name.lower() or asked.count > there.count):
-        raise BadInput(
-            f"the task asks for {_accelerator_text(asked)}, nodes of {cluster.name} have {_accelerator_text(there)}",
-            hint="launch it on a cluster of its own",
-        )
+    """BadInput for a task that asks for more than the nodes of a live cluster have."""
+    reason = misfit(cluster, task)
+    if reason is not None:
+        raise BadInput(reason, hint="launch it on a cluster of its own")
+
+
+def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
+    there, wanted = cluster.head, accelerators_of(asked)
+    has = f"nodes of {cluster.name} have"
+    if wanted.count and (
+        wanted.name.lower() != there.accelerators.name.lower() or wanted.count > there.accelerators.count
+    ):
+        return f"the task asks for {_accelerator_text(wanted)}, {has} {_accelerator_text(there.accelerators)}"
+    if least_cores(asked.cpus) > there.cpus:
+        return f"the task asks for {asked.cpus} cores, {has} {there.cpus:g}"
+    if asked.infra.cloud not in (None, cluster.cloud):
+        return f"the task asks for {asked.infra}, {cluster.name} is on the {cluster.cloud} cloud"
+    return None
 
 
 def new_name(task: Task) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from skyrig import places, rendering
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -21,15 +21,17 @@ from skyrig.launch.job import JobRecord, JobRequest
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
 from skyrig.provision import (
+    Confirm,
     Notify,
     down,
     ensure,
     is_stopped,
+    local_candidate,
+    misfit,
     new_name,
     no_such_cluster,
     not_up,
     refuse_misfit,
-    refuse_without_cloud,
     shape_for,
     start,
     stop,
@@ -39,6 +41,7 @@ from skyrig.rendering import RenderedRank
 from skyrig.stack import config, described, stacks, status
 from skyrig.stack.status import ClusterStatus
 from skyrig.task.model import Task
+from skyrig.task.resources import Resources
 from skyrig.training import TrainingRun
 
 __all__ = [
@@ -62,7 +65,8 @@ __all__ = [
 
 @frozen
 class RunOptions:
-    """What a caller may say about one run. None and empty values leave it to the task or the cluster."""
+    """What a caller may say about one run. `name`, `nodes`, `env`, `secrets` and `accelerators` are for training
+    scripts: a task says them itself. None and empty values leave it to the cluster."""
 
     name: str = ""
     nodes: int | None = None
@@ -85,27 +89,33 @@ def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, noti
 
 
 def launch(
-    task: Task, stack: str | None, options: RunOptions, out: BinaryIO, notify: Notify, *, cloud: str = ""
+    task: Task,
+    stack: str | None,
+    options: RunOptions,
+    out: BinaryIO,
+    notify: Notify,
+    *,
+    confirm: Confirm = lambda question: False,
 ) -> int:
-    """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task."""
-    task = overridden(task, options)
+    """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
+    cluster that the task's resources do not fit, what would change is told and asked for."""
     request = task_request(task, options, setup=options.setup)
     cluster = described.describe(stack) if stack is not None else None
     if stack is None or cluster is None:
-        refuse_without_cloud(task, cloud)
-        _note_unheeded(task, notify)
-        cluster = up(stack or new_name(task), notify, task=task, cloud=cloud)
+        note_unheeded(local_candidate(task), notify)
+        cluster = up(stack or new_name(task), notify, task=task)
+    elif (reason := misfit(cluster, task)) is not None:
+        notify(reason)
+        cluster = up(stack, notify, task=task, confirm=confirm)
     else:
-        refuse_misfit(cluster, task)
         cluster = ensure(stack, task.num_nodes, notify)
     if not task.run and request.setup is None:
         return 0
-    return _submitted(cluster, request, task.workdir, options.detach, out, notify)
+    return _submitted(cluster, request, task.folder, options.detach, out, notify)
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
     """Sync and run a task on a cluster that is up: no provisioning, no setup."""
-    task = overridden(task, options)
     if not task.run:
         raise BadInput("the task has nothing to run", hint="give it a `run` text")
     request = task_request(task, options, setup=False)
@@ -118,7 +128,7 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
-    return _submitted(cluster, request, task.workdir, options.detach, out, notify)
+    return _submitted(cluster, request, task.folder, options.detach, out, notify)
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -204,7 +214,6 @@ def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[R
 
 def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRank]:
     """What `launch` would put on every node."""
-    task = overridden(task, options)
     shape = shape_for(config.read_shape(stack), task)
     return rendering.of(task_request(task, options, setup=options.setup), stack, shape)
 
@@ -228,35 +237,20 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
     return JobRequest(
         name=task.name or "sky-cmd",
         num_nodes=task.num_nodes,
-        run=render_launch(UserText(task.run), "plain"),
+        run=render_launch(UserText(task.run or ""), "plain"),
         setup=render_setup(task.setup) if setup and task.setup else None,
         env=dict(task.env),
         secrets=dict(task.secrets),
-        accelerators=task.resources.accelerators.count,
+        accelerators=task.resources.accelerator_count,
         force_setup=options.force_setup,
         user=getpass.getuser(),
     )
 
 
-def overridden(task: Task, options: RunOptions) -> Task:
-    """`task` with what the caller says instead."""
-    resources = task.resources
-    if options.accelerators is not None:
-        resources = evolve(resources, accelerators=options.accelerators)
-    return evolve(
-        task,
-        name=options.name or task.name,
-        num_nodes=options.nodes or task.num_nodes,
-        workdir=options.workdir or task.workdir,
-        resources=resources,
-    )
-
-
-def _note_unheeded(task: Task, notify: Notify) -> None:
-    """Say which of the task's wishes mean nothing on the local cloud, the only one there is yet."""
-    asked = [*task.resources.elsewhere, *(["memory"] if task.resources.memory_gb else [])]
-    if asked:
-        notify(f"on the local cloud these say nothing: {', '.join(asked)}")
+def note_unheeded(asked: Resources, notify: Notify) -> None:
+    """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
+    if asked.unheeded_locally:
+        notify(f"on the local cloud these say nothing: {', '.join(asked.unheeded_locally)}")
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyrig.cli import flags
@@ -35,16 +34,13 @@ SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
 def up(values: Values) -> None:
     """Bring the cluster up, start it, or repair it: `pulumi up` with the cost line before it."""
     from skyrig import provision
-    from skyrig.task import reading
 
-    count, where, stack = flags.nodes(values), flags.cloud(values), flags.cluster(values)
-    file = values.text("task")
-    task = None
-    if file is not None:
-        task = reading.load(Path(file))
-        provision.refuse_without_cloud(task, where)
+    count, stack, file = flags.nodes(values), flags.cluster(values), values.text("task")
+    task = flags.task_of(values, file) if file is not None else None
+    if task is None:
+        flags.refuse_other_clouds(values)
     ask, force = agreed(values.switch("yes")), values.switch("force")
-    provision.up(stack, notify, task=task, nodes=count, cloud=where, confirm=ask, force=force)
+    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force)
 
 
 @verb("stop", SEVERAL)

@@ -6,12 +6,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyrig.cli.verb import Values, flag
+from skyrig.cli.verb import Values, flag, notify
 from skyrig.errors import BadInput, NoCapacity
 
 if TYPE_CHECKING:
     from skyrig.sdk import RunOptions
-    from skyrig.task.model import Task
+    from skyrig.task.model import Task, TaskFile
+    from skyrig.task.override import Override
 
 CLUSTER = flag("cluster c", "name of the cluster, which is that of its stack")
 ALL = flag("all a", "every cluster", kind=bool)
@@ -38,21 +39,23 @@ RUN = (
 LAUNCH = (
     *RUN,
     INFRA,
-    flag("cloud", "where: local"),
-    flag("cpus", "cores of each node"),
+    flag("cloud", "clouds to choose from: A,B"),
+    flag("cpus", "cores of each node: 4, 4+"),
+    flag("memory", "memory of each node in GiB: 16, 16+, 64GB"),
     flag("no-setup", "leave the setup out", kind=bool),
     flag("force-setup", "run the setup even where it ran already", kind=bool),
-    flag("region", "region of the cloud", later=True),
-    flag("zone", "zone of the region", later=True),
-    flag("memory", "memory of each node", later=True),
-    flag("instance-type t", "type of the machines", later=True),
-    flag("use-spot", "take preemptible machines", kind=bool, later=True),
+    flag("region", "region of the cloud"),
+    flag("zone", "zone of the region"),
+    flag("instance-type t", "type of the machines"),
+    flag("use-spot", "take preemptible machines", kind=bool),
     flag("no-use-spot", "take no preemptible machines", kind=bool),
-    flag("disk-size", "size of the disks", later=True),
-    flag("disk-tier", "speed of the disks", later=True),
-    flag("network-tier", "speed of the network", later=True),
-    flag("image-id", "image of the machines", later=True),
-    flag("ports", "ports to open", later=True),
+    flag("disk-size", "size of each node's disk in GiB: 500, 1TB"),
+    flag("disk-tier", "speed of the disks: low, medium, high, ultra, best, none"),
+    flag("network-tier", "speed of the network: standard, best, none"),
+    flag("local-disk", "disks of the machine itself: nvme:1000+"),
+    flag("image-id", "image of the machines"),
+    flag("ports", "ports to open: 8080, 8000-8010; may be repeated", kind=list),
+    flag("max-hourly-cost", "most that a node may cost, in USD an hour"),
     flag("idle-minutes-to-autostop i", "stop after so many idle minutes", later=True),
     flag("down", "end the cluster when it is idle", kind=bool, later=True),
     flag("retry-until-up r", "try until there is capacity", kind=bool, later=True),
@@ -107,17 +110,19 @@ def nodes(values: Values) -> int | None:
     return None if text is None else node_count(str(text))
 
 
-def cloud(values: Values) -> str:
-    """The cloud that was asked for, "" for none. NoCapacity for one that is not usable."""
-    infra, named = values.text("infra"), values.text("cloud")
-    if infra and named:
-        raise BadInput("--infra and --cloud say the same thing", hint="give one of them")
-    name = (infra or named or "").lower()
-    if name.partition("/")[0] not in ("", "local"):
-        raise NoCapacity(f"cloud {name} is not usable yet", hint="`--infra local` rehearses any task on this machine")
-    if name not in ("", "local"):
-        raise BadInput(f"--infra {name}: the local cloud has no regions")
-    return name
+def refuse_other_clouds(values: Values) -> None:
+    """NoCapacity for a command line that names a cloud which is not usable."""
+    for name in ("infra", "cloud"):
+        place = values.text(name) if name in _places(values) else None
+        if place is not None and place.lower().partition("/")[0] != "local":
+            hint = "`--infra local` rehearses any task on this machine"
+            raise NoCapacity(f"cloud {place} is not usable yet", hint=hint)
+        if place is not None and "/" in place:
+            raise BadInput(f"--{name} {place}: the local cloud has no regions")
+
+
+def _places(values: Values) -> list[str]:
+    return [name for name in ("infra", "cloud") if name in values.given]
 
 
 def run_options(values: Values) -> RunOptions:
@@ -126,14 +131,11 @@ def run_options(values: Values) -> RunOptions:
     from skyrig.sdk import RunOptions
     from skyrig.task import environment
 
-    count, gpus = nodes(values), values.text("gpus")
-    workdir = values.text("workdir")
-    if workdir is not None and not Path(workdir).is_dir():
-        raise BadInput(f"--workdir {workdir}: no such folder")
+    count, gpus, workdir = nodes(values), values.text("gpus"), _workdir(values)
     return RunOptions(
         name=values.text("name") or "",
         nodes=count,
-        workdir=Path(workdir) if workdir is not None else None,
+        workdir=Path(workdir).expanduser() if workdir is not None else None,
         env=environment.given("--env", values.many("env"), values.many("env-file")),
         secrets=environment.given("--secret", values.many("secret"), values.many("secret-file")),
         accelerators=accelerators(gpus) if gpus is not None else None,
@@ -143,17 +145,56 @@ def run_options(values: Values) -> RunOptions:
     )
 
 
-def task_of(values: Values, file: str, options: RunOptions) -> Task:
-    """The task in `file` with the values of the command line in it."""
+def task_of(values: Values, file: str) -> Task:
+    """The one task in `file` with the values of the command line in it; what was mended, and what should be known, is
+    told. BadInput also where files that it names are not there."""
+    found = file_of(values, file)
+    found.require_files()
+    return found.only()
+
+
+def file_of(values: Values, file: str) -> TaskFile:
+    """The tasks in `file` with the values of the command line in them; mends and warnings are told."""
     from attrs import evolve
 
-    from skyrig.task import reading, resources
+    from skyrig.task import environment, reading
+    from skyrig.task.override import overridden
 
-    task = reading.load(Path(file), env=options.env, secrets=options.secrets)
-    cores = values.text("cpus")
-    if cores is None:
-        return task
-    try:
-        return evolve(task, resources=evolve(task.resources, cpus=resources.cpus(cores)))
-    except BadInput as error:
-        raise BadInput(f"--cpus {error.message}") from error
+    found = reading.load(
+        Path(file),
+        env=environment.given("--env", values.many("env"), values.many("env-file")),
+        secrets=environment.given("--secret", values.many("secret"), values.many("secret-file")),
+    )
+    told = override(values)
+    missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
+    for line in (*found.mends, *found.warnings):
+        notify(line)
+    return evolve(found, tasks=tuple(overridden(task, told) for task in found.tasks), missing=tuple(missing))
+
+
+def override(values: Values) -> Override:
+    """What the flags say instead of a task file."""
+    from skyrig.task.override import FIELDS, Override
+
+    given = {
+        name: values.text(name.replace("_", "-"))
+        for name in (*FIELDS, "infra", "cloud", "region", "zone")
+        if name not in ("ports", "use_spot")
+    }
+    if values.switch("use-spot") and values.switch("no-use-spot"):
+        raise BadInput("--use-spot and --no-use-spot say different things", hint="give one of them")
+    given["ports"] = ",".join(values.many("ports")) or None
+    given["use_spot"] = "true" if values.switch("use-spot") else "false" if values.switch("no-use-spot") else None
+    return Override(
+        name=values.text("name"),
+        num_nodes=nodes(values),
+        workdir=_workdir(values),
+        resources={name: text for name, text in given.items() if text is not None},
+    )
+
+
+def _workdir(values: Values) -> str | None:
+    folder = values.text("workdir")
+    if folder is not None and not Path(folder).expanduser().is_dir():
+        raise BadInput(f"--workdir {folder}: no such folder")
+    return folder

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from skyrig.cli import flags
-from skyrig.cli.verb import Values, flag, notify, positional, verb
+from skyrig.cli.verb import Values, agreed, flag, notify, positional, verb
 from skyrig.errors import BadInput
 
 STRATEGY = flag("strategy", "how the script is started: torchrun (the default), deepspeed, accelerate, plain")
@@ -19,14 +19,14 @@ def train(values: Values) -> int:
     """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
     from skyrig import sdk, training
 
-    options = flags.run_options(values)
-    where = flags.cloud(values)
     stack = flags.cluster(values)
     task, script = values.text("task"), values.text("script")
     if task is not None:
         if script is not None or values.text("strategy") is not None or values.rest:
             raise BadInput("--task brings its own commands: no --script, --strategy or ARGS beside it")
-        return sdk.launch(flags.task_of(values, task, options), stack, options, sys.stdout.buffer, notify, cloud=where)
+        return _launched(values, task, stack)
+    flags.refuse_other_clouds(values)
+    options = flags.run_options(values)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
     return sdk.train(stack, run, options, sys.stdout.buffer, notify)
@@ -35,13 +35,9 @@ def train(values: Values) -> int:
 @verb("launch", [positional("file", "task file"), *flags.LAUNCH])
 def launch(values: Values) -> int:
     """Run a task file: provision, sync, set up, run. Without -c on a new cluster."""
-    from skyrig import sdk
-
-    options = flags.run_options(values)
-    where = flags.cloud(values)
-    task = flags.task_of(values, str(values.given["file"]), options)
-    stack = flags.cluster(values) if values.text("cluster") is not None else None
-    return sdk.launch(task, stack, options, sys.stdout.buffer, notify, cloud=where)
+    return _launched(
+        values, str(values.given["file"]), flags.cluster(values) if values.text("cluster") is not None else None
+    )
 
 
 @verb("exec", [positional("file", "task file"), *flags.RUN])
@@ -52,7 +48,7 @@ def exec_(values: Values) -> int:
     if values.text("cluster") is None:
         raise BadInput("exec: which cluster?", hint="-c NAME")
     options = flags.run_options(values)
-    task = flags.task_of(values, str(values.given["file"]), options)
+    task = flags.task_of(values, str(values.given["file"]))
     return sdk.exec_(task, flags.cluster(values), options, sys.stdout.buffer, notify)
 
 
@@ -76,7 +72,7 @@ def render(values: Values) -> None:
     stack = flags.cluster(values)
     task = values.text("file") or values.text("task")
     if task is not None:
-        ranks = sdk.render_task(stack, flags.task_of(values, task, options), options)
+        ranks = sdk.render_task(stack, flags.file_of(values, task).only(), options)
     else:
         run = training.chosen(values.text("script"), values.text("strategy"), options.workdir, values.rest)
         ranks = sdk.render_training(stack, run, options)
@@ -86,3 +82,11 @@ def render(values: Values) -> None:
     else:
         for file in rendering.written(ranks, Path(out)):
             print(file)
+
+
+def _launched(values: Values, file: str, stack: str | None) -> int:
+    from skyrig import sdk
+
+    task, options = flags.task_of(values, file), flags.run_options(values)
+    confirm = agreed(values.switch("yes"))
+    return sdk.launch(task, stack, options, sys.stdout.buffer, notify, confirm=confirm)

@@ -66,9 +66,10 @@ def env_file(path: Path) -> dict[str, str]:
 def expand(text: str, values: Mapping[str, str]) -> str:
     """`$NAME` and `${NAME}` replaced from `values`; unknown names stay as they are."""
     return re.sub(
-        r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))",
-        lambda match: values.get(match[1] or match[2], match[0]),
+        r"\$\{?\b([A-Za-z_][A-Za-z0-9_]*)\b\}?",
+        lambda match: values.get(match[1], match[0]),
         text,
+        flags=re.ASCII,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading a task file."""
+"""Reading task files: text to values, everything that is wrong told at once."""
 
 from __future__ import annotations
 
@@ -7,127 +7,266 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml.comments import CommentedMap
+from attrs import evolve
 
-from skyrig.task import document, environment, resources
-from skyrig.task.model import Resources, Task
-from skyrig.task.problems import Problems
+from skyrig.errors import BadInput
+from skyrig.task import config, document, environment, pipeline, resources, service, storage, volumes
+from skyrig.task.config import Config
+from skyrig.task.model import GitSource, ManagedSecret, Task, TaskFile
+from skyrig.task.node import Node, internal
+from skyrig.task.problems import Position, Problems, lines
+from skyrig.task.resources import Choice, Resources
+from skyrig.task.storage import FileMounts
 
-FIELDS = ("name", "num_nodes", "workdir", "envs", "secrets", "resources", "setup", "run")
-"""Fields that Skyrig understands."""
+NAME = re.compile(r"[a-zA-Z0-9]+(?:[._-]{1,2}[a-zA-Z0-9]+)*")
+"""What a task may be called."""
 
-LATER = (
-    "file_mounts",
-    "volumes",
-    "service",
-    "pool",
-    "config",
-    "event_callback",
-    "managed_secrets",
-    "inputs",
-    "outputs",
-)
-"""Fields of task files that Skyrig cannot do yet."""
-
-_TASK_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+SCOPES = ("personal", "workspace", "global")
+_DOCKER_LOGIN = ("SKYPILOT_DOCKER_USERNAME", "SKYPILOT_DOCKER_PASSWORD", "SKYPILOT_DOCKER_SERVER")
+_SECRET = "secrets:"
 
 
-def load(path: Path, *, env: Mapping[str, str] | None = None, secrets: Mapping[str, str] | None = None) -> Task:
-    """The task in the file at `path`; `env` and `secrets` come from the command line and win over the file's. All
-    that is wrong is told at once: BadInput, one line a problem, `file:line:column: field: reason`."""
-    mapping = document.load(path)
+def load(path: Path, *, env: Mapping[str, str] | None = None, secrets: Mapping[str, str] | None = None) -> TaskFile:
+    """The tasks in the file at `path`; `env` and `secrets` come from the command line and win over the file's, in every
+    task. BadInput, one line a problem, `file:line:column: field: reason`."""
     problems = Problems()
-    for key in mapping:
-        if key not in FIELDS:
-            problems.unknown(document.position(path, mapping, key), str(key), FIELDS, LATER)
-    reader = _Reader(path, mapping, problems)
-    envs = {**reader.variables("envs", "--env", env or {}), **(env or {})}
-    hidden = {**reader.variables("secrets", "--secret", secrets or {}), **(secrets or {})}
-    task = Task(
-        name=reader.name(),
-        num_nodes=reader.num_nodes(),
-        workdir=reader.workdir({**envs, **hidden}),
-        env={name: value for name, value in envs.items() if name not in hidden},
-        secrets=hidden,
-        resources=reader.resources(),
-        setup=reader.text("setup"),
-        run=reader.text("run"),
-    )
+    return _tasks(document.load(path, problems), str(path), problems, env or {}, secrets or {})
+
+
+def loads(
+    text: str,
+    name: str = "task",
+    *,
+    env: Mapping[str, str] | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> TaskFile:
+    """The same from a text; `name` stands for the file in messages."""
+    problems = Problems()
+    return _tasks(document.loads(text, name, problems), name, problems, env or {}, secrets or {})
+
+
+def _tasks(
+    documents: list[Node], name: str, problems: Problems, env: Mapping[str, str], secrets: Mapping[str, str]
+) -> TaskFile:
     problems.raise_if_any()
-    return task
+    if not any(node.data for node in documents):
+        problems.absent(Position(name), "the file", "holds no task; a `run` text at least is wanted")
+        documents = documents or [Node({}, Position(name), "", problems)]
+        if len(documents) > 1:
+            raise BadInput(f"{Position(name)}: holds {len(documents)} documents and no task")
+
+    header, bodies = pipeline.split(documents)
+    for node in bodies:
+        if not isinstance(node.data, dict):
+            problems.add(node.where, "", f"a mapping of fields is wanted at the top, not {node.shown}")
+    tasks = [_Reader(node, env, secrets).task() for node in bodies if isinstance(node.data, dict)]
+    made = pipeline.read(header, tasks, bodies)
+    problems.raise_if_any()
+    return evolve(
+        made,
+        mends=tuple(lines(problems.mends)),
+        warnings=tuple(lines(problems.warnings)),
+        missing=tuple(problems.missing),
+    )
 
 
 class _Reader:
-    """The fields of one file; a null field is as good as none."""
+    """The fields of one task; a null field is as good as none."""
 
-    def __init__(self, path: Path, mapping: CommentedMap, problems: Problems) -> None:
-        self._path = path
-        self._mapping = mapping
-        self._problems = problems
+    def __init__(self, node: Node, env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+        self._node = _with_num_nodes_on_top(node)
+        self._fields = {key: each for key, each in self._node.fields().items() if not each.is_null}
+        self._given_env, self._given_secrets = env, secrets
+        for key, each in self._node.fields().items():
+            if key in INTERNAL:
+                internal(each)
+            elif key not in FIELDS:
+                node.problems.unknown(each.where, each.path, FIELDS)
 
-    def text(self, key: str) -> str:
-        value = self._mapping.get(key)
-        if value is not None and not isinstance(value, str):
-            self._wrong(key, "a text is wanted")
-            return ""
-        return str(value or "")
+    def task(self) -> Task:
+        """The task; what is wrong is noted, and its default stands in its place."""
+        env = {**self._env(), **self._given_env}
+        inline, managed = self._secrets()
+        secrets = {**inline, **self._given_secrets}
+        managed = tuple(each for each in managed if each.name not in secrets)
+        self._check_docker_login(env, secrets)
+        self._filled = {**env, **secrets}
+        block = self._read("config", config.read, Config())
+        workdir = self._read("workdir", _workdir, None)
+        mounts = self._read(
+            "file_mounts", lambda node: storage.read(node, has_workdir=workdir is not None), FileMounts()
+        )
+        return Task(
+            name=self._read("name", _name, None),
+            num_nodes=self._read("num_nodes", lambda node: node.whole(1), 1),
+            workdir=workdir,
+            env=env,
+            secrets=secrets,
+            managed_secrets=managed,
+            choice=self._choice(Resources(config=block.values, hooks=block.hooks, disks=mounts.disks)),
+            mounts=mounts,
+            volumes=self._read("volumes", volumes.read, {}),
+            service=self._service(),
+            config=block,
+            setup=self._read("setup", Node.text, None),
+            run=self._read("run", Node.text, None),
+            event_callback=self._read("event_callback", Node.text, None),
+            api_server_access=self._read("api_server_access", Node.switch, True),
+            inputs=self._read("inputs", _sized, None),
+            outputs=self._read("outputs", _sized, None),
+        )
 
-    def name(self) -> str:
-        value = self._mapping.get("name")
-        if value is not None and not _TASK_NAME.fullmatch(str(value)):
-            self._wrong("name", f"{value!r}: letters, digits, '.', '_' and '-' are wanted")
-        return str(value or "")
+    def _read(self, key: str, how: Any, otherwise: Any) -> Any:
+        """One field, variables filled in where they are in that field."""
+        node = self._fields.get(key)
+        if node is None:
+            return otherwise
+        if key in ("file_mounts", "service", "workdir", "volumes"):
+            node = node.with_texts(lambda text: environment.expand(text, self._filled))
+        return node.read(how, otherwise)
 
-    def num_nodes(self) -> int:
-        value = self._mapping.get("num_nodes")
-        if value is None:
-            return 1
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            self._wrong("num_nodes", f"{value!r}: a whole number of at least 1 is wanted")
-            return 1
-        return int(value)
+    def _choice(self, base: Resources) -> Choice:
+        node = self._fields.get("resources", evolve(self._node, data={}, path="resources"))
+        return node.read(lambda each: resources.read(each, base), Choice((base,)))
 
-    def workdir(self, values: Mapping[str, str]) -> Path | None:
-        value = self._mapping.get("workdir")
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            self._wrong("workdir", "a folder is wanted; a git repository is not supported yet")
-            return None
-        folder = Path(environment.expand(str(value), values)).expanduser()
-        if not folder.is_dir():
-            self._wrong("workdir", f"{folder} is no folder")
-        return folder
+    def _service(self) -> Any:
+        if "service" in self._fields and "pool" in self._fields:
+            self._fields["pool"].note("cannot stand beside service: give one of them")
+        return self._read("service", service.read, None) or self._read("pool", service.pool, None)
 
-    def variables(self, key: str, flag: str, override: Mapping[str, str]) -> dict[str, str]:
-        mapping = self._mapping.get(key)
-        if mapping is None:
+    def _env(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, node in self._named("envs").items():
+            if not environment.NAME.fullmatch(name):
+                node.note("no name of a variable: letters, digits and _ are wanted")
+            elif node.is_null and name not in self._given_env:
+                node.note(f"has no value; give it with --env {name}=VALUE (an empty one is written '')")
+            elif not node.is_null:
+                found[name] = _shown_value(node)
+        return found
+
+    def _named(self, key: str) -> dict[str, Node]:
+        """The entries of envs or secrets; names that are numbers are texts all the same."""
+        node = self._fields.get(key)
+        if node is None:
             return {}
-        if not isinstance(mapping, CommentedMap):
-            self._wrong(key, "a mapping of names to values is wanted")
+        if not isinstance(node.data, dict):
+            node.note(f"a mapping of names to values is wanted, not {node.shown}")
             return {}
-        values: dict[str, str] = {}
-        for name, value in mapping.items():
-            if not environment.NAME.fullmatch(str(name)):
-                self._wrong(f"{key}.{name}", "no variable name", mapping, name)
-            elif isinstance(value, dict | list):
-                self._wrong(f"{key}.{name}", "a plain value is wanted", mapping, name)
-            elif value is None and name not in override:
-                self._wrong(f"{key}.{name}", f"has no value; give it with {flag} {name}=VALUE", mapping, name)
-            elif value is not None:
-                values[str(name)] = str(value)
-        return values
+        return {str(name): each for name, each in node.data.items()}
 
-    def resources(self) -> Resources:
-        value = self._mapping.get("resources")
-        if value is None:
-            return Resources()
-        if not isinstance(value, CommentedMap):
-            self._wrong("resources", "a mapping is wanted")
-            return Resources()
-        return resources.read(self._path, value, self._problems)
+    def _secrets(self) -> tuple[dict[str, str], tuple[ManagedSecret, ...]]:
+        """Secrets with their values, and those that a secret store holds."""
+        inline: dict[str, str] = {}
+        managed: list[ManagedSecret] = []
+        node = self._fields.get("secrets")
+        if node is not None and isinstance(node.data, list):
+            for each in node.data:
+                if not str(each.data).startswith(_SECRET):
+                    each.note(f"{each.shown}: secrets:NAME is wanted; a secret with a value is written NAME: VALUE")
+                else:
+                    managed.append(_managed(str(each.data)))
+        else:
+            for name, each in self._named("secrets").items():
+                if name.startswith(_SECRET) and not each.is_null:
+                    each.note("is in a secret store, and has no value here; leave secrets: out to give one")
+                elif each.is_null:
+                    managed.append(_managed(name))
+                else:
+                    inline[name] = _shown_value(each)
+        return inline, (*managed, *self._read("managed_secrets", _managed_secrets, ()))
 
-    def _wrong(self, what: str, why: str, mapping: CommentedMap | None = None, key: Any = None) -> None:
-        inside = self._mapping if mapping is None else mapping
-        where = document.position(self._path, inside, what if mapping is None else key)
-        self._problems.add(where, what, why)
+    def _check_docker_login(self, env: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+        in_env = [name for name in _DOCKER_LOGIN if name in env and name not in secrets]
+        in_secrets = [name for name in _DOCKER_LOGIN if name in secrets]
+        there = "envs" if in_env else "secrets"
+        node = self._fields.get(there, self._node)
+        if in_env and in_secrets:
+            node.note(f"{', '.join(_DOCKER_LOGIN)} stand together, in envs or in secrets")
+        for names in (in_env, in_secrets):
+            missing = [name for name in _DOCKER_LOGIN if name not in names]
+            if names and missing and not (in_env and in_secrets):
+                node.note(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing beside {names[0]}")
+
+
+def _with_num_nodes_on_top(node: Node) -> Node:
+    """`num_nodes` stands at the top of a task; one below `resources` is taken as that."""
+    below = node.data.get("resources")
+    if below is None or not isinstance(below.data, dict) or "num_nodes" not in below.data:
+        return node
+    found = below.data["num_nodes"]
+    above = node.data.get("num_nodes")
+    if above is not None and above.data != found.data:
+        found.note("num_nodes stands at the top of a task, and does already, with another value")
+        found = above
+    else:
+        node.problems.mend(found.where, found.path, "stands at the top of a task; taken as that")
+    rest = {key: each for key, each in below.data.items() if key != "num_nodes"}
+    return evolve(
+        node, data={**node.data, "resources": evolve(below, data=rest), "num_nodes": evolve(found, path="num_nodes")}
+    )
+
+
+def _name(node: Node) -> str:
+    return node.matching(NAME.pattern, "letters and digits, with . _ - between them (two in a row at most),")
+
+
+def _workdir(node: Node) -> str | GitSource:
+    if isinstance(node.data, dict):
+        given = node.read_fields({"url": Node.filled_text, "ref": Node.text})
+        if "url" not in node.fields():
+            raise node.wrong("`url` of the repository is missing")
+        return GitSource(**{"url": "", **given})
+    folder = node.filled_text()
+    try:
+        there = Path(folder).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):
+        there = False
+    if not there:
+        node.problems.absent(node.where, node.path, f"{folder} is no folder")
+    return folder
+
+
+def _sized(node: Node) -> tuple[str, float] | None:
+    if len(node.fields()) != 1:
+        raise node.wrong("one url with its size in GB is wanted")
+    ((url, size),) = node.fields().items()
+    return url, size.number(0)
+
+
+def _managed_secrets(node: Node) -> tuple[ManagedSecret, ...]:
+    found: list[ManagedSecret] = []
+    for each in node.items():
+        if isinstance(each.data, str):
+            found.append(_managed(each.data))
+            continue
+        if len(each.fields()) > 1:
+            each.note("one name an entry is wanted")
+        for name, options in each.fields().items():
+            given = options.read_fields({"mount_path": Node.text})
+            found.append(evolve(_managed(name), mount_path=given.get("mount_path")))
+    return tuple(found)
+
+
+def _managed(text: str) -> ManagedSecret:
+    name = text.removeprefix(_SECRET)
+    scope, dot, rest = name.partition(".")
+    return ManagedSecret(rest, scope) if dot and scope in SCOPES else ManagedSecret(name)
+
+
+def _shown_value(node: Node) -> str:
+    """A value of a variable as its text; a list or a mapping as Python would print it, which SkyPilot does too."""
+    if isinstance(node.data, dict | list):
+        node.problems.warn(node.where, node.path, "is no plain value; put it in quotes to say what you mean")
+        return str(node.plain())
+    return str(node.data)
+
+
+FIELDS = (
+    "name", "workdir", "num_nodes", "resources", "setup", "run", "envs", "secrets", "managed_secrets", "file_mounts",
+    "volumes", "service", "pool", "config", "event_callback", "api_server_access", "inputs", "outputs",
+)  # fmt: skip
+"""Fields of a task."""
+
+INTERNAL = ("file_mounts_mapping", "volume_mounts", "_metadata", "_user_specified_yaml")
+"""Fields that SkyPilot writes for itself."""

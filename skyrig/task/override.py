@@ -1,0 +1,119 @@
+"""What a command line says instead of a task file: it holds for every candidate of the task's resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from skyrig.errors import BadInput
+from skyrig.task import accelerators, infra, quantities, resources
+from skyrig.task.image import read as read_image
+from skyrig.task.infra import Infra
+from skyrig.task.model import Task
+from skyrig.task.node import Node, Wrong, one_word
+from skyrig.task.problems import Position, Problems
+from skyrig.task.resources import Choice, Resources
+
+
+@frozen
+class Override:
+    """What is said instead; None and empty values leave it to the task. `resources` holds texts by the names of
+    `FIELDS`."""
+
+    name: str | None = None
+    num_nodes: int | None = None
+    workdir: str | None = None
+    resources: Mapping[str, str] = field(factory=dict)
+
+
+def overridden(task: Task, override: Override) -> Task:
+    """`task` with what the command line says. BadInput names the flag whose value cannot be taken."""
+    return evolve(
+        task,
+        name=override.name or task.name,
+        num_nodes=override.num_nodes or task.num_nodes,
+        workdir=override.workdir or task.workdir,
+        choice=_chosen(task.choice, override.resources),
+    )
+
+
+def _chosen(choice: Choice, given: Mapping[str, str]) -> Choice:
+    changes = {name: _read(name, text, FIELDS[name]) for name, text in given.items() if name in FIELDS}
+    places = _places(given)
+    kinds = changes.pop("gpus", None)
+    image = changes.pop("image_id", None)
+    made: list[Resources] = []
+    for each in choice.each:
+        for place in places or [each.infra]:
+            for kind in kinds.each if kinds is not None else [each.accelerator]:
+                one = evolve(each, **changes, infra=_narrowed(place, given), accelerator=kind)
+                made.append(evolve(one, image=image.at(one.infra)) if image is not None else one)
+    made = [one for number, one in enumerate(made) if one not in made[:number]]
+    if choice.mode == "ordered" or (kinds is not None and kinds.ordered):
+        return Choice(tuple(made), "ordered")
+    return Choice(tuple(made), "any_of" if len(made) > 1 else "single")
+
+
+def _places(given: Mapping[str, str]) -> list[Infra]:
+    """The places that `--infra` or `--cloud A,B` name."""
+    if given.get("infra") and given.get("cloud"):
+        raise BadInput("--infra and --cloud say the same thing", hint="give one of them")
+    if given.get("infra"):
+        return [_read("infra", given["infra"], infra.read)]
+    clouds = [word.strip() for word in given.get("cloud", "").split(",") if word.strip()]
+    return [_read("cloud", {"k8s": "kubernetes"}.get(word.lower(), word), _cloud) for word in clouds]
+
+
+def _narrowed(place: Infra, given: Mapping[str, str]) -> Infra:
+    """`place` with the region and zone of the flags; a zone of another region is dropped."""
+    region, zone = given.get("region"), given.get("zone")
+    if region is not None and region != place.region:
+        place = Infra(place.cloud, region, None)
+    return place if zone is None else Infra(place.cloud, place.region, zone)
+
+
+def _cloud(node: Node) -> Infra:
+    return Infra(infra.cloud(node))
+
+
+def _read(name: str, text: str, how: Callable[[Node], Any]) -> Any:
+    problems = Problems()
+    node = Node(text, Position("command line"), f"--{name.replace('_', '-')}", problems)
+    try:
+        value = how(node)
+    except Wrong as error:
+        raise BadInput(f"{error.node.path}: {error.why}") from None
+    if problems.wrong:
+        raise BadInput(problems.wrong[0][1])
+    return value
+
+
+def _tier(allowed: tuple[str, ...]) -> Callable[[Node], str | None]:
+    """A tier, or none: that of the cloud."""
+    return lambda node: None if node.text().lower() == "none" else one_word(allowed)(node)
+
+
+def _number(node: Node) -> float:
+    try:
+        return resources.cost(evolve(node, data=float(node.text())))
+    except ValueError:
+        raise node.wrong(f"{node.shown}: a number is wanted") from None
+
+
+FIELDS: Mapping[str, Callable[[Node], Any]] = {
+    "gpus": accelerators.read,
+    "cpus": quantities.cpus,
+    "memory": quantities.memory,
+    "instance_type": Node.filled_text,
+    "use_spot": lambda node: node.data == "true",
+    "disk_size": quantities.disk_size,
+    "disk_tier": _tier(resources.DISK_TIERS),
+    "network_tier": _tier(resources.NETWORK_TIERS),
+    "local_disk": resources.local_disk,
+    "max_hourly_cost": _number,
+    "image_id": read_image,
+    "ports": quantities.ports,
+}
+"""Flags by their names with underscores; `use_spot` is "true" or "false"."""
