@@ -1,6 +1,6 @@
 """What all tests share: the soak tier, and children that must not inherit that pytest's caller ignores a signal.
 
-A caller ignores signals under nohup or a shell's `&`. No cluster of a test comes into the developer's own ~/.ssh/config.
+A caller ignores signals under nohup or a shell's `&`. No test's cluster comes into the developer's own ~/.ssh/config.
 """
 
 from __future__ import annotations

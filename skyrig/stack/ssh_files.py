@@ -52,7 +52,7 @@ def write(stack: str, described: ClusterDescription) -> Path:
     theirs = _taken(folder, described)
     replace(folder / "key", described.ssh.private_key.rstrip("\n") + "\n")
     replace(folder / "known_hosts", "".join(f"{_alias(described, n)} {n.host_key}\n" for n in described.nodes))
-    replace(folder / "ssh_config", "\n".join(_block(folder, described, node, theirs) for node in described.nodes))
+    replace(folder / "ssh_config", _text(folder, described, theirs))
     return folder / "ssh_config"
 
 
@@ -61,9 +61,12 @@ def publish(stack: str, described: ClusterDescription, notify: Notify) -> None:
     to know about the user's config; it is no error where that cannot be written."""
     theirs = _taken(write(stack, described).parent, described)
     ssh_include.add(described.name, notify)
-    if theirs:
-        names, where = " and ".join(theirs), next(iter(theirs.values()))
-        notify(f"{where} has a host {names} of its own, which stays: `ssh {next(iter(theirs))}{SURE}` is the cluster's")
+    lost = [node for node in described.nodes if host_name(described, node) in theirs]
+    if lost:
+        names, sure = " and ".join(host_name(described, node) for node in lost), sure_name(described, lost[0])
+        where = theirs[host_name(described, lost[0])]
+        instead = sure if sure not in theirs else f"-c {described.name}"
+        notify(f"{where} has a host {names} of its own, which stays: `ssh {instead}` is the cluster's")
 
 
 def remove(stack: str, notify: Notify) -> None:
@@ -100,27 +103,39 @@ def _alias(described: ClusterDescription, node: Node) -> str:
 
 def _taken(folder: Path, described: ClusterDescription) -> dict[str, Path]:
     file = ssh_include.users_file()
-    names = [host_name(described, node) for node in described.nodes]
+    names = {name(described, node) for node in described.nodes for name in (host_name, sure_name)}
     return ssh_names.taken(file, names, but=folder / "ssh_config") if file is not None else {}
 
 
-def _block(folder: Path, described: ClusterDescription, node: Node, theirs: Collection[str]) -> str:
+def _text(folder: Path, described: ClusterDescription, theirs: Collection[str]) -> str:
+    """A block for every node, then one of what they share: of two values OpenSSH takes the first."""
+    every = f"Host {' '.join(name for node in described.nodes for name in _names(described, node, theirs))}\n"
+    blocks = [_block(described, node, theirs) for node in described.nodes]
+    shared = [
+        f"  IdentityFile {_quoted(folder / 'key')}",
+        f"  UserKnownHostsFile {_quoted(folder / 'known_hosts')}",
+        f"  PubkeyAcceptedKeyTypes {_algorithms(described.ssh.public_key)}",
+    ]
+    return "\n".join([*blocks, every + "\n".join(shared) + "\n" + _FIXED])
+
+
+def _names(described: ClusterDescription, node: Node, theirs: Collection[str]) -> list[str]:
     name = host_name(described, node)
-    names = [*([] if name in theirs else [name]), sure_name(described, node)]
+    return [*([] if name in theirs else [name]), sure_name(described, node)]
+
+
+def _block(described: ClusterDescription, node: Node, theirs: Collection[str]) -> str:
     jump = sure_name(described, described.node(node.jump)) if node.jump else "none"
     lines = [
-        f"Host {' '.join(names)}",
+        f"Host {' '.join(_names(described, node, theirs))}",
         f"  HostName {node.host}",
         f"  Port {node.port}",
         f"  User {node.user}",
         f"  ProxyJump {jump}",
-        f"  IdentityFile {_quoted(folder / 'key')}",
-        f"  UserKnownHostsFile {_quoted(folder / 'known_hosts')}",
         f"  HostKeyAlias {_alias(described, node)}",
         f"  HostKeyAlgorithms {_algorithms(node.host_key)}",
-        f"  PubkeyAcceptedKeyTypes {_algorithms(described.ssh.public_key)}",
     ]
-    return "\n".join(lines) + "\n" + _FIXED
+    return "\n".join(lines) + "\n"
 
 
 def _algorithms(key: str) -> str:

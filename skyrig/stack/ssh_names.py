@@ -29,7 +29,7 @@ def _hosts(file: Path, but: Path, depth: int) -> Iterator[tuple[str, Path]]:
         return
     if depth > _DEPTH or file == but:
         return
-    for row in text.splitlines():
+    for row in text.split("\n"):
         keyword, words = _parsed(row)
         if keyword == "host":
             yield from ((word, file) for word in words)
