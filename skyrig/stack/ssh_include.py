@@ -56,12 +56,11 @@ def add(name: str, notify: Notify) -> None:
     if file is None:
         return
     try:
-        if _has_effect(_read(file)):
-            return
-        with _turn():
+        with _turn():  # also to look: one who takes the line away may be just about to
             before = _read(file)
-            if not _has_effect(before):
-                _write_first_line(Path(os.path.realpath(file)), before)
+            if _has_effect(before):
+                return
+            _write_first_line(Path(os.path.realpath(file)), before)
     except OSError as error:
         reason = error.strerror or str(error)
         notify(f"{_shown(file)} cannot be written ({reason}): plain ssh does not know {name}, `ssh -c {name}` does")
