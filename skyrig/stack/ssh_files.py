@@ -125,13 +125,15 @@ def _names(described: ClusterDescription, node: Node, theirs: Collection[str]) -
 
 
 def _block(described: ClusterDescription, node: Node, theirs: Collection[str]) -> str:
-    jump = sure_name(described, described.node(node.jump)) if node.jump else "none"
+    way = ["  ProxyCommand none", "  ProxyJump none"]
+    if node.jump:  # after `ProxyCommand none` no jump would count
+        way = [f"  ProxyJump {sure_name(described, described.node(node.jump))}"]
     lines = [
         f"Host {' '.join(_names(described, node, theirs))}",
         f"  HostName {node.host}",
         f"  Port {node.port}",
         f"  User {node.user}",
-        f"  ProxyJump {jump}",
+        *way,
         f"  HostKeyAlias {_alias(described, node)}",
         f"  HostKeyAlgorithms {_algorithms(node.host_key)}",
     ]

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyrig import places
+from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.stack import ssh_files, ssh_include, ssh_names
 
 Come = Callable[..., Any]
@@ -219,6 +220,21 @@ def test_a_host_of_the_users_keeps_its_name(home: Path, comes: Come, said: list[
     assert asked(config, "box-worker1")["hostname"] == "there"
     comes("box", ports=(2301,))
     assert asked(config, "box")["port"] == "2301"
+
+
+def test_a_node_behind_another_is_reached_through_it(home: Path, said: list[str]) -> None:
+    """Also where the user's own config knows another way for all hosts, and another host by the head's name."""
+    config = home / ".ssh" / "config"
+    config.parent.mkdir()
+    config.write_text("Host far\n  Port 9\nHost *\n  ProxyCommand false\n")
+    head = Node("n0", 0, "192.0.2.1", 22, "10.0.0.1", "me", "ssh-rsa AAAA", "1")
+    behind = Node("n1", 1, "10.0.0.2", 22, "10.0.0.2", "me", "ssh-ed25519 AAAA", "1", jump="n0")
+    access = SshAccess("ssh-rsa BBBB", "private")
+    ssh_files.publish("far", ClusterDescription("far", "cloud", (head, behind), access, ""), said.append)
+    assert asked(config, "far-worker1")["proxyjump"] == "far.skyrig"
+    told = asked(config, "far.skyrig")
+    assert (told["hostname"], told["hostkeyalgorithms"]) == ("192.0.2.1", "rsa-sha2-512,rsa-sha2-256")
+    assert not {"proxyjump", "proxycommand"} & set(told)
 
 
 WRITER = """
