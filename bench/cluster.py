@@ -48,6 +48,7 @@ def cluster(say: Say) -> Iterator[Cluster]:
         os.environ |= {
             "SKYRIG_CACHE": str(places.cache()),
             "SKYRIG_HOME": str(folder / "home"),
+            "SKYRIG_SSH_CONFIG": "",
             "PULUMI_HOME": str(folder / "pulumi"),
             "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}",
         }

@@ -54,7 +54,7 @@ def up(
         notify(f"cluster {stack}: {shape}")
         changes = stacks.up(stack, shape, notify, before=before if at_least else None)
     notify(f"{stack}: {changes}")
-    cluster = described.describe(stack)
+    cluster = described.describe(stack, fresh=True, notify=notify)
     if cluster is None:
         raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
     return cluster

@@ -1,17 +1,30 @@
 """What all tests share: the soak tier, and children that must not inherit that pytest's caller ignores a signal.
 
-A caller ignores signals under nohup or a shell's `&`.
+A caller ignores signals under nohup or a shell's `&`. No test's cluster comes into the developer's own ~/.ssh/config.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+os.environ["SKYRIG_SSH_CONFIG"] = ""
 
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_developers_ssh_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Is not touched, also not by what a test runs in an environment that it made without the variable above."""
+    yield
+    file = Path.home() / ".ssh" / "config"
+    assert not file.exists() or str(tmp_path_factory.getbasetemp()).encode() not in file.read_bytes()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +31,7 @@ class User:
             **{key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "SKYRIG_"))},
             "SKYRIG_HOME": str(self.home),
             "SKYRIG_CACHE": str(places.cache()),
+            "SKYRIG_SSH_CONFIG": "",
             "PULUMI_HOME": str(folder / "pulumi"),
             "PULUMI_STACK": stack,
             "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -121,9 +122,11 @@ def _clone(folder: Path) -> Path:
 
 
 @contextmanager
-def cluster_of(folder: Path, nodes: int) -> Iterator[User]:
-    """A user with a cluster of CPU nodes that is up, in a stack of its own; taken away at the end of the block."""
+def cluster_of(folder: Path, nodes: int, changed: Mapping[str, str | None] = {}) -> Iterator[User]:
+    """A user with a cluster of CPU nodes that is up, in a stack of its own; taken away at the end of the block. Their
+    environment is `changed`: None takes a variable out of it."""
     person = User(folder, f"t{os.getpid()}-{time.monotonic_ns() % 100000}")
+    person.env = {name: value for name, value in (person.env | dict(changed)).items() if value is not None}
     try:
         person.run("up", "-c", person.stack, "--nodes", str(nodes))
         yield person

@@ -131,7 +131,7 @@ def ssh(values: Values) -> None:
     if program is None:
         raise SkyrigError("no ssh client is on PATH", hint="install OpenSSH's")
     config = ssh_files.write(stack, cluster)
-    os.execv(program, ["ssh", "-F", str(config), ssh_files.host_name(cluster, fitting[0]), *values.rest])
+    os.execv(program, ["ssh", "-F", str(config), ssh_files.sure_name(cluster, fitting[0]), *values.rest])
 
 
 def _described(stack: str) -> ClusterDescription:

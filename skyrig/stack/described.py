@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve
@@ -18,10 +19,17 @@ from skyrig.cluster import description
 from skyrig.cluster.description import ClusterDescription
 from skyrig.stack import backend, engine, ssh_files
 
+Notify = Callable[[str], None]
+"""Takes one line for the reader."""
 
-def describe(stack: str, *, fresh: bool = False) -> ClusterDescription | None:
+
+def _silent(line: str) -> None:
+    """For whoever only looks: that plain ssh learns of the cluster by the way is no news to them."""
+
+
+def describe(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> ClusterDescription | None:
     """The description of what `stack` has now, with the client's private key; None where there is no cluster.
-    `fresh` re-reads it whatever the cache says."""
+    `fresh` re-reads it whatever the cache says. What is read anew plain `ssh` knows from then on."""
     mark = _mark(stack)
     if mark is None and backend.folder() is not None:
         forget(stack)
@@ -38,14 +46,14 @@ def describe(stack: str, *, fresh: bool = False) -> ClusterDescription | None:
         forget(stack)
         return None
     described = _with_key(description.from_json(outputs["cluster"]), outputs)
-    _keep(stack, mark, described)
+    _keep(stack, mark, described, notify)
     return described
 
 
-def forget(stack: str) -> None:
+def forget(stack: str, notify: Notify = _silent) -> None:
     """Drop what was kept of the stack's cluster, key material included."""
     (places.stack(stack) / "cluster.json").unlink(missing_ok=True)
-    ssh_files.remove(stack)
+    ssh_files.remove(stack, notify)
 
 
 def _is_empty(stack: str) -> bool:
@@ -79,8 +87,8 @@ def _kept(stack: str, mark: list[int]) -> ClusterDescription | None:
         return None
 
 
-def _keep(stack: str, mark: list[int] | None, described: ClusterDescription) -> None:
-    ssh_files.write(stack, described)
+def _keep(stack: str, mark: list[int] | None, described: ClusterDescription, notify: Notify) -> None:
+    ssh_files.publish(stack, described, notify)
     if mark is not None:
         where = os.fspath(backend.state_file(stack) or "")
         document = {"mark": [where, *mark], "cluster": described.to_json()}

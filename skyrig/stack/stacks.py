@@ -114,7 +114,7 @@ def down(stack: str, notify: Notify) -> Changes:
         _want_down(stack, notify)
         _resolve_pending(stack, lambda: None, notify, at_work)
         changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
-        described.forget(stack)
+        described.forget(stack, notify)
         return changes
 
     return _in_turn(stack, notify, destroy)

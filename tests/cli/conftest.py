@@ -28,7 +28,7 @@ class Clone:
         if "SKYRIG_CACHE" in os.environ:
             kept["SKYRIG_CACHE"] = os.environ["SKYRIG_CACHE"]
         own = {"SKYRIG_HOME": str(self.home), "PULUMI_HOME": str(self.home.with_name("pulumi"))}
-        return {**kept, **own, **self.env_more}
+        return {**kept, **own, "SKYRIG_SSH_CONFIG": "", **self.env_more}
 
     def run(self, door: str, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """One command line through a door, without a terminal."""

@@ -41,6 +41,7 @@ def _bash(tree: Path, text: str, *, check: bool = True) -> str:
     env |= {
         "SKYRIG_HOME": str(tree.parent / "home"),
         "SKYRIG_CACHE": str(places.cache()),
+        "SKYRIG_SSH_CONFIG": "",
         "PULUMI_HOME": str(tree.parent / "pulumi"),
         "PATH": f"{Path(sys.prefix) / 'bin'}:{env['PATH']}",
     }

@@ -32,6 +32,7 @@ class Site:
             **kept,
             "SKYRIG_HOME": str(self.home),
             "SKYRIG_CACHE": str(places.cache()),
+            "SKYRIG_SSH_CONFIG": "",
             "PULUMI_HOME": str(folder / "pulumi"),
             "PATH": f"{BIN}:{kept['PATH']}",
         }

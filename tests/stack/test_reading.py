@@ -26,7 +26,7 @@ def cluster(*ports: int) -> ClusterDescription:
         Node(f"n{rank}", rank, "127.0.0.1", port, "127.0.0.1", "me", "ssh-ed25519 AAAA", "1")
         for rank, port in enumerate(ports)
     )
-    return ClusterDescription("box", "local", nodes, SshAccess("pub", "private"), "file:///nowhere")
+    return ClusterDescription("box", "local", nodes, SshAccess("ssh-ed25519 BBBB", "private"), "file:///nowhere")
 
 
 def test_nodes_are_up_that_greet_as_ssh_servers(monkeypatch: pytest.MonkeyPatch) -> None:

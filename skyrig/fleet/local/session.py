@@ -24,9 +24,29 @@ _READ_LIMIT = 256 * 1024
 _TERMINAL_DRAIN_S = 1.0
 
 
-def _sftp_server(channel: SSHChannel[bytes]) -> asyncssh.SFTPServer:
+class _FileServer(asyncssh.SFTPServer):
+    """asyncssh's own, and the two things that OpenSSH's scp wants beyond it: an exit status when all is done, without
+    which it takes the copy for failed, and `~`, which it leaves to the far side's shell where it does not use sftp."""
+
+    def map_path(self, path: bytes) -> bytes:
+        """Where a path is on this machine; a relative one is below the home folder, in which the server runs."""
+        home, _, rest = path.partition(b"/")
+        return super().map_path((rest.lstrip(b"/") or b".") if home == b"~" and not self._is_sftp else path)
+
+    def exit(self) -> None:
+        """The client has what it wanted."""
+        if self._is_sftp:
+            with contextlib.suppress(OSError):  # it is gone already
+                self.channel.exit(0)
+
+    @property
+    def _is_sftp(self) -> bool:
+        return self.channel.get_subsystem() == "sftp"
+
+
+def _file_server(channel: SSHChannel[bytes]) -> asyncssh.SFTPServer:
     assert isinstance(channel, SSHServerChannel)
-    return asyncssh.SFTPServer(channel)
+    return _FileServer(channel)
 
 
 class _Output(asyncio.Protocol):
@@ -73,7 +93,7 @@ class NodeSession(SSHServerStreamSession[bytes]):
     """
 
     def __init__(self, children: Children, environment: Mapping[str, str]) -> None:
-        super().__init__(None, _sftp_server, sftp_version=3, allow_scp=True)
+        super().__init__(None, _file_server, sftp_version=3, allow_scp=True)
         self._children = children
         self._environment = dict(environment)
         self._pid: int | None = None
