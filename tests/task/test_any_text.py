@@ -17,7 +17,8 @@ WORDS = st.sampled_from(
     [
         "name", "run", "setup", "resources", "accelerators", "any_of", "ordered", "envs", "secrets", "file_mounts",
         "/a", "mode", "service", "pool", "replicas", "config", "hooks", "kubernetes", "autostop", "ports", "infra",
-        "cpus", "num_nodes", "workdir", "url", "volumes", "image_id", "labels", "job_recovery", "execution", "containers", "<<",
+        "cpus", "num_nodes", "workdir", "url", "volumes", "image_id", "labels", "job_recovery", "execution",
+        "containers", "<<",
     ]
 )  # fmt: skip
 SCALARS = st.one_of(
