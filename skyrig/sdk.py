@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import field, frozen
 
-from skyrig import places, rendering
+from skyrig import checkout, places, rendering
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.errors import BadInput, NodeLost
 from skyrig.launch.job import JobRecord, JobRequest
@@ -40,7 +40,7 @@ from skyrig.provision import (
 from skyrig.rendering import RenderedRank
 from skyrig.stack import config, described, stacks, status
 from skyrig.stack.status import ClusterStatus
-from skyrig.task.model import Task
+from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
 from skyrig.training import TrainingRun
 
@@ -100,6 +100,7 @@ def launch(
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
     request = task_request(task, options, setup=options.setup)
+    workdir = _workdir(task, notify)
     cluster = described.describe(stack) if stack is not None else None
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
@@ -111,7 +112,7 @@ def launch(
         cluster = ensure(stack, task.num_nodes, notify)
     if not task.run and request.setup is None:
         return 0
-    return _submitted(cluster, request, task.folder, options.detach, out, notify)
+    return _submitted(cluster, request, workdir, options.detach, out, notify)
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
@@ -128,7 +129,7 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
-    return _submitted(cluster, request, task.folder, options.detach, out, notify)
+    return _submitted(cluster, request, _workdir(task, notify), options.detach, out, notify)
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -195,14 +196,13 @@ def cancel(stack: str, job_ids: list[int] | None) -> list[int]:
     return asyncio.run(client.cancel(cluster, job_ids))
 
 
-def clusters(name: str | None = None) -> list[ClusterStatus]:
-    """Status of the cluster called `name`, or of all."""
-    names = stacks.known()
-    if name is None:
-        return status.of(names)
-    if name not in names:
-        raise no_such_cluster(name)
-    return status.of([name])
+def clusters(names: Sequence[str] | None = None) -> list[ClusterStatus]:
+    """Status of the clusters called `names`, or of all."""
+    known = stacks.known()
+    for name in names or ():
+        if name not in known:
+            raise no_such_cluster(name)
+    return status.of(known if names is None else list(names))
 
 
 def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[RenderedRank]:
@@ -245,6 +245,14 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
         force_setup=options.force_setup,
         user=getpass.getuser(),
     )
+
+
+def _workdir(task: Task, notify: Notify) -> Path | None:
+    """The folder that is synced; a git repository is fetched first."""
+    if not isinstance(task.workdir, GitSource):
+        return task.folder
+    notify(f"workdir: fetching {task.workdir.url}")
+    return checkout.folder(task.workdir)
 
 
 def note_unheeded(asked: Resources, notify: Notify) -> None:

@@ -14,7 +14,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "down": ("cluster*",),
     "stop": ("cluster*",),
     "start": ("cluster*",),
-    "status": ("cluster",),
+    "status": ("cluster*",),
     "ssh": ("cluster",),
     "queue": ("cluster",),
     "logs": ("cluster", "job"),
@@ -23,7 +23,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 }
 """What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
 
-SPACES = ("local",)
+SPACES = ("local", "task")
 """First halves of two-word verbs."""
 
 

@@ -75,10 +75,11 @@ def down(values: Values) -> None:
 @verb(
     "status",
     [
-        flags.CLUSTER,
+        *repeated([flags.CLUSTER], "cluster"),
+        flags.ALL,
         *flags.JSON,
         flag("ip", "print the head's address alone", kind=bool),
-        flag("refresh", "ask the cloud first", kind=bool),
+        flag("refresh r", "ask the cloud first", kind=bool),
         flag("endpoint", "print the endpoint of a port", later=True),
     ],
 )
@@ -89,18 +90,19 @@ def status(values: Values) -> None:
     from skyrig.stack import stacks
 
     as_json = flags.wants_json(values)
-    name = flags.cluster(values) if values.text("cluster") is not None else None
+    names = flags.clusters(values) if values.many("cluster") else None
     if values.switch("refresh"):
-        for stack in [name] if name is not None else stacks.known():
+        for stack in names if names is not None else stacks.known():
             stacks.refresh(stack, notify)
     if values.switch("ip"):
-        print(_described(name or stacks.selected()).head.host)
+        for name in names or [stacks.selected()]:
+            print(_described(name).head.host)
         return
-    found = sdk.clusters(name)
+    found = sdk.clusters(names)
     if as_json:
         print(json.dumps({"clusters": [cluster.to_json() for cluster in found]}, indent=2))
     else:
-        tables.clusters(found, detailed=name is not None)
+        tables.clusters(found, detailed=names is not None)
 
 
 def _those_there(values: Values) -> list[str]:

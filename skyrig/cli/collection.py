@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke.collection import Collection
 
-from skyrig.cli import clusters, develop, local, records, runs
+from skyrig.cli import clusters, develop, local, records, runs, tasks
 
 
 def namespace() -> Collection:
@@ -18,4 +18,7 @@ def namespace() -> Collection:
     nodes.add_task(local.ls)
     nodes.add_task(local.preempt)
     root.add_collection(nodes)
+    task = Collection("task")
+    task.add_task(tasks.show)
+    root.add_collection(task)
     return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from skyrig.errors import BadInput, NoCapacity
 
 if TYPE_CHECKING:
     from skyrig.sdk import RunOptions
-    from skyrig.task.model import Task, TaskFile
+    from skyrig.task.model import GitSource, Task, TaskFile
     from skyrig.task.override import Override
 
 CLUSTER = flag("cluster c", "name of the cluster, which is that of its stack")
@@ -25,6 +26,8 @@ RUN = (
     CLUSTER,
     flag("name n", "name of the job"),
     flag("workdir", "folder to sync to the nodes"),
+    flag("git-url", "git repository to sync to the nodes"),
+    flag("git-ref", "branch, tag or commit of that repository"),
     flag("env e", "K=V, or K for your own value; may be repeated", kind=list),
     flag("env-file", "file of K=V lines; may be repeated", kind=list),
     flag("secret", "like --env, never shown or written down; may be repeated", kind=list),
@@ -158,18 +161,28 @@ def file_of(values: Values, file: str) -> TaskFile:
     from attrs import evolve
 
     from skyrig.task import environment, reading
+    from skyrig.task.model import Task, TaskFile
     from skyrig.task.override import overridden
 
-    found = reading.load(
-        Path(file),
-        env=environment.given("--env", values.many("env"), values.many("env-file")),
-        secrets=environment.given("--secret", values.many("secret"), values.many("secret-file")),
-    )
+    env = environment.given("--env", values.many("env"), values.many("env-file"))
+    secrets = environment.given("--secret", values.many("secret"), values.many("secret-file"))
+    if is_command(file):
+        found = TaskFile((Task(run=file, env=env, secrets=secrets),))
+    else:
+        found = reading.load(Path(file), env=env, secrets=secrets)
     told = override(values)
     missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
     for line in (*found.mends, *found.warnings):
         notify(line)
     return evolve(found, tasks=tuple(overridden(task, told) for task in found.tasks), missing=tuple(missing))
+
+
+def is_command(word: str) -> bool:
+    """Whether the word in the place of a task file is a command that shall run: no file of that name is there, and it
+    is several words or a program."""
+    if word.endswith((".yaml", ".yml")) or Path(word).expanduser().exists():
+        return False
+    return len(word.split()) > 1 or shutil.which(word) is not None
 
 
 def override(values: Values) -> Override:
@@ -188,9 +201,17 @@ def override(values: Values) -> Override:
     return Override(
         name=values.text("name"),
         num_nodes=nodes(values),
-        workdir=_workdir(values),
+        workdir=_workdir(values) if values.text("git-url") is None else _repository(values),
         resources={name: text for name, text in given.items() if text is not None},
     )
+
+
+def _repository(values: Values) -> GitSource:
+    from skyrig.task.model import GitSource
+
+    if values.text("workdir") is not None:
+        raise BadInput("--workdir and --git-url say the same thing", hint="give one of them")
+    return GitSource(values.text("git-url") or "", values.text("git-ref"))
 
 
 def _workdir(values: Values) -> str | None:

@@ -13,7 +13,7 @@ from skyrig.cli.argv import rewritten
 from skyrig.cli.collection import namespace
 from skyrig.cli.executor import Executor
 from skyrig.cli.verb import Verb
-from skyrig.cli.words import refusal
+from skyrig.cli.words import NAMESPACES, refusal
 
 
 class Door(Program):
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _dotted(words: list[str]) -> list[str]:
     """`local ls` as `local.ls`: here two words are one verb."""
-    if len(words) > 1 and words[0] in ("local", "serve", "jobs", "storage") and not words[1].startswith("-"):
+    if len(words) > 1 and words[0] in NAMESPACES and not words[1].startswith("-"):
         return [f"{words[0]}.{words[1]}", *words[2:]]
     return words
 

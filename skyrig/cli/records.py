@@ -13,7 +13,7 @@ from skyrig.errors import BadInput
 JOB = flag("job j", "number of the job")
 
 
-@verb("queue", [flags.CLUSTER, *flags.JSON])
+@verb("queue", [flags.CLUSTER, flag("skip-finished s", "only jobs that have not ended", kind=bool), *flags.JSON])
 def queue(values: Values) -> None:
     """Show the jobs of a cluster."""
     from skyrig import sdk
@@ -21,6 +21,8 @@ def queue(values: Values) -> None:
 
     as_json = flags.wants_json(values)
     jobs = sdk.queue(flags.cluster(values), notify)
+    if values.switch("skip-finished"):
+        jobs = [job for job in jobs if not job.status.ended]
     if as_json:
         print(json.dumps({"jobs": [tables.job_json(job) for job in jobs]}, indent=2))
     else:
@@ -36,6 +38,7 @@ def queue(values: Values) -> None:
         flag("follow f", "go on while the job runs (it does anyway)", kind=bool),
         flag("no-follow", "end at what is there now", kind=bool),
         flag("tail", "only the last so many lines"),
+        flag("status", "only end with the job's exit code", kind=bool),
         flag("sync-down", "write each rank's output into files under this folder"),
     ],
 )
@@ -49,8 +52,21 @@ def logs(values: Values) -> int:
         for file in sdk.saved_logs(stack, job, Path(folder), notify):
             print(file)
         return 0
+    if values.switch("status"):
+        return _ended(stack, job)
     follow = not values.switch("no-follow")
     return sdk.logs(stack, job, sys.stdout.buffer, notify, rank=rank, follow=follow, tail=tail)
+
+
+def _ended(stack: str, job_id: int | None) -> int:
+    """Exit code of a job, the newest without `job_id`; its state in one line."""
+    from skyrig import sdk
+
+    jobs = [job for job in sdk.queue(stack, notify) if job_id in (None, job.id)]
+    if not jobs:
+        raise BadInput(f"cluster {stack} has no job {'at all' if job_id is None else job_id}")
+    print(f"job {jobs[-1].id}: {jobs[-1].status.value}")
+    return jobs[-1].exit_code or 0
 
 
 @verb(

@@ -18,6 +18,8 @@ TASK = flag("task", "task file")
 def train(values: Values) -> int:
     """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
     from skyrig import sdk, training
+    from skyrig.task.model import Task
+    from skyrig.task.override import overridden
 
     stack = flags.cluster(values)
     task, script = values.text("task"), values.text("script")
@@ -27,12 +29,13 @@ def train(values: Values) -> int:
         return _launched(values, task, stack)
     flags.refuse_other_clouds(values)
     options = flags.run_options(values)
+    sdk.note_unheeded(overridden(Task(), flags.override(values)).resources, notify)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
     return sdk.train(stack, run, options, sys.stdout.buffer, notify)
 
 
-@verb("launch", [positional("file", "task file"), *flags.LAUNCH])
+@verb("launch", [positional("file", "task file, or a command in quotes"), *flags.LAUNCH])
 def launch(values: Values) -> int:
     """Run a task file: provision, sync, set up, run. Without -c on a new cluster."""
     return _launched(
@@ -40,7 +43,7 @@ def launch(values: Values) -> int:
     )
 
 
-@verb("exec", [positional("file", "task file"), *flags.RUN])
+@verb("exec", [positional("file", "task file, or a command in quotes"), *flags.RUN])
 def exec_(values: Values) -> int:
     """Sync and run a task file on a cluster that is up: no provisioning, no setup."""
     from skyrig import sdk

@@ -13,13 +13,14 @@ NAMESPACES = {
     "jobs": ("launch", "queue", "logs", "cancel"),
     "storage": ("ls", "cp", "delete"),
     "local": ("ls", "preempt"),
+    "task": ("show",),
 }
 """Verbs that have a dot, by the word before it."""
 
 ALONE = ("down", "stop")
 """Verbs that may not stand in a chain, besides those of NAMESPACES."""
 
-THERE = ("local",)
+THERE = ("local", "task")
 """The namespaces that hold something in this version."""
 
 

@@ -11,7 +11,7 @@ from skyrig.errors import BadInput
 from skyrig.task import accelerators, infra, quantities, resources
 from skyrig.task.image import read as read_image
 from skyrig.task.infra import Infra
-from skyrig.task.model import Task
+from skyrig.task.model import GitSource, Task
 from skyrig.task.node import Node, Wrong, one_word
 from skyrig.task.problems import Position, Problems
 from skyrig.task.resources import Choice, Resources
@@ -24,7 +24,7 @@ class Override:
 
     name: str | None = None
     num_nodes: int | None = None
-    workdir: str | None = None
+    workdir: str | GitSource | None = None
     resources: Mapping[str, str] = field(factory=dict)
 
 

@@ -29,6 +29,8 @@ VERBS = {name: task for name in namespace().task_names if isinstance(task := nam
         ("ssh box", "ssh --cluster=box"),
         ("ssh box -- ls -l", "ssh --cluster=box -- ls -l"),
         ("local ls", "local.ls"),
+        ("task show f.yaml --json", "task.show f.yaml --json"),
+        ("status a b", "status --cluster=a --cluster=b"),
         ("local preempt n1", "local.preempt n1"),
         ("launch -c a f.yaml", "launch -c a f.yaml"),
         ("train --nodes 2 -- logs a", "train --nodes 2 -- logs a"),
