@@ -132,6 +132,15 @@ def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None) -> S
     return resized(shape, nodes) if nodes is not None else shape
 
 
+def rendered_shape(shape: Shape, task: Task) -> Shape:
+    """The same for a task that is only shown: what no cloud here has is taken as if one had it."""
+    if any(not each.needs_cloud for each in task.choice.each):
+        return shape_for(shape, task)
+    asked = task.resources
+    wanted = evolve(shape, cloud=asked.infra.cloud or "<cloud>", accelerators=accelerators_of(asked))
+    return resized(wanted, task.num_nodes)
+
+
 def local_candidate(task: Task) -> Resources:
     """What the local cloud shall make of a task: the first candidate that it can. NoCapacity where none is."""
     fitting = [each for each in task.choice.each if not each.needs_cloud]
@@ -172,7 +181,7 @@ def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
         wanted.name.lower() != there.accelerators.name.lower() or wanted.count > there.accelerators.count
     ):
         return f"the task asks for {_accelerator_text(wanted)}, {has} {_accelerator_text(there.accelerators)}"
-    if least_cores(asked.cpus) > there.cpus:
+    if cluster.cloud != "local" and least_cores(asked.cpus) > there.cpus:  # local nodes only declare theirs
         return f"the task asks for {asked.cpus} cores, {has} {there.cpus:g}"
     if asked.infra.cloud not in (None, cluster.cloud):
         return f"the task asks for {asked.infra}, {cluster.name} is on the {cluster.cloud} cloud"

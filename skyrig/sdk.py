@@ -32,7 +32,7 @@ from skyrig.provision import (
     no_such_cluster,
     not_up,
     refuse_misfit,
-    shape_for,
+    rendered_shape,
     start,
     stop,
     up,
@@ -213,8 +213,8 @@ def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[R
 
 
 def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRank]:
-    """What `launch` would put on every node."""
-    shape = shape_for(config.read_shape(stack), task)
+    """What `launch` would put on every node, also where no cloud is usable that has what the task asks for."""
+    shape = rendered_shape(config.read_shape(stack), task)
     return rendering.of(task_request(task, options, setup=options.setup), stack, shape)
 
 
