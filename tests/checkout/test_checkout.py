@@ -76,7 +76,9 @@ def test_what_is_not_there_is_refused_in_one_line(repository: Path, source: GitS
 def test_a_token_stands_in_no_argv(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "bin" / "git"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/argv\nenv >> {tmp_path}/env\n[ "$1" != init ] || mkdir -p "$4"\n\n')
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/argv\nenv >> {tmp_path}/env\n[ "$1" != init ] || mkdir -p "$4"\n\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("GIT_TOKEN", "tok-en")
