@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import math
 import secrets
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from attrs import evolve
 
 from skyrig import leaving
+from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.shape import Shape, resized, stack_name
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
@@ -75,15 +77,33 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     return changes
 
 
-def start(stack: str, notify: Notify) -> ClusterDescription:
-    """Start the nodes of `stack`, also those that stopped themselves; the cluster as it is then."""
+def start(stack: str, notify: Notify, wanted: Autostop | None = None) -> ClusterDescription:
+    """Start the nodes of `stack`, also those that stopped themselves, and set autostop as `wanted` if given; the
+    cluster as it is then."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
     if stacks.settled(stack, notify).power == "up" and status.of([stack])[0].status == "UP":
         notify(f"cluster {stack} is up already")
-        return cluster
-    return up(stack, notify)
+    else:
+        cluster = up(stack, notify)
+    if wanted is not None:
+        autostop(stack, wanted, notify)
+    return cluster
+
+
+def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
+    """Have the cluster of `stack` stop or end itself when it is idle, with no client alive; None cancels that. BadInput
+    where it is not up, or its nodes cannot do that."""
+    from skyrig.launch import client
+
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    if cluster.head.id in status.stopped(cluster):
+        raise is_stopped(cluster)
+    asyncio.run(client.autostop(cluster, wanted))
+    notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
 def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
@@ -176,11 +196,12 @@ def not_up(stack: str) -> BadInput:
 
 
 def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> Shape:
-    """`shape` with power up; nodes that stopped themselves, which the config does not know, are started too."""
+    """`shape` with power up; nodes that stopped themselves, which the last deployment does not know, are started
+    too."""
     off = status.stopped(there) if there is not None else []
     if off and there is not None:
         notify(f"{_stopped_part(there)} is stopped: starting it")
-    starts = (shape.starts + 1) % _STARTS if off and shape.power == "up" else shape.starts
+    starts = (shape.starts + 1) % _STARTS if off else shape.starts
     return evolve(shape, power="up", starts=starts)
 
 

@@ -76,7 +76,7 @@ class Caretaker:
         self._holds: dict[object, float] = {}
         self._changed = asyncio.Event()
         self._since = time.monotonic()
-        self._busy = False
+        self._busy = self._used = False
         self._life = _life()
         self._go_on(house.table.fact(FACT))
 
@@ -87,7 +87,7 @@ class Caretaker:
         wanted = idle.setting(data) if data is not None else None
         if wanted is not None:
             parting.command(self._house.cluster, down=wanted.down)
-        self.setting, self._since, self._busy = wanted, time.monotonic(), False
+        self.setting, self._since, self._busy, self._used = wanted, time.monotonic(), False, False
         at_boot = self._house.home / _AT_BOOT
         with suppress(OSError):  # a full disk: only a boot that no client has asked for goes without
             at_boot.write_text(_AT_BOOT_TEXT) if wanted is not None else at_boot.unlink(missing_ok=True)
@@ -156,12 +156,12 @@ class Caretaker:
         now = time.monotonic()
         hold = max(self._holds.values(), default=now) - now
         seen = Seen(self._house.busy, hold, terminals, exact=self._house.cluster.cloud == "local")
-        return idle.judge(asked, seen, self._since, now)
+        return idle.judge(asked, seen, self._since, now, used=self._used)
 
     def _keep(self, verdict: Verdict) -> None:
         """Remember what was judged; written where a keeper after this one would not find the same."""
         changed = verdict.busy != self._busy or (not verdict.busy and verdict.since != self._since)
-        self._since, self._busy = verdict.since, verdict.busy
+        self._since, self._busy, self._used = verdict.since, verdict.busy, verdict.used
         if changed:
             self._write()
 

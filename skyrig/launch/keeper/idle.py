@@ -36,7 +36,7 @@ class Setting:
         how = "taken down by autostop" if self.down else "autostopped"
         if self.wait_for == "none":
             return f"{how} {said_minutes(self.idle_s)} after that was set"
-        return f"{how} after {said_minutes(self.idle_s, 'idle ')}"
+        return f"{how} after {said_minutes(self.idle_s, 'idle ')}" if self.idle_s else f"{how} right after its last job"
 
 
 @frozen
@@ -62,11 +62,13 @@ class Seen:
 
 @frozen
 class Verdict:
-    """`since` when the cluster is idle (its last activity), whether it is `busy`, whether to `act` now, whether to
-    `look` at terminals first, and in how many seconds to judge again (None: when something changes)."""
+    """`since` when the cluster is idle (its last activity), whether it is `busy`, and with something whose end is told
+    at once (`used`: jobs, holds), whether to `act` now, whether to `look` at terminals first, and in how many seconds
+    to judge again (None: when something changes)."""
 
     since: float
     busy: bool = False
+    used: bool = False
     act: bool = False
     look: bool = False
     again_s: float | None = None
@@ -83,17 +85,19 @@ def setting(data: Any) -> Setting:
     return made
 
 
-def judge(asked: Setting, seen: Seen, since: float, now: float) -> Verdict:
-    """What to do at `now` about a cluster whose last known activity was at `since`.
+def judge(asked: Setting, seen: Seen, since: float, now: float, *, used: bool = False) -> Verdict:
+    """What to do at `now` about a cluster whose last known activity was at `since`; if it was `used` by the last
+    verdict, it was so until now.
 
     With `none` nothing counts as activity. Else jobs and holds do, and with `jobs_and_ssh` open terminals; where these
     have not been looked at and that would decide, `look` asks for it and nothing else is to be done."""
     if asked.wait_for == "none":
         return _due(asked, since, now)
     if seen.jobs:
-        return Verdict(now, busy=True)
+        return Verdict(now, busy=True, used=True)
     if seen.hold_s > 0:
-        return Verdict(now, busy=True, again_s=seen.hold_s)
+        return Verdict(now, busy=True, used=True, again_s=seen.hold_s)
+    since = now if used else since
     if asked.wait_for == "jobs":
         return _due(asked, since, now)
     return _with_terminals(asked, seen, since, now)
