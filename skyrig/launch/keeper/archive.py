@@ -52,9 +52,7 @@ class Archive:
     def keep(self, name: str, text: str) -> None:
         """Have a small file of this name hold `text` in the folder, soon."""
         self._files[name] = text
-        bringing = asyncio.create_task(self._bring_files())
-        self._background.add(bringing)
-        bringing.add_done_callback(self._background.discard)
+        self._bringing()
 
     async def bring(self, job_id: int) -> bool:
         """Bring a job's record, and what its log has more, to the folder; whether all of it is there now. Once a record
@@ -69,6 +67,10 @@ class Archive:
             self._copies.pop(job_id, None)
         return done
 
+    async def files_soon(self) -> None:
+        """Wait until the files that were given to `keep` are there, for a few seconds at most."""
+        await asyncio.wait({self._bringing()}, timeout=_END_PATIENCE_S)
+
     async def bring_soon(self, job_id: int) -> bool:
         """The same, but wait for a few seconds at most."""
         bringing = asyncio.ensure_future(self.bring(job_id))
@@ -81,6 +83,12 @@ class Archive:
         await self._bring_files()
         for job_id in list(self._copies):
             await self.bring(job_id)
+
+    def _bringing(self) -> asyncio.Task[None]:
+        bringing = asyncio.create_task(self._bring_files())
+        self._background.add(bringing)
+        bringing.add_done_callback(self._background.discard)
+        return bringing
 
     async def _bring_files(self) -> None:
         for name, text in list(self._files.items()):

@@ -146,7 +146,9 @@ class Door:
 
     async def _autostop(self, message: Message, payload: bytes) -> Message:
         """Sets autostop to `setting` (`idle_s`, `down`, `wait_for`), or cancels it where that is null."""
-        return {"note": self._keeper.caretaker.set(message["setting"]).to_json()}
+        note = self._keeper.caretaker.set(message["setting"])
+        await self._keeper.archive.files_soon()
+        return {"note": note.to_json()}
 
     # -- following a job
 
