@@ -27,15 +27,19 @@ async def _run(listener: socket.socket, folder: Path) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with await asyncio.start_server(proxy.serve, sock=listener, limit=64 * 1024):
-        while not stopped.is_set() and not _deserted(folder):
+        before = _ended(folder) or set()  # of a network before this one: they are about to be made anew
+        while not stopped.is_set() and not (_ended(folder) or set()) - before:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopped.wait(), _LOOK_S)
 
 
-def _deserted(folder: Path) -> bool:
-    """Whether there were nodes and all have ended themselves for good: then nothing of the cluster shall run."""
+def _ended(folder: Path) -> set[str] | None:
+    """Incarnations of the nodes, where all that are there have ended themselves for good: then nothing of the cluster
+    shall run. None where one has not."""
     nodes = [NodeFolder(entry) for entry in folder.iterdir() if NodeFolder(entry).lock.exists()]
-    return bool(nodes) and all(node.ended.exists() for node in nodes) and all(node.power() == "ended" for node in nodes)
+    if not all(node.ended.exists() and node.power() == "ended" for node in nodes):
+        return None
+    return {str((node.read_state() or {}).get("incarnation")) for node in nodes}
 
 
 def _make_network(back: socket.socket) -> None:
