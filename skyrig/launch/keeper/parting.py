@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
@@ -36,6 +37,9 @@ _NODES_S = 60.0
 """How long nodes that do not answer are asked to switch themselves off, before the head goes without them."""
 
 _AGAIN_S = 2.0
+
+_TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a command that was ended with all else on a node which goes down."""
 
 
 class House(Protocol):
@@ -127,11 +131,11 @@ class Parting:
             try:
                 async with asyncio.timeout(_NODES_S):
                     done = await fanout.run(self._house.pool, inside(node), self._command)
-                if done.code == 0:
+                if done.code in (0, _TERMINATED):
                     return
                 reason = done.stderr.decode(errors="replace").strip() or f"code {done.code}"
             except fanout.CommandLost:
-                return  # it went down under the command
+                return  # it went down, and the command with it
             except (SkyrigError, TimeoutError) as error:
                 reason = str(error)
             self._house.log.warning("autostop: %s does not switch itself off: %s", node.id, reason)
@@ -148,5 +152,5 @@ class Parting:
         with suppress(TimeoutError):
             async with asyncio.timeout(_NODES_S):
                 code = await process.wait()
-        if code != 0:
+        if code not in (0, -signal.SIGTERM, _TERMINATED):
             self._house.log.warning("autostop: %s does not switch itself off: code %s", head.id, code)
