@@ -13,11 +13,11 @@ from contextlib import AbstractContextManager, nullcontext
 from attrs import evolve
 
 from skyrig import leaving
-from skyrig.cluster.autostop import Autostop
+from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.shape import Shape, resized, stack_name
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
-from skyrig.stack import described, lock, stacks, status
+from skyrig.stack import autostopped, described, lock, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
 
@@ -50,6 +50,7 @@ def up(
     shape = shape_for(before, task, nodes=nodes, cloud=cloud)
     _confirm_replacement(stack, before, shape, confirm)
     shape = _started(shape, there, notify)
+    note = autostopped.note(there) if there is not None else None
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}")
         changes = stacks.up(stack, shape, notify, before=before if at_least else None)
@@ -57,6 +58,8 @@ def up(
     cluster = described.describe(stack)
     if cluster is None:
         raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+    if note is not None and note.idle_s is not None:
+        _keep_autostop(cluster, note, notify)
     return cluster
 
 
@@ -203,6 +206,19 @@ def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> 
         notify(f"{_stopped_part(there)} is stopped: starting it")
     starts = (shape.starts + 1) % _STARTS if off else shape.starts
     return evolve(shape, power="up", starts=starts)
+
+
+def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Notify) -> None:
+    """Autostop was set before the cluster changed: its head must know all nodes that it is to switch off, and a head
+    that was made anew must be told of it."""
+    from skyrig.launch import client
+
+    wanted = Autostop(math.ceil((note.idle_s or 0) / 60), note.down, note.wait_for)
+    same = cluster.head.incarnation == note.head
+    try:
+        asyncio.run(client.acquaint(cluster) if same else client.autostop(cluster, wanted))
+    except SkyrigError as error:
+        notify(f"autostop may not be set any more: {error.message}")
 
 
 def _stopped_part(cluster: ClusterDescription) -> str:

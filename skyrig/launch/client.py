@@ -118,6 +118,12 @@ async def autostop(desc: ClusterDescription, wanted: Autostop | None) -> None:
             keeping.note_autostop(desc, await link.autostop(wanted))
 
 
+async def acquaint(desc: ClusterDescription) -> None:
+    """Have the keeper know the cluster's nodes as they are now, also where no job is to be run."""
+    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True):
+        pass
+
+
 async def settle(desc: ClusterDescription) -> None:
     """Have all records and logs brought to the stack's own folder: before a stop or down."""
     with suppress(NoRuntime):

@@ -26,7 +26,9 @@ def adopt(stack: str, notify: Notify) -> AutostopNote | None:
     left = autostopped.left(stack)
     cluster = described.last(stack) if left is not None and left.acted_at else None  # it may cost an engine call
     said = autostopped.acted(cluster) if cluster is not None else None
-    if said is None or said.head + str(said.acted_at) == _seen(stack) or lock.is_held(stack):
+    if said is None or cluster is None or not autostopped.is_off(cluster):
+        return None
+    if said.head + str(said.acted_at) == _seen(stack) or lock.is_held(stack):
         return said
     wanted = "down" if said.down else "stopped"
     try:

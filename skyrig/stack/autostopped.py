@@ -10,7 +10,7 @@ from __future__ import annotations
 from skyrig import places
 from skyrig.cluster import autostop
 from skyrig.cluster.autostop import AutostopNote
-from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.fleet.local.layout import NodeFolder
 
 
@@ -29,20 +29,26 @@ def left(stack: str) -> AutostopNote | None:
 
 
 def acted(cluster: ClusterDescription) -> AutostopNote | None:
-    """The note of a cluster that has switched itself off, and is off or down now as a whole; else None."""
+    """The note of a cluster that has switched itself off, and whose head is off or down for good now; else None."""
     said = note(cluster)
-    if said is None or not said.acted_at:
-        return None
-    return said if (is_gone(cluster) if said.down else _all(cluster, "stopped")) else None
+    off = said is not None and said.acted_at and _power(cluster, cluster.head) == ("ended" if said.down else "stopped")
+    return said if off else None
+
+
+def is_off(cluster: ClusterDescription) -> bool:
+    """Whether no node of it runs."""
+    return all(_power(cluster, node) != "up" for node in cluster.nodes)
 
 
 def is_gone(cluster: ClusterDescription) -> bool:
-    """Whether all its nodes have ended themselves for good. Elsewhere than on the local cloud the engine has to ask."""
-    return cluster.cloud == "local" and _all(cluster, "ended")
+    """Whether it has ended itself for good, and no node is there any more (one may have been killed before).
+    Elsewhere than on the local cloud the engine has to ask."""
+    if cluster.cloud != "local" or _power(cluster, cluster.head) != "ended":
+        return False
+    return all(_power(cluster, node) in ("ended", "gone") for node in cluster.nodes)
 
 
-def _all(cluster: ClusterDescription, power: str) -> bool:
+def _power(cluster: ClusterDescription, node: Node) -> str:
     if cluster.cloud != "local":
-        return all(node.power == power for node in cluster.nodes)
-    root = places.local_nodes(cluster.name)
-    return all(NodeFolder(root / node.id).power() == power for node in cluster.nodes)
+        return node.power
+    return NodeFolder(places.local_nodes(cluster.name) / node.id).power()

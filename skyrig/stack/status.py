@@ -86,7 +86,7 @@ async def _of(stacks: list[str]) -> list[ClusterStatus]:
 
 async def _cluster(stack: str, described_as: ClusterDescription | None) -> ClusterStatus:
     if described_as is None:
-        return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN", reason=_reason(described.last(stack)))
+        return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN", reason=_reason(stack))
     nodes = tuple(await asyncio.gather(*(_node(described_as, node) for node in described_as.nodes)))
     said = {node.status for node in nodes}
     note = autostopped.note(described_as)
@@ -99,12 +99,16 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
         hourly_cost=described_as.hourly_cost,
         isolation=described_as.isolation,
         autostop=note.shown(time.time()) if note is not None else None,
-        reason=_reason(described_as),
+        reason=_reason(stack, described_as),
     )
 
 
-def _reason(cluster: ClusterDescription | None) -> str:
-    """Why a cluster is off or down by its own doing; "" where it is not."""
+def _reason(stack: str, cluster: ClusterDescription | None = None) -> str:
+    """Why a cluster, or the one that was there last, is off or down by its own doing; "" where it is not."""
+    left = autostopped.left(stack)
+    if left is None or not left.acted_at:
+        return ""
+    cluster = cluster or described.last(stack)
     said = autostopped.acted(cluster) if cluster is not None else None
     return said.told if said is not None else ""
 

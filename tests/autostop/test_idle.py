@@ -35,6 +35,11 @@ CASES = [
     Case("a job", Verdict(NOW, busy=True, used=True), Seen(jobs=True), ago=600),
     Case("a job, 0 minutes", Verdict(NOW, busy=True, used=True), Seen(jobs=True), idle_s=0),
     Case("a hold", Verdict(NOW, busy=True, used=True, again_s=7), Seen(hold_s=7), ago=600),
+    Case(
+        "a hold leaves the time after a start", Verdict(1200, busy=True, used=True, again_s=7), Seen(hold_s=7), ago=-200
+    ),
+    Case("a hold has left the time after a start", Verdict(1200, again_s=260), ago=-200, used=True),
+    Case("a job ends the time after a start", Verdict(NOW, busy=True, used=True), Seen(jobs=True), ago=-200),
     Case("a hold that has run out", Verdict(940, act=True), Seen(hold_s=-1), ago=60),
     Case("the job has just ended", Verdict(NOW, again_s=60), ago=600, used=True),
     Case("the last job has just ended, 0 minutes", Verdict(NOW, act=True), idle_s=0, used=True),

@@ -69,7 +69,7 @@ def test_a_hold_keeps_it_until_the_client_lets_go(cluster: AutostopCluster) -> N
     assert 0 <= cluster.left() - let_go < 4
 
 
-def test_set_anew_changed_and_cancelled_by_two_clients(cluster: AutostopCluster) -> None:
+def test_set_anew_changed_and_cancelled_and_set_with_a_terminal_that_does_not_count(cluster: AutostopCluster) -> None:
     with cluster.held():
         cluster.autostop(0)
         changed = cluster.autostop(600, wait_for="jobs")
@@ -80,8 +80,9 @@ def test_set_anew_changed_and_cancelled_by_two_clients(cluster: AutostopCluster)
         pass  # it would have left when the first one let go: this one would have been refused
     until(lambda: cluster.note()["idle_s"] is None, "the note says that there is none")
     assert not (cluster.keeper_home / "at-boot").exists()
-    cluster.autostop(0)
-    cluster.left()
+    cluster.terminals(1)
+    cluster.autostop(0, wait_for="jobs")
+    cluster.left(5)
     assert cluster.acted(1) == "stop"
 
 
@@ -122,7 +123,7 @@ def test_none_leaves_whatever_runs(cluster: AutostopCluster) -> None:
     assert record["reason"] == cluster.note()["reason"] == "autostopped 0.0167 minutes after that was set"
 
 
-def test_a_terminal_keeps_it_unless_jobs_alone_count(cluster: AutostopCluster) -> None:
+def test_a_terminal_keeps_it_until_it_closes(cluster: AutostopCluster) -> None:
     cluster.terminals(1)
     cluster.autostop(1)
     until(lambda: cluster.note()["busy"], "somebody is there")
@@ -130,12 +131,6 @@ def test_a_terminal_keeps_it_unless_jobs_alone_count(cluster: AutostopCluster) -
     cluster.terminals(0)
     closed = time.time()
     assert 0.5 <= cluster.left() - closed < 6
-
-
-def test_jobs_alone_count_where_that_is_asked_for(cluster: AutostopCluster) -> None:
-    cluster.terminals(1)
-    cluster.autostop(0, wait_for="jobs")
-    cluster.left(5)
 
 
 def test_what_cannot_be_done_is_refused(cluster: AutostopCluster) -> None:

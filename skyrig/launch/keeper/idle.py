@@ -96,8 +96,8 @@ def judge(asked: Setting, seen: Seen, since: float, now: float, *, used: bool = 
     if seen.jobs:
         return Verdict(now, busy=True, used=True)
     if seen.hold_s > 0:
-        return Verdict(now, busy=True, used=True, again_s=seen.hold_s)
-    since = now if used else since
+        return Verdict(max(since, now), busy=True, used=True, again_s=seen.hold_s)
+    since = max(since, now) if used else since
     if asked.wait_for == "jobs":
         return _due(asked, since, now)
     return _with_terminals(asked, seen, since, now)
@@ -124,5 +124,6 @@ def _due(asked: Setting, since: float, now: float) -> Verdict:
 
 
 def after_start(asked: Setting, now: float) -> float:
-    """The moment of last activity for a machine that was started anew at `now`; it may lie ahead."""
+    """The moment of last activity for a machine that was started anew at `now`. It may lie ahead: a job ends that, a
+    client that only looked in does not."""
     return now + max(0.0, START_GRACE_S - asked.idle_s)
