@@ -7,6 +7,7 @@ import difflib
 import math
 import secrets
 import string
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -27,6 +28,11 @@ Notify = Callable[[str], None]
 _STARTS = 10_000
 """Where counting starts begins again: only that the number is another one matters."""
 
+_LEAVING_S = 120.0
+"""How long a cluster that is switching itself off is waited for; skyrig.launch.keeper.parting says what that takes."""
+
+_POLL_S = 0.1
+
 Confirm = Callable[[str], bool]
 """Asks the reader a question; false where the answer is no, or where nobody can be asked."""
 
@@ -46,6 +52,7 @@ def up(
     `nodes` and `cloud` are written first. A change that would replace live nodes is asked for. Nodes that are to go
     take no new jobs; where jobs run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run
     has asked for while this one waited for it."""
+    _wait_until_off(stack, notify)
     before, there = stacks.settled(stack, notify), described.describe(stack)
     shape = shape_for(before, task, nodes=nodes, cloud=cloud)
     _confirm_replacement(stack, before, shape, confirm)
@@ -126,6 +133,7 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
 def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
     """The cluster of `stack` with at least `nodes` nodes: as it is, repaired, grown, or brought up. Costs no engine
     call where all its nodes answer and they are enough."""
+    _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
     there = len(cluster.nodes) if cluster is not None else 0
@@ -206,6 +214,22 @@ def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> 
         notify(f"{_stopped_part(there)} is stopped: starting it")
     starts = (shape.starts + 1) % _STARTS if off else shape.starts
     return evolve(shape, power="up", starts=starts)
+
+
+def _wait_until_off(stack: str, notify: Notify) -> None:
+    """Where the cluster is switching itself off right now, wait until it is done: nodes that were started meanwhile
+    would stay without their head."""
+    left = autostopped.left(stack)
+    cluster = described.last(stack) if left is not None and left.acted_at else None  # it may cost an engine call
+    deadline, said = time.monotonic() + _LEAVING_S, False
+    while cluster is not None and time.monotonic() < deadline:
+        note = autostopped.note(cluster)
+        if note is None or not note.acted_at or autostopped.is_off(cluster):
+            return
+        if not said:
+            notify(f"cluster {stack} is switching itself off ({note.reason}): waiting for that")
+        said = True
+        time.sleep(_POLL_S)
 
 
 def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Notify) -> None:

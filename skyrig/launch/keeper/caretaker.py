@@ -22,7 +22,7 @@ from attrs import asdict
 
 from skyrig.cluster.autostop import NOTE, AutostopNote
 from skyrig.cluster.description import ClusterDescription
-from skyrig.errors import SkyrigError
+from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.pool import Pool
 from skyrig.launch.keeper import idle, parting
 from skyrig.launch.keeper.archive import Archive
@@ -171,7 +171,11 @@ class Caretaker:
         """Take over from an earlier keeper; on a machine that was started anew time counts from now."""
         if not kept or kept["setting"] is None:
             return
-        self.setting = idle.setting(kept["setting"])
+        try:
+            self.setting = idle.setting(kept["setting"])
+        except BadInput as error:  # of a later version than this one, which must not die of it
+            self._house.log.warning("%s", error)
+            return
         if kept["life"] != self._life:
             self._since = idle.after_start(self.setting, self._since)
             self._write()

@@ -98,18 +98,20 @@ class Parting:
         self._house = house
         self._reason = reason
         self._note = note
-        self._command = command(house.cluster, down=down)
+        self._down = down
 
     async def run(self) -> None:
-        """All of it. Returns where the head's own command has not ended it (yet)."""
+        """All of it. Returns where the head's own command has not ended it (yet). BadInput where the cluster, described
+        anew since it was asked for this, cannot do it any more."""
         house = self._house
+        order = command(house.cluster, down=self._down)
         await self._within(_WRITE_S, house.cancel(None, self._reason), "jobs did not end")
         house.archive.keep(NOTE, json.dumps(self._note.to_json()))
         await self._within(_WRITE_S, house.settle(), "records were not brought home")
         await self._followers()
         head, others = house.cluster.head, house.cluster.nodes[1:]
-        await asyncio.gather(*(self._told(node) for node in others))
-        await self._own(head)
+        await asyncio.gather(*(self._told(node, order) for node in others))
+        await self._own(head, order)
 
     async def _within(self, seconds: float, work: Awaitable[object], otherwise: str) -> None:
         try:
@@ -124,13 +126,13 @@ class Parting:
         while self._house.following and time.monotonic() < deadline:  # noqa: ASYNC110  (an event for once in a life)
             await asyncio.sleep(0.02)
 
-    async def _told(self, node: Node) -> None:
+    async def _told(self, node: Node, order: str) -> None:
         """Have a node switch itself off: again and again, until it has taken the command or the time is over."""
         deadline = time.monotonic() + _NODES_S
         while True:
             try:
                 async with asyncio.timeout(_NODES_S):
-                    done = await fanout.run(self._house.pool, inside(node), self._command)
+                    done = await fanout.run(self._house.pool, inside(node), order)
                 if done.code in (0, _TERMINATED):
                     return
                 reason = done.stderr.decode(errors="replace").strip() or f"code {done.code}"
@@ -143,10 +145,10 @@ class Parting:
                 return
             await asyncio.sleep(_AGAIN_S)
 
-    async def _own(self, head: Node) -> None:
+    async def _own(self, head: Node, order: str) -> None:
         """The same for the head, on which this runs."""
         process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", self._command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+            "/bin/sh", "-c", order, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
         code = None
         with suppress(TimeoutError):
