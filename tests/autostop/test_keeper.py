@@ -155,6 +155,7 @@ def test_a_job_at_the_last_moment_is_taken_and_run_or_refused(cluster: AutostopC
         until(lambda: cluster.jobs()[taken[-1]]["status"] == "SUCCEEDED", "it runs")
         time.sleep(pause)  # not for something to happen: the moment at which the next one comes
         pause += 0.005
+        assert pause < 0.3, "it never leaves"
     assert "switching itself off" in answer["error"]
     cluster.left()
     assert [kept(cluster, job)["status"] for job in taken] == ["SUCCEEDED"] * len(taken)
