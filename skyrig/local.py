@@ -14,7 +14,7 @@ from skyrig import places
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
 
-_STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN"}
+_STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
 
 
 @frozen

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import math
 import re
 import secrets
 import string
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
 
 from skyrig import leaving
+from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.shape import Shape, resized, stack_name
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
-from skyrig.stack import described, lock, stacks, status
+from skyrig.stack import autostopped, described, lock, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
 from skyrig.task.quantities import least_cores
@@ -27,6 +30,11 @@ Notify = Callable[[str], None]
 
 _STARTS = 10_000
 """Where counting starts begins again: only that the number is another one matters."""
+
+_LEAVING_S = 120.0
+"""How long a cluster that is switching itself off is waited for; skyrig.launch.keeper.parting says what that takes."""
+
+_POLL_S = 0.1
 
 Confirm = Callable[[str], bool]
 """Asks the reader a question; false where the answer is no, or where nobody can be asked."""
@@ -46,10 +54,12 @@ def up(
     and `nodes` are written first. A change that would replace live nodes is asked for. Nodes that are to go
     take no new jobs; where jobs run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run
     has asked for while this one waited for it."""
+    _wait_until_off(stack, notify)
     before, there = stacks.settled(stack, notify), described.describe(stack)
     shape = shape_for(before, task, nodes=nodes)
     _confirm_replacement(stack, before, shape, confirm)
     shape = _started(shape, there, notify)
+    note = autostopped.note(there) if there is not None else None
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}")
         changes = stacks.up(stack, shape, notify, before=before if at_least else None)
@@ -57,6 +67,8 @@ def up(
     cluster = described.describe(stack, fresh=True, notify=notify)
     if cluster is None:
         raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+    if note is not None and note.idle_s is not None:
+        _keep_autostop(cluster, note, notify)
     return cluster
 
 
@@ -77,15 +89,33 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     return changes
 
 
-def start(stack: str, notify: Notify) -> ClusterDescription:
-    """Start the nodes of `stack`, also those that stopped themselves; the cluster as it is then."""
+def start(stack: str, notify: Notify, wanted: Autostop | None = None) -> ClusterDescription:
+    """Start the nodes of `stack`, also those that stopped themselves, and set autostop as `wanted` if given; the
+    cluster as it is then."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
     if stacks.settled(stack, notify).power == "up" and status.of([stack])[0].status == "UP":
         notify(f"cluster {stack} is up already")
-        return cluster
-    return up(stack, notify)
+    else:
+        cluster = up(stack, notify)
+    if wanted is not None:
+        autostop(stack, wanted, notify)
+    return cluster
+
+
+def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
+    """Have the cluster of `stack` stop or end itself when it is idle, with no client alive; None cancels that. BadInput
+    where it is not up, or its nodes cannot do that."""
+    from skyrig.launch import client
+
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    if cluster.head.id in status.stopped(cluster):
+        raise is_stopped(cluster)
+    asyncio.run(client.autostop(cluster, wanted))
+    notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
 def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
@@ -105,6 +135,7 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
 def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
     """The cluster of `stack` with at least `nodes` nodes: as it is, repaired, grown, or brought up. Costs no engine
     call where all its nodes answer and they are enough."""
+    _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
     there = len(cluster.nodes) if cluster is not None else 0
@@ -213,12 +244,42 @@ def not_up(stack: str) -> BadInput:
 
 
 def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> Shape:
-    """`shape` with power up; nodes that stopped themselves, which the config does not know, are started too."""
+    """`shape` with power up; nodes that stopped themselves, which the last deployment does not know, are started
+    too."""
     off = status.stopped(there) if there is not None else []
     if off and there is not None:
         notify(f"{_stopped_part(there)} is stopped: starting it")
-    starts = (shape.starts + 1) % _STARTS if off and shape.power == "up" else shape.starts
+    starts = (shape.starts + 1) % _STARTS if off else shape.starts
     return evolve(shape, power="up", starts=starts)
+
+
+def _wait_until_off(stack: str, notify: Notify) -> None:
+    """Where the cluster is switching itself off right now, wait until it is done: nodes that were started meanwhile
+    would stay without their head."""
+    left = autostopped.left(stack)
+    cluster = described.last(stack) if left is not None and left.acted_at else None  # it may cost an engine call
+    deadline, said = time.monotonic() + _LEAVING_S, False
+    while cluster is not None and time.monotonic() < deadline:
+        note = autostopped.note(cluster)
+        if note is None or not note.acted_at or autostopped.is_off(cluster):
+            return
+        if not said:
+            notify(f"cluster {stack} is switching itself off ({note.reason}): waiting for that")
+        said = True
+        time.sleep(_POLL_S)
+
+
+def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Notify) -> None:
+    """Autostop was set before the cluster changed: its head must know all nodes that it is to switch off, and a head
+    that was made anew must be told of it."""
+    from skyrig.launch import client
+
+    wanted = Autostop(math.ceil((note.idle_s or 0) / 60), note.down, note.wait_for)
+    same = cluster.head.incarnation == note.head
+    try:
+        asyncio.run(client.acquaint(cluster) if same else client.autostop(cluster, wanted))
+    except SkyrigError as error:
+        notify(f"autostop may not be set any more: {error.message}")
 
 
 def _stopped_part(cluster: ClusterDescription) -> str:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 from attrs import field, frozen
 
 from skyrig import checkout, places, rendering
+from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.errors import BadInput, NodeLost
 from skyrig.launch.job import JobRecord, JobRequest
@@ -23,6 +24,7 @@ from skyrig.launch.render import render_launch, render_setup
 from skyrig.provision import (
     Confirm,
     Notify,
+    autostop,
     down,
     ensure,
     is_stopped,
@@ -38,14 +40,16 @@ from skyrig.provision import (
     up,
 )
 from skyrig.rendering import RenderedRank
-from skyrig.stack import config, described, stacks, status
+from skyrig.stack import adoption, config, described, stacks, status
 from skyrig.stack.status import ClusterStatus
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
 from skyrig.training import TrainingRun
 
 __all__ = [
+    "Autostop",
     "RunOptions",
+    "autostop",
     "cancel",
     "clusters",
     "down",
@@ -77,6 +81,7 @@ class RunOptions:
     detach: bool = False
     setup: bool = True
     force_setup: bool = False
+    autostop: Autostop | None = None
 
 
 def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
@@ -85,7 +90,7 @@ def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, noti
     training_request(run, 1, Accelerators(), options)
     cluster = ensure(stack, options.nodes, notify)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
-    return _submitted(cluster, request, run.workdir, options.detach, out, notify)
+    return _submitted(cluster, request, run.workdir, options, out, notify)
 
 
 def launch(
@@ -111,8 +116,10 @@ def launch(
     else:
         cluster = ensure(stack, task.num_nodes, notify)
     if not task.run and request.setup is None:
+        if options.autostop is not None:
+            autostop(cluster.name, options.autostop, notify)
         return 0
-    return _submitted(cluster, request, workdir, options.detach, out, notify)
+    return _submitted(cluster, request, workdir, options, out, notify)
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
@@ -129,7 +136,7 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
-    return _submitted(cluster, request, _workdir(task, notify), options.detach, out, notify)
+    return _submitted(cluster, request, _workdir(task, notify), options, out, notify)
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -184,11 +191,11 @@ def saved_logs(stack: str, job_id: int | None, folder: Path, notify: Notify) -> 
     return files
 
 
-def cancel(stack: str, job_ids: list[int] | None) -> list[int]:
+def cancel(stack: str, job_ids: list[int] | None, notify: Notify = lambda line: None) -> list[int]:
     """Cancel the jobs, or all that have not ended where `job_ids` is None; the ids that were cancelled."""
     from skyrig.launch import client
 
-    cluster = _live(stack)
+    cluster = _live(stack, notify)
     if cluster is None:
         raise BadInput(f"cluster {stack} is not up: nothing runs there")
     if cluster.head.id in status.stopped(cluster):
@@ -196,13 +203,16 @@ def cancel(stack: str, job_ids: list[int] | None) -> list[int]:
     return asyncio.run(client.cancel(cluster, job_ids))
 
 
-def clusters(names: Sequence[str] | None = None) -> list[ClusterStatus]:
-    """Status of the clusters called `names`, or of all."""
+def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: None) -> list[ClusterStatus]:
+    """Status of the clusters called `names`, or of all. That one switched itself off is written into its config."""
     known = stacks.known()
     for name in names or ():
         if name not in known:
             raise no_such_cluster(name)
-    return status.of(known if names is None else list(names))
+    asked = known if names is None else list(names)
+    for each in asked:
+        adoption.adopt(each, notify)
+    return status.of(asked)
 
 
 def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[RenderedRank]:
@@ -263,15 +273,16 @@ def note_unheeded(asked: Resources, notify: Notify) -> None:
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:
     """The cluster whose keeper can be asked; None where the stack's records must answer, which is said of a stop."""
-    cluster = _live(stack)
+    cluster = _live(stack, notify)
     if cluster is not None and cluster.head.id in status.stopped(cluster):
         notify(f"cluster {stack} is stopped: showing what was recorded")
         return None
     return cluster
 
 
-def _live(stack: str) -> ClusterDescription | None:
+def _live(stack: str, notify: Notify) -> ClusterDescription | None:
     """The cluster of a stack; None where it is gone and has left a trace, BadInput where there never was one."""
+    adoption.adopt(stack, notify)
     cluster = described.describe(stack)
     if cluster is None and not places.records(stack).exists() and not stacks.exists(stack):
         raise no_such_cluster(stack)
@@ -282,12 +293,15 @@ def _submitted(
     cluster: ClusterDescription,
     request: JobRequest,
     workdir: Path | None,
-    detach: bool,
+    options: RunOptions,
     out: BinaryIO,
     notify: Notify,
 ) -> int:
     from skyrig.launch import client
 
+    detach, then = options.detach, options.autostop
     return asyncio.run(
-        client.submit_and_follow(cluster, request, workdir=workdir, detach=detach, out=out, notify=notify)
+        client.submit_and_follow(
+            cluster, request, workdir=workdir, detach=detach, out=out, notify=notify, autostop=then
+        )
     )

@@ -10,6 +10,8 @@ POWER = Power(
     stop="what runs is told to end, then killed; the node's files stay on this machine",
     end="`shutdown now` in the node",
     start="the same node, with its files but those in /tmp; the client's port may be another",
+    stop_itself="shutdown now",
+    end_itself='touch "${SKYRIG_NODE_LOCK%/*}/ended" && shutdown now',
 )
 
 

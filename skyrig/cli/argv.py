@@ -14,6 +14,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "down": ("cluster*",),
     "stop": ("cluster*",),
     "start": ("cluster*",),
+    "autostop": ("cluster*",),
     "status": ("cluster*",),
     "ssh": ("cluster",),
     "queue": ("cluster",),

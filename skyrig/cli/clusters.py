@@ -1,4 +1,4 @@
-"""Clusters: up, stop, start, down, status, ssh."""
+"""Clusters: up, stop, start, autostop, down, status, ssh."""
 
 from __future__ import annotations
 
@@ -52,13 +52,29 @@ def stop(values: Values) -> None:
         provision.stop(name, notify, _asked(values))
 
 
-@verb("start", SEVERAL)
+@verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP])
 def start(values: Values) -> None:
-    """Start the nodes of clusters that were stopped, or stopped themselves."""
+    """Start the nodes of clusters that were stopped, or stopped themselves; with -i or --down for a while only."""
     from skyrig import provision
 
+    wanted = flags.autostop(values)
     for name in _those_there(values):
-        provision.start(name, notify)
+        provision.start(name, notify, wanted)
+
+
+@verb("autostop", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP, flag("off cancel", "no autostop any more", kind=bool)])
+def autostop(values: Values) -> None:
+    """Have clusters stop, or with --down end, by themselves when idle: also with no client alive."""
+    from skyrig import provision
+
+    wanted = flags.autostop(values)
+    if (wanted is None) != values.switch("off"):
+        raise BadInput("autostop: when?", hint="-i MINUTES, --down or both; or --off alone")
+    for name in _those_there(values):
+        if values.switch("all") and _is_off(name):
+            notify(f"{name} is stopped: passed over")
+        else:
+            provision.autostop(name, wanted, notify)
 
 
 @verb("down", SEVERAL)
@@ -98,7 +114,7 @@ def status(values: Values) -> None:
         for name in names or [stacks.selected()]:
             print(_described(name).head.host)
         return
-    found = sdk.clusters(names)
+    found = sdk.clusters(names, notify)
     if as_json:
         print(json.dumps({"clusters": [cluster.to_json() for cluster in found]}, indent=2))
     else:
@@ -111,6 +127,14 @@ def _those_there(values: Values) -> list[str]:
 
     names = flags.clusters(values)
     return [name for name in names if described.describe(name) is not None] if values.switch("all") else names
+
+
+def _is_off(stack: str) -> bool:
+    """Whether the head of a cluster is stopped, so that nobody can be asked there."""
+    from skyrig.stack import status as status_of
+
+    cluster = _described(stack)
+    return cluster.head.id in status_of.stopped(cluster)
 
 
 @verb("ssh", [flags.CLUSTER, flag("node", "rank or id of the node; the head without it")], takes_rest=True)
@@ -138,8 +162,9 @@ def ssh(values: Values) -> None:
 
 def _described(stack: str) -> ClusterDescription:
     from skyrig.provision import not_up
-    from skyrig.stack import described
+    from skyrig.stack import adoption, described
 
+    adoption.adopt(stack, notify)
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)

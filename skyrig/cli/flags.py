@@ -11,6 +11,7 @@ from skyrig.cli.verb import Values, flag, notify
 from skyrig.errors import BadInput, NoCapacity
 
 if TYPE_CHECKING:
+    from skyrig.cluster.autostop import Autostop
     from skyrig.sdk import RunOptions
     from skyrig.task.model import GitSource, Task, TaskFile
     from skyrig.task.override import Override
@@ -21,6 +22,12 @@ YES = flag("yes y", "answer yes to every question", kind=bool)
 JSON = (flag("json", "print JSON", kind=bool), flag("output o", "`json` prints JSON"))
 NODES = flag("nodes num-nodes", "number of nodes")
 INFRA = flag("infra", "where: local, or CLOUD/REGION/ZONE")
+
+IDLE = flag("idle-minutes i", "stop after so many idle minutes")
+AUTOSTOP = (
+    flag("down", "end the cluster for good when it is idle; without -i right after its last job", kind=bool),
+    flag("wait-for", "what keeps it from being idle: jobs_and_ssh (the default), jobs, none"),
+)
 
 RUN = (
     CLUSTER,
@@ -59,8 +66,8 @@ LAUNCH = (
     flag("image-id", "image of the machines"),
     flag("ports", "ports to open: 8080, 8000-8010; may be repeated", kind=list),
     flag("max-hourly-cost", "most that a node may cost, in USD an hour"),
-    flag("idle-minutes-to-autostop i", "stop after so many idle minutes", later=True),
-    flag("down", "end the cluster when it is idle", kind=bool, later=True),
+    flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
+    *AUTOSTOP,
     flag("retry-until-up r", "try until there is capacity", kind=bool, later=True),
     flag("dryrun", "only show what would be done", kind=bool, later=True),
 )
@@ -128,6 +135,18 @@ def _places(values: Values) -> list[str]:
     return [name for name in ("infra", "cloud") if name in values.given]
 
 
+def autostop(values: Values, idle: str = IDLE.key) -> Autostop | None:
+    """The autostop that was asked for, by the flag `idle` and those of AUTOSTOP; None for none."""
+    from skyrig.cluster.autostop import WAITS, Autostop, minutes
+
+    text, wait = values.text(idle), values.text("wait-for")
+    if text is None and not values.switch("down"):
+        if wait is not None:
+            raise BadInput("--wait-for goes with -i MINUTES or --down")
+        return None
+    return Autostop(minutes("-i", text or "0"), values.switch("down"), wait or WAITS[0])
+
+
 def run_options(values: Values) -> RunOptions:
     """RUN FLAGS as the functions of the sdk want them."""
     from skyrig.cluster.shape import accelerators
@@ -145,6 +164,7 @@ def run_options(values: Values) -> RunOptions:
         detach=values.switch("detach"),
         setup=not values.switch("no-setup"),
         force_setup=values.switch("force-setup"),
+        autostop=autostop(values, "idle-minutes-to-autostop"),
     )
 
 

@@ -80,5 +80,5 @@ def cancel(values: Values) -> None:
     jobs = [whole("-j", job) for job in values.many("job")]
     if bool(jobs) == values.switch("all"):
         raise BadInput("cancel: which jobs?", hint="-j JOB or --all")
-    done = sdk.cancel(flags.cluster(values), None if values.switch("all") else jobs)
+    done = sdk.cancel(flags.cluster(values), None if values.switch("all") else jobs, notify)
     print(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")

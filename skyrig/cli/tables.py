@@ -21,10 +21,15 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
             f"{cluster.cloud}/{cluster.isolation}" if cluster.isolation else cluster.cloud or "-",
             f"{sum(node.status == 'UP' for node in cluster.nodes)}/{len(cluster.nodes)}",
             f"${cluster.hourly_cost:.2f}/h",
+            _autostop(cluster),
         ]
         for cluster in found
     ]
-    table(["CLUSTER", "STATUS", "CLOUD", "NODES UP", "COST"], rows, "no clusters")
+    table(["CLUSTER", "STATUS", "CLOUD", "NODES UP", "COST", "AUTOSTOP"], rows, "no clusters")
+    for cluster in found:
+        if cluster.reason:
+            left = "; nothing is left that costs; job records and logs are kept" if cluster.status == "DOWN" else ""
+            print(f"{cluster.name}: {cluster.reason}{left}")
     if detailed:
         nodes = [[n.rank, n.name, f"{n.host}:{n.port}", n.status] for cluster in found for n in cluster.nodes]
         if nodes:
@@ -99,6 +104,12 @@ def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     Console().print(drawn)
+
+
+def _autostop(cluster: ClusterStatus) -> str:
+    """When a cluster switches itself off: `10m`, `10m down`; "-" where it does not."""
+    set_to = cluster.autostop
+    return f"{set_to['idle_minutes']:g}m{' down' if set_to['down'] else ''}" if set_to else "-"
 
 
 def _clock(seconds: float) -> str:

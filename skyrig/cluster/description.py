@@ -97,13 +97,16 @@ class Bucket:
 @frozen
 class Power:
     """How nodes stop, end themselves and start again: `stop`, `end`, `start` each say how, or are "" where `refused`
-    says why not; `billed_when_stopped` lists what is still paid for then."""
+    says why not; `billed_when_stopped` lists what is still paid for then. `stop_itself` and `end_itself` are shell
+    commands with which a node stops, or ends itself for good, with no more rights than it has ("": it cannot)."""
 
     stop: str = ""
     end: str = ""
     start: str = ""
     refused: str = ""
     billed_when_stopped: tuple[str, ...] = ()
+    stop_itself: str = ""
+    end_itself: str = ""
 
 
 @frozen

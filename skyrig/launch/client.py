@@ -17,6 +17,7 @@ from typing import BinaryIO
 import asyncssh
 from attrs import evolve
 
+from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, NodeLost
 from skyrig.launch import keeping, records
@@ -46,10 +47,14 @@ async def submit_and_follow(
     detach: bool,
     out: BinaryIO,
     notify: Notify,
+    autostop: Autostop | None = None,
 ) -> int:
-    """Sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns the exit code for the
-    caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
+    """Set `autostop` if given, sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns
+    the exit code for the caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
     async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
+        if autostop is not None:
+            keeping.note_autostop(desc, await link.autostop(autostop))
+            notify(f"{desc.name} {autostop}")
         if workdir is not None:
             texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
             request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
@@ -103,6 +108,20 @@ async def cancel(desc: ClusterDescription, job_ids: list[int] | None, reason: st
                 raise BadInput(f"there is no job {job_id} on {desc.name}", hint="invoke queue lists them")
         cancelled: list[int] = (await link.ask({"op": "cancel", "ids": job_ids, "reason": reason}))["cancelled"]
         return cancelled
+
+
+async def autostop(desc: ClusterDescription, wanted: Autostop | None) -> None:
+    """Have the cluster stop or end itself when it is idle, as `wanted`; None cancels that. BadInput where its nodes
+    cannot."""
+    with suppress(NoRuntime):  # a head that was never used has nothing to cancel
+        async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=wanted is not None) as link:
+            keeping.note_autostop(desc, await link.autostop(wanted))
+
+
+async def acquaint(desc: ClusterDescription) -> None:
+    """Have the keeper know the cluster's nodes as they are now, also where no job is to be run."""
+    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True):
+        pass
 
 
 async def settle(desc: ClusterDescription) -> None:

@@ -6,10 +6,13 @@ settled. The form is that of skyrig.launch.records.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from skyrig import places
+from skyrig.cluster.autostop import NOTE, AutostopNote
 from skyrig.cluster.description import ClusterDescription
 from skyrig.launch import records
 from skyrig.launch.job import JobRecord
@@ -36,6 +39,15 @@ def add(desc: ClusterDescription, record: JobRecord, end: int = 0, payload: byte
         if end - len(payload) <= have < end:
             log.write(payload[have - end + len(payload) :])
     records.write(job, record)
+
+
+def note_autostop(desc: ClusterDescription, note: AutostopNote | None) -> None:
+    """Keep what the keeper said of autostop, where it is ours to keep."""
+    if is_ours(desc) and note is not None:
+        path = places.made(folder(desc)) / NOTE
+        fresh = path.with_name(f".{NOTE}.{os.getpid()}")
+        fresh.write_text(json.dumps(note.to_json()))
+        fresh.replace(path)
 
 
 async def fetch(link: KeeperLink, jobs: Sequence[JobRecord]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import asyncssh
 
 from skyrig import places
+from skyrig.cluster.autostop import Autostop, AutostopNote, read_note
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import fanout
@@ -74,10 +75,11 @@ class KeeperLink:
         """One request and its answer."""
         return (await ask(self.reader, self.writer, message, payload))[0]
 
-    async def hello(self) -> Message:
-        """Ask who answers, and say who asks."""
-        digest = _digest(self.desc.public().to_json())
-        return await self.ask({"op": "hello", "digest": digest, "release": code.RELEASE, "build": code.build()})
+    async def hello(self, *, hold: bool = False) -> Message:
+        """Ask who answers, and say who asks. With `hold` the cluster does not switch itself off meanwhile: until a job
+        is submitted over this line, or it ends. SkyrigError where it is doing so already."""
+        asking = {"release": code.RELEASE, "build": code.build(), "hold": hold}
+        return await self.ask({"op": "hello", "digest": _digest(self.desc.public().to_json()), **asking})
 
     async def prepare(self, hello: Message) -> None:
         """See that the keeper, which answered `hello`, knows this cluster and can reach all its nodes."""
@@ -89,6 +91,11 @@ class KeeperLink:
         failed = (await self.ask({"op": "prepare", "digest": _digest(document)}))["failed"]
         for node_id, reason in failed.items():
             raise NodeLost(f"the head cannot reach {node_id}: {reason}", node_id=node_id, hint="run `invoke up`")
+
+    async def autostop(self, wanted: Autostop | None) -> AutostopNote | None:
+        """Set autostop, or with None cancel it; what is known of it then."""
+        answer = await self.ask({"op": "autostop", "setting": wanted.orders() if wanted is not None else None})
+        return read_note(json.dumps(answer["note"]))
 
     async def sync(self, root: Path, *, named_in: Sequence[str], notify: Notify) -> str:
         """Bring the files of the folder `root` to the head; returns the digest by which a job names them. Only what the
@@ -142,8 +149,9 @@ async def keeper(
     notify: Notify = lambda line: None,
 ) -> AsyncIterator[KeeperLink]:
     """A line to the keeper of the cluster, started where none runs. NodeLost if the head does not answer within
-    `patience_s` seconds. `prepare` is for who wants to run something: a look at jobs does without the other nodes, and
-    raises NoRuntime on a head that was never used."""
+    `patience_s` seconds. `prepare` is for who wants to run something (SkyrigError where the cluster is switching itself
+    off; it does not begin to meanwhile): a look at jobs does without the other nodes, and raises NoRuntime on a head
+    that was never used."""
     target, key = from_description(desc, desc.head.id), Credentials(desc.ssh.private_key)
     async with await connect(target, key, deadline_s=patience_s) as connection:
         way = _Way(desc, connection, notify)
@@ -163,11 +171,11 @@ async def keeper(
 async def _met(desc: ClusterDescription, way: _Way, *, prepare: bool) -> KeeperLink:
     """A line to the keeper, which is one that this client can speak with."""
     link = KeeperLink(desc, way, await way.open(install=prepare))
-    hello = await link.hello()
+    hello = await link.hello(hold=prepare)
     if way.outdated(hello):
         link.writer.close()
         link = KeeperLink(desc, way, await way.renew())
-        hello = await link.hello()
+        hello = await link.hello(hold=prepare)
         way.accept(hello)
     check_version(*hello["protocol"])
     if prepare:

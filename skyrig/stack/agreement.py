@@ -92,7 +92,7 @@ def note_run(stack: str, here: Shape) -> None:
 
 def note_seen(stack: str, there: Shape) -> None:
     """Remember that this clone knows the deployment `there`."""
-    file = _note(stack)
+    file = seen_file(stack)
     places.made(file.parent)
     ssh_files.replace(file, mark(there) + "\n")
 
@@ -132,12 +132,13 @@ def _judged(stack: str, here: Shape, there: Shape | None, *, bare: bool) -> Verd
 
 def _seen(stack: str) -> str | None:
     try:
-        return _note(stack).read_text().strip()
+        return seen_file(stack).read_text().strip()
     except FileNotFoundError:
         return None
 
 
-def _note(stack: str) -> Path:
+def seen_file(stack: str) -> Path:
+    """Where this clone keeps the mark of the deployment of `stack` that it saw last."""
     clone = hashlib.sha256(str(project.find()).encode()).hexdigest()[:16]
     return places.stack(stack) / "seen" / clone
 

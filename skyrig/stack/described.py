@@ -17,7 +17,7 @@ from attrs import evolve
 from skyrig import places
 from skyrig.cluster import description
 from skyrig.cluster.description import ClusterDescription
-from skyrig.stack import backend, engine, ssh_files
+from skyrig.stack import autostopped, backend, engine, ssh_files
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -28,8 +28,15 @@ def _silent(line: str) -> None:
 
 
 def describe(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> ClusterDescription | None:
-    """The description of what `stack` has now, with the client's private key; None where there is no cluster.
-    `fresh` re-reads it whatever the cache says. What is read anew plain `ssh` knows from then on."""
+    """The description of what `stack` has now, with the client's private key; None where there is no cluster (any
+    more: it may have ended itself). `fresh` re-reads it whatever the cache says. What is read anew plain `ssh` knows
+    from then on."""
+    cluster = last(stack, fresh=fresh, notify=notify)
+    return None if cluster is None or autostopped.is_gone(cluster) else cluster
+
+
+def last(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> ClusterDescription | None:
+    """The description that the last deployment exported, also of a cluster that has ended itself since."""
     mark = _mark(stack)
     if mark is None and backend.folder() is not None:
         forget(stack)

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from skyrig.cluster.shape import NAMESPACE, Shape, stack_name
 from skyrig.errors import BadInput
-from skyrig.stack import agreement, backend, config, described, engine, lock, pending, project
+from skyrig.stack import adoption, agreement, backend, config, described, engine, lock, pending, project
 from skyrig.stack.progress import Changes, Progress
 
 DEFAULT = "dev"
@@ -133,6 +133,7 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
     a destroy may end what is nobody's. A stack that does not exist is left to the engine."""
     if not exists(stack):
         return
+    adoption.adopt(stack, notify)
     _ready(stack, notify, lenient=verb in ("destroy", "refresh"))
     if at_work is not None and verb != "refresh":
         gone = verb == "destroy" and sure

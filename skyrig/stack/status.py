@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from attrs import frozen
@@ -10,7 +11,7 @@ from attrs import frozen
 from skyrig import places
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.fleet.local.layout import NodeFolder
-from skyrig.stack import described, lock
+from skyrig.stack import autostopped, described, lock
 
 PROBE_S = 3.0
 """How long a node may take to say that it is an SSH server, in seconds."""
@@ -30,7 +31,8 @@ class NodeStatus:
 @frozen
 class ClusterStatus:
     """One cluster as `status` shows it; `status` is INIT, UP, STOPPED (every node is), DEGRADED (a node is not up) or
-    DOWN (nothing is there). `hourly_cost` in USD of all nodes."""
+    DOWN (nothing is there). `hourly_cost` in USD of all nodes; `autostop` is the object of `status --json`, None where
+    none is set; `reason` says why a cluster is off or down by itself."""
 
     name: str
     status: str
@@ -39,6 +41,8 @@ class ClusterStatus:
     nodes: tuple[NodeStatus, ...] = ()
     hourly_cost: float = 0.0
     isolation: str = ""
+    autostop: dict[str, Any] | None = None
+    reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object of `status --json`."""
@@ -53,7 +57,8 @@ class ClusterStatus:
                 {"rank": n.rank, "name": n.name, "host": n.host, "port": n.port, "status": n.status} for n in self.nodes
             ],
             "hourly_cost": self.hourly_cost,
-            "autostop": None,
+            "autostop": self.autostop,
+            "reason": self.reason,
             "endpoints": {},
         }
 
@@ -81,9 +86,10 @@ async def _of(stacks: list[str]) -> list[ClusterStatus]:
 
 async def _cluster(stack: str, described_as: ClusterDescription | None) -> ClusterStatus:
     if described_as is None:
-        return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN")
+        return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN", reason=_reason(stack))
     nodes = tuple(await asyncio.gather(*(_node(described_as, node) for node in described_as.nodes)))
     said = {node.status for node in nodes}
+    note = autostopped.note(described_as)
     return ClusterStatus(
         name=stack,
         status=said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED",
@@ -92,7 +98,19 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
         nodes=nodes,
         hourly_cost=described_as.hourly_cost,
         isolation=described_as.isolation,
+        autostop=note.shown(time.time()) if note is not None else None,
+        reason=_reason(stack, described_as),
     )
+
+
+def _reason(stack: str, cluster: ClusterDescription | None = None) -> str:
+    """Why a cluster, or the one that was there last, is off or down by its own doing; "" where it is not."""
+    left = autostopped.left(stack)
+    if left is None or not left.acted_at:
+        return ""
+    cluster = cluster or described.last(stack)
+    said = autostopped.acted(cluster) if cluster is not None else None
+    return said.told if said is not None else ""
 
 
 async def _node(cluster: ClusterDescription, node: Node) -> NodeStatus:

@@ -25,6 +25,7 @@ VERBS = {name: task for name in namespace().task_names if isinstance(task := nam
         ("down a b -y", "down --cluster=a --cluster=b -y"),
         ("stop a 'b*' -y", "stop --cluster=a --cluster='b*' -y"),
         ("start -a", "start -a"),
+        ("autostop a b -i 10 --down", "autostop --cluster=a --cluster=b -i 10 --down"),
         ("status hf-serve --ip", "status --cluster=hf-serve --ip"),
         ("ssh box", "ssh --cluster=box"),
         ("ssh box -- ls -l", "ssh --cluster=box -- ls -l"),

@@ -7,6 +7,7 @@ nodes reach the outside: its listener is in that namespace, what it dials goes o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -16,13 +17,29 @@ from pathlib import Path
 
 from skyrig.fleet.local import kernel, netlink, proxy, switch
 from skyrig.fleet.local.files import take_lock
+from skyrig.fleet.local.layout import NodeFolder
+
+_LOOK_S = 2.0
+"""How often is looked whether all nodes have ended themselves for good."""
 
 
-async def _run(listener: socket.socket) -> None:
+async def _run(listener: socket.socket, folder: Path) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     async with await asyncio.start_server(proxy.serve, sock=listener, limit=64 * 1024):
-        await stopped.wait()
+        before = _ended(folder) or set()  # of a network before this one: they are about to be made anew
+        while not stopped.is_set() and not (_ended(folder) or set()) - before:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), _LOOK_S)
+
+
+def _ended(folder: Path) -> set[str] | None:
+    """Incarnations of the nodes, where all that are there have ended themselves for good: then nothing of the cluster
+    shall run. None where one has not."""
+    nodes = [NodeFolder(entry) for entry in folder.iterdir() if NodeFolder(entry).lock.exists()]
+    if not all(node.ended.exists() and node.power() == "ended" for node in nodes):
+        return None
+    return {str((node.read_state() or {}).get("incarnation")) for node in nodes}
 
 
 def _make_network(back: socket.socket) -> None:
@@ -71,7 +88,7 @@ def main(arguments: list[str]) -> None:
     fresh = switch.state_file(folder).with_suffix(".new")
     fresh.write_text(json.dumps(state))
     fresh.replace(switch.state_file(folder))
-    asyncio.run(_run(socket.socket(fileno=listener)))
+    asyncio.run(_run(socket.socket(fileno=listener), folder))
 
 
 if __name__ == "__main__":

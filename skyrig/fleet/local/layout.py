@@ -84,6 +84,22 @@ class NodeFolder(NamedTuple):
         return self.path / "stopped"
 
     @property
+    def ended(self) -> Path:
+        """There once the node was told from inside to end for good (see `power` of the cluster's description): it never
+        starts again, and its folder only waits to be removed."""
+        return self.path / "ended"
+
+    @property
+    def terminals(self) -> Path:
+        """What the server says of interactive terminals (see skyrig.fleet.local.terminals)."""
+        return self.path / "terminals"
+
+    @property
+    def at_boot(self) -> Path:
+        """A shell script that the node runs whenever it starts, if it is there."""
+        return self.home / ".skyrig" / "at-boot"
+
+    @property
     def home(self) -> Path:
         """The node's $HOME."""
         return self.path / "home"
@@ -146,9 +162,12 @@ class NodeFolder(NamedTuple):
         return locked(self.lock)
 
     def power(self) -> str:
-        """`up`; `stopped`, on purpose (what runs in it may still be ending); or `gone`: killed, or never complete."""
+        """`up`; `stopped`, on purpose (what runs in it may still be ending); `ended` for good, by itself; or `gone`:
+        killed, or never complete."""
         if self.read_state() is None:
             return "gone"
+        if self.ended.exists() and not self.alive():
+            return "ended"
         if self.stopped.exists():
             return "stopped"
         return "up" if self.alive() else "gone"

@@ -27,7 +27,7 @@ def check(path: Path) -> dict[str, Any]:
     gone."""
     folder = NodeFolder(path)
     found, state = folder.power(), folder.read_state()
-    if found == "gone" or state is None:
+    if found in ("gone", "ended") or state is None:
         return {"alive": False}
     return {**state, "alive": found == "up", "power": found}
 
@@ -71,7 +71,7 @@ def resume(path: Path, incarnation: str) -> dict[str, Any]:
 def _found(path: Path, incarnation: str) -> tuple[NodeFolder, dict[str, Any]]:
     folder = NodeFolder(path)
     state = folder.read_state()
-    if state is None or folder.power() == "gone" or state["incarnation"] != incarnation:
+    if state is None or folder.power() in ("gone", "ended") or state["incarnation"] != incarnation:
         raise LocalNodeError(f"node {path.name} is gone", hint="`pulumi refresh`, then `pulumi up` makes it again")
     return folder, state
 

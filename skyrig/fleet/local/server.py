@@ -16,6 +16,7 @@ import os
 import pwd
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from skyrig.fleet.local.children import Children
 from skyrig.fleet.local.files import wait_for
 from skyrig.fleet.local.layout import SHUTDOWN_S, NodeFolder
 from skyrig.fleet.local.session import NodeSession
+from skyrig.fleet.local.terminals import Terminals
 
 _LOOK_S = 0.05
 
@@ -33,10 +35,11 @@ _LOOK_S = 0.05
 class NodeServer(asyncssh.SSHServer):
     """Lets in the node's user with the keys in its authorized_keys, as they are at the time of the login."""
 
-    def __init__(self, folder: NodeFolder, user: str, children: Children) -> None:
+    def __init__(self, folder: NodeFolder, user: str, children: Children, terminals: Terminals) -> None:
         self._folder = folder
         self._user = user
         self._children = children
+        self._terminals = terminals
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
@@ -63,7 +66,7 @@ class NodeServer(asyncssh.SSHServer):
 
     def session_requested(self) -> NodeSession:
         """A session in the environment of this process."""
-        return NodeSession(self._children, os.environ)
+        return NodeSession(self._children, self._terminals, os.environ)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         """Clients may reach any TCP port from here."""
@@ -87,13 +90,13 @@ async def serve(folder: NodeFolder, listeners: list[int]) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    children = Children(loop)
+    children, terminals = Children(loop), Terminals(folder.terminals)
     user = pwd.getpwuid(os.getuid()).pw_name
     doors = [
         await asyncssh.listen(
             sock=socket.socket(fileno=number),
             backlog=256,
-            server_factory=lambda: NodeServer(folder, user, children),
+            server_factory=lambda: NodeServer(folder, user, children, terminals),
             server_host_keys=[str(folder.host_key)],
             encoding=None,
             line_editor=False,
@@ -102,6 +105,8 @@ async def serve(folder: NodeFolder, listeners: list[int]) -> None:
         )
         for number in listeners
     ]
+    if folder.at_boot.exists():
+        children.start(["/bin/sh", str(folder.at_boot)], stdin=subprocess.DEVNULL, cwd=folder.home)
     await stopped.wait()
     folder.stopped.touch()
     for door in doors:

@@ -19,6 +19,7 @@ from asyncssh.channel import SSHChannel
 from asyncssh.stream import SSHServerStreamSession
 
 from skyrig.fleet.local.children import Children
+from skyrig.fleet.local.terminals import Terminals
 
 _READ_LIMIT = 256 * 1024
 _TERMINAL_DRAIN_S = 1.0
@@ -92,9 +93,10 @@ class NodeSession(SSHServerStreamSession[bytes]):
     connection breaks: it sees end of file, a broken pipe or a hang-up, as under sshd.
     """
 
-    def __init__(self, children: Children, environment: Mapping[str, str]) -> None:
+    def __init__(self, children: Children, terminals: Terminals, environment: Mapping[str, str]) -> None:
         super().__init__(None, _file_server, sftp_version=3, allow_scp=True)
         self._children = children
+        self._terminals = terminals
         self._environment = dict(environment)
         self._pid: int | None = None
         self._outputs: list[_Output] = []
@@ -104,6 +106,7 @@ class NodeSession(SSHServerStreamSession[bytes]):
         self._terminal: int | None = None
         self._paused = False
         self._closed = False
+        self._counted = False
 
     def shell_requested(self) -> bool:
         """A login shell may be asked for."""
@@ -201,6 +204,9 @@ class NodeSession(SSHServerStreamSession[bytes]):
             raise
         finally:
             os.close(slave)
+        self._counted = not self._closed
+        if self._counted:
+            self._terminals.opened()
         await self._connect(os.dup(master), [(master, None)])
         return ended
 
@@ -283,6 +289,9 @@ class NodeSession(SSHServerStreamSession[bytes]):
         """The client is gone: the process finds its pipes closed, or its terminal hung up."""
         super().connection_lost(exc)
         self._closed = True
+        if self._counted:
+            self._counted = False
+            self._terminals.closed()
         if self._stdin is not None:
             self._stdin.abort()
         for output in self._outputs:

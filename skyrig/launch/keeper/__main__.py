@@ -202,7 +202,8 @@ def serve() -> None:
         code.mark_served(home)
         told = asyncio.create_task(leaving.wait())
         chores = asyncio.create_task(keeper.run_chores())
-        waiting: set[asyncio.Task[Any]] = {waking, chores, told}
+        caring = asyncio.create_task(keeper.caretaker.run())
+        waiting: set[asyncio.Task[Any]] = {waking, chores, caring, told}
         while not told.done():
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

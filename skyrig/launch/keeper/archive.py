@@ -40,12 +40,19 @@ class Archive:
         self.base = base
         self.problem = ""
         self._copies: dict[int, _Copy] = {}
+        self._files: dict[str, str] = {}
+        self._background: set[asyncio.Task[None]] = set()
         self._thread = ThreadPoolExecutor(1, "archive")
 
     def note(self, record: JobRecord, log: Path) -> None:
         """Take a job's newest record; `bring` brings it."""
         copy = self._copies.setdefault(record.id, _Copy(log, record))
         copy.record = record
+
+    def keep(self, name: str, text: str) -> None:
+        """Have a small file of this name hold `text` in the folder, soon."""
+        self._files[name] = text
+        self._bringing()
 
     async def bring(self, job_id: int) -> bool:
         """Bring a job's record, and what its log has more, to the folder; whether all of it is there now. Once a record
@@ -60,6 +67,10 @@ class Archive:
             self._copies.pop(job_id, None)
         return done
 
+    async def files_soon(self) -> None:
+        """Wait until the files that were given to `keep` are there, for a few seconds at most."""
+        await asyncio.wait({self._bringing()}, timeout=_END_PATIENCE_S)
+
     async def bring_soon(self, job_id: int) -> bool:
         """The same, but wait for a few seconds at most."""
         bringing = asyncio.ensure_future(self.bring(job_id))
@@ -69,8 +80,34 @@ class Archive:
 
     async def bring_all(self) -> None:
         """Bring whatever is not there yet."""
+        await self._bring_files()
         for job_id in list(self._copies):
             await self.bring(job_id)
+
+    def _bringing(self) -> asyncio.Task[None]:
+        bringing = asyncio.create_task(self._bring_files())
+        self._background.add(bringing)
+        bringing.add_done_callback(self._background.discard)
+        return bringing
+
+    async def _bring_files(self) -> None:
+        for name, text in list(self._files.items()):
+            loop = asyncio.get_running_loop()
+            base = self.base
+            done = base is None or await loop.run_in_executor(self._thread, self._put, base / name, text)
+            if done and self._files.get(name) == text:
+                del self._files[name]
+
+    def _put(self, path: Path, text: str) -> bool:
+        fresh = path.with_name(f".{path.name}.new")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh.write_text(text)
+            fresh.replace(path)
+        except OSError as problem:
+            self.problem = f"{path}: {os.strerror(problem.errno or 0)}"
+            return False
+        return True
 
     def holds(self, job_id: int) -> bool:
         """Whether everything of a job that was noted here has been brought (or nothing was)."""

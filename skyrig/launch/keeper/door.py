@@ -50,6 +50,7 @@ class Door:
             "cancel": self._cancel,
             "settle": self._settle,
             "drain": self._drain,
+            "autostop": self._autostop,
         }
 
     async def serve(self) -> None:
@@ -57,6 +58,7 @@ class Door:
         try:
             while (asked := await receive(self._reader)) is not None:
                 if asked[0]["op"] == "follow":
+                    self._keeper.following.add(self)
                     await self._follow(asked[0])
                     break
                 answering.add(self)
@@ -66,6 +68,8 @@ class Door:
             pass  # the client went away, which is its right at any moment
         finally:
             answering.discard(self)
+            self._keeper.following.discard(self)
+            self._keeper.caretaker.release(self)
             self._writer.close()
 
     async def _answer(self, message: Message, payload: bytes) -> Message:
@@ -81,6 +85,9 @@ class Door:
             return {"error": f"the keeper failed: {error!r}", "hint": "see ~/.skyrig/keeper.log on the head", "code": 5}
 
     async def _hello(self, message: Message, payload: bytes) -> Message:
+        """With `hold` the cluster counts as used until this connection submits or ends."""
+        if message.get("hold"):
+            self._keeper.caretaker.hold(self)
         return {
             "protocol": [MAJOR, MINOR],
             "release": code.RELEASE,
@@ -120,6 +127,7 @@ class Door:
 
     async def _submit(self, message: Message, payload: bytes) -> Message:
         record = await self._keeper.submit(CONVERTER.structure(message["request"], JobRequest))
+        self._keeper.caretaker.release(self)
         return {"record": CONVERTER.unstructure(record)}
 
     async def _queue(self, message: Message, payload: bytes) -> Message:
@@ -135,6 +143,12 @@ class Door:
     async def _drain(self, message: Message, payload: bytes) -> Message:
         """`nodes` are about to be removed; `force` ends the jobs on them. Answers which jobs keep which node busy."""
         return {"busy": await self._keeper.drain(message["nodes"], force=bool(message.get("force")))}
+
+    async def _autostop(self, message: Message, payload: bytes) -> Message:
+        """Sets autostop to `setting` (`idle_s`, `down`, `wait_for`), or cancels it where that is null."""
+        note = self._keeper.caretaker.set(message["setting"])
+        await self._keeper.archive.files_soon()
+        return {"note": note.to_json()}
 
     # -- following a job
 

@@ -18,6 +18,7 @@ from skyrig.errors import BadInput, SkyrigError
 from skyrig.launch import records
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus
 from skyrig.launch.keeper.archive import Archive
+from skyrig.launch.keeper.caretaker import Caretaker
 from skyrig.launch.keeper.flow import Flow
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import Nodes
@@ -50,8 +51,10 @@ class Keeper:
         self._logbooks: dict[int, Logbook] = {}
         self._requests: RequestStore | None = None
         self._pruning = Pruning(self)
+        self.following: set[object] = set()
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
+        self.caretaker = Caretaker(self)
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -66,6 +69,11 @@ class Keeper:
             known = secrets.token_hex(3)
             self.table.set_fact("incarnation", known)
         return str(known)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job has not ended, or its end is being written down."""
+        return bool(self._tasks or self.table.unfinished())
 
     def describe(self, document: dict[str, Any], *, undrain: bool = False) -> list[str]:
         """Take a description; returns the ids of the nodes that do not know the keeper's key."""
@@ -100,7 +108,8 @@ class Keeper:
     # -- jobs
 
     async def submit(self, request: JobRequest) -> JobRecord:
-        """Queue a job. BadInput if it can never run here, SkyrigError if the head has no room for it."""
+        """Queue a job. BadInput if it can never run here, SkyrigError if the head has no room for it or leaves."""
+        self.caretaker.admit()
         why_not = refusal(_demand(request), self.cluster.nodes)
         if why_not:
             raise BadInput(why_not, hint="ask for less, or grow the cluster: invoke up --nodes K")
@@ -132,6 +141,7 @@ class Keeper:
 
     def schedule(self) -> None:
         """Start the jobs whose turn has come; jobs that cannot run on the nodes that are left wait, with the reason."""
+        self.caretaker.poke()
         usable = self.nodes.usable(self.cluster.nodes)
         full = False
         for record in self.table.unfinished():
@@ -272,7 +282,12 @@ class Keeper:
     def _end(self, record: JobRecord) -> None:
         """End a job that no flow runs."""
         self._tasks[record.id] = asyncio.create_task(self._finish(record))
-        self._tasks[record.id].add_done_callback(lambda _: self._tasks.pop(record.id, None))
+
+        def ended(_: object) -> None:
+            self._tasks.pop(record.id, None)
+            self.caretaker.poke()
+
+        self._tasks[record.id].add_done_callback(ended)
 
     async def _finish(self, record: JobRecord) -> None:
         book = self._logbook(record)
