@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from skyrig import checkout, places, rendering
-from skyrig.cluster.autostop import Autostop
+from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.errors import BadInput, NodeLost
 from skyrig.launch.job import JobRecord, JobRequest
@@ -104,6 +104,7 @@ def launch(
 ) -> int:
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
+    options = evolve(options, autostop=options.autostop or autostop_of(task))
     request = task_request(task, options, setup=options.setup)
     workdir = _workdir(task, notify)
     cluster = described.describe(stack) if stack is not None else None
@@ -263,6 +264,14 @@ def _workdir(task: Task, notify: Notify) -> Path | None:
         return task.folder
     notify(f"workdir: fetching {task.workdir.url}")
     return checkout.folder(task.workdir)
+
+
+def autostop_of(task: Task) -> Autostop | None:
+    """What the task's resources say of stopping; None where that is nothing, or that the cluster shall stay."""
+    asked = task.resources.autostop
+    if asked is None or not asked.enabled or asked.idle_minutes < 0:
+        return None
+    return Autostop(asked.idle_minutes, asked.down, asked.wait_for or WAITS[0])
 
 
 def note_unheeded(asked: Resources, notify: Notify) -> None:

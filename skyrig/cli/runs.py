@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from attrs import evolve
+
 from skyrig.cli import flags
 from skyrig.cli.verb import Values, agreed, flag, notify, positional, verb
 from skyrig.errors import BadInput
@@ -91,5 +93,8 @@ def _launched(values: Values, file: str, stack: str | None) -> int:
     from skyrig import sdk
 
     task, options = flags.task_of(values, file), flags.run_options(values)
+    own = sdk.autostop_of(task)
+    if own is not None and options.autostop is not None and values.text("idle-minutes-to-autostop") is None:
+        options = evolve(options, autostop=evolve(options.autostop, idle_minutes=own.idle_minutes))
     confirm = agreed(values.switch("yes"))
     return sdk.launch(task, stack, options, sys.stdout.buffer, notify, confirm=confirm)

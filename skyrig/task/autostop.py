@@ -6,11 +6,9 @@ from typing import Any
 
 from attrs import frozen
 
+from skyrig.cluster.autostop import WAITS
 from skyrig.task import quantities
 from skyrig.task.node import Node, one_word
-
-WAITS = ("jobs_and_ssh", "jobs", "none")
-"""What keeps a cluster from being idle: jobs and interactive SSH sessions (the default), jobs alone, nothing."""
 
 EVENTS = ("stop", "preemption", "down")
 """When a hook runs."""
