@@ -30,6 +30,7 @@ _CLIENT_SIDE = (
     "launch/client.py",
     "launch/keeping.py",
     "launch/link.py",
+    "launch/mends.py",
     "launch/program.py",
     "launch/render.py",
     "launch/runtime/layers.py",
