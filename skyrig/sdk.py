@@ -17,6 +17,7 @@ from attrs import evolve, field, frozen
 from skyrig import places, rendering
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.errors import BadInput, NodeLost
+from skyrig.launch import mends
 from skyrig.launch.job import JobRecord, JobRequest
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
@@ -90,6 +91,7 @@ def launch(
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task."""
     task = overridden(task, options)
     request = task_request(task, options, setup=options.setup)
+    _note_mends(task, notify)
     cluster = described.describe(stack) if stack is not None else None
     if stack is None or cluster is None:
         refuse_without_cloud(task, cloud)
@@ -118,6 +120,7 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
+    _note_mends(task, notify)
     return _submitted(cluster, request, task.workdir, options.detach, out, notify)
 
 
@@ -228,7 +231,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
     return JobRequest(
         name=task.name or "sky-cmd",
         num_nodes=task.num_nodes,
-        run=render_launch(UserText(task.run), "plain"),
+        run=render_launch(UserText(task.run), "plain", task.num_nodes),
         setup=render_setup(task.setup) if setup and task.setup else None,
         env=dict(task.env),
         secrets=dict(task.secrets),
@@ -257,6 +260,12 @@ def _note_unheeded(task: Task, notify: Notify) -> None:
     asked = [*task.resources.elsewhere, *(["memory"] if task.resources.memory_gb else [])]
     if asked:
         notify(f"on the local cloud these say nothing: {', '.join(asked)}")
+
+
+def _note_mends(task: Task, notify: Notify) -> None:
+    """Say what is added to the task's `run` text, each time: the job's log stays the task's own."""
+    for mend in mends.of_run(task.run, task.num_nodes):
+        notify(mend.note)
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:

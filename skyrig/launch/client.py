@@ -51,7 +51,8 @@ async def submit_and_follow(
     caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
     async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
         if workdir is not None:
-            texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
+            scripts = [request.run, *([request.setup] if request.setup else [])]
+            texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
             request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
         request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
         answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})

@@ -33,6 +33,8 @@ _CLIENT_SIDE = (
     "launch/mends.py",
     "launch/program.py",
     "launch/render.py",
+    "launch/commands.py",
+    "launch/serving.py",
     "launch/runtime/layers.py",
     "launch/runtime/sending.py",
     "launch/runtime/sources.py",

@@ -22,6 +22,7 @@ fi
 if command -v conda >/dev/null && [ "$(type -t conda)" != function ]; then
   eval "$(conda shell.bash hook 2>/dev/null)"
 fi
+export PATH="$PATH:$SKYRIG_RANK_DIR/fallbacks"
 
 case " ${SKYRIG_ENV_NAMES-} " in
   *" CUDA_VISIBLE_DEVICES "*) ;; # the task's own choice
