@@ -52,6 +52,11 @@ def of_run(text: str, num_nodes: int) -> tuple[Mend, ...]:
     return tuple(mend for mend in mends if mend is not None)
 
 
+def names_conda(text: str) -> bool:
+    """Whether a text calls conda."""
+    return any(command.words[0] == "conda" for command in commands.read(text))
+
+
 def _torchrun(text: str, found: Sequence[Command]) -> Mend | None:
     """torchrun takes itself for node 0 where nobody tells it: on every node, so they never meet."""
     calls = [_options(words, _TORCH_FLAGS) for words in _calls(found, "torchrun", _TORCH_MODULES)]

@@ -59,7 +59,8 @@ def render_setup(text: str) -> Scripts:
 def _user_text(text: str, what: str, added: tuple[Mend, ...] = ()) -> Scripts:
     _refuse_nul(f"`{what}` text", text)
     entry = f"{what}.sh"
-    files = {entry: _rendered("user_text.sh.j2", what=what, mends=added), "user.sh": text, **_fallbacks()}
+    wrapper = _rendered("user_text.sh.j2", what=what, mends=added, conda=mends.names_conda(text))
+    files = {entry: wrapper, "user.sh": text, **_fallbacks()}
     if what == "run":
         files["interface.py"] = _INTERFACE.read_text()
     for mend in added:
