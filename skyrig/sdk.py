@@ -91,7 +91,6 @@ def launch(
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task."""
     task = overridden(task, options)
     request = task_request(task, options, setup=options.setup)
-    _note_mends(task, notify)
     cluster = described.describe(stack) if stack is not None else None
     if stack is None or cluster is None:
         refuse_without_cloud(task, cloud)
@@ -102,6 +101,7 @@ def launch(
         cluster = ensure(stack, task.num_nodes, notify)
     if not task.run and request.setup is None:
         return 0
+    _note_mends(task, notify)
     return _submitted(cluster, request, task.workdir, options.detach, out, notify)
 
 
