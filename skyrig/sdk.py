@@ -18,6 +18,7 @@ from skyrig import checkout, places, rendering
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.errors import BadInput, NodeLost
+from skyrig.launch import mends
 from skyrig.launch.job import JobRecord, JobRequest
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
@@ -120,6 +121,7 @@ def launch(
         if options.autostop is not None:
             autostop(cluster.name, options.autostop, notify)
         return 0
+    _note_mends(task, notify)
     return _submitted(cluster, request, workdir, options, out, notify)
 
 
@@ -137,6 +139,7 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
+    _note_mends(task, notify)
     return _submitted(cluster, request, _workdir(task, notify), options, out, notify)
 
 
@@ -248,7 +251,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
     return JobRequest(
         name=task.name or "sky-cmd",
         num_nodes=task.num_nodes,
-        run=render_launch(UserText(task.run or ""), "plain"),
+        run=render_launch(UserText(task.run or ""), "plain", task.num_nodes),
         setup=render_setup(task.setup) if setup and task.setup else None,
         env=dict(task.env),
         secrets=dict(task.secrets),
@@ -278,6 +281,12 @@ def note_unheeded(asked: Resources, notify: Notify) -> None:
     """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
     if asked.unheeded_locally:
         notify(f"on the local cloud these say nothing: {', '.join(asked.unheeded_locally)}")
+
+
+def _note_mends(task: Task, notify: Notify) -> None:
+    """Say what is added to the task's `run` text, each time: the job's log stays the task's own."""
+    for mend in mends.of_run(task.run or "", task.num_nodes):
+        notify(mend.note)
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:

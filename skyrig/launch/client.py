@@ -56,7 +56,8 @@ async def submit_and_follow(
             keeping.note_autostop(desc, await link.autostop(autostop))
             notify(f"{desc.name} {autostop}")
         if workdir is not None:
-            texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
+            scripts = [request.run, *([request.setup] if request.setup else [])]
+            texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
             request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
         request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
         answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})

@@ -1,10 +1,11 @@
 """Run on a node (stdlib only, Python 3.8): removes what old jobs left there. `given` is its JSON input.
 
 Of the finished jobs below ~/.skyrig/jobs the newest `keep` stay, as far as they have `bytes` bytes together, and a
-quarter of what their disk has free without them; so do those named in `spare`, and any whose supervisor lives.
+quarter of what their disk has free without them; so do those named in `spare`, and any whose supervisor lives. Links to
+removed logs go from ~/sky_logs, with the folders that hold nothing else.
 """
 
-# ruff: noqa: PTH106, PTH111, PTH118  (starts quickly without pathlib)
+# ruff: noqa: PTH106, PTH108, PTH110, PTH111, PTH114, PTH115, PTH118  (starts quickly without pathlib)
 from __future__ import annotations
 
 import fcntl
@@ -48,6 +49,23 @@ def size(folder: str) -> int:
     return found
 
 
+def unlink_removed(logs: str) -> None:
+    """Remove links below `logs` whose job's log is gone, and folders that are empty then."""
+    for where, _, names in os.walk(logs, topdown=False):
+        for name in names:
+            path = os.path.join(where, name)
+            try:
+                if os.path.islink(path) and os.readlink(path).startswith(jobs) and not os.path.exists(path):
+                    os.unlink(path)
+            except OSError:
+                continue
+        if where != logs:
+            try:
+                os.rmdir(where)
+            except OSError:
+                continue  # what else is there is the user's
+
+
 try:
     finished = [entry for entry in os.scandir(jobs) if entry.is_dir() and entry.name not in given["spare"]]
 except FileNotFoundError:
@@ -72,4 +90,5 @@ for number, (job, folders, room) in enumerate(old):
             os.rmdir(job.path)
         except OSError:
             continue  # the head's log of the job lies there too, and goes its own way
+unlink_removed(os.path.join(os.path.expanduser("~"), "sky_logs"))
 sys.stdout.write("pruned\n")

@@ -14,17 +14,21 @@ from pathlib import Path
 import jinja2
 
 from skyrig.errors import BadInput
+from skyrig.launch import mends
 from skyrig.launch.job import STRATEGIES, Scripts
+from skyrig.launch.mends import Mend
 from skyrig.launch.program import Program, UserText
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "launch"
 """Folder of the launch templates: beside the package, in the repository and in an installed wheel alike."""
 
+_FALLBACKS = ("sky", "uv")
 _INTERFACE = TEMPLATES / "interface.py"
 
 
-def render_launch(program: Program, strategy: str) -> Scripts:
-    """The files of a job's ranks. A user text runs with the strategy "plain" alone.
+def render_launch(program: Program, strategy: str, num_nodes: int = 1) -> Scripts:
+    """The files of a job's ranks. A user text runs with the strategy "plain" alone, with the mends that it needs on
+    `num_nodes` nodes.
 
     BadInput: an unknown strategy, a strategy for a user text, a NUL in a text or an argument.
     """
@@ -33,7 +37,7 @@ def render_launch(program: Program, strategy: str) -> Scripts:
     if isinstance(program, UserText):
         if strategy != "plain":
             raise BadInput(f"strategy {strategy!r} starts a script, not the `run` text of a task", hint="use --script")
-        return _user_text(program.text, "run")
+        return _user_text(program.text, "run", mends.of_run(program.text, num_nodes))
     _refuse_nul("script path", program.path)
     for number, argument in enumerate(program.args, start=1):
         _refuse_nul(f"argument {number}", argument)
@@ -42,6 +46,7 @@ def render_launch(program: Program, strategy: str) -> Scripts:
             "run.sh": _rendered(f"{strategy}.sh.j2"),
             "rank.sh": _rendered("rank.sh.j2", script=_no_option(program.path), arguments=program.args),
             "interface.py": _INTERFACE.read_text(),
+            **_fallbacks(),
         }
     )
 
@@ -51,13 +56,21 @@ def render_setup(text: str) -> Scripts:
     return _user_text(text, "setup")
 
 
-def _user_text(text: str, what: str) -> Scripts:
+def _user_text(text: str, what: str, added: tuple[Mend, ...] = ()) -> Scripts:
     _refuse_nul(f"`{what}` text", text)
     entry = f"{what}.sh"
-    files = {entry: _rendered("user_text.sh.j2", what=what), "user.sh": text}
+    wrapper = _rendered("user_text.sh.j2", what=what, mends=added, conda=mends.names_conda(text))
+    files = {entry: wrapper, "user.sh": text, **_fallbacks()}
     if what == "run":
         files["interface.py"] = _INTERFACE.read_text()
+    for mend in added:
+        files |= {f"shims/{name}": program for name, program in mend.shims.items()}
     return Scripts(files=files, entry=entry)
+
+
+def _fallbacks() -> dict[str, str]:
+    """Programs that user code finds where a node has none of their name."""
+    return {f"fallbacks/{name}": mends.shim(name) for name in _FALLBACKS}
 
 
 def _no_option(path: str) -> str:

@@ -15,7 +15,8 @@ Who is who: the **daemon** drains the job's output, serves attachers on DIR/sock
 **warden**, is the parent of the entry script. Both adopt orphans, so a process that double-forks or calls setsid stays
 in the tree, and each ends the tree if the other one is killed.
 
-Files in DIR (0700): `log`; `proc/LOCAL.PID` (exit codes, written by rank.sh); `result` (appears, whole and synced, when
+Files in DIR (0700): those of the spec (NAME, or FOLDER/NAME, which can be run); `log` (the spec's `log_link` becomes a
+link to it); `proc/LOCAL.PID` (exit codes, written by rank.sh); `result` (appears, whole and synced, when
 the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds the daemon's pid); `started` (made once:
 no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
 written: they go from stdin to the entry script's environment.
@@ -857,7 +858,7 @@ class Refused(Exception):
 
 
 DEFAULTS = {"env": {}, "cwd": "~", "entry": "run.sh", "lease_s": 10.0, "log_limit": 1 << 30, "grace_s": GRACE_S}
-DEFAULTS.update({"offset": 0, "t": None})
+DEFAULTS.update({"offset": 0, "t": None, "log_link": ""})
 
 
 def checked(text: bytes) -> Frame:
@@ -868,7 +869,7 @@ def checked(text: bytes) -> Frame:
             raise Refused(f"spec version {given['version']!r} is not known here (1 is): copy the newer supervisor.py")
         spec = {**DEFAULTS, **given}
         spec["files"] = {**spec["files"]}
-        for text_of in (spec["dir"], spec["cwd"], *spec["files"], *spec["files"].values()):
+        for text_of in (spec["dir"], spec["cwd"], spec["log_link"], *spec["files"], *spec["files"].values()):
             raw(text_of)
         for name, value in spec["env"].items():
             if not name or "=" in name or "\0" in name + value:
@@ -877,8 +878,9 @@ def checked(text: bytes) -> Frame:
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise Refused(f"the spec is not well formed: {type(problem).__name__} {problem}") from problem
     for name in spec["files"]:
-        if "/" in name or name in OWN_FILES or name in (".", "..", ""):
-            raise Refused(f"file name {name!r} in the spec: a plain name is needed, none of {sorted(OWN_FILES)}")
+        parts = name.split("/")
+        if len(parts) > 2 or parts[0] in OWN_FILES or not {".", "..", ""}.isdisjoint(parts):
+            raise Refused(f"file name {name!r} in the spec: NAME or FOLDER/NAME is needed, none of {sorted(OWN_FILES)}")
     if spec["entry"] not in spec["files"]:
         raise Refused(f"entry {spec['entry']!r} is not among the files")
     return spec
@@ -909,7 +911,11 @@ def lay_out(spec: Frame) -> socket.socket:
     contents = {name: raw(text) for name, text in spec["files"].items()}
     contents["result.part"] = b" " * RESERVED  # so that a disk that is full by then still has room for the result
     for name, content in contents.items():
-        fd = os.open(raw(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700 if name.endswith(".sh") else 0o600)
+        folder = os.path.dirname(raw(name))
+        if folder:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        runs = folder or name.endswith(".sh")
+        fd = os.open(raw(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700 if runs else 0o600)
         with open(fd, "wb") as file:
             file.write(content)
     try:
@@ -921,6 +927,16 @@ def lay_out(spec: Frame) -> socket.socket:
     listener.listen(64)
     listener.setblocking(False)
     return listener
+
+
+def link_log(path: bytes) -> None:
+    """Let the log be found under `path` too, where users look for it. That is a service: a home that does not take it
+    keeps no job from running."""
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.symlink(os.path.join(os.getcwdb(), b"log"), path)
+    except OSError:
+        pass
 
 
 def start() -> None:
@@ -943,6 +959,8 @@ def start() -> None:
         if spec["t"] is not None and 0 < spec["lease_s"] <= clock() - spec["t"]:
             raise Refused("the order to start was on its way for longer than the lease: its job has gone on without us")
         listener = lay_out(spec)
+        if spec["log_link"]:
+            link_log(os.path.expanduser(raw(spec["log_link"])))
         daemonise(spec, directory, lock, listener)
         listener.close()
         os.close(lock)

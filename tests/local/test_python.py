@@ -66,6 +66,22 @@ def test_installs_stay_on_the_node(programs: LocalPrograms, node: dict[str, Any]
     assert programs.inside(node, f'python -c "import {INHERITED}; {INHERITED}.VERSION"').exit_status == 1
 
 
+@pytest.mark.parametrize("install", ["pip install", "uv pip install --system"])
+def test_an_editable_install_stays_on_the_node(programs: LocalPrograms, node: dict[str, Any], install: str) -> None:
+    home = Path(node["folder"], "home")
+    (home / "mine").mkdir(exist_ok=True)
+    (home / "mine" / "skyrig_test_mine.py").write_text("WHERE = __file__")
+    project = '[project]\nname = "skyrig-test-mine"\nversion = "1"\n[build-system]\nrequires = ["hatchling"]\n'
+    build = 'build-backend = "hatchling.build"\n[tool.hatch.build.targets.wheel]\ninclude = ["*.py"]\n'
+    (home / "mine" / "pyproject.toml").write_text(f"{project}{build}[tool.hatch.build]\ndev-mode-dirs = ['.']\n")
+    options = "--no-index --no-build-isolation --no-deps"
+    programs.inside(node, f"cd mine && {install} {options} -e .", check=True)
+    told = programs.inside(node, "python -c 'import skyrig_test_mine as m; print(m.WHERE)'", check=True)
+    assert str(told.stdout).strip() == f"{home}/mine/skyrig_test_mine.py"
+    programs.inside(node, "python -m pip uninstall -y skyrig-test-mine", check=True)
+    assert programs.inside(node, "python -c 'import skyrig_test_mine'").exit_status == 1
+
+
 def test_an_inherited_package_cannot_be_taken_from_the_project(programs: LocalPrograms, node: dict[str, Any]) -> None:
     programs.inside(node, f"pip uninstall -y {INHERITED}; uv pip uninstall --system {INHERITED}")
     assert programs.inside(node, f'python -c "import {INHERITED}"').exit_status == 0

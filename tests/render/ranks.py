@@ -74,8 +74,9 @@ def started(
             rank_dir.mkdir()
             files = {**scripts.files, "hostfile": hostfile(cluster.nodes, processes_per_node(request))}
             for name, text in files.items():
+                (rank_dir / name).parent.mkdir(exist_ok=True)
                 (rank_dir / name).write_bytes(text.encode(errors="surrogateescape"))
-                (rank_dir / name).chmod(0o700 if name.endswith(".sh") else 0o600)
+                (rank_dir / name).chmod(0o700 if name.endswith(".sh") or "/" in name else 0o600)
             variables = rank_environment(
                 nodes=cluster.nodes,
                 rank=rank,

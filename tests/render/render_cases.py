@@ -20,7 +20,7 @@ def rendered(case: Path) -> Scripts:
     if "setup" in given:
         return render_setup(_text(given["setup"]))
     if "run" in given:
-        return render_launch(UserText(_text(given["run"])), given["strategy"])
+        return render_launch(UserText(_text(given["run"])), given["strategy"], given.get("nodes", 1))
     words = tuple(_text(word) for word in given.get("args", []))
     return render_launch(Script(given["script"], words), given["strategy"])
 

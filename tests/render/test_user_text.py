@@ -93,6 +93,17 @@ def test_setup_runs_its_text_in_the_same_shell(tmp_path: Path) -> None:
     assert got == ranks.Rank(1, f"yes {tmp_path}/rank-0\n", {})
 
 
+def test_setup_sees_every_gpu_unless_the_task_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".bashrc").write_text("export CUDA_VISIBLE_DEVICES=7")
+    text = 'echo "${CUDA_VISIBLE_DEVICES-unset}"'
+    for env, seen in (({}, "unset\n"), ({"CUDA_VISIBLE_DEVICES": "1"}, "1\n")):
+        folder = tmp_path / seen.strip()
+        folder.mkdir()
+        (folder / "home").symlink_to(tmp_path / "home")
+        assert ranks.run(render_setup(text), folder, nodes=1, env=env) == [ranks.Rank(0, seen, {})]
+
+
 def test_a_text_sees_its_own_address_and_hostfile(tmp_path: Path) -> None:
     text = 'echo "$GLOO_SOCKET_IFNAME $TP_SOCKET_IFNAME"; cat "$SKYRIG_HOSTFILE"'
     got = ranks.run(render_launch(UserText(text), "plain"), tmp_path, nodes=2)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from supervised import PROGRAM, Rank, about, pids
@@ -68,6 +69,38 @@ def test_session_folder_descriptors_and_signals(rank: Rank) -> None:
     follower.detach()
     assert os.read(read_end, 1) == b"", "the daemon must not hold what `start` inherited"
     os.close(read_end)
+
+
+def test_files_of_a_folder_can_be_run_and_are_private(rank: Rank) -> None:
+    os.umask(os.umask(0o022))
+    script = "PATH=$SKYRIG_RANK_DIR/programs:$PATH; hello; exit 0"
+    follower = rank.start(script, files={"programs/hello": "#!/bin/sh\necho hello\n"})
+    follower.end()
+    assert follower.log == b"hello\n"
+    program = rank.dir / "programs" / "hello"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (program.parent, program)] == [0o700, 0o700]
+
+
+@pytest.mark.parametrize("name", ["a/b/c", "../x", "x/..", "/etc", "a/", "proc/0.1", "log", "sock/x", "./run.sh", ""])
+def test_no_file_leaves_the_folder_or_replaces_ours(rank: Rank, name: str) -> None:
+    follower = rank.start("echo never", files={name: "x"})
+    assert follower.process.wait(20) == 1
+    assert follower.process.stderr
+    assert b"file name" in follower.process.stderr.read()
+
+
+def test_the_log_is_found_where_it_is_looked_for_too(rank: Rank, tmp_path: Path) -> None:
+    link = tmp_path / "sky_logs" / "7-job" / "tasks" / "0-head.log"
+    rank.start("echo words; exit 0", log_link=str(link)).end()
+    assert link.is_symlink()
+    assert link.read_bytes() == b"words\n"
+
+
+def test_a_link_that_cannot_be_made_ends_nothing(rank: Rank, tmp_path: Path) -> None:
+    (tmp_path / "sky_logs").write_text("a file of the user's")
+    follower = rank.start("echo words; exit 0", log_link=str(tmp_path / "sky_logs" / "7-job" / "tasks" / "run.log"))
+    assert follower.end()["code"] == 0
+    assert follower.log == b"words\n"
 
 
 def test_files_are_private(rank: Rank) -> None:

@@ -14,7 +14,9 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from skyrig.fleet.local import declared
 from skyrig.fleet.local.layout import NodeFolder, NodeRequest
 
 _PASSED_ON = (
@@ -97,9 +99,13 @@ def make_python(folder: NodeFolder) -> None:
         _script(binaries / name, f'#!/bin/sh\nexec {shlex.quote(str(binaries / "python"))} -m pip "$@"\n')
 
 
-def make_shims(folder: NodeFolder, path: str) -> None:
-    """Make the shims of those programs that `path` holds, and `shutdown`."""
+def make_shims(folder: NodeFolder, path: str, accelerators: Mapping[str, Any]) -> None:
+    """Make the shims of those programs that `path` holds, `shutdown`, and `nvidia-smi` where `accelerators` are only
+    declared."""
     folder.shims.mkdir()
+    nvidia_smi = declared.nvidia_smi(accelerators)
+    if nvidia_smi is not None:
+        _script(folder.shims / "nvidia-smi", nvidia_smi)
     _script(folder.shims / "shutdown", _SHUTDOWN_SHIM)
     for name, text in (("uv", _UV_SHIM), ("ssh", _SSH_SHIM), ("scp", _SSH_SHIM), ("sftp", _SSH_SHIM)):
         program = _which(name, path)

@@ -97,7 +97,7 @@ def _make(request: NodeRequest, folder: NodeFolder, lock: int, host_key: HostKey
     user = pwd.getpwuid(os.getuid()).pw_name
     folder.tmp.mkdir(mode=0o700)
     environment.make_python(folder)
-    environment.make_shims(folder, environment.search_path(folder, os.environ))
+    environment.make_shims(folder, environment.search_path(folder, os.environ), request.accelerators)
     environment.make_home(folder, request.authorized_key)
     _write_private(folder.host_key, host_key.private)
     if wanted == "stopped":

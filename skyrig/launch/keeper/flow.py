@@ -19,7 +19,7 @@ from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import inside
-from skyrig.launch import environment, nodeside
+from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
 from skyrig.launch.keeper import gang
 from skyrig.launch.keeper.logbook import Logbook
@@ -164,6 +164,7 @@ class Flow:
                 environment.setup_environment(
                     nodes=cluster.nodes, rank=node.rank, request=self._request, task_id=task_id, cluster=cluster
                 ),
+                skylogs.of_setup(self.record),
             )
             for node in due
         ]
@@ -211,6 +212,7 @@ class Flow:
                     port=self.plan.port,
                     gpus=self.plan.shares[node.id].gpus,
                 ),
+                skylogs.of_rank(self.record, k, node, len(self._cluster.nodes)),
                 environment.hostfile(self._nodes, max(1, request.accelerators)),
             )
             for k, node in enumerate(self._nodes)
@@ -262,7 +264,7 @@ class Flow:
         return f"~/.skyrig/jobs/{self.record.uid}/{name}"
 
     def _spec(
-        self, name: str, scripts: Scripts, env: Mapping[str, str], hostfile: str | None = None
+        self, name: str, scripts: Scripts, env: Mapping[str, str], log_link: str, hostfile: str | None = None
     ) -> Mapping[str, Any]:
         files = dict(scripts.files) if hostfile is None else {**scripts.files, "hostfile": hostfile}
         return {
@@ -274,6 +276,7 @@ class Flow:
             "cwd": "~/sky_workdir",
             "lease_s": LEASE_S,
             "log_limit": RANK_LOG_LIMIT,
+            "log_link": log_link,
         }
 
     def _task_id(self) -> str:

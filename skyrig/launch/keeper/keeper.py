@@ -15,7 +15,7 @@ from attrs import evolve
 
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.launch import records
+from skyrig.launch import records, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus
 from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.caretaker import Caretaker
@@ -265,6 +265,7 @@ class Keeper:
 
     def _start(self, record: JobRecord, request: JobRequest, plan: Plan) -> None:
         running = Flow(self, record, request, plan, self._logbook(record))
+        skylogs.link_whole(record, self.log_path(record))
         self.archive.note(record, self.log_path(record))
         self._pruning.note(plan.manifest)
         self.flows[record.id] = running

@@ -21,6 +21,7 @@ fi
 if command -v conda >/dev/null && [ "$(type -t conda)" != function ]; then
   eval "$(conda shell.bash hook 2>/dev/null)"
 fi
+export PATH="$PATH:$SKYRIG_RANK_DIR/fallbacks"
 
 # Unless told, torch's CPU transports use whatever address the host name leads to: name the node's own interface.
 export SKYRIG_HOSTFILE=$SKYRIG_RANK_DIR/hostfile

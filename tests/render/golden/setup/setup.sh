@@ -22,6 +22,12 @@ fi
 if command -v conda >/dev/null && [ "$(type -t conda)" != function ]; then
   eval "$(conda shell.bash hook 2>/dev/null)"
 fi
+export PATH="$PATH:$SKYRIG_RANK_DIR/fallbacks"
+
+case " ${SKYRIG_ENV_NAMES-} " in
+  *" CUDA_VISIBLE_DEVICES "*) ;; # the task's own choice
+  *) unset -v CUDA_VISIBLE_DEVICES ;;
+esac
 
 # shellcheck disable=SC1091 # the user's own text
 . "$SKYRIG_RANK_DIR/user.sh"

@@ -1,0 +1,2 @@
+conda activate base || true
+python train.py
