@@ -113,7 +113,7 @@ def binary() -> Path:
     built = places.engine(VERSION) / "pulumi"
     if built.exists():
         return built
-    raise EngineError("the Pulumi engine is not there", hint="run ./rig once, it gets the engine")
+    raise EngineError("the Pulumi engine is not there", hint=_mending())
 
 
 def environment() -> dict[str, str]:
@@ -220,9 +220,9 @@ def _failing_well(stack: str | None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise EngineError("the Pulumi engine is not there", hint="run ./rig once, it gets the engine") from error
+        raise EngineError("the Pulumi engine is not there", hint=_mending()) from error
     except PermissionError as error:
-        raise EngineError(f"the Pulumi engine cannot be run: {error}", hint="run ./rig again") from error
+        raise EngineError(f"the Pulumi engine cannot be run: {error}", hint=_mending()) from error
 
 
 @contextlib.contextmanager
@@ -275,5 +275,10 @@ def _hint(reason: str, stack: str | None) -> str:
     if any(words in reason for words in _LOCKED):
         return "another engine is at work on it: try again when it is done"
     if "no resource plugin" in reason or "no language plugin" in reason:
-        return "a plugin of the engine is missing: run ./rig again"
+        return f"a plugin of the engine is missing: {_mending()}"
     return f"the whole log: {places.stack(stack) / 'engine.log'}" if stack else "run it again with plain pulumi"
+
+
+def _mending() -> str:
+    """What gets an engine that is whole."""
+    return f"remove {places.cache() / 'engine'} and run it again" if places.is_installed() else "run ./rig, it gets one"
