@@ -11,7 +11,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def write(
         raise ValueError(f"result name {name!r}: letters, digits, dots and dashes are wanted")
     found = {
         "name": name,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
         "seed": seed,
         "counts": dict(counts or {}),

@@ -39,7 +39,7 @@ def wind_up(cluster: ClusterDescription, jobs: Sequence[JobRecord], reason: str,
     """End `jobs` as `cancel` does, for `reason`, and have all records and logs brought into the stack's own folder."""
     try:
         asyncio.run(asyncio.wait_for(_ended_and_settled(cluster, [job.id for job in jobs], reason), END_JOBS_S))
-    except TimeoutError:
+    except asyncio.TimeoutError:
         notify(f"jobs did not end within {END_JOBS_S:.0f} s: they end with their nodes")
     except SkyrigError as error:
         notify(f"records of the last jobs may be missing: {error.message}")

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_SHIPPED = Path(__file__).resolve().parent / "shipped"
+
 
 def home() -> Path:
     """Root of everything that must survive a cleaned clone (SKYRIG_HOME)."""
@@ -59,6 +61,22 @@ def local_nodes(name: str) -> Path:
 def engine(version: str) -> Path:
     """Folder of one Pulumi engine: the `pulumi` binary and its plugins lie in it side by side."""
     return cache() / "engine" / version / "bin"
+
+
+def is_installed() -> bool:
+    """Whether this Skyrig came as a wheel, with no clone around it."""
+    return _SHIPPED.is_dir()
+
+
+def shipped() -> Path:
+    """Root of what Skyrig is besides this package: stacks/, components/, templates/, tools/, the example. It is the
+    clone, or the folder of this package that a wheel puts them in; perhaps read-only."""
+    return _SHIPPED if is_installed() else _SHIPPED.parents[1]
+
+
+def project() -> Path:
+    """Folder of the Pulumi project of a Skyrig without a clone, with the plain config of its stacks."""
+    return home() / "project"
 
 
 def made(path: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from attrs import frozen
 
+from skyrig import places
 from skyrig.errors import BadInput
 from skyrig.launch.job import STRATEGIES
 from skyrig.launch.program import Script
@@ -57,7 +58,7 @@ def chosen(script: str | None, strategy: str | None, workdir: Path | None, argum
 
 def require_packages(run: TrainingRun) -> None:
     """BadInput where the shipped example cannot run here: local nodes have the packages of this environment."""
-    if run.workdir != project.find().joinpath(*_EXAMPLE).parent:
+    if run.workdir != _example_file().parent:
         return
     for module in _MODULES[run.strategy]:
         if importlib.util.find_spec(module) is None:
@@ -75,7 +76,13 @@ def known_strategy(name: str) -> str:
 
 
 def _example(strategy: str, arguments: tuple[str, ...]) -> TrainingRun:
-    file = project.find().joinpath(*_EXAMPLE)
+    file = _example_file()
     if not file.is_file():
         raise BadInput(f"the example {Path(*_EXAMPLE)} is not here", hint="give a script of yours with --script")
     return TrainingRun(Script(file.name, (*_EXAMPLE_ARGUMENTS.get(strategy, ()), *arguments)), file.parent, strategy)
+
+
+def _example_file() -> Path:
+    """The project's own copy of the example, else the one that came with Skyrig."""
+    own = project.find().joinpath(*_EXAMPLE)
+    return own if own.is_file() else places.shipped().joinpath(*_EXAMPLE)

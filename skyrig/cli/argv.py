@@ -45,6 +45,13 @@ def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
     return [*mine[: at + 1], *_placed(bare, PLACES[mine[at]], used), *flagged, *rest]
 
 
+def engines_own(words: Sequence[str]) -> list[str]:
+    """`pulumi up --yes` as `pulumi -- up --yes`: what follows that word is the engine's, to the byte."""
+    if list(words[:1]) != ["pulumi"] or list(words[1:2]) in ([], ["--"], ["--env"], ["-h"], ["--help"]):
+        return list(words)
+    return ["pulumi", "--", *words[1:]]
+
+
 def _placed(bare: list[str], places: Sequence[str], used: set[str]) -> list[str]:
     """Bare words with the flags that they stand for; the task file and what is left over stay bare."""
     words = list(bare)

@@ -1,4 +1,4 @@
-"""For people who work on Skyrig: test and lint."""
+"""For people who work on Skyrig, in a clone: test, bench and lint."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from skyrig import places
 from skyrig.cli.verb import Values, flag, notify, verb
 from skyrig.errors import BadInput
 
@@ -37,9 +38,7 @@ def lint(values: Values) -> int:
 
 def _run(program: str, *arguments: str) -> int:
     """One program of this environment, in the clone; its exit code."""
-    root = Path(__file__).parents[2]
-    if not (root / "tests").is_dir():
-        raise BadInput("this Skyrig is installed, not cloned: its tests are not here", hint="clone it, then ./rig test")
+    root = places.shipped()
     file = Path(sys.prefix) / "bin" / program
     if not file.exists():
         raise BadInput(f"{program} is not installed", hint="./rig test and ./rig lint bring what they need")

@@ -9,7 +9,7 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 from skyrig import __version__
-from skyrig.cli.argv import rewritten
+from skyrig.cli.argv import engines_own, rewritten
 from skyrig.cli.collection import namespace
 from skyrig.cli.executor import Executor
 from skyrig.cli.verb import Verb
@@ -35,6 +35,7 @@ class Door(Program):
 def main() -> None:
     """Run one `skyrig` command line; never returns."""
     collection = namespace()
+    sys.argv[1:] = engines_own(sys.argv[1:])
     reason = refusal(_dotted(sys.argv[1:]))
     if reason is not None:
         print(reason, file=sys.stderr)

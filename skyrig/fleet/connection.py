@@ -16,6 +16,7 @@ from attrs import field, frozen
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from skyrig.errors import BadInput, HostKeyMismatch, Unreachable
+from skyrig.fleet.deadline import timeout
 from skyrig.fleet.descriptors import TooManyFiles
 from skyrig.fleet.pace import Door, Pace
 from skyrig.fleet.target import Target
@@ -147,7 +148,7 @@ async def _attempt(
 ) -> asyncssh.SSHClientConnection:
     """One handshake. _Refused where another attempt makes sense."""
     try:
-        async with asyncio.timeout(timeout_s):
+        async with timeout(timeout_s):
             opened = await asyncssh.connect(target.host, target.port, options=options, tunnel=via or (), config=None)
         door.went_well()
         return opened
@@ -164,7 +165,7 @@ async def _attempt(
             node_id=target.id,
             hint="run `invoke up` to set the key again",
         ) from error
-    except TimeoutError as error:
+    except asyncio.TimeoutError as error:
         raise _Refused(f"no answer within {timeout_s:g} s") from error
     except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
         door.dropped()

@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from skyrig.errors import NodeLost, SkyrigError, Unreachable
 from skyrig.fleet.connection import loss_reason
+from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import Target
 
@@ -81,14 +82,15 @@ async def run_all(
     nodes (their channels are closed) and is raised.
     """
     tasks = {}
+    for target in targets:
+        sink = partial(on_line, target.id) if on_line else None
+        tasks[target.id] = asyncio.create_task(_run(pool, target, command, stdin, timeout_s, sink))
     try:
-        async with asyncio.TaskGroup() as group:
-            for target in targets:
-                sink = partial(on_line, target.id) if on_line else None
-                tasks[target.id] = group.create_task(_run(pool, target, command, stdin, timeout_s, sink))
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return {target_id: task.result() for target_id, task in tasks.items()}
+        return dict(zip(tasks, await asyncio.gather(*tasks.values()), strict=True))
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
 async def run_each(
@@ -157,10 +159,10 @@ async def _run(
     async with pool.session(target) as connection:
         process = await _start(connection, target, command, stdin is None)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with timeout(timeout_s):
                 await asyncio.gather(out.drain(process.stdout), err.drain(process.stderr), _feed(process, stdin))
                 await process.wait_closed()
-        except TimeoutError:
+        except asyncio.TimeoutError:
             raise CommandTimedOut(
                 f"the command on node {target.id} ran longer than {timeout_s:g} s",
                 target_id=target.id,

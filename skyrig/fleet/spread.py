@@ -29,6 +29,7 @@ from skyrig.fleet import content, fanout, receiver, relay, stamp
 from skyrig.fleet.blobs import stored_frames
 from skyrig.fleet.connection import loss_reason
 from skyrig.fleet.content import BlobStore, Manifest
+from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Meter, Report
 from skyrig.fleet.receiver import Changes
@@ -178,7 +179,7 @@ class _Job:
         node = route.target.id
         try:
             await self._converse(connection, route, ends, failed)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             reason = f"it did not move for {STALL_S:g} s"
         except (asyncssh.Error, OSError) as error:
             reason = loss_reason(connection) if connection.is_closed() else str(error)
@@ -259,7 +260,7 @@ async def _send(process: asyncssh.SSHClientProcess[bytes], chunks: Iterable[byte
     try:
         for chunk in chunks:
             process.stdin.write(chunk)
-            async with asyncio.timeout(STALL_S):
+            async with timeout(STALL_S):
                 await process.stdin.drain()
     except BrokenPipeError:
         return
@@ -277,7 +278,7 @@ class _Lines:
         seen = 0
         while (end := self.rest.find(b"\n", seen)) < 0:
             seen = len(self.rest)
-            async with asyncio.timeout(STALL_S):
+            async with timeout(STALL_S):
                 chunk = await self.reader.read(1 << 16)
             if not chunk:
                 return None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 
 import cattrs
 from attrs import field, frozen
 
 
-class JobStatus(StrEnum):
-    """Life of a job: PENDING -> SETTING_UP -> RUNNING -> one of the four ends."""
+class JobStatus(str, Enum):
+    """Life of a job: PENDING -> SETTING_UP -> RUNNING -> one of the four ends. Its text is its name."""
+
+    __str__ = str.__str__
 
     PENDING = "PENDING"
     SETTING_UP = "SETTING_UP"

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 
 from attrs import field, frozen
 
+from skyrig import places
 from skyrig.launch import commands
 from skyrig.launch.commands import Command
 
-SHIMS = Path(__file__).parents[2] / "templates" / "launch" / "shims"
+SHIMS = places.shipped() / "templates" / "launch" / "shims"
 """Folder of the programs that can stand on a text's PATH."""
 
 _TORCH_MODULES = ("torch.distributed.run", "torch.distributed.launch")

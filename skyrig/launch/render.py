@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import shlex
 from functools import cache
-from pathlib import Path
 
 import jinja2
 
+from skyrig import places
 from skyrig.errors import BadInput
 from skyrig.launch import mends
 from skyrig.launch.job import STRATEGIES, Scripts
 from skyrig.launch.mends import Mend
 from skyrig.launch.program import Program, UserText
 
-TEMPLATES = Path(__file__).parents[2] / "templates" / "launch"
-"""Folder of the launch templates: beside the package, in the repository and in an installed wheel alike."""
+TEMPLATES = places.shipped() / "templates" / "launch"
+"""Folder of the launch templates."""
 
 _FALLBACKS = ("sky", "uv")
 _INTERFACE = TEMPLATES / "interface.py"

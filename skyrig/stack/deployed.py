@@ -92,7 +92,8 @@ def _listed(stack: str) -> Iterator[tuple[int, dict[str, Any]]]:
     said = engine.query(["stack", "history", "--json", "--page-size", str(_PAGE)], stack=stack)
     for document in json.loads(said):
         values = {key: value.get("value") for key, value in document.get("config", {}).items()}
-        ended = datetime.fromisoformat(document.get("endTime") or document["startTime"])
+        time = document.get("endTime") or document["startTime"]
+        ended = datetime.fromisoformat(time.replace("Z", "+00:00"))  # Python 3.10 does not know the letter
         yield int(ended.timestamp() * 10**9), {**document, "config": values}
 
 

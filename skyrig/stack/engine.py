@@ -2,7 +2,7 @@
 
 Every call names its stack and asks nothing. The engine and the provider processes it starts get the environment of
 this process, which a job's `--env` and `--secret` never enter, plus what plain use needs: a backend and a passphrase
-file where the user has neither, and this Python first on PATH (the language host runs the first `python3` there).
+file where the user has neither, and this Python, also from an environment that is not activated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from skyrig import places
 from skyrig.errors import EngineError
-from skyrig.stack import backend, project
+from skyrig.stack import backend, project, source
 
 VERSION = "3.258.0"
 """The engine that Skyrig builds where none can be had; older ones are refused by `rig`."""
@@ -48,7 +48,7 @@ def query(args: list[str], *, stack: str | None = None, at_work: int | None = No
     with _failing_well(stack):
         done = subprocess.run(
             _command(args, stack),
-            cwd=project.find(),
+            cwd=project.made(),
             env=environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -73,12 +73,12 @@ def change(args: list[str], *, stack: str, at_work: int, on_event: Callable[[Eve
         with log.open("ab") as stdout:
             engine = subprocess.Popen(
                 argv,
-                cwd=project.find(),
+                cwd=project.made(),
                 env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
-                process_group=0,
+                start_new_session=True,
                 pass_fds=(at_work,),
             )
         with _stopping(engine, on_event):
@@ -100,7 +100,10 @@ def change(args: list[str], *, stack: str, at_work: int, on_event: Callable[[Eve
 
 
 def binary() -> Path:
-    """The engine to run: our wrapper beside this Python, one on PATH, or the one that `rig` built."""
+    """The engine to run: our wrapper beside this Python, one on PATH, or the one that `rig` built. An installed Skyrig
+    gets one at first use (minutes)."""
+    if places.is_installed():
+        return source.folder() / "pulumi"
     wrapper = Path(sys.prefix) / "bin" / "pulumi"
     if _is_script_of_ours(wrapper):
         return wrapper
@@ -110,14 +113,17 @@ def binary() -> Path:
     built = places.engine(VERSION) / "pulumi"
     if built.exists():
         return built
-    raise EngineError("the Pulumi engine is not there", hint="run ./rig once, it gets the engine")
+    raise EngineError("the Pulumi engine is not there", hint=_mending())
 
 
 def environment() -> dict[str, str]:
     """The environment of an engine run. Makes the passphrase file at first use of our own backend."""
     env = dict(os.environ)
-    before = [str(Path(sys.prefix) / "bin"), str(places.engine(VERSION))]
+    programs = source.folder() if places.is_installed() else places.engine(VERSION)
+    before = [str(Path(sys.prefix) / "bin"), str(programs)]
     env["PATH"] = os.pathsep.join([*before, env.get("PATH", os.defpath)])
+    env["PULUMI_PYTHON_CMD"] = sys.executable
+    env.pop("PYTHONSAFEPATH", None)  # providers find `components` from the folder that they run in
     env["PWD"] = str(project.find())
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
     env[DIRECT] = "1"
@@ -214,9 +220,9 @@ def _failing_well(stack: str | None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise EngineError("the Pulumi engine is not there", hint="run ./rig once, it gets the engine") from error
+        raise EngineError("the Pulumi engine is not there", hint=_mending()) from error
     except PermissionError as error:
-        raise EngineError(f"the Pulumi engine cannot be run: {error}", hint="run ./rig again") from error
+        raise EngineError(f"the Pulumi engine cannot be run: {error}", hint=_mending()) from error
 
 
 @contextlib.contextmanager
@@ -269,5 +275,10 @@ def _hint(reason: str, stack: str | None) -> str:
     if any(words in reason for words in _LOCKED):
         return "another engine is at work on it: try again when it is done"
     if "no resource plugin" in reason or "no language plugin" in reason:
-        return "a plugin of the engine is missing: run ./rig again"
+        return f"a plugin of the engine is missing: {_mending()}"
     return f"the whole log: {places.stack(stack) / 'engine.log'}" if stack else "run it again with plain pulumi"
+
+
+def _mending() -> str:
+    """What gets an engine that is whole."""
+    return f"remove {places.cache() / 'engine'} and run it again" if places.is_installed() else "run ./rig, it gets one"

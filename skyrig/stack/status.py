@@ -10,6 +10,7 @@ from attrs import frozen
 
 from skyrig import places
 from skyrig.cluster.description import ClusterDescription, Node
+from skyrig.fleet.deadline import timeout
 from skyrig.fleet.local.layout import NodeFolder
 from skyrig.stack import autostopped, described, lock
 
@@ -132,11 +133,11 @@ def _is_stopped(cluster: ClusterDescription, node: Node) -> bool:
 async def _answers(host: str, port: int) -> bool:
     """Whether something there greets as an SSH server within PROBE_S."""
     try:
-        async with asyncio.timeout(PROBE_S):
+        async with timeout(PROBE_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 return (await reader.readline()).startswith(b"SSH-2.0-")
             finally:
                 writer.close()
-    except (OSError, TimeoutError, ValueError):
+    except (OSError, asyncio.TimeoutError, ValueError):
         return False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from skyrig.cli.argv import rewritten
+from skyrig.cli.argv import engines_own, rewritten
 from skyrig.cli.collection import namespace
 from skyrig.cli.verb import Verb
 from skyrig.cli.words import chain_refusal, refusal
@@ -41,6 +41,22 @@ VERBS = {name: task for name in namespace().task_names if isinstance(task := nam
 )
 def test_words_are_put_in_invokes_order(given: str, wanted: str) -> None:
     assert rewritten(given.split(), VERBS) == wanted.split()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("pulumi up --yes -s x", "pulumi -- up --yes -s x"),
+        ("pulumi --version", "pulumi -- --version"),
+        ("pulumi -- up", "pulumi -- up"),
+        ("pulumi --env", "pulumi --env"),
+        ("pulumi --help", "pulumi --help"),
+        ("pulumi", "pulumi"),
+        ("launch pulumi", "launch pulumi"),
+    ],
+)
+def test_what_follows_pulumi_is_the_engines(given: str, wanted: str) -> None:
+    assert engines_own(given.split()) == wanted.split()
 
 
 @pytest.mark.parametrize(

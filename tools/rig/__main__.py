@@ -5,48 +5,19 @@ and runs the first job on the local cluster as soon as that can work. See docs/i
 """
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from types import FrameType
+from collections.abc import Sequence
 
 import engine
 from environment import Environment, installed
 from errand import Errands, tail
-from folders import KEPT, ROOT, VENV, engine_home, locked, write
+from folders import KEPT, ROOT, VENV, check_room, locked, write
+from lane import Lane
 from limits import PACKAGE_CACHE_FACTOR, POLL_S, SETS
-from speech import Failure, Progress, about, say, size
-
-INTERRUPTED = 130
-
-
-class Lane:
-    """One thread of work; `failure` is what ended it early."""
-
-    def __init__(self, work: Callable[[], None]) -> None:
-        self._work = work
-        self.failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def start(self) -> None:
-        """Begin the work."""
-        self._thread.start()
-
-    @property
-    def done(self) -> bool:
-        """Has the work ended, well or not?"""
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except Exception as failure:  # noqa: BLE001 (carried to the main thread, which raises it)
-            self.failure = failure
+from speech import Failure, Progress, about, ended, say, size
 
 
 class Setup:
@@ -168,47 +139,23 @@ def say_hello(flags: Sequence[str]) -> None:
 
 
 def check_disk(new: Sequence[str], source: engine.Source) -> None:
-    """Is there room for what will be got? Counted by file system, for the three folders may share one."""
-    wanted = {VENV: sum(SETS[name].disk_mb * PACKAGE_CACHE_FACTOR for name in new)}
-    wanted[engine.caches() if source.kind == "build" else engine_home()] = source.disk_mb
-    by_device: dict[int, tuple[Path, int]] = {}
-    for folder, megabytes in wanted.items():
-        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-        device = there.stat().st_dev
-        by_device[device] = (there, by_device.get(device, (there, 0))[1] + megabytes)
-    for there, megabytes in by_device.values():
-        free = shutil.disk_usage(there).free // 1_000_000
-        if free < megabytes:
-            raise Failure(f"too little disk: {about(megabytes)} are needed, {about(free)} are free in {there}")
-
-
-def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """A signal that asks rig to end: go the way of Ctrl-C, which ends the children."""
-    raise KeyboardInterrupt
+    """Is there room for what will be got?"""
+    packages = sum(SETS[name].disk_mb * PACKAGE_CACHE_FACTOR for name in new)
+    check_room({VENV: packages, **engine.room(source)})
 
 
 def main(arguments: Sequence[str]) -> int:
     """Set up what the verb needs; returns 0, or the exit code of what went wrong."""
     key, sets, *verb = arguments
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, interrupt)
     busy = f"another rig is at work in {ROOT} (or what a killed one left running); waiting for it"
-    try:
+
+    def work() -> None:
         setup = Setup(key, sets.split(), verb)
         check_disk(setup.new, setup.source)
         with locked(KEPT / "lock", busy) as lock:
             setup.run(lock)
-    except Failure as failure:
-        print(f"rig: error: {failure}", file=sys.stderr)
-        return failure.code
-    except OSError as error:
-        print(f"rig: error: {error}", file=sys.stderr)
-        return Failure("").code
-    except KeyboardInterrupt:
-        print("rig: stopped; run it again to go on", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+
+    return ended(work, lambda line: print(f"rig: error: {line}", file=sys.stderr))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from environment import PYTHON
 from errand import Errands, why
-from folders import KEPT, ROOT, engine_home, locked
+from folders import KEPT, PYTHON, ROOT, engine_home, locked
 from limits import ENGINE, GO_DISK_MB, GO_MINUTES, GO_PACKAGES, OFFICIAL_DISK_MB, OFFICIAL_DOWNLOAD_MB, PROBE_S
 from speech import Failure, about
 
@@ -126,18 +125,18 @@ def check_go() -> None:
 
 
 class Getter:
-    """Gets the engine from `source`; `now` is what it is doing."""
+    """Gets the engine from `source`; `now` is what it is doing. `python` is one that has the Pulumi package, `log` gets
+    the output of the step under way."""
 
-    def __init__(self, source: Source, errands: Errands) -> None:
+    def __init__(
+        self, source: Source, errands: Errands, *, python: Path = PYTHON, log: Path = KEPT / "log" / "engine.log"
+    ) -> None:
         self.source = source
         self.now = ""
+        self.log = log
+        self._python = python
         self._errands = errands
         self._fresh = engine_home().with_name(f"{ENGINE}.new")
-
-    @property
-    def log(self) -> Path:
-        """The output of the step under way."""
-        return KEPT / "log" / "engine.log"
 
     def state(self) -> str:
         """What goes on, for a progress line; empty before the first step. Go names each package when it is compiled."""
@@ -176,7 +175,7 @@ class Getter:
         if self.source.kind == "official":
             self.now = "installing the official release"
             try:
-                self._run([str(PYTHON), "-I", "-c", INSTALL, str(self._fresh), ENGINE], lock)
+                self._run([str(self._python), "-I", "-c", INSTALL, str(self._fresh), ENGINE], lock)
                 return
             except Failure as failure:
                 self.now = f"the official release failed ({failure}); building instead"
@@ -219,6 +218,11 @@ PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))
 def go_environment() -> dict[str, str]:
     """For Go: modules as pinned, and no C compiler, which a fresh machine may lack."""
     return os.environ | {"CGO_ENABLED": "0", "GO111MODULE": "on", "GOWORK": "off"}
+
+
+def room(source: Source) -> dict[Path, int]:
+    """Megabytes that getting the engine takes, by folder."""
+    return {caches() if source.kind == "build" else engine_home(): source.disk_mb}
 
 
 def caches() -> Path:

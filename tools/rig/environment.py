@@ -14,11 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from errand import Errands, why
-from folders import KEPT, ROOT, VENV, read, write
+from folders import KEPT, PYTHON, ROOT, VENV, read, write
 from limits import ENGINE, SETS
 from speech import Failure
 
-PYTHON = VENV / "bin" / "python"
 FROM_SOURCE = {"deepspeed": {"DS_BUILD_OPS": "0"}}
 """Sets that hold a source distribution, built against what is installed, and the environment this needs."""
 

@@ -2,17 +2,19 @@
 
 import fcntl
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from limits import ENGINE, POLL_S
-from speech import Progress, say
+from speech import Failure, Progress, about, say
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
 KEPT = VENV / ".rig"
 """rig's own notes inside the environment: stamps, logs, the lock, and `engine`, the folder of the engine in use."""
 
@@ -31,6 +33,19 @@ def cache() -> Path:
 def engine_home() -> Path:
     """The folder of the engine that rig itself gets; the programs lie in its `bin`."""
     return cache() / "engine" / ENGINE
+
+
+def check_room(wanted: Mapping[Path, int]) -> None:
+    """Is there room for so many megabytes in each folder? Counted by file system, for they may share one."""
+    by_device: dict[int, tuple[Path, int]] = {}
+    for folder, megabytes in wanted.items():
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        device = there.stat().st_dev
+        by_device[device] = (there, by_device.get(device, (there, 0))[1] + megabytes)
+    for there, megabytes in by_device.values():
+        free = shutil.disk_usage(there).free // 1_000_000
+        if free < megabytes:
+            raise Failure(f"too little disk: {about(megabytes)} are needed, {about(free)} are free in {there}")
 
 
 @contextmanager

@@ -1,12 +1,22 @@
 """What rig says: plain lines, one error line, and progress. All of it on stderr: stdout belongs to the verb."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 from limits import MB, PROGRESS_S
+
+INTERRUPTED = 130
+
+
+class Speaker:
+    """Who speaks: rig, or the installed Skyrig that gets its engine with rig's code."""
+
+    name = "rig"
 
 
 class Failure(Exception):
@@ -20,7 +30,7 @@ class Failure(Exception):
 def say(line: str) -> None:
     """One line to the user."""
     end = "\x1b[K\n" if sys.stderr.isatty() else "\n"
-    sys.stderr.write(f"rig: {line}{end}")
+    sys.stderr.write(f"{Speaker.name}: {line}{end}")
     sys.stderr.flush()
 
 
@@ -43,7 +53,7 @@ class Progress:
         line = self._state()
         if self._live:
             width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
-            sys.stderr.write(f"rig: {line}"[: width - 1] + "\x1b[K\r")
+            sys.stderr.write(f"{Speaker.name}: {line}"[: width - 1] + "\x1b[K\r")
             sys.stderr.flush()
         else:
             say(line)
@@ -65,3 +75,27 @@ def size(folder: Path) -> str:
 def about(megabytes: int) -> str:
     """A size in the words of a plan."""
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{megabytes} MB"
+
+
+def ended(work: Callable[[], None], tell: Callable[[str], None]) -> int:
+    """Do `work`; the exit code of that. `tell` gets one line about what went wrong. A signal that asks for the end goes
+    the way of Ctrl-C, which ends the children."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    try:
+        work()
+    except Failure as failure:
+        tell(str(failure))
+        return failure.code
+    except OSError as error:
+        tell(str(error))
+        return Failure("").code
+    except KeyboardInterrupt:
+        print(f"{Speaker.name}: stopped; run it again to go on", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

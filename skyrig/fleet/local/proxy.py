@@ -37,7 +37,7 @@ async def _serve(client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> 
     try:
         dialled = asyncio.open_connection(where.hostname, where.port or (443 if tunnel else 80), limit=_LONGEST_HEAD)
         server, question = await asyncio.wait_for(dialled, _DIAL_S)
-    except (OSError, TimeoutError) as error:
+    except (OSError, asyncio.TimeoutError) as error:
         text = f"{where.hostname}: {error or 'no answer'}\n"
         answer.write(f"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\n\r\n{text}".encode())
         await answer.drain()

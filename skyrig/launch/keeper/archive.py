@@ -74,7 +74,7 @@ class Archive:
     async def bring_soon(self, job_id: int) -> bool:
         """The same, but wait for a few seconds at most."""
         bringing = asyncio.ensure_future(self.bring(job_id))
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(asyncio.TimeoutError):
             return await asyncio.wait_for(asyncio.shield(bringing), _END_PATIENCE_S)
         return False
 

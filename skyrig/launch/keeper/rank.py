@@ -12,6 +12,7 @@ import asyncssh
 from attrs import frozen
 
 from skyrig.errors import SkyrigError
+from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import Target
 from skyrig.launch import nodeside
@@ -25,7 +26,7 @@ the keeper heard of it (see supervisor.py)."""
 GRACE_S = 5.0
 """Seconds between TERM and KILL for a rank that is ended."""
 
-_BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, TimeoutError)
+_BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.TimeoutError)
 """What a broken connection, a node that went away, or a garbled stream raises."""
 
 
@@ -90,7 +91,7 @@ class Rank:
             try:
                 end = await self._connect_and_follow(spec, left)
             except _BREAKS as error:
-                reason = "it does not answer" if isinstance(error, TimeoutError) else str(error) or repr(error)
+                reason = "it does not answer" if isinstance(error, asyncio.TimeoutError) else str(error) or repr(error)
             else:
                 if end is not None:
                     return end
@@ -108,7 +109,7 @@ class Rank:
         starting = spec is not None and not self._started
         words = ("start",) if starting else ("attach", self._directory, str(self._offset))
         async with AsyncExitStack() as stack:
-            async with asyncio.timeout(left):
+            async with timeout(left):
                 if self._ready is not None:
                     await self._ready()
                 connection = await stack.enter_async_context(self._pool.session(self.target))

@@ -89,8 +89,7 @@ def _known(name: str) -> Layer | None:
 def _kept(name: str, members: Iterable[Member], scratch: Path) -> Layer:
     file = scratch / "layer.tar.gz"
     unpacked = _write(file, members)
-    with file.open("rb") as written:
-        digest = hashlib.file_digest(written, "sha256").hexdigest()
+    digest = sha256_of(file)
     made = Layer(name, digest, file.stat().st_size, unpacked)
     file.replace(made.path)
     note = scratch / "note.json"
@@ -116,6 +115,15 @@ def _write(file: Path, members: Iterable[Member]) -> int:
             tar.addfile(info, io.BytesIO(member.data))
             total += len(member.data)
     return total
+
+
+def sha256_of(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    whole = hashlib.sha256()
+    with file.open("rb") as opened:
+        while block := opened.read(1 << 20):
+            whole.update(block)
+    return whole.hexdigest()
 
 
 def members_of(root: Path, wanted: Callable[[str], bool]) -> Iterable[Member]:

@@ -17,7 +17,7 @@ from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.connection import loss_reason
 from skyrig.launch import nodeside
 from skyrig.launch.runtime import code, sources
-from skyrig.launch.runtime.layers import Layer, forget, layer
+from skyrig.launch.runtime.layers import Layer, forget, layer, sha256_of
 
 Notify = Callable[[str], None]
 """Takes one line for the user."""
@@ -109,7 +109,7 @@ async def _supply(
             if time.monotonic() > due:
                 notify(f"sending Skyrig's runtime to {node_id}: {_size(sent)} of {_size(total)}")
                 due += _PROGRESS_S
-        if not await asyncio.to_thread(_whole, each.path, each.sha256):
+        if await asyncio.to_thread(sha256_of, each.path) != each.sha256:
             forget(each)
             raise SkyrigError(f"{each.path} was damaged, and is removed", hint="run the same command again")
 
@@ -126,11 +126,6 @@ async def _stream(process: asyncssh.SSHClientProcess[bytes], path: Path, offset:
             except BrokenPipeError:
                 return
             yield len(block)
-
-
-def _whole(path: Path, sha256: str) -> bool:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
 async def _answer(process: asyncssh.SSHClientProcess[bytes], node_id: str, notify: Notify) -> dict[str, Any]:

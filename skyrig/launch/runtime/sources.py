@@ -28,7 +28,7 @@ from attrs import frozen
 
 from skyrig.errors import SkyrigError
 from skyrig.launch.runtime import code
-from skyrig.launch.runtime.layers import Member, folder, members_of
+from skyrig.launch.runtime.layers import Member, folder, members_of, sha256_of
 
 Notify = Callable[[str], None]
 """Takes one line for the user."""
@@ -189,9 +189,8 @@ def _downloaded(url: str, sha256: str, notify: Notify) -> Path:
             raise SkyrigError(f"CPython cannot be got: {error}", hint="run the same command again") from error
     except (OSError, urllib.error.URLError) as error:
         raise SkyrigError(f"CPython cannot be got: {error}", hint="run the same command again; it goes on") from error
-    with part.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() == sha256:
-            return part
+    if sha256_of(part) == sha256:
+        return part
     part.unlink()
     raise SkyrigError("the CPython that was got is not the pinned one (its hash differs)", hint="run it again")
 
