@@ -23,6 +23,7 @@ from attrs import asdict
 from skyrig.cluster.autostop import NOTE, AutostopNote
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
 from skyrig.launch.keeper import idle, parting
 from skyrig.launch.keeper.archive import Archive
@@ -129,8 +130,8 @@ class Caretaker:
                 self._house.log.exception("autostop")
                 pause = _AFTER_FAILURE_S
             if not self.leaving:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
+                with suppress(asyncio.TimeoutError):
+                    async with timeout(pause):
                         await self._changed.wait()
         await self._leave()
 

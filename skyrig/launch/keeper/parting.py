@@ -18,6 +18,7 @@ from skyrig.cluster.autostop import NOTE, AutostopNote
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet import fanout
+from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
@@ -83,10 +84,10 @@ async def terminals(pool: Pool, cluster: ClusterDescription) -> Terminals:
 
 async def _asked(pool: Pool, node: Node, program: str, stdin: bytes) -> dict[str, Any] | None:
     try:
-        async with asyncio.timeout(_LOOK_S):
+        async with timeout(_LOOK_S):
             done = await fanout.run(pool, inside(node), program, stdin=stdin)
         said: dict[str, Any] = json.loads(done.stdout)
-    except (SkyrigError, TimeoutError, ValueError):
+    except (SkyrigError, asyncio.TimeoutError, ValueError):
         return None
     return said
 
@@ -115,9 +116,9 @@ class Parting:
 
     async def _within(self, seconds: float, work: Awaitable[object], otherwise: str) -> None:
         try:
-            async with asyncio.timeout(seconds):
+            async with timeout(seconds):
                 await work
-        except TimeoutError:
+        except asyncio.TimeoutError:
             self._house.log.warning("autostop: %s within %.0f s", otherwise, seconds)
 
     async def _followers(self) -> None:
@@ -131,14 +132,14 @@ class Parting:
         deadline = time.monotonic() + _NODES_S
         while True:
             try:
-                async with asyncio.timeout(_NODES_S):
+                async with timeout(_NODES_S):
                     done = await fanout.run(self._house.pool, inside(node), order)
                 if done.code in (0, _TERMINATED):
                     return
                 reason = done.stderr.decode(errors="replace").strip() or f"code {done.code}"
             except fanout.CommandLost:
                 return  # it went down, and the command with it
-            except (SkyrigError, TimeoutError) as error:
+            except (SkyrigError, asyncio.TimeoutError) as error:
                 reason = str(error)
             self._house.log.warning("autostop: %s does not switch itself off: %s", node.id, reason)
             if time.monotonic() > deadline:
@@ -151,8 +152,8 @@ class Parting:
             "/bin/sh", "-c", order, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
         )
         code = None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_NODES_S):
+        with suppress(asyncio.TimeoutError):
+            async with timeout(_NODES_S):
                 code = await process.wait()
         if code not in (0, -signal.SIGTERM, _TERMINATED):
             self._house.log.warning("autostop: %s does not switch itself off: code %s", head.id, code)
