@@ -15,15 +15,19 @@ from skyrig.stack import project
 
 DEFAULT_STRATEGY = "torchrun"
 
-_EXAMPLE = ("examples", "mingpt", "train.py")
+_EXAMPLES = {
+    **dict.fromkeys(("torchrun", "plain", "accelerate", "deepspeed"), ("examples", "mingpt", "train.py")),
+    "ray": ("examples", "ray", "train.py"),
+}
 _EXAMPLE_ARGUMENTS = {"deepspeed": ("--deepspeed", "ds_config.json")}
 _MODULES = {
     "torchrun": ("torch", "numpy"),
     "plain": ("torch", "numpy"),
     "accelerate": ("torch", "accelerate"),
     "deepspeed": ("torch", "deepspeed"),
+    "ray": ("ray", "numpy"),
 }
-_EXTRAS = {"accelerate": "accelerate", "deepspeed": "deepspeed"}
+_EXTRAS = {"accelerate": "accelerate", "deepspeed": "deepspeed", "ray": "ray"}
 
 
 @frozen
@@ -57,7 +61,8 @@ def chosen(script: str | None, strategy: str | None, workdir: Path | None, argum
 
 def require_packages(run: TrainingRun) -> None:
     """BadInput where the shipped example cannot run here: local nodes have the packages of this environment."""
-    if run.workdir != project.find().joinpath(*_EXAMPLE).parent:
+    example = _EXAMPLES.get(run.strategy)
+    if example is None or run.workdir != project.find().joinpath(*example).parent:
         return
     for module in _MODULES[run.strategy]:
         if importlib.util.find_spec(module) is None:
@@ -75,7 +80,10 @@ def known_strategy(name: str) -> str:
 
 
 def _example(strategy: str, arguments: tuple[str, ...]) -> TrainingRun:
-    file = project.find().joinpath(*_EXAMPLE)
+    example = _EXAMPLES.get(strategy)
+    if example is None:
+        raise BadInput(f"there is no example for --strategy {strategy}", hint="give a script of yours with --script")
+    file = project.find().joinpath(*example)
     if not file.is_file():
-        raise BadInput(f"the example {Path(*_EXAMPLE)} is not here", hint="give a script of yours with --script")
+        raise BadInput(f"the example {Path(*example)} is not here", hint="give a script of yours with --script")
     return TrainingRun(Script(file.name, (*_EXAMPLE_ARGUMENTS.get(strategy, ()), *arguments)), file.parent, strategy)
