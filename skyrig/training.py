@@ -67,7 +67,10 @@ def require_packages(run: TrainingRun) -> None:
     for module in _MODULES[run.strategy]:
         if importlib.util.find_spec(module) is None:
             extra = _EXTRAS.get(run.strategy, "torch")
-            raise BadInput(f"the example needs {module}", hint=f"run ./rig train, or pip install 'skyrig[{extra}]'")
+            more = f" --strategy {run.strategy}" if run.strategy in _EXTRAS else ""
+            raise BadInput(
+                f"the example needs {module}", hint=f"run ./rig train{more}, or pip install 'skyrig[{extra}]'"
+            )
 
 
 def known_strategy(name: str) -> str:
