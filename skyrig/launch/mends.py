@@ -80,7 +80,7 @@ def _wants_a_rank(given: Mapping[str, str]) -> bool:
 
 
 def _is_single(given: Mapping[str, str]) -> bool:
-    """Whether a rank from outside would harm it: it would wait for a rank 0 that does not come."""
+    """Whether a rank from outside may harm it: many versions of torch would wait for a rank 0 that does not come."""
     return given.get("nnodes", "1") in _ONE_NODE and not _has_own_way(given)
 
 
