@@ -101,6 +101,7 @@ def _rank(request: JobRequest, cluster: ClusterDescription, nodes: tuple[Node, .
         port=0,
     )
     env["MASTER_PORT"] = UNKNOWN_PORT
+    env["SKYRIG_TF_CONFIG"] = env["SKYRIG_TF_CONFIG"].replace(':0"', f':{UNKNOWN_PORT}"')
     files["hostfile"] = hostfile(nodes, processes_per_node(request))
     files["environment"] = _lines(request, env)
     if request.setup is not None:

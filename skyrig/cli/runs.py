@@ -11,7 +11,7 @@ from skyrig.cli import flags
 from skyrig.cli.verb import Values, agreed, flag, notify, positional, verb
 from skyrig.errors import BadInput
 
-STRATEGY = flag("strategy", "how the script is started: torchrun (the default), deepspeed, accelerate, plain")
+STRATEGY = flag("strategy", "how the script is started: torchrun (the default), deepspeed, accelerate, ray, ...")
 SCRIPT = flag("script", "training script; the shipped example without it")
 TASK = flag("task", "task file")
 

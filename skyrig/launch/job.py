@@ -33,7 +33,7 @@ LOST_NODE = 4
 CANCELLED = 128 + 15
 """Exit code of a job that was cancelled: as of a process that TERM ended."""
 
-STRATEGIES = ("torchrun", "deepspeed", "accelerate", "plain")
+STRATEGIES = ("torchrun", "deepspeed", "accelerate", "ray", "tensorflow", "plain")
 """How a training script is started on every node (templates/launch/NAME.sh.j2)."""
 
 
