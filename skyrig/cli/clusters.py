@@ -84,7 +84,7 @@ def down(values: Values) -> None:
 )
 def status(values: Values) -> None:
     """Show clusters and whether their nodes answer."""
-    from skyrig import sdk
+    from skyrig import verbs
     from skyrig.cli import tables
     from skyrig.stack import stacks
 
@@ -96,7 +96,7 @@ def status(values: Values) -> None:
     if values.switch("ip"):
         print(_described(name or stacks.selected()).head.host)
         return
-    found = sdk.clusters(name)
+    found = verbs.clusters(name)
     if as_json:
         print(json.dumps({"clusters": [cluster.to_json() for cluster in found]}, indent=2))
     else:

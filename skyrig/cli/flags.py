@@ -10,7 +10,7 @@ from skyrig.cli.verb import Values, flag, notify
 from skyrig.errors import BadInput, NoCapacity
 
 if TYPE_CHECKING:
-    from skyrig.sdk import RunOptions
+    from skyrig.verbs import RunOptions
     from skyrig.task.model import Task, TaskFile
     from skyrig.task.override import Override
 
@@ -126,9 +126,9 @@ def _places(values: Values) -> list[str]:
 
 
 def run_options(values: Values) -> RunOptions:
-    """RUN FLAGS as the functions of the sdk want them."""
+    """RUN FLAGS as the functions of the verbs want them."""
     from skyrig.cluster.shape import accelerators
-    from skyrig.sdk import RunOptions
+    from skyrig.verbs import RunOptions
     from skyrig.task import environment
 
     count, gpus, workdir = nodes(values), values.text("gpus"), _workdir(values)

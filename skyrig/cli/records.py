@@ -16,11 +16,11 @@ JOB = flag("job j", "number of the job")
 @verb("queue", [flags.CLUSTER, *flags.JSON])
 def queue(values: Values) -> None:
     """Show the jobs of a cluster."""
-    from skyrig import sdk
+    from skyrig import verbs
     from skyrig.cli import tables
 
     as_json = flags.wants_json(values)
-    jobs = sdk.queue(flags.cluster(values), notify)
+    jobs = verbs.queue(flags.cluster(values), notify)
     if as_json:
         print(json.dumps({"jobs": [tables.job_json(job) for job in jobs]}, indent=2))
     else:
@@ -41,16 +41,16 @@ def queue(values: Values) -> None:
 )
 def logs(values: Values) -> int:
     """Show a job's output, of the newest job without -j, and end with its exit code."""
-    from skyrig import sdk
+    from skyrig import verbs
 
     job, rank, tail = values.whole("job"), values.whole("rank"), values.whole("tail")
     stack, folder = flags.cluster(values), values.text("sync-down")
     if folder is not None:
-        for file in sdk.saved_logs(stack, job, Path(folder), notify):
+        for file in verbs.saved_logs(stack, job, Path(folder), notify):
             print(file)
         return 0
     follow = not values.switch("no-follow")
-    return sdk.logs(stack, job, sys.stdout.buffer, notify, rank=rank, follow=follow, tail=tail)
+    return verbs.logs(stack, job, sys.stdout.buffer, notify, rank=rank, follow=follow, tail=tail)
 
 
 @verb(
@@ -59,10 +59,10 @@ def logs(values: Values) -> int:
 )
 def cancel(values: Values) -> None:
     """Cancel jobs: the whole process group on every node."""
-    from skyrig import sdk
+    from skyrig import verbs
 
     jobs = [whole("-j", job) for job in values.many("job")]
     if bool(jobs) == values.switch("all"):
         raise BadInput("cancel: which jobs?", hint="-j JOB or --all")
-    done = sdk.cancel(flags.cluster(values), None if values.switch("all") else jobs)
+    done = verbs.cancel(flags.cluster(values), None if values.switch("all") else jobs)
     print(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")

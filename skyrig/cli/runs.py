@@ -17,7 +17,7 @@ TASK = flag("task", "task file")
 @verb("train", [*flags.LAUNCH, TASK, SCRIPT, STRATEGY], takes_rest=True)
 def train(values: Values) -> int:
     """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
-    from skyrig import sdk, training
+    from skyrig import training, verbs
 
     stack = flags.cluster(values)
     task, script = values.text("task"), values.text("script")
@@ -29,7 +29,7 @@ def train(values: Values) -> int:
     options = flags.run_options(values)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
-    return sdk.train(stack, run, options, sys.stdout.buffer, notify)
+    return verbs.train(stack, run, options, sys.stdout.buffer, notify)
 
 
 @verb("launch", [positional("file", "task file"), *flags.LAUNCH])
@@ -43,13 +43,13 @@ def launch(values: Values) -> int:
 @verb("exec", [positional("file", "task file"), *flags.RUN])
 def exec_(values: Values) -> int:
     """Sync and run a task file on a cluster that is up: no provisioning, no setup."""
-    from skyrig import sdk
+    from skyrig import verbs
 
     if values.text("cluster") is None:
         raise BadInput("exec: which cluster?", hint="-c NAME")
     options = flags.run_options(values)
     task = flags.task_of(values, str(values.given["file"]))
-    return sdk.exec_(task, flags.cluster(values), options, sys.stdout.buffer, notify)
+    return verbs.exec_(task, flags.cluster(values), options, sys.stdout.buffer, notify)
 
 
 @verb(
@@ -66,16 +66,16 @@ def exec_(values: Values) -> int:
 )
 def render(values: Values) -> None:
     """Show the exact scripts and variables of every rank, secrets masked, without running anything."""
-    from skyrig import rendering, sdk, training
+    from skyrig import rendering, training, verbs
 
     options = flags.run_options(values)
     stack = flags.cluster(values)
     task = values.text("file") or values.text("task")
     if task is not None:
-        ranks = sdk.render_task(stack, flags.file_of(values, task).only(), options)
+        ranks = verbs.render_task(stack, flags.file_of(values, task).only(), options)
     else:
         run = training.chosen(values.text("script"), values.text("strategy"), options.workdir, values.rest)
-        ranks = sdk.render_training(stack, run, options)
+        ranks = verbs.render_training(stack, run, options)
     out = values.text("out")
     if out is None:
         sys.stdout.buffer.write(rendering.shown(ranks))
@@ -85,8 +85,8 @@ def render(values: Values) -> None:
 
 
 def _launched(values: Values, file: str, stack: str | None) -> int:
-    from skyrig import sdk
+    from skyrig import verbs
 
     task, options = flags.task_of(values, file), flags.run_options(values)
     confirm = agreed(values.switch("yes"))
-    return sdk.launch(task, stack, options, sys.stdout.buffer, notify, confirm=confirm)
+    return verbs.launch(task, stack, options, sys.stdout.buffer, notify, confirm=confirm)
