@@ -1,4 +1,4 @@
-"""The verbs of Skyrig as functions: what the command line calls, and what a Python program may call.
+"""The verbs of Skyrig as functions: what the command line and the Python API (skyrig/sdk/) call.
 
 Each checks all that can be checked before anything is made. `notify` takes lines for the reader, `out` the bytes that
 jobs write. Functions that run or follow a job return its exit code.
@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from skyrig import places, rendering
 from skyrig.cluster.description import Accelerators, ClusterDescription
-from skyrig.errors import BadInput, NodeLost
+from skyrig.errors import BadInput, ClusterNotUp, NodeLost
 from skyrig.launch.job import JobRecord, JobRequest
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
@@ -50,7 +50,9 @@ __all__ = [
     "clusters",
     "down",
     "exec_",
+    "exec_job",
     "launch",
+    "launch_job",
     "logs",
     "queue",
     "render_task",
@@ -100,35 +102,38 @@ def launch(
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
     request = task_request(task, options, setup=options.setup)
-    cluster = described.describe(stack) if stack is not None else None
-    if stack is None or cluster is None:
-        note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task)
-    elif (reason := misfit(cluster, task)) is not None:
-        notify(reason)
-        cluster = up(stack, notify, task=task, confirm=confirm)
-    else:
-        cluster = ensure(stack, task.num_nodes, notify)
+    cluster = _provisioned(task, stack, notify, confirm)
     if not task.run and request.setup is None:
         return 0
     return _submitted(cluster, request, task.folder, options.detach, out, notify)
 
 
+def launch_job(
+    task: Task, stack: str | None, options: RunOptions, notify: Notify
+) -> tuple[ClusterDescription, JobRecord | None]:
+    """`launch` without following: the cluster, and the job as it was submitted (None where there was nothing to run).
+    Nodes of a live cluster that the task does not fit are not replaced: that is BadInput."""
+    from skyrig.launch import client
+
+    request = task_request(task, options, setup=options.setup)
+    cluster = _provisioned(task, stack, notify, lambda question: False)
+    if not task.run and request.setup is None:
+        return cluster, None
+    return cluster, asyncio.run(client.submit(cluster, request, workdir=task.folder, notify=notify))
+
+
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
     """Sync and run a task on a cluster that is up: no provisioning, no setup."""
-    if not task.run:
-        raise BadInput("the task has nothing to run", hint="give it a `run` text")
-    request = task_request(task, options, setup=False)
-    cluster = described.describe(stack)
-    if cluster is None:
-        raise not_up(stack)
-    if status.stopped(cluster):
-        raise is_stopped(cluster)
-    if task.num_nodes > len(cluster.nodes):
-        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
-        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
-    refuse_misfit(cluster, task)
+    cluster, request = _ready_for(task, stack, options)
     return _submitted(cluster, request, task.folder, options.detach, out, notify)
+
+
+def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRecord]:
+    """`exec_` without following: the cluster, and the job as it was submitted."""
+    from skyrig.launch import client
+
+    cluster, request = _ready_for(task, stack, options)
+    return cluster, asyncio.run(client.submit(cluster, request, workdir=task.folder, notify=notify))
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -189,7 +194,7 @@ def cancel(stack: str, job_ids: list[int] | None) -> list[int]:
 
     cluster = _live(stack)
     if cluster is None:
-        raise BadInput(f"cluster {stack} is not up: nothing runs there")
+        raise ClusterNotUp(f"cluster {stack} is not up: nothing runs there")
     if cluster.head.id in status.stopped(cluster):
         raise is_stopped(cluster)
     return asyncio.run(client.cancel(cluster, job_ids))
@@ -251,6 +256,35 @@ def note_unheeded(asked: Resources, notify: Notify) -> None:
     """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
     if asked.unheeded_locally:
         notify(f"on the local cloud these say nothing: {', '.join(asked.unheeded_locally)}")
+
+
+def _provisioned(task: Task, stack: str | None, notify: Notify, confirm: Confirm) -> ClusterDescription:
+    """The cluster for a launch: a new one, or the one of `stack`, brought up, grown or changed as the task needs."""
+    cluster = described.describe(stack) if stack is not None else None
+    if stack is None or cluster is None:
+        note_unheeded(local_candidate(task), notify)
+        return up(stack or new_name(task), notify, task=task)
+    if (reason := misfit(cluster, task)) is not None:
+        notify(reason)
+        return up(stack, notify, task=task, confirm=confirm)
+    return ensure(stack, task.num_nodes, notify)
+
+
+def _ready_for(task: Task, stack: str, options: RunOptions) -> tuple[ClusterDescription, JobRequest]:
+    """The cluster for an exec, which is up and has what the task asks for, and the job."""
+    if not task.run:
+        raise BadInput("the task has nothing to run", hint="give it a `run` text")
+    request = task_request(task, options, setup=False)
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    if status.stopped(cluster):
+        raise is_stopped(cluster)
+    if task.num_nodes > len(cluster.nodes):
+        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
+        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
+    refuse_misfit(cluster, task)
+    return cluster, request
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:

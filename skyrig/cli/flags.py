@@ -10,9 +10,9 @@ from skyrig.cli.verb import Values, flag, notify
 from skyrig.errors import BadInput, NoCapacity
 
 if TYPE_CHECKING:
-    from skyrig.verbs import RunOptions
     from skyrig.task.model import Task, TaskFile
     from skyrig.task.override import Override
+    from skyrig.verbs import RunOptions
 
 CLUSTER = flag("cluster c", "name of the cluster, which is that of its stack")
 ALL = flag("all a", "every cluster", kind=bool)
@@ -128,8 +128,8 @@ def _places(values: Values) -> list[str]:
 def run_options(values: Values) -> RunOptions:
     """RUN FLAGS as the functions of the verbs want them."""
     from skyrig.cluster.shape import accelerators
-    from skyrig.verbs import RunOptions
     from skyrig.task import environment
+    from skyrig.verbs import RunOptions
 
     count, gpus, workdir = nodes(values), values.text("gpus"), _workdir(values)
     return RunOptions(
@@ -158,7 +158,7 @@ def file_of(values: Values, file: str) -> TaskFile:
     from attrs import evolve
 
     from skyrig.task import environment, reading
-    from skyrig.task.override import overridden
+    from skyrig.task.override import overridden, placed
 
     found = reading.load(
         Path(file),
@@ -169,7 +169,10 @@ def file_of(values: Values, file: str) -> TaskFile:
     missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
     for line in (*found.mends, *found.warnings):
         notify(line)
-    return evolve(found, tasks=tuple(overridden(task, told) for task in found.tasks), missing=tuple(missing))
+    tasks = [overridden(task, told) for task in found.tasks]
+    if not {"infra", "cloud"} & told.resources.keys():
+        tasks = [placed(task) for task in tasks]
+    return evolve(found, tasks=tuple(tasks), missing=tuple(missing))
 
 
 def override(values: Values) -> Override:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -50,18 +51,18 @@ async def submit_and_follow(
     """Sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns the exit code for the
     caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
     async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
-        if workdir is not None:
-            texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
-            request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
-        request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
-        answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
-        record = CONVERTER.structure(answer["record"], JobRecord)
-        notify(f"job {record.id} ({record.name}) submitted to {desc.name}")
+        record = await _submitted(link, request, workdir, notify)
         if detach:
             return 0
         view = _View(desc, record, out, notify)
         lost = await _interruptible(view.follow(link), view)
     return await _finish(desc, view, lost)
+
+
+async def submit(desc: ClusterDescription, request: JobRequest, *, workdir: Path | None, notify: Notify) -> JobRecord:
+    """Sync `workdir` and submit `request`; the job as it was then."""
+    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
+        return await _submitted(link, request, workdir, notify)
 
 
 async def logs(
@@ -131,6 +132,17 @@ async def undrain(desc: ClusterDescription) -> None:
     with suppress(NoRuntime):
         async with keeper(desc) as link:
             await link.ask({"op": "describe", "cluster": desc.public().to_json(), "undrain": True})
+
+
+async def _submitted(link: KeeperLink, request: JobRequest, workdir: Path | None, notify: Notify) -> JobRecord:
+    if workdir is not None:
+        texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
+        request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
+    request = evolve(request, first_id=records.next_id(keeping.folder(link.desc)))
+    answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
+    record = CONVERTER.structure(answer["record"], JobRecord)
+    notify(f"job {record.id} ({record.name}) submitted to {link.desc.name}")
+    return record
 
 
 async def _jobs(link: KeeperLink) -> list[JobRecord]:
@@ -244,7 +256,10 @@ class _View:
 
 
 async def _interruptible(following: Coroutine[None, None, bool], view: _View) -> bool:
-    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke."""
+    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke. A thread
+    beside the main one gets no signals, and follows to the end."""
+    if threading.current_thread() is not threading.main_thread():
+        return await following
     task = asyncio.create_task(following)
     loop = asyncio.get_running_loop()
 
