@@ -163,19 +163,18 @@ __all__ = [
     "volumes",
 ]
 
-_ROOMS = ("launch", "serve")
-"""Packages of ours that are called as a name of the API."""
 
+if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others
 
-def __getattr__(name: str) -> Any:
-    """A name of the API, looked up anew each time: it stands in skyrig.sdk."""
-    from importlib import import_module
+    def __getattr__(name: str) -> Any:
+        """A name of the API, looked up anew each time: it stands in skyrig.sdk."""
+        from importlib import import_module
 
-    if name == "sdk":
-        return import_module("skyrig.sdk")
-    if name in __all__:
-        return getattr(import_module("skyrig.sdk"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if name == "sdk":
+            return import_module("skyrig.sdk")
+        if name in __all__:
+            return getattr(import_module("skyrig.sdk"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
@@ -187,7 +186,7 @@ class _Package(ModuleType):
     `sky.launch` is the verb, also after `from skyrig.launch import client`."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in _ROOMS or not isinstance(value, ModuleType):
+        if name not in __all__ or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar, cast
+from typing import IO, Any, Generic, TypeVar, cast, overload
 
 from attrs import frozen
 
@@ -79,25 +79,37 @@ def begin(name: str, cluster: str = "", **arguments: Any) -> RequestId[Any]:
     return RequestId(made.id)
 
 
-def get(request_id: RequestId[Value] | str) -> Value:
+@overload
+def get(request_id: RequestId[Value]) -> Value: ...
+@overload
+def get(request_id: str) -> Any: ...
+def get(request_id: str) -> Any:
     """Wait for a request's end, and return what it gives or raise why it failed. Also for a request of another
     program."""
     found = folder.find(request_id)
     found.runs(wait=True)
-    return cast(Value, _result(found))
+    return _result(found)
 
 
-async def get_async(request_id: RequestId[Value] | str) -> Value:
+@overload
+async def get_async(request_id: RequestId[Value]) -> Value: ...
+@overload
+async def get_async(request_id: str) -> Any: ...
+async def get_async(request_id: str) -> Any:
     """The same, for programs that go on meanwhile."""
     found = folder.find(request_id)
     while found.runs():  # noqa: ASYNC110  the end is another process's: no event of this loop tells of it
         await asyncio.sleep(_POLL_S)
-    return cast(Value, _result(found))
+    return _result(found)
 
 
+@overload
 def stream_and_get(
-    request_id: RequestId[Value] | str, *, follow: bool = True, output_stream: IO[str] | None = None
-) -> Value:
+    request_id: RequestId[Value], *, follow: bool = ..., output_stream: IO[str] | None = ...
+) -> Value: ...
+@overload
+def stream_and_get(request_id: str, *, follow: bool = ..., output_stream: IO[str] | None = ...) -> Any: ...
+def stream_and_get(request_id: str, *, follow: bool = True, output_stream: IO[str] | None = None) -> Any:
     """Print what a request tells as it comes (to `output_stream`, else to standard output), then as `get`. Ctrl-C ends
     the watching alone. Without `follow` only what is there now is printed."""
     found = folder.find(request_id)
