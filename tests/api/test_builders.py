@@ -133,3 +133,19 @@ def test_a_place_for_tasks_that_need_a_cloud(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SKYRIG_INFRA", "nowhere")
     with pytest.raises(sky.exceptions.BadInput, match="SKYRIG_INFRA: 'nowhere' is no cloud"):
         placed(tasks["gpu"].value)
+
+
+def test_the_command_line_minds_the_place_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from skyrig.cli import flags
+    from skyrig.cli.verb import Values
+
+    file = tmp_path / "t.yaml"
+    file.write_text("resources: {accelerators: L4}\nrun: x\n")
+    monkeypatch.setenv("SKYRIG_INFRA", "local")
+    for given, infra in (
+        ({}, "local"),
+        ({"infra": "gcp"}, "gcp"),
+        ({"cloud": "aws"}, "aws"),
+        ({"gpus": "T4"}, "local"),
+    ):
+        assert str(flags.task_of(Values(given), str(file)).resources.infra) == infra
