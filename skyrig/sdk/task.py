@@ -13,7 +13,7 @@ from skyrig.sdk import dag
 from skyrig.sdk.plain import Plain, given, plain, text
 from skyrig.sdk.resources import Resources
 from skyrig.sdk.storage import Storage
-from skyrig.task import document, model, reading, writing
+from skyrig.task import document, model, pipeline, reading, writing
 from skyrig.task.node import Node
 from skyrig.task.problems import Problems
 
@@ -91,7 +91,8 @@ class Task:
     def _from_file(cls, file: model.TaskFile, documents: list[Node]) -> Self:
         file.only()
         made = cls.__new__(cls)
-        fields = documents[0].plain() if documents else {}
+        bodies = pipeline.split(documents)[1] if documents else []
+        fields = bodies[0].plain() if bodies else {}
         made._begin({name: value for name, value in fields.items() if value is not None}, file)
         return made
 
@@ -114,7 +115,7 @@ class Task:
 
     @property
     def file(self) -> model.TaskFile:
-        """What it is now, as a task file with this one task would be read; the value of a `launch`."""
+        """What it is now, as a task file with this one task would be read."""
         return self._file
 
     @property

@@ -34,6 +34,18 @@ class Place:
             timeout=120,
         )
 
+    def start(self, program: str) -> subprocess.Popen[str]:
+        """Start a text as a program, in a session of its own, and leave it running."""
+        return subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=self.folder,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:

@@ -79,6 +79,13 @@ def test_a_refused_change_changes_nothing() -> None:
     assert form(task) == before
 
 
+def test_a_file_may_have_a_header_and_may_be_mended() -> None:
+    task = sky.Task.from_yaml_str("name: all\n---\nname: one\nresources: {num_nodes: 2}\n").update_envs({"A": "1"})
+    assert (task.name, task.num_nodes, task.envs) == ("one", 2, {"A": "1"})
+    assert "stands at the top of a task" in task.file.mends[0]
+    assert sky.Task.from_yaml_str("# nothing\n").update_envs({"A": "1"}).envs == {"A": "1"}
+
+
 def test_properties_are_in_normal_form() -> None:
     it = sky.Resources(infra="AWS/us-east-1", accelerators="L4", memory="64GB+", ports=[9001, 9000], use_spot=True)
     assert (it.cloud, it.region, it.zone, it.infra) == (sky.AWS(), "us-east-1", None, "aws/us-east-1")

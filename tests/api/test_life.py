@@ -72,15 +72,18 @@ def test_errors_come_back_as_what_they_are() -> None:
 
 @pytest.mark.usefixtures("trained")
 def test_a_request_outlives_its_program_and_can_be_cancelled(place: Any) -> None:
-    left = place.run("import skyrig as sky; print(sky.launch(sky.Task('x', secrets={'K': 'hidden'}), 'left'))")
-    request = left.stdout.strip()
-    assert left.stderr == f"skyrig: request {request} (launch left) goes on in the background; " + (
+    text = "import skyrig as sky; r = sky.launch(sky.Task('x', secrets={'K': 'hidden'}), 'left'); print(r, flush=True)"
+    left = place.start(text + "; sky.stream_and_get(r)")
+    request = left.stdout.readline().strip()
+    kept = _folder(request)
+    until(lambda: (kept / "lines").read_text(), "the request tells its progress")
+    os.killpg(left.pid, signal.SIGINT)  # as Ctrl-C does
+    assert left.communicate()[1].endswith(
+        f"KeyboardInterrupt\nskyrig: request {request} (launch left) goes on in the background; "
         "sky.api_status() shows it\n"
     )
     (record,) = sky.api_status([request[:13]])
     assert (record.name, record.cluster_name, record.request_id) == ("launch", "left", request)
-    kept = _folder(request)
-    until(lambda: (kept / "lines").read_text(), "the request tells its progress")
     assert sky.get(sky.api_cancel(request)) in ([request], [])  # [] where it was quicker
     ended = sky.api_status(request)[0].status
     assert ended in (sky.RequestStatus.CANCELLED, sky.RequestStatus.SUCCEEDED)
