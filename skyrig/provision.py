@@ -18,7 +18,7 @@ from skyrig import leaving
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.shape import Shape, resized, stack_name
-from skyrig.errors import BadInput, NoCapacity, SkyrigError
+from skyrig.errors import BadInput, ClusterNotUp, NoCapacity, NoSuchCluster, ResourcesMismatch, SkyrigError
 from skyrig.stack import autostopped, described, lock, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
@@ -202,7 +202,7 @@ def refuse_misfit(cluster: ClusterDescription, task: Task) -> None:
     """BadInput for a task that asks for more than the nodes of a live cluster have."""
     reason = misfit(cluster, task)
     if reason is not None:
-        raise BadInput(reason, hint="launch it on a cluster of its own")
+        raise ResourcesMismatch(reason, hint="launch it on a cluster of its own")
 
 
 def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
@@ -225,22 +225,22 @@ def new_name(task: Task) -> str:
     return stack_name(f"{(task.name or 'sky')[:50]}-{''.join(secrets.choice(letters) for _ in range(4))}")
 
 
-def no_such_cluster(name: str) -> BadInput:
+def no_such_cluster(name: str) -> NoSuchCluster:
     """The error for a name that no cluster has, with the nearest one that there is."""
     names = stacks.known()
     near = difflib.get_close_matches(name, names, n=1)
     there = "there are: " + ", ".join(names) if names else "there is none yet"
-    return BadInput(f"no cluster is called {name}", hint=f"did you mean {near[0]}?" if near else there)
+    return NoSuchCluster(f"no cluster is called {name}", hint=f"did you mean {near[0]}?" if near else there)
 
 
-def is_stopped(cluster: ClusterDescription) -> BadInput:
+def is_stopped(cluster: ClusterDescription) -> ClusterNotUp:
     """The error for something that only running nodes can do."""
-    return BadInput(f"{_stopped_part(cluster)} is stopped", hint=f"`start -c {cluster.name}` brings it back")
+    return ClusterNotUp(f"{_stopped_part(cluster)} is stopped", hint=f"`start -c {cluster.name}` brings it back")
 
 
-def not_up(stack: str) -> BadInput:
+def not_up(stack: str) -> ClusterNotUp:
     """The error for something that only a cluster which is there can do."""
-    return BadInput(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
+    return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
 
 
 def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> Shape:
@@ -323,7 +323,7 @@ def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confi
     fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
     question = f"new {' and '.join(fields)} replace every node of {stack}"
     if not confirm(question + ". Go on?"):
-        raise BadInput(question, hint="-y agrees to that")
+        raise ResourcesMismatch(question, hint="-y agrees to that")
 
 
 def _differs(name: str, before: Shape, shape: Shape) -> bool:

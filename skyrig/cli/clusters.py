@@ -101,7 +101,7 @@ def down(values: Values) -> None:
 )
 def status(values: Values) -> None:
     """Show clusters and whether their nodes answer."""
-    from skyrig import sdk
+    from skyrig import verbs
     from skyrig.cli import tables
     from skyrig.stack import stacks
 
@@ -114,7 +114,7 @@ def status(values: Values) -> None:
         for name in names or [stacks.selected()]:
             print(_described(name).head.host)
         return
-    found = sdk.clusters(names, notify)
+    found = verbs.clusters(names, notify)
     if as_json:
         print(json.dumps({"clusters": [cluster.to_json() for cluster in found]}, indent=2))
     else:

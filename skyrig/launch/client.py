@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -52,22 +53,25 @@ async def submit_and_follow(
     """Set `autostop` if given, sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns
     the exit code for the caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
     async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
-        if autostop is not None:
-            keeping.note_autostop(desc, await link.autostop(autostop))
-            notify(f"{desc.name} {autostop}")
-        if workdir is not None:
-            scripts = [request.run, *([request.setup] if request.setup else [])]
-            texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
-            request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
-        request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
-        answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
-        record = CONVERTER.structure(answer["record"], JobRecord)
-        notify(f"job {record.id} ({record.name}) submitted to {desc.name}")
+        record = await _submitted(link, request, workdir, notify, autostop)
         if detach:
             return 0
         view = _View(desc, record, out, notify)
         lost = await _interruptible(view.follow(link), view)
     return await _finish(desc, view, lost)
+
+
+async def submit(
+    desc: ClusterDescription,
+    request: JobRequest,
+    *,
+    workdir: Path | None,
+    notify: Notify,
+    autostop: Autostop | None = None,
+) -> JobRecord:
+    """Set `autostop` if given, sync `workdir` and submit `request`; the job as it was then."""
+    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
+        return await _submitted(link, request, workdir, notify, autostop)
 
 
 async def logs(
@@ -151,6 +155,23 @@ async def undrain(desc: ClusterDescription) -> None:
     with suppress(NoRuntime):
         async with keeper(desc) as link:
             await link.ask({"op": "describe", "cluster": desc.public().to_json(), "undrain": True})
+
+
+async def _submitted(
+    link: KeeperLink, request: JobRequest, workdir: Path | None, notify: Notify, autostop: Autostop | None
+) -> JobRecord:
+    if autostop is not None:
+        keeping.note_autostop(link.desc, await link.autostop(autostop))
+        notify(f"{link.desc.name} {autostop}")
+    if workdir is not None:
+        scripts = [request.run, *([request.setup] if request.setup else [])]
+        texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
+        request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
+    request = evolve(request, first_id=records.next_id(keeping.folder(link.desc)))
+    answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
+    record = CONVERTER.structure(answer["record"], JobRecord)
+    notify(f"job {record.id} ({record.name}) submitted to {link.desc.name}")
+    return record
 
 
 async def _jobs(link: KeeperLink) -> list[JobRecord]:
@@ -264,7 +285,10 @@ class _View:
 
 
 async def _interruptible(following: Coroutine[None, None, bool], view: _View) -> bool:
-    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke."""
+    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke. A thread
+    beside the main one gets no signals, and follows to the end."""
+    if threading.current_thread() is not threading.main_thread():
+        return await following
     task = asyncio.create_task(following)
     loop = asyncio.get_running_loop()
 

@@ -26,6 +26,10 @@ class JobStatus(str, Enum):
         """Whether the job will change no more."""
         return self not in (JobStatus.PENDING, JobStatus.SETTING_UP, JobStatus.RUNNING)
 
+    def is_terminal(self) -> bool:
+        """The same, as programs written for SkyPilot ask it."""
+        return self.ended
+
 
 LOST_NODE = 4
 """Exit code of a job that lost a node."""

@@ -1,4 +1,4 @@
-"""The verbs of Skyrig as functions: what the command line calls, and what a Python program may call.
+"""The verbs of Skyrig as functions: what the command line and the Python API (skyrig/sdk/) call.
 
 Each checks all that can be checked before anything is made. `notify` takes lines for the reader, `out` the bytes that
 jobs write. Functions that run or follow a job return its exit code.
@@ -17,7 +17,7 @@ from attrs import evolve, field, frozen
 from skyrig import checkout, places, rendering
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
-from skyrig.errors import BadInput, NodeLost
+from skyrig.errors import BadInput, ClusterNotUp, NodeLost
 from skyrig.launch import mends
 from skyrig.launch.job import JobRecord, JobRequest
 from skyrig.launch.program import UserText
@@ -55,7 +55,9 @@ __all__ = [
     "clusters",
     "down",
     "exec_",
+    "exec_job",
     "launch",
+    "launch_job",
     "logs",
     "queue",
     "render_task",
@@ -105,42 +107,38 @@ def launch(
 ) -> int:
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
-    options = evolve(options, autostop=options.autostop or autostop_of(task))
-    request = task_request(task, options, setup=options.setup)
     workdir = _workdir(task, notify)
-    cluster = described.describe(stack) if stack is not None else None
-    if stack is None or cluster is None:
-        note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task)
-    elif (reason := misfit(cluster, task)) is not None:
-        notify(reason)
-        cluster = up(stack, notify, task=task, confirm=confirm)
-    else:
-        cluster = ensure(stack, task.num_nodes, notify)
-    if not task.run and request.setup is None:
-        if options.autostop is not None:
-            autostop(cluster.name, options.autostop, notify)
-        return 0
-    _note_mends(task, notify)
-    return _submitted(cluster, request, workdir, options, out, notify)
+    cluster, request, options = _provisioned(task, stack, options, notify, confirm)
+    return _submitted(cluster, request, workdir, options, out, notify) if request is not None else 0
+
+
+def launch_job(
+    task: Task, stack: str | None, options: RunOptions, notify: Notify
+) -> tuple[ClusterDescription, JobRecord | None]:
+    """`launch` without following: the cluster, and the job as it was submitted (None where there was nothing to run).
+    Nodes of a live cluster that the task does not fit are not replaced: that is BadInput."""
+    from skyrig.launch import client
+
+    workdir = _workdir(task, notify)
+    cluster, request, options = _provisioned(task, stack, options, notify, lambda question: False)
+    if request is None:
+        return cluster, None
+    autostop = options.autostop
+    return cluster, asyncio.run(client.submit(cluster, request, workdir=workdir, notify=notify, autostop=autostop))
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
     """Sync and run a task on a cluster that is up: no provisioning, no setup."""
-    if not task.run:
-        raise BadInput("the task has nothing to run", hint="give it a `run` text")
-    request = task_request(task, options, setup=False)
-    cluster = described.describe(stack)
-    if cluster is None:
-        raise not_up(stack)
-    if status.stopped(cluster):
-        raise is_stopped(cluster)
-    if task.num_nodes > len(cluster.nodes):
-        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
-        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
-    refuse_misfit(cluster, task)
-    _note_mends(task, notify)
+    cluster, request = _ready_for(task, stack, options, notify)
     return _submitted(cluster, request, _workdir(task, notify), options, out, notify)
+
+
+def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRecord]:
+    """`exec_` without following: the cluster, and the job as it was submitted."""
+    from skyrig.launch import client
+
+    cluster, request = _ready_for(task, stack, options, notify)
+    return cluster, asyncio.run(client.submit(cluster, request, workdir=_workdir(task, notify), notify=notify))
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -201,7 +199,7 @@ def cancel(stack: str, job_ids: list[int] | None, notify: Notify = lambda line: 
 
     cluster = _live(stack, notify)
     if cluster is None:
-        raise BadInput(f"cluster {stack} is not up: nothing runs there")
+        raise ClusterNotUp(f"cluster {stack} is not up: nothing runs there")
     if cluster.head.id in status.stopped(cluster):
         raise is_stopped(cluster)
     return asyncio.run(client.cancel(cluster, job_ids))
@@ -287,6 +285,48 @@ def _note_mends(task: Task, notify: Notify) -> None:
     """Say what is added to the task's `run` text, each time: the job's log stays the task's own."""
     for mend in mends.of_run(task.run or "", task.num_nodes):
         notify(mend.note)
+
+
+def _provisioned(
+    task: Task, stack: str | None, options: RunOptions, notify: Notify, confirm: Confirm
+) -> tuple[ClusterDescription, JobRequest | None, RunOptions]:
+    """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; the job,
+    None where there is nothing to run; and the options with what the task says of them."""
+    options = evolve(options, autostop=options.autostop or autostop_of(task))
+    request = task_request(task, options, setup=options.setup)
+    cluster = described.describe(stack) if stack is not None else None
+    if stack is None or cluster is None:
+        note_unheeded(local_candidate(task), notify)
+        cluster = up(stack or new_name(task), notify, task=task)
+    elif (reason := misfit(cluster, task)) is not None:
+        notify(reason)
+        cluster = up(stack, notify, task=task, confirm=confirm)
+    else:
+        cluster = ensure(stack, task.num_nodes, notify)
+    if not task.run and request.setup is None:
+        if options.autostop is not None:
+            autostop(cluster.name, options.autostop, notify)
+        return cluster, None, options
+    _note_mends(task, notify)
+    return cluster, request, options
+
+
+def _ready_for(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRequest]:
+    """The cluster for an exec, which is up and has what the task asks for, and the job."""
+    if not task.run:
+        raise BadInput("the task has nothing to run", hint="give it a `run` text")
+    request = task_request(task, options, setup=False)
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    if status.stopped(cluster):
+        raise is_stopped(cluster)
+    if task.num_nodes > len(cluster.nodes):
+        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
+        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
+    refuse_misfit(cluster, task)
+    _note_mends(task, notify)
+    return cluster, request
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:
