@@ -5,8 +5,8 @@ the API is imported when it is first used, and neither pulumi, torch, asyncssh n
 """
 
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # importing it from `typing` would double what this import costs
 
 if TYPE_CHECKING:
     from skyrig.sdk import (
@@ -166,7 +166,7 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         """A name of the API, looked up anew each time: it stands in skyrig.sdk."""
         from importlib import import_module
 
@@ -181,12 +181,12 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-class _Package(ModuleType):
+class _Package(type(sys)):  # type: ignore[misc]
     """This package. Importing a room makes it an attribute of its package, unless the API has something of that name:
     `sky.launch` is the verb, also after `from skyrig.launch import client`."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in __all__ or not isinstance(value, ModuleType):
+        if name not in __all__ or not isinstance(value, type(sys)):
             super().__setattr__(name, value)
 
 
