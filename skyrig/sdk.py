@@ -14,10 +14,13 @@ from typing import BinaryIO
 
 from attrs import field, frozen
 
-from skyrig import places, rendering
+from skyrig import local, places, rendering
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, NodeLost
+from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRecord, JobRequest
+from skyrig.launch.mounts import NO_MOUNTS, Mounts
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
 from skyrig.provision import (
@@ -100,7 +103,12 @@ def launch(
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
     request = task_request(task, options, setup=options.setup)
+    mounts = mounts_of(task)
+    mounts.require_sources()
     cluster = described.describe(stack) if stack is not None else None
+    _refuse_outside_home(mounts, cluster, stack, task)
+    for line in mounts.warnings:
+        notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
         cluster = up(stack or new_name(task), notify, task=task)
@@ -109,13 +117,13 @@ def launch(
         cluster = up(stack, notify, task=task, confirm=confirm)
     else:
         cluster = ensure(stack, task.num_nodes, notify)
-    if not task.run and request.setup is None:
+    if not task.run and request.setup is None and not mounts.sources:
         return 0
-    return _submitted(cluster, request, task.folder, options.detach, out, notify)
+    return _submitted(cluster, request, task.folder, options.detach, out, notify, mounts)
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
-    """Sync and run a task on a cluster that is up: no provisioning, no setup."""
+    """Sync the workdir and run a task on a cluster that is up: no provisioning, no setup, no mounts."""
     if not task.run:
         raise BadInput("the task has nothing to run", hint="give it a `run` text")
     request = task_request(task, options, setup=False)
@@ -215,7 +223,9 @@ def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[R
 def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRank]:
     """What `launch` would put on every node."""
     shape = shape_for(config.read_shape(stack), task)
-    return rendering.of(task_request(task, options, setup=options.setup), stack, shape)
+    mounts = mounts_of(task)
+    _refuse_outside_home(mounts, described.describe(stack), stack, task)
+    return rendering.of(task_request(task, options, setup=options.setup), stack, shape, mounts.sources)
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
@@ -247,6 +257,11 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
     )
 
 
+def mounts_of(task: Task) -> Mounts:
+    """The task's file_mounts. BadInput for places that cannot be."""
+    return task_mounts.of(task.mounts, has_workdir=task.workdir is not None)
+
+
 def note_unheeded(asked: Resources, notify: Notify) -> None:
     """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
     if asked.unheeded_locally:
@@ -270,6 +285,18 @@ def _live(stack: str) -> ClusterDescription | None:
     return cluster
 
 
+def _refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, stack: str | None, task: Task) -> None:
+    """BadInput for mounts outside the home of local nodes that share the host's file system."""
+    if all(target.startswith("~") for target in mounts.sources):
+        return
+    if cluster is not None:
+        level = cluster.isolation
+    else:
+        level = local.isolation(shape_for(config.read_shape(stack) if stack is not None else Shape(), task))
+    if level == "plain":
+        mounts.refuse_outside_home()
+
+
 def _submitted(
     cluster: ClusterDescription,
     request: JobRequest,
@@ -277,9 +304,12 @@ def _submitted(
     detach: bool,
     out: BinaryIO,
     notify: Notify,
+    mounts: Mounts = NO_MOUNTS,
 ) -> int:
     from skyrig.launch import client
 
     return asyncio.run(
-        client.submit_and_follow(cluster, request, workdir=workdir, detach=detach, out=out, notify=notify)
+        client.submit_and_follow(
+            cluster, request, workdir=workdir, mounts=mounts.sources, detach=detach, out=out, notify=notify
+        )
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 import asyncssh
@@ -19,7 +20,7 @@ from attrs import evolve
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, NodeLost
-from skyrig.launch import keeping, records
+from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import KeeperLink, NoRuntime, keeper
@@ -43,16 +44,16 @@ async def submit_and_follow(
     request: JobRequest,
     *,
     workdir: Path | None,
+    mounts: Mapping[str, Path | None] = MappingProxyType({}),
     detach: bool,
     out: BinaryIO,
     notify: Notify,
 ) -> int:
-    """Sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns the exit code for the
-    caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
+    """Sync `workdir` and `mounts` (by target), submit `request`, and unless `detach` follow the job to its end. Returns
+    the exit code for the caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
     async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
-        if workdir is not None:
-            texts = [*request.run.files.values(), *(request.setup.files.values() if request.setup else ())]
-            request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
+        if workdir is not None or mounts:
+            request = await files.bring(link, request, workdir=workdir, mounts=mounts, notify=notify)
         request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
         answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
         record = CONVERTER.structure(answer["record"], JobRecord)

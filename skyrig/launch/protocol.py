@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from skyrig.errors import BadInput, ProtocolMismatch, SkyrigError
 
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 """Version of the protocol that this code speaks."""
 
 LINE_LIMIT = 64 * 1024 * 1024

@@ -83,6 +83,7 @@ class Door:
     async def _hello(self, message: Message, payload: bytes) -> Message:
         return {
             "protocol": [MAJOR, MINOR],
+            "mounts": True,
             "release": code.RELEASE,
             "build": code.build(),
             "superseded": code.superseded(self._keeper.home, message.get("build", "")),
