@@ -136,6 +136,8 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
+    if task.mounts.copies or task.mounts.buckets:
+        notify("exec brings no file_mounts; launch does")
     return _submitted(cluster, request, task.folder, options.detach, out, notify)
 
 

@@ -14,6 +14,8 @@ from attrs import evolve, field, frozen
 from skyrig.errors import BadInput
 from skyrig.fleet.content import Entry, Manifest
 
+_KERNELS = ("proc", "sys", "dev")
+
 _EMPTY = Manifest(())
 
 
@@ -47,6 +49,8 @@ def normal(target: str) -> str:
     path = "/" + path.lstrip("/") if path.startswith("/") else path
     if path == "/":
         raise BadInput("file_mounts./: all of a node's disk is no place for files", hint="name a folder below it")
+    if path.startswith("/") and path.split("/")[1] in _KERNELS and not path.startswith("/dev/shm/"):
+        raise BadInput(f"file_mounts.{target}: that is the kernel's, and no place for files")
     return path
 
 

@@ -4,7 +4,7 @@ Standard library only, Python 3.8 or newer; see skyrig.fleet.content for why.
 """
 
 # Paths are plain text here; the standard library of 3.8 has no shorter way.
-# ruff: noqa: PTH106, PTH108, PTH110, PTH111, PTH112, PTH120
+# ruff: noqa: PTH106, PTH108, PTH110, PTH111, PTH112, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ class Place(NamedTuple):
 
 WORKDIR = Place()
 
+_HOST_FOLDERS = "/run/skyrig-host-folders"
+"""On a local node names the folders that are this machine's own (skyrig.fleet.local.mounts)."""
+
 
 def bring(
     store: BlobStore,
@@ -52,6 +55,7 @@ def bring(
     """`materialise` at a place. What was brought to the same target while it was of the other kind goes first. Refused,
     in words that name the target, where the disk says no."""
     folder, state = os.path.expanduser(place.folder), os.path.expanduser(place.state_file)
+    _refuse_host_folders(place.target, folder)
     try:
         _leave(store, place._replace(is_file=not place.is_file), tick)
         return materialise(store, manifest, folder, state, consume=consume, spare=place.spare, tick=tick)
@@ -59,6 +63,24 @@ def bring(
         where = os.fsdecode(error.filename) if error.filename is not None else folder
         aside = "" if where in (folder, os.path.realpath(folder), os.path.expanduser(place.target)) else f" ({where})"
         raise Refused(f"{place.target} cannot be written: {(error.strerror or str(error)).lower()}{aside}") from error
+
+
+def _refuse_host_folders(target: str, folder: str) -> None:
+    """Nothing that a node is sent may change the machine that it is played on."""
+    try:
+        with open(_HOST_FOLDERS, encoding="utf-8", errors="surrogateescape") as file:
+            named = file.read().splitlines()
+    except OSError:  # a machine of its own
+        return
+    real = os.path.realpath(folder)
+    home = os.path.realpath(os.path.expanduser("~"))
+    for host in named:
+        if _within(real, host) and not _within(real, home):
+            raise Refused(f"{target} lies in {host}, which local nodes share with this machine")
+
+
+def _within(path: str, folder: str) -> bool:
+    return os.path.join(path, "").startswith(os.path.join(folder, ""))
 
 
 def _leave(store: BlobStore, place: Place, tick: Callable[[], None]) -> None:

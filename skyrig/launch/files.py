@@ -35,8 +35,9 @@ Notify = Callable[[str], None]
 
 @frozen
 class Share:
-    """What one sync has to do for `target`: of `of_files` files the head lacks the contents of `files`, for which `size`
-    bytes are sent. `same` says that nothing at all differs from what this client had there last."""
+    """What one sync has to do for `target`: of `of_files` files the head lacks the contents of `files`, `size` bytes,
+    which are sent once though several targets want them. `same` says that nothing at all differs from what this client
+    had there last."""
 
     target: str
     files: int
@@ -166,22 +167,22 @@ def _hashes(stack: str, source: Path | None) -> Path:
 
 async def _send(link: KeeperLink, bundles: Sequence[Bundle], watcher: Watcher) -> None:
     """Send what the head lacks of all `bundles`, each content once."""
-    lacking: dict[str, None] = {}
+    lacking: dict[str, int] = {}
     shares, sending = [], []
     had = _had(link.desc.name)
     for bundle in bundles:
         manifest = bundle.layer.manifest
         missing = dict.fromkeys(await _need(link, manifest))
         mine = [sha for sha in missing if sha not in lacking]
-        lacking |= missing
         sizes = manifest.blobs()
+        lacking |= {sha: sizes[sha] for sha in mine}
         files = [entry for entry in manifest.entries if entry.kind == "file"]
         shares.append(
             Share(
                 bundle.layer.target,
                 sum(entry.sha256 in missing for entry in files),
                 len(files),
-                sum(sizes[sha] for sha in mine),
+                sum(sizes[sha] for sha in missing),
                 had.get(bundle.layer.target) == manifest.digest,
             )
         )
@@ -189,7 +190,7 @@ async def _send(link: KeeperLink, bundles: Sequence[Bundle], watcher: Watcher) -
     watcher.begins([share for share, bundle in zip(shares, bundles, strict=True) if bundle.local.entries])
     if lacking:
         meter = Meter(watcher.moves)
-        meter.expect(len(lacking), sum(share.size for share in shares))
+        meter.expect(len(lacking), sum(lacking.values()))
         await _upload(link, list(lacking), _blocks(sending, meter))
         meter.finish()
     _remember(link.desc.name, had | {bundle.layer.target: bundle.layer.manifest.digest for bundle in bundles})

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -63,6 +63,9 @@ class House(Protocol):
 
     async def spread(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
         """Bring a job's files to `nodes`; `say` hears how that goes where it takes long."""
+
+    async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
+        """Ids of those of `nodes` where a job's files are still as they were brought."""
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
@@ -165,6 +168,7 @@ class Flow:
         if not due:
             return None
         task_id = self._task_id()
+        before = {node.id for node in due} if self._resumed else await self._standing(due)
         for node in due:
             table.set_setup_key(node.id, node.life, "")
         ranks = [self._rank(node, f"setup-{node.rank}", SETUP + node.rank) for node in due]
@@ -179,12 +183,24 @@ class Flow:
             for node in due
         ]
         ended = await self._run_gang(ranks, specs)
+        went_well = ended.culprit < 0 and not ended.cancelled
+        undone = before - await self._standing(due, otherwise=before) if went_well else set()
         for node, end in zip(due, ended.ends, strict=True):
             if end.code == 0:
-                table.set_setup_key(node.id, node.life, sameness.kept(parts))
+                changed = sameness.CHANGES_FILES if node.id in undone else {}
+                table.set_setup_key(node.id, node.life, sameness.kept({**parts, **changed}))
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
+
+    async def _standing(self, nodes: Sequence[Node], otherwise: Set[str] = frozenset()) -> Set[str]:
+        """Ids of the nodes where the job's files are as they were brought; `otherwise` if that cannot be told."""
+        if not self._request.manifests:
+            return frozenset()
+        try:
+            return await self._keeper.standing(self._request, nodes)
+        except SkyrigError:  # a node is lost, which its rank is about to say
+            return otherwise
 
     def _setup_due(self, parts: sameness.Parts) -> list[Node]:
         """Where this job runs its setup: decided once, said why, and remembered."""

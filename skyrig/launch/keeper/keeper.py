@@ -219,6 +219,10 @@ class Keeper:
         """Bring a job's files to `nodes`; `say` hears how that goes where it takes long."""
         await self.nodes.spread(request.manifest, nodes, say, request.mounts)
 
+    async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
+        """Ids of those of `nodes` where a job's files are still as they were brought."""
+        return await self.nodes.standing(request.manifest, request.mounts, nodes)
+
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
         await self.nodes.ready(node_id)

@@ -19,7 +19,7 @@ from skyrig.fleet.nesting import Layer, are_nested, spared
 from skyrig.fleet.place import WORKDIR, Place, bring
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Progress, Report
-from skyrig.fleet.spread import Load, Outcome, spread, standing
+from skyrig.fleet.spread import Load, Outcome, SpreadFailed, spread, standing
 from skyrig.fleet.stamp import Stamp
 from skyrig.fleet.target import Target, inside
 from skyrig.launch import nodeside
@@ -184,12 +184,26 @@ class Nodes:
         """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says ("" for none), then `mounts` their
         targets, on all of them at once. `say` takes a line now and then where that takes long, and one for each node
         that it came to in another way than was planned."""
-        python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
         brought = await asyncio.to_thread(self._places, digest, mounts)
-        work: list[Awaitable[None]] = [self._spread(brought, [inside(n) for n in nodes if n.rank != 0], python, say)]
+        work: list[Awaitable[None]] = [self._spread(brought, [inside(n) for n in nodes if n.rank != 0], say)]
         if self.cluster.head in nodes:
             work.append(asyncio.to_thread(self._bring, brought))
         await asyncio.gather(*work)
+
+    async def standing(self, digest: str, mounts: Sequence[Mount], nodes: Sequence[Node]) -> set[str]:
+        """Ids of those of `nodes` where all of that is still as it was brought."""
+        brought = await asyncio.to_thread(self._places, digest, mounts)
+        others = [inside(node) for node in nodes if node.rank != 0]
+        held = await standing(self.pool, others, brought, python=self._python) if others else {}
+        found = {node_id for node_id, stands in held.items() if all(stands)}
+        if self.cluster.head in nodes and await asyncio.to_thread(lambda: all(map(_stands, brought))):
+            found.add(self.cluster.head.id)
+        return found
+
+    @property
+    def _python(self) -> str:
+        """The interpreter of the nodes that takes files."""
+        return "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
 
     def _places(self, digest: str, mounts: Sequence[Mount]) -> list[_Brought]:
         """What goes where, in its order."""
@@ -203,14 +217,12 @@ class Nodes:
             places = [place._replace(spare=spare) for place, spare in zip(places, spared(layers), strict=True)]
         return list(zip(digests, places, strict=True))
 
-    async def _spread(
-        self, brought: list[_Brought], others: list[Target], python: str, say: Callable[[str], None]
-    ) -> None:
+    async def _spread(self, brought: list[_Brought], others: list[Target], say: Callable[[str], None]) -> None:
         """Bring it to `others`; where it was brought last, a look is enough if nothing was changed there since."""
         left = dict.fromkeys(others, brought)
         had = [target for target in others if any(self._had(target, each) for each in brought)]
         if had:
-            held = await standing(self.pool, had, brought, python=python)
+            held = await standing(self.pool, had, brought, python=self._python)
             for target in had:
                 stands = zip(brought, held[target.id], strict=True)
                 left[target] = [each for each, stand in stands if not (stand and self._had(target, each))]
@@ -220,14 +232,12 @@ class Nodes:
                 by_lack.setdefault(tuple(lack), []).append(target)
             for _, place in lack:
                 self._brought.pop((target.id, place.state_file), None)
-        await asyncio.gather(*(self._send(list(lack), some, python, say) for lack, some in by_lack.items()))
+        await asyncio.gather(*(self._send(list(lack), some, say) for lack, some in by_lack.items()))
 
-    async def _send(
-        self, brought: list[_Brought], targets: list[Target], python: str, say: Callable[[str], None]
-    ) -> None:
+    async def _send(self, brought: list[_Brought], targets: list[Target], say: Callable[[str], None]) -> None:
         loads = await asyncio.to_thread(lambda: [Load(self.store.manifest(digest), place) for digest, place in brought])
         report = _now_and_then(len(targets), say)
-        await self._sent(spread(self.pool, targets, self.store, loads, python=python, report=report), say)
+        await self._sent(spread(self.pool, targets, self.store, loads, python=self._python, report=report), say)
         for target in targets:
             self._brought |= {(target.id, place.state_file): digest for digest, place in brought}
 
@@ -236,8 +246,7 @@ class Nodes:
 
     def _bring(self, brought: list[_Brought]) -> None:
         for digest, place in brought:
-            state, folder = (os.path.expanduser(path) for path in (place.state_file, place.folder))  # noqa: PTH111
-            if not Stamp(state).holds(digest, folder):
+            if not _stands((digest, place)):
                 try:
                     bring(self.store, self.store.manifest(digest), place)
                 except Refused as refused:
@@ -249,9 +258,17 @@ class Nodes:
             if isinstance(outcome, NodeLost):
                 raise outcome
             if isinstance(outcome, SkyrigError):
-                raise FilesRefused(str(outcome), hint=_MEND)
+                named = isinstance(outcome, SpreadFailed)
+                raise FilesRefused(str(outcome) if named else f"files did not reach {node_id}: {outcome}", hint=_MEND)
             if outcome.note:
                 say(f"files of {node_id}: {outcome.note}")
+
+
+def _stands(brought: _Brought) -> bool:
+    """Whether it is here, on the head, as it was brought."""
+    digest, place = brought
+    state, folder = (os.path.expanduser(path) for path in (place.state_file, place.folder))  # noqa: PTH111
+    return Stamp(state).holds(digest, folder)
 
 
 def _place(mount: Mount) -> Place:

@@ -42,6 +42,10 @@ _PROJECT = ("pyproject.toml", "setup.py", "setup.cfg")
 _TELLING = (".sh", ".bash", ".txt", ".in")
 """Named files with these endings name further ones: scripts, and lists of requirements."""
 
+CHANGES_FILES = {"undone:": ""}
+"""Kept with the parts of a setup that changed files which were brought: the next launch brings them as they were, which
+undoes what it did."""
+
 _LONGEST_READ = 256 * 1024
 _SHOWN = 3
 
@@ -78,6 +82,8 @@ def difference(before: str, now: Parts) -> str | None:
         return ""
     if known == now:
         return None
+    if CHANGES_FILES.keys() <= known.keys():
+        return "files of workdir or mounts changed while it ran, and each launch brings them as they are"
     told = [f"{_named(name)} changed" for name in now if name in known and known[name] != now[name]]
     told += [f"{_named(name)} is new" for name in now if name not in known]
     told += [f"{_named(name)} is gone" for name in known if name not in now]
