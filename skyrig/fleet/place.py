@@ -60,8 +60,8 @@ def bring(
         _leave(store, place._replace(is_file=not place.is_file), tick)
         return materialise(store, manifest, folder, state, consume=consume, spare=place.spare, tick=tick)
     except OSError as error:
-        where = os.fsdecode(error.filename) if error.filename is not None else folder
-        aside = "" if where in (folder, os.path.realpath(folder), os.path.expanduser(place.target)) else f" ({where})"
+        where = os.fsdecode(error.filename) if error.filename is not None else place.target
+        aside = "" if where in (place.target, os.path.expanduser(place.target)) else f" ({where})"
         raise Refused(f"{place.target} cannot be written: {(error.strerror or str(error)).lower()}{aside}") from error
 
 

@@ -50,7 +50,7 @@ class Share:
         what = "files" if self.target == WORKDIR.target else f"files of {self.target}"
         if self.files:
             return f"{what}: {self.files} of {self.of_files} changed, {_size(self.size)}"
-        return f"{what}: nothing changed" if self.same else f"{what}: changed, and the cluster has the contents already"
+        return f"{what}: " + ("nothing changed" if self.same else "nothing to send, the cluster has the contents")
 
 
 class Watcher(Protocol):

@@ -84,6 +84,8 @@ def difference(before: str, now: Parts) -> str | None:
         return None
     if CHANGES_FILES.keys() <= known.keys():
         return "files of workdir or mounts changed while it ran, and each launch brings them as they are"
+    if known.get("text:") != now.get("text:"):
+        return "its text changed"
     told = [f"{_named(name)} changed" for name in now if name in known and known[name] != now[name]]
     told += [f"{_named(name)} is new" for name in now if name not in known]
     told += [f"{_named(name)} is gone" for name in known if name not in now]
@@ -170,4 +172,4 @@ def _joined(base: str, path: str) -> str:
 
 def _named(part: str) -> str:
     """A part as the reader knows it."""
-    return "its text" if part == "text:" else part.partition(":")[2]
+    return part.partition(":")[2]
