@@ -86,7 +86,7 @@ def _within(path: str, folder: str) -> bool:
 def _leave(store: BlobStore, place: Place, tick: Callable[[], None]) -> None:
     """Take away what was brought to a place, but for what somebody has changed since."""
     folder, state = os.path.expanduser(place.folder), os.path.expanduser(place.state_file)
-    if not os.path.exists(state):
+    if not (os.path.exists(state) or os.path.exists(state + ".stamp")):
         return
     if os.path.isdir(folder):
         materialise(store, Manifest(()), folder, state, tick=tick)
