@@ -104,7 +104,8 @@ def test_a_place_that_cannot_be_written_is_one_line(user: User) -> None:
 def test_mounts_alone_are_brought_too(user: User) -> None:
     (user.clone / "one.txt").write_text("alone\n")
     launch(user, f"file_mounts: {{{HERE}/alone: one.txt}}\n")
-    assert said_by_ranks(launch(user, f"num_nodes: 2\nrun: cat {HERE}/alone\n", verb="exec")) == ["alone"]
+    there = launch(user, f"num_nodes: 2\nrun: cat {HERE}/alone /run/skyrig-host-folders\n", verb="exec")
+    assert said_by_ranks(there) == ["alone"], "and no folder of the node is this machine's own"
 
 
 def test_render_lists_them(user: User, tmp_path: Path) -> None:
