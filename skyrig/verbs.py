@@ -10,16 +10,19 @@ import asyncio
 import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from skyrig import checkout, places, rendering
+from skyrig import checkout, local, places, rendering
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, ClusterNotUp, NodeLost
 from skyrig.launch import mends
+from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRecord, JobRequest
+from skyrig.launch.mounts import Mounts
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
 from skyrig.provision import (
@@ -36,6 +39,7 @@ from skyrig.provision import (
     not_up,
     refuse_misfit,
     rendered_shape,
+    shape_for,
     start,
     stop,
     up,
@@ -46,6 +50,9 @@ from skyrig.stack.status import ClusterStatus
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
 from skyrig.training import TrainingRun
+
+if TYPE_CHECKING:
+    from skyrig.launch.client import Submission
 
 __all__ = [
     "Autostop",
@@ -91,9 +98,11 @@ def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, noti
     """Run a training script on the nodes of `stack`, which is brought up or grown if it has too few."""
     config.read_shape(stack)
     training_request(run, 1, Accelerators(), options)
+    from skyrig.launch.client import Submission
+
     cluster = ensure(stack, options.nodes, notify)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
-    return _submitted(cluster, request, run.workdir, options, out, notify)
+    return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
 
 
 def launch(
@@ -107,9 +116,8 @@ def launch(
 ) -> int:
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
-    workdir = _workdir(task, notify)
-    cluster, request, options = _provisioned(task, stack, options, notify, confirm)
-    return _submitted(cluster, request, workdir, options, out, notify) if request is not None else 0
+    cluster, what = _provisioned(task, stack, options, notify, confirm)
+    return _submitted(cluster, what, options, out, notify) if what is not None else 0
 
 
 def launch_job(
@@ -119,26 +127,22 @@ def launch_job(
     Nodes of a live cluster that the task does not fit are not replaced: that is BadInput."""
     from skyrig.launch import client
 
-    workdir = _workdir(task, notify)
-    cluster, request, options = _provisioned(task, stack, options, notify, lambda question: False)
-    if request is None:
-        return cluster, None
-    autostop = options.autostop
-    return cluster, asyncio.run(client.submit(cluster, request, workdir=workdir, notify=notify, autostop=autostop))
+    cluster, what = _provisioned(task, stack, options, notify, lambda question: False)
+    return cluster, asyncio.run(client.submit(cluster, what, notify)) if what is not None else None
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
-    """Sync and run a task on a cluster that is up: no provisioning, no setup."""
-    cluster, request = _ready_for(task, stack, options, notify)
-    return _submitted(cluster, request, _workdir(task, notify), options, out, notify)
+    """Sync the workdir and run a task on a cluster that is up: no provisioning, no setup, no mounts."""
+    cluster, what = _ready_for(task, stack, options, notify)
+    return _submitted(cluster, what, options, out, notify)
 
 
 def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRecord]:
     """`exec_` without following: the cluster, and the job as it was submitted."""
     from skyrig.launch import client
 
-    cluster, request = _ready_for(task, stack, options, notify)
-    return cluster, asyncio.run(client.submit(cluster, request, workdir=_workdir(task, notify), notify=notify))
+    cluster, what = _ready_for(task, stack, options, notify)
+    return cluster, asyncio.run(client.submit(cluster, what, notify))
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -227,7 +231,9 @@ def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[R
 def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRank]:
     """What `launch` would put on every node, also where no cloud is usable that has what the task asks for."""
     shape = rendered_shape(config.read_shape(stack), task)
-    return rendering.of(task_request(task, options, setup=options.setup), stack, shape)
+    mounts = mounts_of(task)
+    _refuse_outside_home(mounts, described.describe(stack), shape)
+    return rendering.of(task_request(task, options, setup=options.setup), stack, shape, mounts.sources)
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
@@ -275,6 +281,11 @@ def autostop_of(task: Task) -> Autostop | None:
     return Autostop(asked.idle_minutes, asked.down, asked.wait_for or WAITS[0])
 
 
+def mounts_of(task: Task) -> Mounts:
+    """The task's file_mounts. BadInput for places that cannot be."""
+    return task_mounts.of(task.mounts, has_workdir=task.workdir is not None)
+
+
 def note_unheeded(asked: Resources, notify: Notify) -> None:
     """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
     if asked.unheeded_locally:
@@ -289,12 +300,21 @@ def _note_mends(task: Task, notify: Notify) -> None:
 
 def _provisioned(
     task: Task, stack: str | None, options: RunOptions, notify: Notify, confirm: Confirm
-) -> tuple[ClusterDescription, JobRequest | None, RunOptions]:
-    """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; the job,
-    None where there is nothing to run; and the options with what the task says of them."""
-    options = evolve(options, autostop=options.autostop or autostop_of(task))
+) -> tuple[ClusterDescription, Submission | None]:
+    """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; and the
+    job, None where there is nothing to run. All that can be wrong is found before anything is made."""
+    from skyrig.launch.client import Submission
+
+    stop = options.autostop or autostop_of(task)
     request = task_request(task, options, setup=options.setup)
+    mounts = mounts_of(task)
+    mounts.require_sources()
+    workdir = _workdir(task, notify)
     cluster = described.describe(stack) if stack is not None else None
+    before = config.read_shape(stack) if stack is not None else Shape()
+    _refuse_outside_home(mounts, cluster, shape_for(before, task) if cluster is None else before)
+    for line in mounts.warnings:
+        notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
         cluster = up(stack or new_name(task), notify, task=task)
@@ -303,16 +323,18 @@ def _provisioned(
         cluster = up(stack, notify, task=task, confirm=confirm)
     else:
         cluster = ensure(stack, task.num_nodes, notify)
-    if not task.run and request.setup is None:
-        if options.autostop is not None:
-            autostop(cluster.name, options.autostop, notify)
-        return cluster, None, options
+    if not task.run and request.setup is None and not mounts.sources:
+        if stop is not None:
+            autostop(cluster.name, stop, notify)
+        return cluster, None
     _note_mends(task, notify)
-    return cluster, request, options
+    return cluster, Submission(request, workdir, mounts.sources, stop)
 
 
-def _ready_for(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRequest]:
+def _ready_for(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:
     """The cluster for an exec, which is up and has what the task asks for, and the job."""
+    from skyrig.launch.client import Submission
+
     if not task.run:
         raise BadInput("the task has nothing to run", hint="give it a `run` text")
     request = task_request(task, options, setup=False)
@@ -325,8 +347,10 @@ def _ready_for(task: Task, stack: str, options: RunOptions, notify: Notify) -> t
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
+    if task.mounts.copies or task.mounts.buckets:
+        notify("exec brings no file_mounts; launch does")
     _note_mends(task, notify)
-    return cluster, request
+    return cluster, Submission(request, _workdir(task, notify))
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:
@@ -347,19 +371,19 @@ def _live(stack: str, notify: Notify) -> ClusterDescription | None:
     return cluster
 
 
+def _refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, shape: Shape) -> None:
+    """BadInput for mounts outside the home of local nodes that share the host's file system: those of `cluster`, else
+    those that `shape` would make."""
+    if all(target.startswith("~") for target in mounts.sources):
+        return
+    level = cluster.isolation if cluster is not None else local.isolation(shape) if shape.cloud == "local" else ""
+    if level == "plain":
+        mounts.refuse_outside_home()
+
+
 def _submitted(
-    cluster: ClusterDescription,
-    request: JobRequest,
-    workdir: Path | None,
-    options: RunOptions,
-    out: BinaryIO,
-    notify: Notify,
+    cluster: ClusterDescription, what: Submission, options: RunOptions, out: BinaryIO, notify: Notify
 ) -> int:
     from skyrig.launch import client
 
-    detach, then = options.detach, options.autostop
-    return asyncio.run(
-        client.submit_and_follow(
-            cluster, request, workdir=workdir, detach=detach, out=out, notify=notify, autostop=then
-        )
-    )
+    return asyncio.run(client.submit_and_follow(cluster, what, detach=options.detach, out=out, notify=notify))

@@ -5,18 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
 class Progress:
     """Files and bytes that were sent, out of those that are known to be wanted so far. With several receivers each
-    counts for itself."""
+    counts for itself. `seconds` since the transfer began do not count when two are compared."""
 
     files: int
     of_files: int
     size: int
     of_size: int
+    seconds: float = field(default=0.0, eq=False)
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second, from the beginning on; 0 before anything was sent."""
+        return self.size / self.seconds if self.seconds else 0.0
 
     def __str__(self) -> str:
         """In words: "1200 of 5000 files, 4.8 of 20.0 MB"."""
@@ -34,19 +40,19 @@ class Meter:
     def __init__(self, report: Report | None, *, every_s: float = 1.0) -> None:
         self._report = report
         self._every_s = every_s
-        self._told_at = time.monotonic()
+        self._began_at = self._told_at = time.monotonic()
         self._told: Progress | None = None
-        self._counts = [0, 0, 0, 0]
+        self._counts = (0, 0, 0, 0)
 
     def expect(self, files: int, size: int) -> None:
         """So many more files with so many bytes in all are wanted."""
-        self._counts[1] += files
-        self._counts[3] += size
+        sent, of_files, sent_size, of_size = self._counts
+        self._counts = (sent, of_files + files, sent_size, of_size + size)
 
     def add(self, files: int, size: int) -> None:
         """So much more was sent."""
-        self._counts[0] += files
-        self._counts[2] += size
+        sent, of_files, sent_size, of_size = self._counts
+        self._counts = (sent + files, of_files, sent_size + size, of_size)
         if self._report and time.monotonic() - self._told_at >= self._every_s:
             self._tell(self._report)
 
@@ -58,7 +64,7 @@ class Meter:
     @property
     def now(self) -> Progress:
         """The state at this moment."""
-        return Progress(*self._counts)
+        return Progress(*self._counts, time.monotonic() - self._began_at)
 
     def _tell(self, report: Report) -> None:
         self._told_at = time.monotonic()
