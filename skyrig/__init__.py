@@ -4,11 +4,15 @@
 the API is imported when it is first used, and neither pulumi, torch, asyncssh nor a cloud SDK with it.
 """
 
+from __future__ import annotations
+
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as typing's, which takes longer to import than all the rest here
 if TYPE_CHECKING:
+    from typing import Any
+
     from skyrig.sdk import (
         AWS,
         DO,
