@@ -4,10 +4,11 @@
 the API is imported when it is first used, and neither pulumi, torch, asyncssh nor a cloud SDK with it.
 """
 
+from __future__ import annotations
+
 import sys
 
-TYPE_CHECKING = False  # importing it from `typing` would double what this import costs
-
+TYPE_CHECKING = False  # as typing's, which takes longer to import than all the rest here
 if TYPE_CHECKING:
     from skyrig.sdk import (
         AWS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.shape import stack_name
 from skyrig.errors import BadInput
 from skyrig.sdk.answers import ClusterRecord, OptimizeTarget, ResourceHandle, StatusRefreshMode
@@ -33,12 +34,12 @@ def launch(
     is nothing to run) and where the cluster is, once the job is submitted. Nodes of a live cluster that the task
     does not fit are not replaced: that is ResourcesMismatch. `fast` says nothing: what is done is not done again."""
     refuse(
-        "launch", retry_until_up=retry_until_up, idle_minutes_to_autostop=idle_minutes_to_autostop, wait_for=wait_for,
-        dryrun=dryrun, down=down, backend=backend, clone_disk_from=clone_disk_from,
+        "launch", retry_until_up=retry_until_up, dryrun=dryrun, backend=backend, clone_disk_from=clone_disk_from,
         optimize_target=None if optimize_target is OptimizeTarget.COST else optimize_target,
     )  # fmt: skip
     name = None if cluster_name is None else stack_name(cluster_name)
-    return begin("launch", name or "", cluster_name=name, setup=not no_setup, **_of(task))
+    stop = _autostop(idle_minutes_to_autostop, wait_for, down)
+    return begin("launch", name or "", cluster_name=name, setup=not no_setup, autostop=stop, **_of(task))
 
 
 def exec(
@@ -69,12 +70,9 @@ def start(
     force: bool = False,
 ) -> RequestId[ResourceHandle]:
     """Start a cluster that was stopped, or stopped itself; with `force` repair it too."""
-    refuse(
-        "start", idle_minutes_to_autostop=idle_minutes_to_autostop, wait_for=wait_for, retry_until_up=retry_until_up,
-        down=down,
-    )  # fmt: skip
-    name = stack_name(cluster_name)
-    return begin("start", name, cluster_name=name, force=force)
+    refuse("start", retry_until_up=retry_until_up)
+    name, stop = stack_name(cluster_name), _autostop(idle_minutes_to_autostop, wait_for, down)
+    return begin("start", name, cluster_name=name, force=force, autostop=stop)
 
 
 def stop(
@@ -97,12 +95,23 @@ def down(
 
 def autostop(cluster_name: str, idle_minutes: int, wait_for: str | None = None, down: bool = False) -> RequestId[None]:
     """Stop a cluster, or with `down` destroy it, after so many idle minutes; -1 cancels that."""
-    raise not_yet("sky.autostop")
+    name = stack_name(cluster_name)
+    stop = None if idle_minutes < 0 else Autostop(idle_minutes, down, wait_for or WAITS[0])
+    return begin("autostop", name, cluster_name=name, autostop=stop)
 
 
 def endpoints(cluster: str, port: int | str | None = None) -> RequestId[dict[int, str]]:
     """Where the opened ports of a cluster are reached."""
     raise not_yet("sky.endpoints")
+
+
+def _autostop(idle_minutes: int | None, wait_for: str | None, down: bool) -> Autostop | None:
+    """What a caller says of stopping; None for nothing."""
+    if idle_minutes is None and not down:
+        if wait_for is not None:
+            raise BadInput("wait_for goes with idle_minutes_to_autostop or down")
+        return None
+    return Autostop(idle_minutes or 0, down, wait_for or WAITS[0])
 
 
 def _of(task: Task | Dag) -> dict[str, Any]:

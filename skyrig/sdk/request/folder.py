@@ -109,7 +109,7 @@ def find(request_id: str) -> Folder:
     """The folder of a request, also by the first characters of its id. BadInput where there is none, or more."""
     if not request_id or not set(request_id) <= set("0123456789abcdef-"):
         raise BadInput(f"{request_id!r} is no id of a request")
-    found = [folder for folder in known() if folder.id.startswith(request_id)]
+    found = [Folder(path) for path in places.requests().glob(f"{request_id}*")]
     if len(found) != 1:
         raise BadInput(f"{len(found) or 'no'} requests have an id that begins with {request_id}")
     return found[0]

@@ -19,6 +19,7 @@ from skyrig.sdk.answers import ClusterRecord, ClusterStatus, JobRecord, Resource
 from skyrig.sdk.request import folder
 
 if TYPE_CHECKING:
+    from skyrig.cluster.autostop import Autostop
     from skyrig.cluster.description import ClusterDescription
     from skyrig.task.model import Task
 
@@ -29,13 +30,13 @@ CONVERTER = cattrs.Converter()
 
 
 def launch(
-    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool
+    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool, autostop: Autostop | None
 ) -> tuple[int | None, ResourceHandle]:
     """Provision, sync, set up, submit."""
     from skyrig import verbs
 
     _tell(told, notify)
-    cluster, job = verbs.launch_job(task, cluster_name, verbs.RunOptions(setup=setup), notify)
+    cluster, job = verbs.launch_job(task, cluster_name, verbs.RunOptions(setup=setup, autostop=autostop), notify)
     return None if job is None else job.id, handle(cluster)
 
 
@@ -69,14 +70,19 @@ def status(notify: Notify, *, cluster_names: Sequence[str] | None, refresh: bool
     return found
 
 
-def start(notify: Notify, *, cluster_name: str, force: bool) -> ResourceHandle:
+def start(notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None) -> ResourceHandle:
     """Start a cluster that was stopped; with `force` repair it too."""
     from skyrig import provision
 
-    if force:
-        provision.start(cluster_name, notify)
-        return handle(provision.up(cluster_name, notify))
-    return handle(provision.start(cluster_name, notify))
+    cluster = provision.start(cluster_name, notify, autostop)
+    return handle(provision.up(cluster_name, notify) if force else cluster)
+
+
+def autostop(notify: Notify, *, cluster_name: str, autostop: Autostop | None) -> None:
+    """Have a cluster stop or end itself when it is idle; None cancels that."""
+    from skyrig import provision
+
+    provision.autostop(cluster_name, autostop, notify)
 
 
 def stop(notify: Notify, *, cluster_name: str) -> None:
@@ -184,6 +190,7 @@ WORK = {
     "status": Work(status, list[ClusterRecord]),
     "start": Work(start, ResourceHandle),
     "stop": Work(stop, None),
+    "autostop": Work(autostop, None),
     "down": Work(down, None),
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
