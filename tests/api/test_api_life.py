@@ -110,6 +110,8 @@ def _folder(request: str) -> Path:
 
 @pytest.mark.usefixtures("trained")
 def test_power() -> None:
+    sky.get(sky.autostop(NAME, 600, wait_for="jobs"))
+    sky.get(sky.autostop(NAME, -1))
     sky.get(sky.stop(NAME))
     (record,) = sky.get(sky.status("min*"))
     assert (record["status"], record.name) == (sky.ClusterStatus.STOPPED, NAME)
