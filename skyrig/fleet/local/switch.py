@@ -59,7 +59,7 @@ def stop(folder: Path) -> None:
         return
 
     def all_gone() -> bool | None:
-        left = processes.holding(lock_file(folder)) if locked(lock_file(folder)) else []
+        left = processes.holding(lock_file(folder)) if lock_file(folder).exists() else []
         for pid in left:
             processes.kill(pid)
         return True if not left else None
