@@ -146,7 +146,7 @@ def _local_ports(create: Create, wanted: Shape | None) -> Finding:
     from skyrig.fleet.local import ports
 
     folder = places.local_nodes(str(create.inputs["stack"]))
-    if not ports.read_open(folder).ports:
+    if not ports.endpoints(folder):
         return Finding("none of them is open")
     if wanted is not None and wanted.ports:
         return Finding("ports are open, and are taken over")
