@@ -133,8 +133,11 @@ def _endpoints(values: Values, names: list[str]) -> None:
     if len(names) != 1:
         raise BadInput("endpoints: of which cluster?", hint="name one")
     if values.switch("endpoints"):
-        for port, where in sdk.endpoints(names[0], notify=notify).items():
-            print(port, where)
+        all_open = sdk.endpoints(names[0], notify=notify)
+        if flags.wants_json(values):
+            print(json.dumps({"endpoints": all_open}, indent=2))
+        else:
+            print(*(f"{port} {where}" for port, where in all_open.items()), sep="\n")
         return
     asked = None if values.alone("endpoint") else values.whole("endpoint")
     found = sdk.endpoints(names[0], asked, notify)

