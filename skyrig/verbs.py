@@ -17,8 +17,9 @@ from attrs import field, frozen
 from skyrig import checkout, local, places, rendering
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.ports import missing, numbers
 from skyrig.cluster.shape import Shape
-from skyrig.errors import BadInput, ClusterNotUp, NodeLost
+from skyrig.errors import BadInput, ClusterNotUp, NodeLost, SkyrigError
 from skyrig.launch import mends
 from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRecord, JobRequest
@@ -37,6 +38,8 @@ from skyrig.provision import (
     new_name,
     no_such_cluster,
     not_up,
+    note_served,
+    ports_of,
     refuse_misfit,
     rendered_shape,
     shape_for,
@@ -46,6 +49,7 @@ from skyrig.provision import (
 )
 from skyrig.rendering import RenderedRank
 from skyrig.stack import adoption, config, described, stacks, status
+from skyrig.stack import endpoints as endpoints_of
 from skyrig.stack.status import ClusterStatus
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
@@ -61,6 +65,7 @@ __all__ = [
     "cancel",
     "clusters",
     "down",
+    "endpoints",
     "exec_",
     "exec_job",
     "launch",
@@ -79,8 +84,8 @@ __all__ = [
 
 @frozen
 class RunOptions:
-    """What a caller may say about one run. `name`, `nodes`, `env`, `secrets` and `accelerators` are for training
-    scripts: a task says them itself. None and empty values leave it to the cluster."""
+    """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
+    for training scripts: a task says them itself. None and empty values leave it to the cluster."""
 
     name: str = ""
     nodes: int | None = None
@@ -88,6 +93,7 @@ class RunOptions:
     env: Mapping[str, str] = field(factory=dict)
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     accelerators: Accelerators | None = None
+    ports: tuple[str, ...] = ()
     detach: bool = False
     setup: bool = True
     force_setup: bool = False
@@ -100,7 +106,7 @@ def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, noti
     training_request(run, 1, Accelerators(), options)
     from skyrig.launch.client import Submission
 
-    cluster = ensure(stack, options.nodes, notify)
+    cluster = ensure(stack, options.nodes, notify, options.ports)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
     return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
 
@@ -221,6 +227,27 @@ def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: N
     return status.of(asked)
 
 
+def endpoints(stack: str, port: int | None = None, notify: Notify = lambda line: None) -> dict[int, str]:
+    """HOST:PORT, as reached from here, of each open port of a cluster, or of `port` alone. BadInput where the cluster
+    is not up, its head is stopped, or that port, or any, is not open."""
+    adoption.adopt(stack, notify)
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack) if stacks.exists(stack) else no_such_cluster(stack)
+    if cluster.head.id in status.stopped(cluster):
+        raise is_stopped(cluster)
+    there = ", ".join(cluster.ports)
+    how = f"`launch FILE -c {stack} --ports {port or 'PORT'}` opens one"
+    if port is None and not there:
+        raise BadInput(f"cluster {stack} has no open port", hint=how)
+    if port is not None and port not in numbers(cluster.ports):
+        raise BadInput(f"port {port} of cluster {stack} is not open", hint=f"open: {there}" if there else how)
+    found = {each: where for each, where in endpoints_of.of(cluster).items() if port in (None, each)}
+    if not found:
+        raise SkyrigError(f"open ports of {stack} cannot be reached", hint=f"`up -c {stack}` repairs its network")
+    return found
+
+
 def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[RenderedRank]:
     """What `train` would put on every node."""
     shape = config.read_shape(stack)
@@ -322,7 +349,8 @@ def _provisioned(
         notify(reason)
         cluster = up(stack, notify, task=task, confirm=confirm)
     else:
-        cluster = ensure(stack, task.num_nodes, notify)
+        note_served(task, notify)
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task))
     if not task.run and request.setup is None and not mounts.sources:
         if stop is not None:
             autostop(cluster.name, stop, notify)
@@ -347,6 +375,8 @@ def _ready_for(task: Task, stack: str, options: RunOptions, notify: Notify) -> t
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
     refuse_misfit(cluster, task)
+    if closed := missing(ports_of(task), cluster.ports):
+        notify(f"not open on {stack}: {', '.join(closed)}; `launch` opens ports")
     if task.mounts.copies or task.mounts.buckets:
         notify("exec brings no file_mounts; launch does")
     _note_mends(task, notify)
