@@ -102,7 +102,8 @@ def autostop(cluster_name: str, idle_minutes: int, wait_for: str | None = None, 
 
 def endpoints(cluster: str, port: int | str | None = None) -> RequestId[dict[int, str]]:
     """Where the opened ports of a cluster are reached."""
-    raise not_yet("sky.endpoints")
+    name = stack_name(cluster)
+    return begin("endpoints", name, cluster_name=name, port=None if port is None else int(port))
 
 
 def _autostop(idle_minutes: int | None, wait_for: str | None, down: bool) -> Autostop | None:

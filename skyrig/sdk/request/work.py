@@ -99,6 +99,13 @@ def down(notify: Notify, *, cluster_name: str) -> None:
     provision.down(cluster_name, notify)
 
 
+def endpoints(notify: Notify, *, cluster_name: str, port: int | None) -> dict[int, str]:
+    """Where open ports are reached."""
+    from skyrig import verbs
+
+    return verbs.endpoints(cluster_name, port, notify)
+
+
 def queue(notify: Notify, *, cluster_name: str, skip_finished: bool) -> list[JobRecord]:
     """Jobs of a cluster, the newest first."""
     from skyrig import verbs
@@ -192,6 +199,7 @@ WORK = {
     "stop": Work(stop, None),
     "autostop": Work(autostop, None),
     "down": Work(down, None),
+    "endpoints": Work(endpoints, dict[int, str]),
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
     "cancel": Work(cancel, None),
