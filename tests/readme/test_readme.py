@@ -53,7 +53,7 @@ def _bash(tree: Path, text: str, *, check: bool = True) -> str:
 
 
 def test_the_readme_has_blocks_to_run() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
 def test_the_tour(clone: Path) -> None:
@@ -69,3 +69,11 @@ def test_your_own_script(clone: Path) -> None:
     assert "hello from rank 0 of 2" in said
     assert "hello from rank 1 of 2" in said
     assert "accelerate" in said
+
+
+def test_a_task_file(clone: Path) -> None:
+    said = _bash(clone, BLOCKS[2])
+    assert "(rank 1, n1) node 1 of 2" in said
+    assert "hello goes down by itself after 10 idle minutes" in said
+    assert re.search(r"^\(rank 0, n0\) GPU 0: L4|^GPU 0: L4", said, re.MULTILINE)
+    assert "10m down" in said
