@@ -183,19 +183,18 @@ class Flow:
             for node in due
         ]
         ended = await self._run_gang(ranks, specs)
-        went_well = ended.culprit < 0 and not ended.cancelled
-        undone = before - await self._standing(due, otherwise=before) if went_well else set()
-        for node, end in zip(due, ended.ends, strict=True):
-            if end.code == 0:
-                changed = sameness.CHANGES_FILES if node.id in undone else {}
-                table.set_setup_key(node.id, node.life, sameness.kept({**parts, **changed}))
+        done = [node for node, end in zip(due, ended.ends, strict=True) if end.code == 0]
+        undone = before - await self._standing(done, otherwise=before)
+        for node in done:
+            changed = sameness.CHANGES_FILES if node.id in undone else {}
+            table.set_setup_key(node.id, node.life, sameness.kept({**parts, **changed}))
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
 
     async def _standing(self, nodes: Sequence[Node], otherwise: Set[str] = frozenset()) -> Set[str]:
         """Ids of the nodes where the job's files are as they were brought; `otherwise` if that cannot be told."""
-        if not self._request.manifests:
+        if not (self._request.manifests and nodes):
             return frozenset()
         try:
             return await self._keeper.standing(self._request, nodes)
