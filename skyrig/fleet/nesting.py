@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from skyrig.errors import BadInput
 from skyrig.fleet.content import Entry, Manifest
 
+_OURS = "~/.skyrig"
 _KERNELS = ("proc", "sys", "dev")
 
 _EMPTY = Manifest(())
@@ -47,6 +48,8 @@ def normal(target: str) -> str:
         raise BadInput(f"file_mounts.{target}: a place on the nodes has no `..` in it")
     path = posixpath.normpath(target)
     path = "/" + path.lstrip("/") if path.startswith("/") else path
+    if path == _OURS or _below(path, _OURS):
+        raise BadInput(f"file_mounts.{target}: {_OURS} is where Skyrig keeps its own files")
     if path == "/":
         raise BadInput("file_mounts./: all of a node's disk is no place for files", hint="name a folder below it")
     if path.startswith("/") and path.split("/")[1] in _KERNELS and not path.startswith("/dev/shm/"):

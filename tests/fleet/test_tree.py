@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 from fleet_servers import SSHD, Keys, Sshd, public
-from fleet_trees import Bench, Tree, file, read_tree
+from fleet_trees import Bench, Thing, Tree, file, read_tree
 from test_spread import PYTHON
 
 from skyrig.errors import NodeLost
 from skyrig.fleet import spread as spread_module
 from skyrig.fleet.blobs import stored_frames
 from skyrig.fleet.content import BlobStore, Manifest
+from skyrig.fleet.place import Place
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Meter, Progress, Report
 from skyrig.fleet.receiver import Changes
@@ -49,12 +50,13 @@ class Nodes:
             (ssh / "known_hosts").write_text("".join(f"skyrig-{node} {public(keys.host)}\n" for node in self.servers))
             (ssh / "config").write_text("".join(_stanza(target, ssh) for target in self.targets))
 
-    async def spread(self, pool: Pool, manifest: Manifest, report: Report | None = None) -> dict[str, Outcome]:
-        """The manifest to all of them, by relays however small it is."""
+    async def spread(
+        self, pool: Pool, manifest: Manifest, report: Report | None = None, more: Sequence[Load] = ()
+    ) -> dict[str, Outcome]:
+        """The manifest, and more beside it, to all of them, by relays however small it is."""
         planned = routes(self.targets, 1 << 40)
-        return await spread(
-            pool, self.targets, self.bench.store, [Load(manifest)], python=PYTHON, report=report, planned=planned
-        )
+        loads = [Load(manifest), *more]
+        return await spread(pool, self.targets, self.bench.store, loads, python=PYTHON, report=report, planned=planned)
 
     def there(self, node: str) -> Tree:
         """The node's workdir."""
@@ -119,6 +121,28 @@ def test_each_content_leaves_the_head_once_for_every_relay(nodes: Nodes, keys: K
             assert ends[f"n{RELAYS}"] == Changes(2, 0, 9)
             assert list(sent.values()) == [RELAYS]
             assert (child / "d/f3").read_bytes() == tree["d/f3"].data
+
+    asyncio.run(asyncio.wait_for(scenario(), 120))
+
+
+def test_mounts_go_along_and_what_two_places_share_travels_once(nodes: Nodes, keys: Keys, sent: Counter[str]) -> None:
+    shared = file(os.urandom(50_000))
+    workdir = nodes.bench.manifest({"of both": shared, "w": file(os.urandom(1000))})
+    mounted = nodes.bench.manifest({"m/of both": shared, "m/one": file(os.urandom(1000)), "m": Thing()})
+    single = nodes.bench.manifest({"single": file(os.urandom(1000))})
+    more = [
+        Load(mounted, Place("~/mounted", "~/.skyrig/mounts/1.json")),
+        Load(single, Place("~/deep/single", "~/.skyrig/mounts/2.json", is_file=True)),
+    ]
+
+    async def scenario() -> None:
+        async with pool_of(keys) as pool:
+            ends = await nodes.spread(pool, workdir, more=more)
+            assert {end[:1] for end in ends.values() if isinstance(end, Changes)} == {(5,)}
+            assert sent == dict.fromkeys(workdir.blobs() | mounted.blobs() | single.blobs(), RELAYS)
+        for server in nodes.servers.values():
+            assert (server.folder / "mounted/m/of both").read_bytes() == shared.data
+            assert (server.folder / "deep/single").stat().st_size == 1000
 
     asyncio.run(asyncio.wait_for(scenario(), 120))
 

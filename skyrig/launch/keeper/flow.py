@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
-from skyrig.fleet.content import BlobStore
+from skyrig.fleet.content import BlobStore, Refused
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
@@ -184,19 +184,18 @@ class Flow:
             for node in due
         ]
         ended = await self._run_gang(ranks, specs)
-        went_well = ended.culprit < 0 and not ended.cancelled
-        undone = before - await self._standing(due, otherwise=before) if went_well else set()
-        for node, end in zip(due, ended.ends, strict=True):
-            if end.code == 0:
-                changed = sameness.CHANGES_FILES if node.id in undone else {}
-                table.set_setup_key(node.id, node.life, sameness.kept({**parts, **changed}))
+        done = [node for node, end in zip(due, ended.ends, strict=True) if end.code == 0]
+        undone = before - await self._standing(done, otherwise=before)
+        for node in done:
+            changed = sameness.CHANGES_FILES if node.id in undone else {}
+            table.set_setup_key(node.id, node.life, sameness.kept({**parts, **changed}))
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
 
     async def _standing(self, nodes: Sequence[Node], otherwise: Set[str] = frozenset()) -> Set[str]:
         """Ids of the nodes where the job's files are as they were brought; `otherwise` if that cannot be told."""
-        if not self._request.manifests:
+        if not (self._request.manifests and nodes):
             return frozenset()
         try:
             return await self._keeper.standing(self._request, nodes)
@@ -327,8 +326,11 @@ class Flow:
         store = self._keeper.store
 
         def read(sha: str) -> bytes:
-            with store.open(sha) as file:
-                return file.read()
+            try:
+                with store.open(sha) as file:
+                    return file.read()
+            except (Refused, OSError):  # its hash counts all the same, only what it names is not known
+                return b""
 
         manifest = store.manifest(self._request.manifest)
         return sameness.files_used(setup.files.get("user.sh", ""), manifest, read)

@@ -100,7 +100,7 @@ def kept(now: Parts) -> str:
 
 def files_used(text: str, manifest: Manifest, read: Callable[[str], bytes]) -> dict[str, str]:
     """Hash by path of those workdir files that a setup text names, that tools read which it calls, or that such files
-    name in turn. `read` gives the content with a hash (OSError, or an error of ours, where it is not at hand)."""
+    name in turn. `read` gives the content with a hash."""
     used = _Used(manifest)
     waiting, seen = [(text, "")], set[str]()
     while waiting:
