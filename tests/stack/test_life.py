@@ -61,6 +61,7 @@ def test_no_function_moves_the_selection_of_any_clone(
         "prepare": lambda: stacks.prepare("other", "up", print),
         "take_config": lambda: stacks.take_config("other"),
         "joined": lambda: stacks.joined(Shape(), Shape(), Shape()),
+        "with_ports": lambda: stacks.with_ports(Shape(), Shape()),
         "down": lambda: stacks.down("other", print),
     }
     functions = inspect.getmembers(stacks, inspect.isfunction)
