@@ -19,6 +19,7 @@ from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.shape import Shape, resized, stack_name
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
+from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, described, lock, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
@@ -266,7 +267,8 @@ def _wait_until_off(stack: str, notify: Notify) -> None:
         if not said:
             notify(f"cluster {stack} is switching itself off ({note.reason}): waiting for that")
         said = True
-        time.sleep(_POLL_S)
+        with activity(notify, Step(Kind.WAIT, stack, "is switching itself off")):
+            time.sleep(_POLL_S)
 
 
 def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Notify) -> None:

@@ -34,7 +34,7 @@ def train(values: Values) -> int:
     sdk.note_unheeded(overridden(Task(), flags.override(values)).resources, notify)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
-    return sdk.train(stack, run, options, sys.stdout.buffer, notify)
+    return sdk.train(stack, run, options, notify.output(), notify)
 
 
 @verb("launch", [positional("file", "task file, or a command in quotes"), *flags.LAUNCH])
@@ -54,7 +54,7 @@ def exec_(values: Values) -> int:
         raise BadInput("exec: which cluster?", hint="-c NAME")
     options = flags.run_options(values)
     task = flags.task_of(values, str(values.given["file"]))
-    return sdk.exec_(task, flags.cluster(values), options, sys.stdout.buffer, notify)
+    return sdk.exec_(task, flags.cluster(values), options, notify.output(), notify)
 
 
 @verb(
@@ -97,4 +97,4 @@ def _launched(values: Values, file: str, stack: str | None) -> int:
     if own is not None and options.autostop is not None and values.text("idle-minutes-to-autostop") is None:
         options = evolve(options, autostop=evolve(options.autostop, idle_minutes=own.idle_minutes))
     confirm = agreed(values.switch("yes"))
-    return sdk.launch(task, stack, options, sys.stdout.buffer, notify, confirm=confirm)
+    return sdk.launch(task, stack, options, notify.output(), notify, confirm=confirm)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from skyrig.progress import Kind, Step, is_live, tell
+
 
 @frozen
 class Progress:
@@ -64,3 +66,15 @@ class Meter:
         self._told_at = time.monotonic()
         self._told = self.now
         report(self._told)
+
+
+def meter(notify: Callable[[str], None], receiver: str) -> Meter:
+    """A meter of a transfer to `receiver` that reports to the reader: many times a second where that is seen live, else
+    a line a second."""
+
+    def report(now: Progress) -> None:
+        ended = now.files >= now.of_files
+        step = Step(Kind.SYNC, f"files to {receiver}", done=now.size, total=now.of_size, ended=ended)
+        tell(notify, step, plain=f"  {now}")
+
+    return Meter(report, every_s=0.1 if is_live(notify) else 1.0)

@@ -24,7 +24,9 @@ from skyrig.launch import keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import KeeperLink, NoRuntime, keeper
+from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
+from skyrig.progress import Kind, Step, activity
 
 Notify = Callable[[str], None]
 """Takes one line for the user that is not the job's output."""
@@ -58,7 +60,8 @@ async def submit_and_follow(
         if workdir is not None:
             scripts = [request.run, *([request.setup] if request.setup else [])]
             texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
-            request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
+            with activity(notify, Step(Kind.SYNC, f"files to {desc.head.id}", "what is to be sent?")):
+                request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
         request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
         answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
         record = CONVERTER.structure(answer["record"], JobRecord)
@@ -178,6 +181,7 @@ class _View:
         self._job_id = record.id if record else job_id
         self._out = out
         self._notify = notify
+        self._prelude = Prelude(notify)
         self._rank = rank
         self._tail = tail
         self._offset = 0
@@ -202,6 +206,7 @@ class _View:
         except (asyncssh.Error, OSError, EOFError):
             return True
         finally:
+            self._prelude.close()
             self._end_line()
         return True
 
@@ -223,11 +228,15 @@ class _View:
     def _take(self, message: Message, payload: bytes) -> None:
         if message["event"] == "state":
             self._advance(CONVERTER.structure(message["record"], JobRecord))
+        elif message["event"] == "setup":
+            self._prelude.setup(message["nodes"])
         elif message["event"] == "log" and self._shown is not None:
             self._offset = message["offset"]
             self._keep(payload)
             for line in payload.split(b"\n")[:-1]:  # whole lines come; bytes.splitlines would cut at \r too
-                self._remember(*parse(line)[:2])
+                rank, text, _ = parse(line)
+                self._remember(rank, text)
+                self._prelude.line(rank, text)
                 self._out.write(self._shown.show(line))
             self._out.flush()
 
@@ -255,6 +264,7 @@ class _View:
         self.record, self._job_id = record, record.id
         self._keep()
         self._shown = Shown(record, record.cluster, rank=self._rank)
+        self._prelude.advance(record)
         if record.status is JobStatus.PENDING and not record.nodes:
             self._notify(f"job {record.id} waits for its turn")
         elif record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING) and record.status is not before:

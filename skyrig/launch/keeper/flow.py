@@ -9,7 +9,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -76,12 +76,14 @@ class House(Protocol):
 
 class Flow:
     """Runs one job from where its record and plan say that it is: at its turn, or where an earlier keeper process left
-    it. All that is started on a node is started in a way that joins what was started there before."""
+    it. All that is started on a node is started in a way that joins what was started there before. `setting_up` are
+    ids of the nodes where setup runs right now."""
 
     def __init__(self, keeper: House, record: JobRecord, request: JobRequest, plan: Plan, logbook: Logbook) -> None:
         self.record = record
         self.plan = plan
         self.logbook = logbook
+        self.setting_up: tuple[str, ...] = ()
         self._cancel = asyncio.Event()
         self._keeper = keeper
         self._request = request
@@ -168,13 +170,22 @@ class Flow:
             )
             for node in due
         ]
-        ended = await self._run_gang(ranks, specs)
+        self._still_in_setup([node.id for node in due])
+        ended = await self._run_gang(ranks, specs, lambda number: self._set_up(due[number].id))
         for node, end in zip(due, ended.ends, strict=True):
             if end.code == 0:
                 table.set_setup_key(node.id, node.life, key)
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
+
+    def _still_in_setup(self, nodes: Iterable[str]) -> None:
+        """Tell followers where setup still runs."""
+        self.setting_up = tuple(nodes)
+        self.logbook.wake()
+
+    def _set_up(self, node_id: str) -> None:
+        self._still_in_setup(other for other in self.setting_up if other != node_id)
 
     def _setup_due(self, key: str) -> list[Node]:
         """Where this job runs its setup: decided once, and remembered."""
@@ -224,7 +235,12 @@ class Flow:
             return End(JobStatus.SUCCEEDED, 0, ended.exit_codes)
         return self._failure(ended, self._nodes, JobStatus.FAILED, "")
 
-    async def _run_gang(self, ranks: Sequence[Rank], specs: Sequence[Mapping[str, Any]]) -> gang.GangEnd:
+    async def _run_gang(
+        self,
+        ranks: Sequence[Rank],
+        specs: Sequence[Mapping[str, Any]],
+        ended: Callable[[int], None] = lambda rank: None,
+    ) -> gang.GangEnd:
         """Run ranks to their end. Those of a job that is cancelled, or whose failure is settled, are joined in order to
         end them, never started."""
         if self.plan.verdict is not None:
@@ -232,7 +248,9 @@ class Flow:
         orders = [None] * len(specs) if self._cancel.is_set() else specs
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
         self._resumed = False
-        return await gang.run(ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self._settle)
+        return await gang.run(
+            ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self._settle, ended=ended
+        )
 
     def _settle(self, verdict: gang.Verdict) -> None:
         self._advance(self.record.status, verdict=verdict)

@@ -223,6 +223,11 @@ class Keeper:
         await self.archive.bring_all()
         self._forget_settled()
 
+    def setting_up(self, job_id: int) -> tuple[str, ...]:
+        """Ids of the nodes where the setup of a job runs right now."""
+        running = self.flows.get(job_id)
+        return running.setting_up if running is not None else ()
+
     # -- what a flow asks for
 
     async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
