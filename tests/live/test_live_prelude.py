@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from attrs import evolve
+from live_reader import Reader
 
-from skyrig.cli.live.board import Board
 from skyrig.launch.job import JobRecord, JobStatus
 from skyrig.launch.lines import NOTE, SETUP
 from skyrig.launch.prelude import Prelude
-from skyrig.progress import Step, Teller
 
 PENDING = JobRecord(7, "u", "job", JobStatus.PENDING, 2, 0.0, cluster=("n0", "n1", "n2"))
 SETTING_UP = evolve(PENDING, status=JobStatus.SETTING_UP, nodes=("n0", "n1"))
 RUNNING = evolve(SETTING_UP, status=JobStatus.RUNNING)
-
-
-class Reader(Teller):
-    """Has the steps that go on."""
-
-    def __init__(self) -> None:
-        self.board = Board()
-        self.lines: list[str] = []
-
-    @property
-    def live(self) -> bool:
-        return True
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-
-    def show(self, step: Step) -> None:
-        self.board = self.board.after(step, 0.0)
-
-    @property
-    def sees(self) -> dict[str, str]:
-        return {row.step.subject: row.step.detail for row in self.board.rows}
 
 
 def test_queue_setup_and_run() -> None:

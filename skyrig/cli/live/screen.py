@@ -48,10 +48,14 @@ class Screen(Teller):
     @property
     def live(self) -> bool:
         """Whether standard error is a terminal on which things may move."""
-        return sys.stderr.isatty() and not (
-            os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-            or os.environ.get("NO_COLOR")
-            or "0" in (os.environ.get("TTY_INTERACTIVE"), os.environ.get("TTY_COMPATIBLE"))
+        return (
+            sys.stderr is not None
+            and sys.stderr.isatty()
+            and not (
+                os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+                or os.environ.get("NO_COLOR")
+                or "0" in (os.environ.get("TTY_INTERACTIVE"), os.environ.get("TTY_COMPATIBLE"))
+            )
         )
 
     def __call__(self, line: str) -> None:

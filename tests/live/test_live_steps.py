@@ -1,0 +1,106 @@
+"""Who works tells steps: the engine's stream, a transfer, waiting for a stack. Without a screen, lines as ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from live_reader import Reader
+
+from skyrig.errors import StackBusy
+from skyrig.fleet.progress import meter
+from skyrig.progress import Kind, Step, activity, tell
+from skyrig.stack.lock import Waiting
+from skyrig.stack.progress import Progress
+
+
+def event(kind: str, name: str, op: str, type_: str = "skyrig:x:Node", custom: bool = True) -> dict[str, Any]:
+    urn = f"urn:pulumi:dev::skyrig::{type_}::{name}"
+    return {kind: {"metadata": {"urn": urn, "op": op, "type": type_, "new": {"custom": custom}}}}
+
+
+def test_resources_are_seen_from_their_beginning_to_their_end() -> None:
+    reader = Reader()
+    progress = Progress(reader)
+    for name in ("n0", "n1", "n2"):
+        progress(event("resourcePreEvent", name, "create"))
+    progress(event("resourcePreEvent", "key", "same"))
+    progress(event("resourcePreEvent", "group", "create", custom=False))
+    progress(event("resourcePreEvent", "dev", "create", "pulumi:pulumi:Stack"))
+    assert reader.sees == dict.fromkeys(("n0", "n1", "n2"), "being created")
+    progress(event("resOutputsEvent", "n0", "create"))
+    progress(event("resOpFailedEvent", "n1", "create"))
+    assert reader.sees == {"n2": "being created"}
+    progress.close()
+    assert reader.sees == {}, "what a run that was cut off has left goes on no more"
+    assert [line.partition(" (")[0] for line in reader.lines] == ["  n0 created"]
+    assert str(progress.changes) == "1 made"
+
+
+def test_a_refresh_that_finds_a_node_gone_says_so_once() -> None:
+    reader = Reader()
+    progress = Progress(reader)
+    gone = event("resOutputsEvent", "n0", "refresh")
+    metadata = gone["resOutputsEvent"]["metadata"]
+    metadata["old"], metadata["new"] = metadata["new"], None
+    progress(event("resourcePreEvent", "n0", "refresh"))
+    assert reader.sees == {"n0": "being looked at"}
+    progress(gone)
+    assert (reader.sees, reader.lines) == ({}, ["  n0 is gone"])
+
+
+def test_a_transfer_is_seen_in_bytes_and_otherwise_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("skyrig.fleet.progress.time.monotonic", lambda: clock[0])
+    seeing, reading = Reader(), Reader(live=False)
+    for reader in (seeing, reading):
+        count = meter(reader, "n0")
+        count.expect(20, 40_000_000)
+        for _ in range(20):
+            clock[0] += 0.15
+            count.add(1, 2_000_000)
+        count.finish()
+    assert seeing.lines == []
+    assert [step.done for step in seeing.told] == [2_000_000 * count for count in range(1, 21)]
+    assert {(step.subject, step.total) for step in seeing.told} == {("files to n0", 40_000_000)}
+    assert seeing.sees == {}
+    assert reading.lines[0] == "  7 of 20 files, 14.0 of 40.0 MB"
+    assert reading.lines[-1] == "  20 of 20 files, 40.0 of 40.0 MB"
+    assert len(reading.lines) == 3
+
+
+def test_waiting_for_a_stack_is_seen_as_long_as_it_lasts() -> None:
+    reader = Reader()
+    waiting = Waiting("dev", reader, 30.0)
+    holders = iter(["ann's `up`", "ann's `up`", None])
+
+    def holder() -> str | None:
+        assert reader.sees in ({}, {"stack dev": "held by ann's `up`"})
+        return next(holders)
+
+    waiting.until_free(holder)
+    assert [step.ended for step in reader.told] == [False, False, True]
+    assert reader.lines == [], "a moment is not worth a line"
+
+
+def test_waiting_in_vain_leaves_nothing_behind() -> None:
+    reader = Reader()
+    with pytest.raises(StackBusy):
+        Waiting("dev", reader, 0.1).until_free(lambda: "ann's `up`")
+    assert reader.sees == {}
+
+
+def test_an_activity_ends_with_its_block_however_that_ends() -> None:
+    reader = Reader()
+    with pytest.raises(ZeroDivisionError), activity(reader, Step(Kind.WAIT, "n0", "is being reached")):
+        assert reader.sees == {"n0": "is being reached"}
+        raise ZeroDivisionError
+    assert reader.sees == {}
+
+
+def test_plain_functions_get_lines_alone() -> None:
+    lines: list[str] = []
+    with activity(lines.append, Step(Kind.WAIT, "n0")):
+        tell(lines.append, Step(Kind.SYNC, "n0"), plain="a line")
+        tell(lines.append, Step(Kind.SYNC, "n0"))
+    assert lines == ["a line"]
