@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from skyrig.progress import Kind, Step, is_live, tell
 
@@ -68,13 +68,16 @@ class Meter:
         report(self._told)
 
 
+def sending(receiver: str) -> Step:
+    """A transfer to `receiver` as the reader sees it: an `activity` from the first look at the files to the answer."""
+    return Step(Kind.SYNC, f"files to {receiver}")
+
+
 def meter(notify: Callable[[str], None], receiver: str) -> Meter:
-    """A meter of a transfer to `receiver` that reports to the reader: many times a second where that is seen live, else
-    a line a second."""
+    """A meter of a transfer to `receiver` that reports to the reader: many times a second where that is seen live (and
+    goes on with `sending`), else a line a second."""
 
     def report(now: Progress) -> None:
-        ended = now.files >= now.of_files
-        step = Step(Kind.SYNC, f"files to {receiver}", done=now.size, total=now.of_size, ended=ended)
-        tell(notify, step, plain=f"  {now}")
+        tell(notify, evolve(sending(receiver), done=now.size, total=now.of_size), plain=f"  {now}")
 
     return Meter(report, every_s=0.1 if is_live(notify) else 1.0)

@@ -20,13 +20,14 @@ from attrs import evolve
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, NodeLost
+from skyrig.fleet.progress import sending
 from skyrig.launch import keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import KeeperLink, NoRuntime, keeper
 from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
-from skyrig.progress import Kind, Step, activity
+from skyrig.progress import activity
 
 Notify = Callable[[str], None]
 """Takes one line for the user that is not the job's output."""
@@ -60,7 +61,7 @@ async def submit_and_follow(
         if workdir is not None:
             scripts = [request.run, *([request.setup] if request.setup else [])]
             texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
-            with activity(notify, Step(Kind.SYNC, f"files to {desc.head.id}", "what is to be sent?")):
+            with activity(notify, evolve(sending(desc.head.id), detail="what is to be sent?")):
                 request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
         request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
         answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
@@ -228,8 +229,8 @@ class _View:
     def _take(self, message: Message, payload: bytes) -> None:
         if message["event"] == "state":
             self._advance(CONVERTER.structure(message["record"], JobRecord))
-        elif message["event"] == "setup":
-            self._prelude.setup(message["nodes"])
+        elif message["event"] == "now":
+            self._prelude.now(message.get("setup", ()), message.get("files"))
         elif message["event"] == "log" and self._shown is not None:
             self._offset = message["offset"]
             self._keep(payload)

@@ -12,8 +12,8 @@ from skyrig.progress import Kind, Step, tell
 
 
 class Prelude:
-    """Shows a follower's job through `notify` before it runs, and nothing once it does. A keeper tells which nodes are
-    still in setup; with one that is too old for that, the lines that come from nodes do."""
+    """Shows a follower's job through `notify` before it runs, and nothing once it does. A keeper tells how
+    far the files are and which nodes are still in setup; with one that is too old for that, lines from nodes tell."""
 
     def __init__(self, notify: Callable[[str], None]) -> None:
         self._notify = notify
@@ -32,10 +32,11 @@ class Prelude:
         elif not any(kind is Kind.SETUP for kind, _ in self._steps):
             self._only(Step(Kind.SETUP, job, "setup begins"))
 
-    def setup(self, nodes: Sequence[str]) -> None:
-        """Setup still runs on `nodes`."""
+    def now(self, setup: Sequence[str], files: Sequence[int] | None) -> None:
+        """The keeper's word: setup runs on these nodes; so many bytes of so many were brought to all but the head."""
         self._told = True
-        self._only(*(self._known(node) for node in nodes))
+        sent = [Step(Kind.SYNC, "files to the other nodes", done=files[0], total=files[1])] if files else []
+        self._only(*(self._known(node) for node in setup), *sent)
 
     def line(self, rank: int, text: bytes) -> None:
         """A line of the job's log: the newest one of a node's setup says how far that is."""

@@ -64,6 +64,21 @@ CASES = {
         30.0,
         ["f 130.0 of 900.0 MB, 1.0 MB/s, 12 min 50 s left 30 s"],
     ),
+    "between two reports the rate stays": (
+        [(float(at), Step(Kind.SYNC, "f", done=at * 4 * MB, total=40 * MB)) for at in range(3)],
+        3.9,
+        ["f 8.0 of 40.0 MB, 4.0 MB/s, 8 s left 3 s"],
+    ),
+    "what stands still gets slower": (
+        [(float(at), Step(Kind.SYNC, "f", done=at * 4 * MB, total=40 * MB)) for at in range(3)],
+        8.0,
+        ["f 8.0 of 40.0 MB, 1.0 MB/s, 32 s left 8 s"],
+    ),
+    "all is sent, and not yet taken": (
+        [(float(at), Step(Kind.SYNC, "f", done=at * 4 * MB, total=8 * MB)) for at in range(3)],
+        2.0,
+        ["f 8.0 of 8.0 MB, 4.0 MB/s 2 s"],
+    ),
     "each destination has its own": (
         [
             (0.0, Step(Kind.SYNC, "files to n0", done=0, total=8 * MB)),

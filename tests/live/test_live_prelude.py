@@ -23,18 +23,21 @@ def test_queue_setup_and_run() -> None:
     assert reader.sees == {"job 7": "2 GPUs are wanted, n1 has none"}
     prelude.advance(evolve(PENDING, nodes=("n0", "n1")))
     assert reader.sees == {"job 7": "starts on n0, n1"}
+    prelude.now([], [3_000_000, 8_000_000])
+    (row,) = reader.board.rows
+    assert (row.step.subject, row.step.done, row.step.total) == ("files to the other nodes", 3_000_000, 8_000_000)
     prelude.advance(SETTING_UP)
     assert reader.sees == {"job 7": "setup begins"}
-    prelude.setup(["n0", "n1", "n2"])
+    prelude.now(["n0", "n1", "n2"], None)
     prelude.line(SETUP + 1, b"half of it")
     prelude.line(1, b"what a rank says")
     prelude.line(NOTE, b"a note")
     assert reader.sees == {"setup on n0": "", "setup on n1": "half of it", "setup on n2": ""}
-    prelude.setup(["n1", "n2"])
+    prelude.now(["n1", "n2"], None)
     prelude.line(SETUP, b"a line that came late")
     prelude.advance(SETTING_UP)
     assert reader.sees == {"setup on n1": "half of it", "setup on n2": ""}
-    prelude.setup([])
+    prelude.now([], None)
     prelude.advance(RUNNING)
     prelude.line(SETUP + 1, b"later still")
     assert reader.sees == {}

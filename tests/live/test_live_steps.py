@@ -63,7 +63,7 @@ def test_a_transfer_is_seen_in_bytes_and_otherwise_told_in_lines(monkeypatch: py
     assert seeing.lines == []
     assert [step.done for step in seeing.told] == [2_000_000 * count for count in range(1, 21)]
     assert {(step.subject, step.total) for step in seeing.told} == {("files to n0", 40_000_000)}
-    assert seeing.sees == {}
+    assert seeing.sees == {"files to n0": ""}, "it ends with the head's answer, not with its last byte"
     assert reading.lines[0] == "  7 of 20 files, 14.0 of 40.0 MB"
     assert reading.lines[-1] == "  20 of 20 files, 40.0 of 40.0 MB"
     assert len(reading.lines) == 3

@@ -9,6 +9,9 @@ from skyrig.progress import Step
 _WINDOW_S = 5.0
 """The newest seconds of a transfer, from which its rate is taken."""
 
+_STALE_S = 2.0
+"""A transfer that has told nothing for so long stands still; before that, it is between two reports."""
+
 
 @frozen
 class Row:
@@ -30,13 +33,14 @@ class Row:
         """Bytes a second lately; 0.0 where it is too early to say. A transfer that stands still gets slower."""
         if len(self.marks) < 2:
             return 0.0
-        (began, before), (_, done) = self.marks[0], self.marks[-1]
-        return (done - before) / (now - began) if now > began else 0.0
+        (began, before), (last, done) = self.marks[0], self.marks[-1]
+        until = last if now < last + _STALE_S else now
+        return (done - before) / (until - began) if until > began else 0.0
 
     def left_s(self, now: float) -> float | None:
-        """Seconds that the rest of the transfer takes at this rate; None where it cannot be told."""
-        rate = self.rate(now)
-        return (self.step.total - self.step.done) / rate if rate > 0 else None
+        """Seconds that the rest of the transfer takes at this rate; None where it cannot be told, or nothing is left."""
+        rate, left = self.rate(now), self.step.total - self.step.done
+        return left / rate if rate > 0 and left > 0 else None
 
 
 @frozen

@@ -9,7 +9,7 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -18,6 +18,7 @@ from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.progress import Progress, Report
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
@@ -58,8 +59,8 @@ class House(Protocol):
     def cluster(self) -> ClusterDescription:
         """The cluster as last described."""
 
-    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
-        """Bring the files of a manifest to `nodes`; `say` hears how that goes where it takes long."""
+    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None], report: Report) -> None:
+        """Bring the files of a manifest to `nodes`; `say` and `report` hear how that goes where it takes long."""
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
@@ -76,14 +77,15 @@ class House(Protocol):
 
 class Flow:
     """Runs one job from where its record and plan say that it is: at its turn, or where an earlier keeper process left
-    it. All that is started on a node is started in a way that joins what was started there before. `setting_up` are
-    ids of the nodes where setup runs right now."""
+    it. All that is started on a node is started in a way that joins what was started there before. `now` is for
+    followers who watch it before it runs: under `files` bytes that were brought to nodes and all that are known to be
+    wanted, under `setup` ids of the nodes where that runs."""
 
     def __init__(self, keeper: House, record: JobRecord, request: JobRequest, plan: Plan, logbook: Logbook) -> None:
         self.record = record
         self.plan = plan
         self.logbook = logbook
-        self.setting_up: tuple[str, ...] = ()
+        self.now: Mapping[str, Any] = {}
         self._cancel = asyncio.Event()
         self._keeper = keeper
         self._request = request
@@ -132,7 +134,9 @@ class Flow:
         setup = self._request.setup
         nodes = self._keeper.usable(self._cluster.nodes) if setup is not None else self._nodes
         if self._request.manifest and self.plan.setup is None:
-            await self._unless_cancelled(self._keeper.spread(self._request.manifest, nodes, self.logbook.note))
+            note = self.logbook.note
+            await self._unless_cancelled(self._keeper.spread(self._request.manifest, nodes, note, self._sent))
+            self._tell_now()
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
         return await self._setup(setup) if setup is not None else None
@@ -170,8 +174,14 @@ class Flow:
             )
             for node in due
         ]
-        self._still_in_setup([node.id for node in due])
-        ended = await self._run_gang(ranks, specs, lambda number: self._set_up(due[number].id))
+        left = [node.id for node in due]
+        self._tell_now(setup=tuple(left))
+
+        def set_up(number: int) -> None:
+            left.remove(due[number].id)
+            self._tell_now(setup=tuple(left))
+
+        ended = await self._run_gang(ranks, specs, set_up)
         for node, end in zip(due, ended.ends, strict=True):
             if end.code == 0:
                 table.set_setup_key(node.id, node.life, key)
@@ -179,13 +189,13 @@ class Flow:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
 
-    def _still_in_setup(self, nodes: Iterable[str]) -> None:
-        """Tell followers where setup still runs."""
-        self.setting_up = tuple(nodes)
+    def _tell_now(self, **now: Any) -> None:
+        """Let followers see what goes on, and nothing else."""
+        self.now = now
         self.logbook.wake()
 
-    def _set_up(self, node_id: str) -> None:
-        self._still_in_setup(other for other in self.setting_up if other != node_id)
+    def _sent(self, progress: Progress) -> None:
+        self._tell_now(files=(progress.size, progress.of_size))
 
     def _setup_due(self, key: str) -> list[Node]:
         """Where this job runs its setup: decided once, and remembered."""

@@ -163,16 +163,27 @@ class Nodes:
             self._complete = dict(list(self._complete.items())[:_MOST_COMPLETE])
         return missing
 
-    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
+    async def spread(
+        self,
+        digest: str,
+        nodes: Sequence[Node],
+        say: Callable[[str], None],
+        report: Report = lambda progress: None,
+    ) -> None:
         """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once. `say` takes a line
-        now and then where that takes long, and one for each node that it came to in another way than was planned."""
+        now and then where that takes long, and one for each node that it came to in another way than was planned;
+        `report` hears more often of the nodes beside the head."""
         python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
-        work: list[Awaitable[None]] = [self._spread(digest, [inside(n) for n in nodes if n.rank != 0], python, say)]
+        work: list[Awaitable[None]] = [
+            self._spread(digest, [inside(n) for n in nodes if n.rank != 0], python, say, report)
+        ]
         if self.cluster.head in nodes:
             work.append(asyncio.to_thread(self._materialise, digest))
         await asyncio.gather(*work)
 
-    async def _spread(self, digest: str, others: list[Target], python: str, say: Callable[[str], None]) -> None:
+    async def _spread(
+        self, digest: str, others: list[Target], python: str, say: Callable[[str], None], report: Report
+    ) -> None:
         """Bring them to `others`; where they were brought last, a look is enough if nothing was changed there since."""
         had = [target for target in others if self._brought.get(target.id) == digest]
         same = await standing(self.pool, had, digest, python=python) if had else set()
@@ -180,7 +191,7 @@ class Nodes:
         for target in left:
             self._brought.pop(target.id, None)
         if left:
-            report = _now_and_then(len(left), say)
+            report = _now_and_then(len(left), say, report)
             sending = spread(self.pool, left, self.store, self.store.manifest(digest), python=python, report=report)
             await self._sent(sending, say)
         self._brought |= dict.fromkeys((target.id for target in left), digest)
@@ -200,12 +211,14 @@ class Nodes:
                 say(f"files of {node_id}: {outcome.note}")
 
 
-def _now_and_then(count: int, say: Callable[[str], None]) -> Report:
-    """Tells of a long spread to `count` nodes every _SAY_EVERY_S seconds: a job's log is no progress bar."""
+def _now_and_then(count: int, say: Callable[[str], None], each: Report) -> Report:
+    """Tells of a long spread to `count` nodes every _SAY_EVERY_S seconds: a job's log is no progress bar. `each` is
+    told every time."""
     told_at = time.monotonic()
 
     def report(progress: Progress) -> None:
         nonlocal told_at
+        each(progress)
         if time.monotonic() >= told_at + _SAY_EVERY_S:
             told_at = time.monotonic()
             say(f"files to {count} nodes: {progress}")
