@@ -79,6 +79,16 @@ CASES = {
         2.0,
         ["f 8.0 of 8.0 MB, 4.0 MB/s 2 s"],
     ),
+    "a second transfer to the same place begins anew": (
+        [
+            (0.0, Step(Kind.SYNC, "f", done=0, total=8 * MB)),
+            (1.0, Step(Kind.SYNC, "f", done=8 * MB, total=8 * MB)),
+            (2.0, Step(Kind.SYNC, "f", done=0, total=4 * MB)),
+            (4.0, Step(Kind.SYNC, "f", done=2 * MB, total=4 * MB)),
+        ],
+        4.0,
+        ["f 2.0 of 4.0 MB, 1.0 MB/s, 2 s left 4 s"],
+    ),
     "each destination has its own": (
         [
             (0.0, Step(Kind.SYNC, "files to n0", done=0, total=8 * MB)),

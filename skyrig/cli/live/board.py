@@ -24,7 +24,8 @@ class Row:
 
     def after(self, step: Step, now: float) -> Row:
         """The row with a newer state of its activity."""
-        marks = (*self.marks, (now, step.done)) if step.total else ()
+        before = self.marks if step.done >= self.step.done else ()  # else it is another transfer
+        marks = (*before, (now, step.done)) if step.total else ()
         while len(marks) > 2 and marks[1][0] < now - _WINDOW_S:
             marks = marks[1:]
         return evolve(self, step=step, marks=marks)
@@ -38,7 +39,7 @@ class Row:
         return (done - before) / (until - began) if until > began else 0.0
 
     def left_s(self, now: float) -> float | None:
-        """Seconds that the rest of the transfer takes at this rate; None where it cannot be told, or nothing is left."""
+        """Seconds that the rest of the transfer takes at this rate; None where nobody can tell, or nothing is left."""
         rate, left = self.rate(now), self.step.total - self.step.done
         return left / rate if rate > 0 and left > 0 else None
 
