@@ -62,6 +62,7 @@ def test_who_wants_no_region(said: dict[str, str], live: bool, monkeypatch: pyte
     master, slave = os.openpty()
     with os.fdopen(slave, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
+        monkeypatch.setattr(sys, "stdout", stderr)
         assert Screen().live is live
         assert is_live(print) is False
     os.close(master)
@@ -82,6 +83,15 @@ def test_a_pipe_gets_plain_lines(tmp_path: Path) -> None:
     done = subprocess.run(argv, env=env(TERM="xterm-256color", FORCE_COLOR="1"), capture_output=True, check=True)
     assert done.stderr.decode().split("\n") == [*PLAIN[:-1], ""]
     assert done.stdout == b"False\n"
+
+
+def test_beside_a_pipe_stand_plain_lines(tmp_path: Path) -> None:
+    (tmp_path / "drawn").touch()
+    (tmp_path / "again").touch()
+    argv = ["bash", "-c", f'"{sys.executable}" "{DRIVER}" lines "{tmp_path}" | cat']
+    terminal = Terminal(argv, tmp_path, env())
+    assert terminal.end() == 0
+    assert terminal.said.decode().split("\r\n") == [*PLAIN, ""]
 
 
 def test_what_is_soon_over_draws_nothing(tmp_path: Path) -> None:

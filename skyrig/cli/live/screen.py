@@ -1,8 +1,8 @@
 """The reader at standard error: lines always, and on a terminal a region below them that shows what goes on.
 
 The region is drawn for what takes a moment only, and taken away before anything else is written: a line, a question,
-what a job prints. Without a terminal, and where the reader wants none of it (TERM=dumb, NO_COLOR, TTY_INTERACTIVE=0,
-TTY_COMPATIBLE=0), it is `print`.
+what a job prints. Without a terminal, beside a pipe, and where the reader wants none of it (TERM=dumb, NO_COLOR,
+TTY_INTERACTIVE=0, TTY_COMPATIBLE=0), it is `print`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import os
 import signal
+import stat
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from skyrig.cli.live.board import Board
 from skyrig.progress import Step, Teller
@@ -47,16 +48,9 @@ class Screen(Teller):
 
     @property
     def live(self) -> bool:
-        """Whether standard error is a terminal on which things may move."""
-        return (
-            sys.stderr is not None
-            and sys.stderr.isatty()
-            and not (
-                os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-                or os.environ.get("NO_COLOR")
-                or "0" in (os.environ.get("TTY_INTERACTIVE"), os.environ.get("TTY_COMPATIBLE"))
-            )
-        )
+        """Whether standard error is a terminal on which things may move. Not beside a pipe: who reads that (`tee`,
+        `less`) may write on the very terminal, and at any moment."""
+        return sys.stderr is not None and sys.stderr.isatty() and not _is_pipe(sys.stdout) and not _is_refused()
 
     def __call__(self, line: str) -> None:
         """One line for the reader, beside the output proper."""
@@ -216,6 +210,23 @@ class _Beside(io.BufferedWriter):
         if self._holds and self._whole:
             self._holds = False
             self._screen.release()
+
+
+def _is_pipe(stream: TextIO) -> bool:
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):  # no file at all, or one that is closed
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _is_refused() -> bool:
+    """Whether the reader's environment says that nothing shall move."""
+    return bool(
+        os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+        or os.environ.get("NO_COLOR")
+        or "0" in (os.environ.get("TTY_INTERACTIVE"), os.environ.get("TTY_COMPATIBLE"))
+    )
 
 
 def _in_foreground() -> bool:
