@@ -14,7 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from bench.figures import Say
-from skyrig import places, sdk
+from skyrig import places, verbs
 from skyrig.cluster.description import ClusterDescription
 from skyrig.provision import up
 from skyrig.task.model import Task
@@ -56,7 +56,7 @@ def cluster(say: Say) -> Iterator[Cluster]:
         try:
             yield bench
         finally:
-            sdk.down(bench.stack, say)
+            verbs.down(bench.stack, say)
             os.chdir(place)
             os.environ.clear()
             os.environ |= before
@@ -89,7 +89,7 @@ FIRST = 'echo "first-${SKYPILOT_NODE_RANK}!"'
 def run(stack: str, nodes: int, out: Lines, workdir: Path | None = None) -> int:
     """Run that job through the Python API; its exit code."""
     task = Task(name="first", num_nodes=nodes, workdir=str(workdir) if workdir else None, run=FIRST)
-    return sdk.exec_(task, stack, sdk.RunOptions(), out, lambda line: None)  # type: ignore[arg-type]
+    return verbs.exec_(task, stack, verbs.RunOptions(), out, lambda line: None)  # type: ignore[arg-type]
 
 
 def _project(folder: Path) -> Path:

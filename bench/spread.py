@@ -17,7 +17,7 @@ from skyrig.fleet.content import FrameReader, Manifest
 from skyrig.fleet.manifest import build
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.receiver import Changes
-from skyrig.fleet.spread import Places, Route, routes, spread
+from skyrig.fleet.spread import Load, Means, Route, routes, spread
 from skyrig.fleet.workdir import select
 
 _FILES = 16
@@ -37,7 +37,7 @@ async def _rounds(servers: Farm, folder: Path, megabytes: int, rounds: int) -> F
     figures = Figures(f"{megabytes} MB to {len(targets)} nodes on loopback", "flat")
     tree = routes(targets, 1 << 40)
     figures.notes.append(f"the head sends each content {len(targets)} times (flat), {len(tree)} times (tree)")
-    places = Places(ssh_config=str(_for_nodes(servers)))
+    means = Means(ssh_config=str(_for_nodes(servers)))
     python = shutil.which("python3", path="/usr/bin:/bin:/usr/local/bin") or sys.executable
     async with Pool(servers.key) as pool:
         await asyncio.gather(*(pool.connection(target) for target in targets))
@@ -46,7 +46,8 @@ async def _rounds(servers: Farm, folder: Path, megabytes: int, rounds: int) -> F
                 store, manifest = _stored(folder / f"{name}{number}", megabytes)
                 began = time.process_time()
                 with figures.timed(name):
-                    ends = await spread(pool, targets, store, manifest, python=python, places=places, planned=planned)
+                    loads = [Load(manifest)]
+                    ends = await spread(pool, targets, store, loads, python=python, means=means, planned=planned)
                 figures.add(f"{name}, CPU of the head", time.process_time() - began)
                 assert all(isinstance(end, Changes) and not end.note for end in ends.values()), ends
     return figures

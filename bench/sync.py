@@ -20,7 +20,8 @@ from bench.figures import Figures
 from bench.servers import client_config, write_key
 from skyrig.cluster.description import ClusterDescription
 from skyrig.fleet.target import from_description
-from skyrig.launch import link
+from skyrig.launch import files, link
+from skyrig.launch.job import JobRequest, Scripts
 
 OURS = "skyrig, to all nodes"
 _FOLDERS = 50
@@ -76,7 +77,8 @@ def _job(bench: Cluster, description: ClusterDescription, root: Path | None) -> 
 
 async def _sync(description: ClusterDescription, root: Path) -> None:
     async with link.keeper(description, prepare=True) as keeper:
-        await keeper.sync(root, named_in=[], notify=lambda line: None)
+        nothing = JobRequest("sync", 1, Scripts({}))
+        await files.bring(keeper, nothing, workdir=root, mounts={}, notify=lambda line: None)
 
 
 def _rsyncs(description: ClusterDescription, root: Path, place: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:

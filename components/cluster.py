@@ -26,6 +26,8 @@ class ClusterArgs(TypedDict):
     """Declared cores of each node; 0 is what the machine has."""
     isolation: str
     """Isolation of local nodes: auto, namespaces or plain."""
+    ports: list[str]
+    """Open ports of the head, as sorted ranges."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int
@@ -54,6 +56,7 @@ class Cluster(pulumi.ComponentResource):
                 "accelerator_count": args["accelerator_count"],
                 "cpus": args["cpus"],
                 "isolation": args["isolation"],
+                "ports": args["ports"],
                 "power": args["power"],
                 "starts": args["starts"],
                 "public_key": key.public_key,

@@ -37,6 +37,26 @@ class BadInput(SkyrigError, ValueError):
     exit_code = 2
 
 
+class NotYet(BadInput):
+    """This version of Skyrig cannot do that yet (exit code 2)."""
+
+
+class NoSuchCluster(BadInput):
+    """No cluster has that name (exit code 2)."""
+
+
+class ClusterNotUp(BadInput):
+    """Only a cluster that is up can do that (exit code 2)."""
+
+
+class ResourcesMismatch(BadInput):
+    """A task asks for what the nodes of a live cluster do not have (exit code 2)."""
+
+
+class RequestCancelled(SkyrigError):
+    """A request of the Python API was cancelled before it was done."""
+
+
 class NoCapacity(SkyrigError):
     """No offer fits, or no cloud has the machines now (exit code 3)."""
 

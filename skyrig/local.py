@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from skyrig import places
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
 
@@ -49,6 +53,19 @@ def nodes() -> list[LocalNode]:
         folders = [folder for folder in root.glob("*") if NodeFolder(folder).lock.exists()]
         found += [_node(folder, ranks.get(folder.name, -1)) for folder in folders]
     return sorted(found, key=lambda node: (node.cluster, node.rank < 0, node.rank, node.name))
+
+
+def isolation(shape: Shape) -> str:
+    """The level that local nodes of this shape get: "namespaces" or "plain", found by trying where it is "auto"."""
+    if shape.isolation != "auto":
+        return shape.isolation
+    asked = json.dumps({"folder": str(places.home())})
+    words = [sys.executable, "-I", "-m", "skyrig.fleet.local", "probe"]
+    done = subprocess.run(words, input=asked, capture_output=True, text=True, check=False)
+    try:
+        return str(json.loads(done.stdout)["level"])
+    except (ValueError, KeyError) as error:
+        raise SkyrigError(f"local nodes cannot be tried here: {(done.stdout or done.stderr).strip()}") from error
 
 
 def preempt(name: str, cluster: str | None = None) -> LocalNode:

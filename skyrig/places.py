@@ -58,6 +58,11 @@ def local_nodes(name: str) -> Path:
     return home() / "local" / name
 
 
+def requests() -> Path:
+    """Folder of the requests that Python programs have made, one sub-folder each."""
+    return home() / "requests"
+
+
 def engine(version: str) -> Path:
     """Folder of one Pulumi engine: the `pulumi` binary and its plugins lie in it side by side."""
     return cache() / "engine" / version / "bin"

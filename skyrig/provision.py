@@ -17,8 +17,10 @@ from attrs import evolve
 from skyrig import leaving
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.ports import missing, union
 from skyrig.cluster.shape import Shape, resized, stack_name
-from skyrig.errors import BadInput, NoCapacity, SkyrigError
+from skyrig.errors import BadInput, ClusterNotUp, NoCapacity, NoSuchCluster, ResourcesMismatch, SkyrigError
+from skyrig.launch import serving
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, described, lock, stacks, status
 from skyrig.stack.progress import Changes
@@ -47,17 +49,20 @@ def up(
     *,
     task: Task | None = None,
     nodes: int | None = None,
+    ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
     force: bool = False,
     at_least: bool = False,
 ) -> ClusterDescription:
-    """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`
-    and `nodes` are written first. A change that would replace live nodes is asked for. Nodes that are to go
-    take no new jobs; where jobs run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run
-    has asked for while this one waited for it."""
+    """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
+    `nodes` and `ports` (beside the open ones) are written first. A change that would replace live nodes is asked for.
+    Nodes that are to go take no new jobs; where jobs run there it is BadInput, unless `force`. With `at_least`, nodes
+    stay that another run has asked for while this one waited for it."""
+    if task is not None:
+        note_served(task, notify)
     _wait_until_off(stack, notify)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes)
+    shape = shape_for(before, task, nodes=nodes, ports=ports)
     _confirm_replacement(stack, before, shape, confirm)
     shape = _started(shape, there, notify)
     note = autostopped.note(there) if there is not None else None
@@ -133,9 +138,9 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     return changes
 
 
-def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes: as it is, repaired, grown, or brought up. Costs no engine
-    call where all its nodes answer and they are enough."""
+def ensure(stack: str, nodes: int | None, notify: Notify, ports: tuple[str, ...] = ()) -> ClusterDescription:
+    """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
+    Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
@@ -144,9 +149,12 @@ def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), at_least=True)
+        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True)
     if cluster is None:
-        return up(stack, notify, at_least=True)
+        return up(stack, notify, ports=ports, at_least=True)
+    if closed := missing(ports, cluster.ports):
+        notify(f"cluster {stack} opens {', '.join(closed)}")
+        return up(stack, notify, ports=ports, at_least=True)
     found = status.of([stack])[0]
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
@@ -154,13 +162,16 @@ def ensure(stack: str, nodes: int | None, notify: Notify) -> ClusterDescription:
     return cluster if found.status == "UP" else up(stack, notify, at_least=True)
 
 
-def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None) -> Shape:
-    """`shape` with what a task and the caller ask for instead. NoCapacity where only a cloud has that."""
+def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, ports: tuple[str, ...] = ()) -> Shape:
+    """`shape` with what a task and the caller ask for instead; ports come beside those that are open, unless the
+    cluster was taken down. NoCapacity where only a cloud has that."""
     if task is not None:
         asked = local_candidate(task)
         cores = math.ceil(least_cores(asked.cpus))
         shape = evolve(shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores)
-        nodes = nodes or task.num_nodes
+        shape = evolve(shape, ports=() if shape.power == "down" else shape.ports)
+        nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
+    shape = evolve(shape, ports=union(shape.ports, ports))
     return resized(shape, nodes) if nodes is not None else shape
 
 
@@ -171,6 +182,18 @@ def rendered_shape(shape: Shape, task: Task) -> Shape:
     asked = task.resources
     wanted = evolve(shape, cloud=asked.infra.cloud or "<cloud>", accelerators=accelerators_of(asked))
     return resized(wanted, task.num_nodes)
+
+
+def ports_of(task: Task) -> tuple[str, ...]:
+    """Ports that a task wants open: those that it names, else those that its `run` text plainly serves on."""
+    named = union(*(each.ports or () for each in task.choice.each))
+    return named or union([str(served.port) for served in serving.ports(task.run or "")])
+
+
+def note_served(task: Task, notify: Notify) -> None:
+    """Say which ports are opened although the task names none."""
+    for served in serving.ports(task.run or "") if not any(each.ports for each in task.choice.each) else ():
+        notify(f"{served.note}: opening it")
 
 
 def local_candidate(task: Task) -> Resources:
@@ -203,7 +226,7 @@ def refuse_misfit(cluster: ClusterDescription, task: Task) -> None:
     """BadInput for a task that asks for more than the nodes of a live cluster have."""
     reason = misfit(cluster, task)
     if reason is not None:
-        raise BadInput(reason, hint="launch it on a cluster of its own")
+        raise ResourcesMismatch(reason, hint="launch it on a cluster of its own")
 
 
 def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
@@ -226,22 +249,22 @@ def new_name(task: Task) -> str:
     return stack_name(f"{(task.name or 'sky')[:50]}-{''.join(secrets.choice(letters) for _ in range(4))}")
 
 
-def no_such_cluster(name: str) -> BadInput:
+def no_such_cluster(name: str) -> NoSuchCluster:
     """The error for a name that no cluster has, with the nearest one that there is."""
     names = stacks.known()
     near = difflib.get_close_matches(name, names, n=1)
     there = "there are: " + ", ".join(names) if names else "there is none yet"
-    return BadInput(f"no cluster is called {name}", hint=f"did you mean {near[0]}?" if near else there)
+    return NoSuchCluster(f"no cluster is called {name}", hint=f"did you mean {near[0]}?" if near else there)
 
 
-def is_stopped(cluster: ClusterDescription) -> BadInput:
+def is_stopped(cluster: ClusterDescription) -> ClusterNotUp:
     """The error for something that only running nodes can do."""
-    return BadInput(f"{_stopped_part(cluster)} is stopped", hint=f"`start -c {cluster.name}` brings it back")
+    return ClusterNotUp(f"{_stopped_part(cluster)} is stopped", hint=f"`start -c {cluster.name}` brings it back")
 
 
-def not_up(stack: str) -> BadInput:
+def not_up(stack: str) -> ClusterNotUp:
     """The error for something that only a cluster which is there can do."""
-    return BadInput(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
+    return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
 
 
 def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> Shape:
@@ -317,7 +340,7 @@ def _wind_up(
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes)
+    kept = evolve(shape, nodes=before.nodes, ports=before.ports)
     if kept == before:
         return
     if described.describe(stack) is None:
@@ -325,7 +348,7 @@ def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confi
     fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
     question = f"new {' and '.join(fields)} replace every node of {stack}"
     if not confirm(question + ". Go on?"):
-        raise BadInput(question, hint="-y agrees to that")
+        raise ResourcesMismatch(question, hint="-y agrees to that")
 
 
 def _differs(name: str, before: Shape, shape: Shape) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from attrs import evolve, frozen
 
@@ -28,14 +29,21 @@ class RenderedRank:
     files: dict[str, str]
 
 
-def of(request: JobRequest, stack: str, shape: Shape | None = None) -> list[RenderedRank]:
+def of(
+    request: JobRequest,
+    stack: str,
+    shape: Shape | None = None,
+    mounts: Mapping[str, Path | None] = MappingProxyType({}),
+) -> list[RenderedRank]:
     """Each rank of `request` on the cluster of `stack`; where that is not up, or a `shape` is given that it shall
-    have, node addresses are named instead of known."""
+    have, node addresses are named instead of known. `mounts` are local sources by target."""
     cluster = described.describe(stack) if shape is None else None
     if cluster is None or len(cluster.nodes) < request.num_nodes:
         cluster = planned(stack, resized(shape or config.read_shape(stack), request.num_nodes))
     nodes = cluster.nodes[: request.num_nodes]
-    return [_rank(request, cluster, nodes, rank) for rank in range(len(nodes))]
+    ranks = [_rank(request, cluster, nodes, rank) for rank in range(len(nodes))]
+    listed = {"mounts": _listed(mounts)} if mounts else {}
+    return [evolve(rank, files={**rank.files, **listed}) for rank in ranks]
 
 
 def planned(stack: str, shape: Shape) -> ClusterDescription:
@@ -101,6 +109,7 @@ def _rank(request: JobRequest, cluster: ClusterDescription, nodes: tuple[Node, .
         port=0,
     )
     env["MASTER_PORT"] = UNKNOWN_PORT
+    env["SKYRIG_TF_CONFIG"] = env["SKYRIG_TF_CONFIG"].replace(':0"', f':{UNKNOWN_PORT}"')
     files["hostfile"] = hostfile(nodes, processes_per_node(request))
     files["environment"] = _lines(request, env)
     if request.setup is not None:
@@ -110,6 +119,12 @@ def _rank(request: JobRequest, cluster: ClusterDescription, nodes: tuple[Node, .
         files |= _prefixed(request.setup)
         files["setup/environment"] = _lines(request, setup_env)
     return RenderedRank(rank, files)
+
+
+def _listed(mounts: Mapping[str, Path | None]) -> str:
+    """Lines `TARGET <- SOURCE` for the reader."""
+    shown = {target: f"{source}" if source is not None else "(an empty folder)" for target, source in mounts.items()}
+    return "".join(f"{target} <- {source}\n" for target, source in shown.items())
 
 
 def _prefixed(setup: Scripts) -> dict[str, str]:

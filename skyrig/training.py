@@ -16,15 +16,19 @@ from skyrig.stack import project
 
 DEFAULT_STRATEGY = "torchrun"
 
-_EXAMPLE = ("examples", "mingpt", "train.py")
+_EXAMPLES = {
+    **dict.fromkeys(("torchrun", "plain", "accelerate", "deepspeed"), ("examples", "mingpt", "train.py")),
+    "ray": ("examples", "ray", "train.py"),
+}
 _EXAMPLE_ARGUMENTS = {"deepspeed": ("--deepspeed", "ds_config.json")}
 _MODULES = {
     "torchrun": ("torch", "numpy"),
     "plain": ("torch", "numpy"),
     "accelerate": ("torch", "accelerate"),
     "deepspeed": ("torch", "deepspeed"),
+    "ray": ("ray", "numpy"),
 }
-_EXTRAS = {"accelerate": "accelerate", "deepspeed": "deepspeed"}
+_EXTRAS = {"accelerate": "accelerate", "deepspeed": "deepspeed", "ray": "ray"}
 
 
 @frozen
@@ -58,12 +62,15 @@ def chosen(script: str | None, strategy: str | None, workdir: Path | None, argum
 
 def require_packages(run: TrainingRun) -> None:
     """BadInput where the shipped example cannot run here: local nodes have the packages of this environment."""
-    if run.workdir != _example_file().parent:
+    if run.strategy not in _EXAMPLES or run.workdir != _example_file(run.strategy).parent:
         return
     for module in _MODULES[run.strategy]:
         if importlib.util.find_spec(module) is None:
             extra = _EXTRAS.get(run.strategy, "torch")
-            raise BadInput(f"the example needs {module}", hint=f"run ./rig train, or pip install 'skyrig[{extra}]'")
+            more = f" --strategy {run.strategy}" if run.strategy in _EXTRAS else ""
+            raise BadInput(
+                f"the example needs {module}", hint=f"run ./rig train{more}, or pip install 'skyrig[{extra}]'"
+            )
 
 
 def known_strategy(name: str) -> str:
@@ -76,13 +83,17 @@ def known_strategy(name: str) -> str:
 
 
 def _example(strategy: str, arguments: tuple[str, ...]) -> TrainingRun:
-    file = _example_file()
+    if strategy not in _EXAMPLES:
+        raise BadInput(f"there is no example for --strategy {strategy}", hint="give a script of yours with --script")
+    file = _example_file(strategy)
     if not file.is_file():
-        raise BadInput(f"the example {Path(*_EXAMPLE)} is not here", hint="give a script of yours with --script")
+        raise BadInput(
+            f"the example {Path(*_EXAMPLES[strategy])} is not here", hint="give a script of yours with --script"
+        )
     return TrainingRun(Script(file.name, (*_EXAMPLE_ARGUMENTS.get(strategy, ()), *arguments)), file.parent, strategy)
 
 
-def _example_file() -> Path:
-    """The project's own copy of the example, else the one that came with Skyrig."""
-    own = project.find().joinpath(*_EXAMPLE)
-    return own if own.is_file() else places.shipped().joinpath(*_EXAMPLE)
+def _example_file(strategy: str) -> Path:
+    """The project's own copy of a strategy's example, else the one that came with Skyrig."""
+    own = project.find().joinpath(*_EXAMPLES[strategy])
+    return own if own.is_file() else places.shipped().joinpath(*_EXAMPLES[strategy])

@@ -41,6 +41,7 @@ def main() -> None:
             "accelerator_count": asked.accelerators.count,
             "cpus": asked.cpus,
             "isolation": asked.isolation,
+            "ports": list(asked.ports),
             "power": asked.power,
             "starts": asked.starts,
         },

@@ -4,10 +4,11 @@ from typing import Any, TypedDict
 
 import pulumi
 
-from components.local.addresses import addresses
+from components.local.addresses import address, addresses
 from components.local.describe import describe
 from components.local.group import LocalNodeGroup
 from components.local.network import LocalNetwork
+from components.local.ports import LocalPorts
 from components.local.program import run
 from components.wanted import WantedNodeArgs
 from skyrig import places
@@ -28,6 +29,8 @@ class LocalCloudArgs(TypedDict):
     """Declared cores of each node; 0 is what the machine has."""
     isolation: str
     """auto, namespaces or plain."""
+    ports: list[str]
+    """Open ports of the head, as sorted ranges."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int
@@ -49,6 +52,19 @@ class LocalCloud(pulumi.ComponentResource):
         stack = args["stack"]
         level = isolation_level(args["isolation"])
         network = LocalNetwork(f"{name}-network", stack, level, child)
+        if args["ports"] and level == "namespaces":
+            head = args["nodes"][0]["id"]
+            LocalPorts(
+                f"{name}-ports",
+                {
+                    "stack": stack,
+                    "network": network.incarnation,
+                    "head": head,
+                    "address": address(head),
+                    "ports": args["ports"],
+                },
+                child,
+            )
         groups = {
             group: LocalNodeGroup(
                 f"{name}-{group}",
@@ -70,7 +86,7 @@ class LocalCloud(pulumi.ComponentResource):
         }
         said = [groups[wanted["group"]].nodes[wanted["id"]].node for wanted in args["nodes"]]
         self.description = pulumi.Output.all(args["public_key"], *said).apply(
-            lambda known: describe(stack, level, known[1:], known[0], places.records(stack))
+            lambda known: describe(stack, level, known[1:], known[0], places.records(stack), args["ports"])
         )
         self.register_outputs({"description": self.description})
 

@@ -16,10 +16,10 @@ POWER = Power(
 
 
 def describe(
-    name: str, level: str, nodes: Sequence[Mapping[str, Any]], public_key: str, records: Path
+    name: str, level: str, nodes: Sequence[Mapping[str, Any]], public_key: str, records: Path, ports: Sequence[str] = ()
 ) -> dict[str, Any]:
     """The description, as plain data without the private key, of cluster `name` whose `nodes` are given in rank order
-    as `start` answered them."""
+    as `start` answered them, and whose head has these `ports` open."""
     described = ClusterDescription(
         name=name,
         cloud="local",
@@ -27,6 +27,7 @@ def describe(
         ssh=SshAccess(public_key=public_key),
         records=records.as_uri(),
         isolation=level,
+        ports=tuple(ports),
         egress="head-proxy" if level == "namespaces" else "public-outbound",
         power=POWER,
     )

@@ -96,12 +96,13 @@ def down(values: Values) -> None:
         *flags.JSON,
         flag("ip", "print the head's address alone", kind=bool),
         flag("refresh r", "ask the cloud first", kind=bool),
-        flag("endpoint", "print the endpoint of a port", later=True),
+        flag("endpoint", "print HOST:PORT of an open port; of the only one without PORT", perhaps="[0-9]+"),
+        flag("endpoints", "print PORT and HOST:PORT of each open port", kind=bool),
     ],
 )
 def status(values: Values) -> None:
     """Show clusters and whether their nodes answer."""
-    from skyrig import sdk
+    from skyrig import verbs
     from skyrig.cli import tables
     from skyrig.stack import stacks
 
@@ -114,11 +115,36 @@ def status(values: Values) -> None:
         for name in names or [stacks.selected()]:
             print(_described(name).head.host)
         return
-    found = sdk.clusters(names, notify)
+    if values.switch("endpoints") or values.given.get("endpoint"):
+        _endpoints(values, names if names is not None else [stacks.selected()])
+        return
+    found = verbs.clusters(names, notify)
     if as_json:
         print(json.dumps({"clusters": [cluster.to_json() for cluster in found]}, indent=2))
     else:
         tables.clusters(found, detailed=names is not None)
+
+
+def _endpoints(values: Values, names: list[str]) -> None:
+    """Print one endpoint alone, or those of all open ports."""
+    from skyrig import verbs
+    from skyrig.cluster import ports
+
+    if len(names) != 1:
+        raise BadInput("endpoints: of which cluster?", hint="name one")
+    if values.switch("endpoints"):
+        all_open = verbs.endpoints(names[0], notify=notify)
+        if flags.wants_json(values):
+            print(json.dumps({"endpoints": all_open}, indent=2))
+        else:
+            print(*(f"{port} {where}" for port, where in all_open.items()), sep="\n")
+        return
+    asked = None if values.alone("endpoint") else values.whole("endpoint")
+    found = verbs.endpoints(names[0], asked, notify)
+    if len(found) > 1:
+        there = ", ".join(ports.ranges(found))
+        raise BadInput(f"cluster {names[0]} has several open ports: {there}", hint="--endpoint PORT")
+    print(*found.values())
 
 
 def _those_there(values: Values) -> list[str]:

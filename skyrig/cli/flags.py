@@ -12,9 +12,9 @@ from skyrig.errors import BadInput, NoCapacity
 
 if TYPE_CHECKING:
     from skyrig.cluster.autostop import Autostop
-    from skyrig.sdk import RunOptions
     from skyrig.task.model import GitSource, Task, TaskFile
     from skyrig.task.override import Override
+    from skyrig.verbs import RunOptions
 
 CLUSTER = flag("cluster c", "name of the cluster, which is that of its stack")
 ALL = flag("all a", "every cluster", kind=bool)
@@ -148,10 +148,10 @@ def autostop(values: Values, idle: str = IDLE.key) -> Autostop | None:
 
 
 def run_options(values: Values) -> RunOptions:
-    """RUN FLAGS as the functions of the sdk want them."""
+    """RUN FLAGS as the functions of the verbs want them."""
     from skyrig.cluster.shape import accelerators
-    from skyrig.sdk import RunOptions
     from skyrig.task import environment
+    from skyrig.verbs import RunOptions
 
     count, gpus, workdir = nodes(values), values.text("gpus"), _workdir(values)
     return RunOptions(
@@ -182,7 +182,7 @@ def file_of(values: Values, file: str) -> TaskFile:
 
     from skyrig.task import environment, reading
     from skyrig.task.model import Task, TaskFile
-    from skyrig.task.override import overridden
+    from skyrig.task.override import overridden, placed
 
     env = environment.given("--env", values.many("env"), values.many("env-file"))
     secrets = environment.given("--secret", values.many("secret"), values.many("secret-file"))
@@ -194,7 +194,10 @@ def file_of(values: Values, file: str) -> TaskFile:
     missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
     for line in (*found.mends, *found.warnings):
         notify(line)
-    return evolve(found, tasks=tuple(overridden(task, told) for task in found.tasks), missing=tuple(missing))
+    tasks = [overridden(task, told) for task in found.tasks]
+    if not {"infra", "cloud"} & told.resources.keys():
+        tasks = [placed(task) for task in tasks]
+    return evolve(found, tasks=tuple(tasks), missing=tuple(missing))
 
 
 def is_command(word: str) -> bool:

@@ -15,11 +15,11 @@ JOB = flag("job j", "number of the job")
 @verb("queue", [flags.CLUSTER, flag("skip-finished s", "only jobs that have not ended", kind=bool), *flags.JSON])
 def queue(values: Values) -> None:
     """Show the jobs of a cluster."""
-    from skyrig import sdk
+    from skyrig import verbs
     from skyrig.cli import tables
 
     as_json = flags.wants_json(values)
-    jobs = sdk.queue(flags.cluster(values), notify)
+    jobs = verbs.queue(flags.cluster(values), notify)
     if values.switch("skip-finished"):
         jobs = [job for job in jobs if not job.status.ended]
     if as_json:
@@ -43,25 +43,25 @@ def queue(values: Values) -> None:
 )
 def logs(values: Values) -> int:
     """Show a job's output, of the newest job without -j, and end with its exit code."""
-    from skyrig import sdk
+    from skyrig import verbs
 
     job, rank, tail = values.whole("job"), values.whole("rank"), values.whole("tail")
     stack, folder = flags.cluster(values), values.text("sync-down")
     if folder is not None:
-        for file in sdk.saved_logs(stack, job, Path(folder), notify):
+        for file in verbs.saved_logs(stack, job, Path(folder), notify):
             print(file)
         return 0
     if values.switch("status"):
         return _ended(stack, job)
     follow = not values.switch("no-follow")
-    return sdk.logs(stack, job, notify.output(), notify, rank=rank, follow=follow, tail=tail)
+    return verbs.logs(stack, job, notify.output(), notify, rank=rank, follow=follow, tail=tail)
 
 
 def _ended(stack: str, job_id: int | None) -> int:
     """Exit code of a job, the newest without `job_id`; its state in one line."""
-    from skyrig import sdk
+    from skyrig import verbs
 
-    jobs = [job for job in sdk.queue(stack, notify) if job_id in (None, job.id)]
+    jobs = [job for job in verbs.queue(stack, notify) if job_id in (None, job.id)]
     if not jobs:
         raise BadInput(f"cluster {stack} has no job {'at all' if job_id is None else job_id}")
     print(f"job {jobs[-1].id}: {jobs[-1].status.value}")
@@ -74,10 +74,10 @@ def _ended(stack: str, job_id: int | None) -> int:
 )
 def cancel(values: Values) -> None:
     """Cancel jobs: the whole process group on every node."""
-    from skyrig import sdk
+    from skyrig import verbs
 
     jobs = [whole("-j", job) for job in values.many("job")]
     if bool(jobs) == values.switch("all"):
         raise BadInput("cancel: which jobs?", hint="-j JOB or --all")
-    done = sdk.cancel(flags.cluster(values), None if values.switch("all") else jobs, notify)
+    done = verbs.cancel(flags.cluster(values), None if values.switch("all") else jobs, notify)
     print(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")

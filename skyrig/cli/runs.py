@@ -11,7 +11,7 @@ from skyrig.cli import flags
 from skyrig.cli.verb import Values, agreed, flag, notify, positional, verb
 from skyrig.errors import BadInput
 
-STRATEGY = flag("strategy", "how the script is started: torchrun (the default), deepspeed, accelerate, plain")
+STRATEGY = flag("strategy", "how the script is started: torchrun (the default), deepspeed, accelerate, ray, ...")
 SCRIPT = flag("script", "training script; the shipped example without it")
 TASK = flag("task", "task file")
 
@@ -19,7 +19,7 @@ TASK = flag("task", "task file")
 @verb("train", [*flags.LAUNCH, TASK, SCRIPT, STRATEGY], takes_rest=True)
 def train(values: Values) -> int:
     """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
-    from skyrig import sdk, training
+    from skyrig import training, verbs
     from skyrig.task.model import Task
     from skyrig.task.override import overridden
 
@@ -30,11 +30,12 @@ def train(values: Values) -> int:
             raise BadInput("--task brings its own commands: no --script, --strategy or ARGS beside it")
         return _launched(values, task, stack)
     flags.refuse_other_clouds(values)
-    options = flags.run_options(values)
-    sdk.note_unheeded(overridden(Task(), flags.override(values)).resources, notify)
+    asked = overridden(Task(), flags.override(values)).resources
+    options = evolve(flags.run_options(values), ports=asked.ports or ())
+    verbs.note_unheeded(asked, notify)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
-    return sdk.train(stack, run, options, notify.output(), notify)
+    return verbs.train(stack, run, options, notify.output(), notify)
 
 
 @verb("launch", [positional("file", "task file, or a command in quotes"), *flags.LAUNCH])
@@ -48,13 +49,13 @@ def launch(values: Values) -> int:
 @verb("exec", [positional("file", "task file, or a command in quotes"), *flags.RUN])
 def exec_(values: Values) -> int:
     """Sync and run a task file on a cluster that is up: no provisioning, no setup."""
-    from skyrig import sdk
+    from skyrig import verbs
 
     if values.text("cluster") is None:
         raise BadInput("exec: which cluster?", hint="-c NAME")
     options = flags.run_options(values)
     task = flags.task_of(values, str(values.given["file"]))
-    return sdk.exec_(task, flags.cluster(values), options, notify.output(), notify)
+    return verbs.exec_(task, flags.cluster(values), options, notify.output(), notify)
 
 
 @verb(
@@ -71,16 +72,16 @@ def exec_(values: Values) -> int:
 )
 def render(values: Values) -> None:
     """Show the exact scripts and variables of every rank, secrets masked, without running anything."""
-    from skyrig import rendering, sdk, training
+    from skyrig import rendering, training, verbs
 
     options = flags.run_options(values)
     stack = flags.cluster(values)
     task = values.text("file") or values.text("task")
     if task is not None:
-        ranks = sdk.render_task(stack, flags.file_of(values, task).only(), options)
+        ranks = verbs.render_task(stack, flags.file_of(values, task).only(), options)
     else:
         run = training.chosen(values.text("script"), values.text("strategy"), options.workdir, values.rest)
-        ranks = sdk.render_training(stack, run, options)
+        ranks = verbs.render_training(stack, run, options)
     out = values.text("out")
     if out is None:
         sys.stdout.buffer.write(rendering.shown(ranks))
@@ -90,11 +91,11 @@ def render(values: Values) -> None:
 
 
 def _launched(values: Values, file: str, stack: str | None) -> int:
-    from skyrig import sdk
+    from skyrig import verbs
 
     task, options = flags.task_of(values, file), flags.run_options(values)
-    own = sdk.autostop_of(task)
+    own = verbs.autostop_of(task)
     if own is not None and options.autostop is not None and values.text("idle-minutes-to-autostop") is None:
         options = evolve(options, autostop=evolve(options.autostop, idle_minutes=own.idle_minutes))
     confirm = agreed(values.switch("yes"))
-    return sdk.launch(task, stack, options, notify.output(), notify, confirm=confirm)
+    return verbs.launch(task, stack, options, notify.output(), notify, confirm=confirm)

@@ -35,6 +35,10 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if nodes:
             print()
             table(["RANK", "NODE", "ADDRESS", "STATUS"], nodes, "")
+        for cluster in found:
+            if cluster.endpoints:
+                print()
+                table(["PORT", "ENDPOINT"], list(cluster.endpoints.items()), "")
 
 
 def jobs(found: Sequence[JobRecord]) -> None:

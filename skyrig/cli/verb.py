@@ -10,6 +10,7 @@ import io
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -30,7 +31,9 @@ INTERRUPTED = 130
 class Flag:
     """One option of a verb. `names` without dashes, the long one first; `kind` str (a value), bool (a switch) or list
     (a value, may be repeated); `later` marks one that is known and cannot do anything yet. A positional one may be
-    `optional`: the parser knows only required ones, so it is told of this one where the command line has its word."""
+    `optional`: the parser knows only required ones, so it is told of this one where the command line has its word.
+    `perhaps` is a pattern: the flag may stand alone, and takes the word behind it in SkyPilot's word order only where
+    that is a value of this form."""
 
     names: tuple[str, ...]
     help: str
@@ -38,6 +41,7 @@ class Flag:
     positional: bool = False
     optional: bool = False
     later: bool = False
+    perhaps: str = ""
 
     @property
     def key(self) -> str:
@@ -52,6 +56,7 @@ class Flag:
             default=False if self.kind is bool else None,
             help=self.help + (" (not yet)" if self.later else ""),
             positional=self.positional,
+            optional=bool(self.perhaps),
             attr_name=self.key.replace("-", "_") if "-" in self.key else None,
         )
         if self.kind is list:
@@ -87,6 +92,10 @@ class Values:
         if value == "":
             raise BadInput(f"--{name}: a value is wanted")
         return None if value is None else str(value)
+
+    def alone(self, name: str) -> bool:
+        """Whether a flag that may have a value was given without one."""
+        return self.given.get(name.replace("-", "_")) is True
 
     def switch(self, name: str) -> bool:
         """Whether a switch was given."""
@@ -184,8 +193,9 @@ def sort_words(words: Sequence[str], verb: Verb) -> tuple[list[str], list[str], 
     bare: list[str] = []
     flagged: list[str] = []
     used: set[str] = set()
-    waiting = iter(words)
-    for word in waiting:
+    waiting = deque(words)
+    while waiting:
+        word = waiting.popleft()
         if not word.startswith("-") or word == "-":
             bare.append(word)
             continue
@@ -194,8 +204,10 @@ def sort_words(words: Sequence[str], verb: Verb) -> tuple[list[str], list[str], 
         if known is None:
             continue
         used.add(known.key)
-        if known.kind is not bool and "=" not in word and (word.startswith("--") or len(word) == 2):
-            flagged += [value for value in [next(waiting, None)] if value is not None]
+        if known.kind is bool or "=" in word or (len(word) > 2 and not word.startswith("--")) or not waiting:
+            continue
+        if not known.perhaps or re.fullmatch(known.perhaps, waiting[0]):
+            flagged.append(waiting.popleft())
     return bare, flagged, used
 
 

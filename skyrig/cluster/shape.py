@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import Attribute, evolve, field, frozen
 
+from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.description import Accelerators
 from skyrig.errors import BadInput
 
@@ -24,6 +25,9 @@ NAMESPACE = "skyrig"
 CLOUDS = ("local",)
 ISOLATIONS = ("auto", "namespaces", "plain")
 POWERS = ("up", "stopped", "down")
+
+MOST_LOCAL_PORTS = 4096
+"""How many ports a cluster on the local cloud opens at most: each is a listener of one process."""
 
 _NODE_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -43,6 +47,7 @@ KEYS: Mapping[str, Key] = {
     "accelerators": Key("", "accelerators of each node, NAME:COUNT; empty for CPU nodes"),
     "cpus": Key(0, "cores that each node declares; 0 is what the machine has"),
     "isolation": Key("auto", "local nodes only: " + ", ".join(ISOLATIONS)),
+    "ports": Key("", "open ports of the head: 8000,9000-9010"),
     "power": Key("up", "wanted power state: " + ", ".join(POWERS)),
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
 }
@@ -60,15 +65,25 @@ class WantedNode:
         return self.id if (self.group, self.version) == ("main", 1) else f"{self.id}={self.group}/{self.version}"
 
 
+def _not_too_many(shape: Shape, _: Attribute[Any], ports: tuple[str, ...]) -> None:
+    count = len(port_ranges.numbers(ports))
+    if shape.cloud == "local" and count > MOST_LOCAL_PORTS:
+        raise BadInput(
+            f"{NAMESPACE}:ports: {count} ports ({', '.join(ports)}); the local cloud opens {MOST_LOCAL_PORTS} at most",
+            hint="name those that are served on",
+        )
+
+
 @frozen
 class Shape:
-    """Desired state of one stack. `cpus` 0 means what the machine has."""
+    """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head."""
 
     cloud: str = "local"
     nodes: tuple[WantedNode, ...] = (WantedNode("n0"), WantedNode("n1"))
     accelerators: Accelerators = field(factory=Accelerators)
     cpus: int = 0
     isolation: str = "auto"
+    ports: tuple[str, ...] = field(default=(), validator=_not_too_many)
     power: str = "up"
     starts: int = 0
 
@@ -87,6 +102,7 @@ class Shape:
             "accelerators": f"{self.accelerators.name}:{count}" if count else "",
             "cpus": self.cpus,
             "isolation": self.isolation,
+            "ports": ",".join(self.ports),
             "power": self.power,
             "starts": self.starts,
         }
@@ -130,6 +146,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         accelerators=accelerators(str(given["accelerators"])),
         cpus=_whole("cpus", given["cpus"], "cores"),
         isolation=_one_of("isolation", given["isolation"], ISOLATIONS),
+        ports=_ports(given["ports"]),
         power=_one_of("power", given["power"], POWERS),
         starts=_whole("starts", given["starts"], "starts"),
     )
@@ -166,6 +183,13 @@ def _whole(key: str, value: Any, what: str) -> int:
     if not re.fullmatch(r"[0-9]{1,4}", str(value)):
         raise BadInput(f"{NAMESPACE}:{key}: {value!r} is no whole number of {what}")
     return int(str(value))
+
+
+def _ports(value: Any) -> tuple[str, ...]:
+    try:
+        return port_ranges.read(str(value))
+    except ValueError as error:
+        raise BadInput(f"{NAMESPACE}:ports: {error}") from error
 
 
 def _nodes(value: Any) -> tuple[WantedNode, ...]:

@@ -28,11 +28,11 @@ _THREADS = 4
 _Stamp = tuple[int, int, int, int]
 
 
-def build(root: Path, selection: Selection, cache: Path | None) -> Manifest:
+def build(root: Path, selection: Selection, cache: Path | None, *, what: str = "workdir") -> Manifest:
     """The manifest of `selection` below `root`.
 
     `cache` is a file that remembers the hashes of unchanged files (recognised by size, times and inode); it may be
-    lost at any time. BadInput where a file cannot be read, or is gone since it was selected.
+    lost at any time. BadInput where a file cannot be read, or is gone since it was selected; it calls `root` `what`.
     """
     known = _read(cache)
     hashes: dict[str, tuple[_Stamp, str]] = {}
@@ -46,7 +46,7 @@ def build(root: Path, selection: Selection, cache: Path | None) -> Manifest:
                 entries.append(Entry(picked.path, "link", link=link))
                 continue
         except OSError as error:
-            raise _unreadable(picked, error) from error
+            raise _unreadable(what, picked, error) from error
         if picked.kind == "dir":
             entries.append(Entry(picked.path, "dir", stat.S_IMODE(found.st_mode) & 0o777))
             continue
@@ -55,9 +55,9 @@ def build(root: Path, selection: Selection, cache: Path | None) -> Manifest:
             hashes[picked.path] = hit
             entries.append(_file(picked, found, hit[1]))
         else:
-            unknown.append((picked, path))
+            unknown.append((what, picked, path))
     with ThreadPoolExecutor(_THREADS) as threads:
-        for (picked, _), (found, sha, lasting) in zip(unknown, threads.map(_hash, unknown), strict=True):
+        for (_, picked, _), (found, sha, lasting) in zip(unknown, threads.map(_hash, unknown), strict=True):
             entries.append(_file(picked, found, sha))
             if lasting:
                 hashes[picked.path] = (_stamp(found), sha)
@@ -71,9 +71,9 @@ def _file(picked: Picked, found: os.stat_result, sha: str) -> Entry:
     return Entry(picked.path, "file", mode, found.st_size, sha)
 
 
-def _hash(item: tuple[Picked, bytes]) -> tuple[os.stat_result, str, bool]:
+def _hash(item: tuple[str, Picked, bytes]) -> tuple[os.stat_result, str, bool]:
     """Stat and SHA-256 of a file, and whether a later write would show in its times."""
-    picked, path = item
+    what, picked, path = item
     now = time.time_ns()
     digest, size = hashlib.sha256(), 0
     try:
@@ -84,15 +84,15 @@ def _hash(item: tuple[Picked, bytes]) -> tuple[os.stat_result, str, bool]:
                 size += len(chunk)
             found = os.fstat(file.fileno())
     except OSError as error:
-        raise _unreadable(picked, error) from error
+        raise _unreadable(what, picked, error) from error
     if size != found.st_size or _stamp(before) != _stamp(found):
         raise BadInput(f"{picked.path!r} changed while it was read", hint="run again when nothing writes to it")
     return found, digest.hexdigest(), settled(found, now)
 
 
-def _unreadable(picked: Picked, error: OSError) -> BadInput:
+def _unreadable(what: str, picked: Picked, error: OSError) -> BadInput:
     reason = (error.strerror or "cannot be read").lower()
-    return BadInput(f"workdir: {picked.path!r}: {reason}", hint="mend it, or name it in .skyignore")
+    return BadInput(f"{what}: {picked.path!r}: {reason}", hint="mend it, or name it in .skyignore")
 
 
 def _stamp(found: os.stat_result) -> _Stamp:

@@ -16,7 +16,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple
 
 from skyrig.fleet.content import (
@@ -66,14 +66,16 @@ def materialise(
     state: str | os.PathLike[str],
     *,
     consume: bool = False,
+    spare: Iterable[str] = (),
     tick: Callable[[], None] = lambda: None,
 ) -> Changes:
     """Make the folder `target` hold the manifest's files, links and folders, writing only what differs.
 
     Files of earlier manifests (remembered in the file `state`) that are gone from this one are removed, if nobody
-    changed them since; nothing else that lies in `target` is touched. Every file appears whole or not at all. Killed
-    half-way and run again, it converges. With `consume` blobs are moved out of the store where that saves a copy.
-    `tick` is called all along, so that somebody else can be told that this goes on.
+    changed them since, and if they are not in `spare`: something else wants those. Nothing else that lies in `target`
+    is touched. Every file appears whole or not at all. Killed half-way and run again, it converges. With `consume`
+    blobs are moved out of the store where that saves a copy. `tick` is called all along, so that somebody else can be
+    told that this goes on.
 
     Raises MissingBlobs before anything is changed; Refused where a folder with foreign files stands in a file's place;
     OSError for what the disk says. It blocks: in a server, call it in a thread.
@@ -82,16 +84,24 @@ def materialise(
     os.makedirs(root, exist_ok=True)
     os.makedirs(os.path.dirname(os.path.abspath(os.fspath(state))), exist_ok=True)
     with _locked(os.fspath(state) + ".lock", tick):
-        return _Pass(store, manifest, root, os.fspath(state), consume, tick).run()
+        return _Pass(store, manifest, root, os.fspath(state), consume, frozenset(spare), tick).run()
 
 
 class _Pass:
     """One run of `materialise`."""
 
     def __init__(
-        self, store: BlobStore, manifest: Manifest, root: bytes, state: str, consume: bool, tick: Callable[[], None]
+        self,
+        store: BlobStore,
+        manifest: Manifest,
+        root: bytes,
+        state: str,
+        consume: bool,
+        spare: frozenset[str],
+        tick: Callable[[], None],
     ) -> None:
         self._store = store
+        self._spare = spare
         self._tick = tick
         self._consume = consume
         self._uses: dict[str, int] = {}  # how often a blob is still to be written
@@ -204,7 +214,7 @@ class _Pass:
         for name in sorted(gone, key=raw, reverse=True):
             records = self._records.pop(name)
             path = self._path(name)
-            found = _lstat(path) if self._reached(name) else None
+            found = _lstat(path) if name not in self._spare and self._reached(name) else None
             if found is None:
                 continue
             if stat.S_ISDIR(found.st_mode):
@@ -269,7 +279,7 @@ class _Pass:
         try:
             os.rmdir(path)
         except OSError as error:
-            raise Refused(f"{name!r} is a file in the workdir, but a folder with files on the node") from error
+            raise Refused(f"{name!r} is a file here, but a folder with files on the node") from error
 
     def _copy(self, entry: Entry, incoming: bytes) -> None:
         """Write a blob to `incoming`. A blob that is damaged in the store is thrown away, so that it is sent again."""

@@ -1,4 +1,4 @@
-"""The far end of skyrig.fleet.spread: a node takes a workdir, and as a relay passes it on to further nodes.
+"""The far end of skyrig.fleet.spread: a node takes files, and as a relay passes them on to further nodes.
 
 Standard library only, Python 3.8 or newer; see skyrig.fleet.content for why. A relay reaches its children with the
 OpenSSH client of its node, under the names of an ssh_config that lies there. It asks the head for what it lacks itself
@@ -24,7 +24,8 @@ from collections.abc import Iterable
 from typing import IO, Any, cast
 
 from skyrig.fleet.content import VERSION, BlobStore, FrameReader, Manifest, MissingBlobs, Refused, frame, raw
-from skyrig.fleet.receiver import materialise
+from skyrig.fleet.place import Place, bring
+from skyrig.fleet.receiver import Changes
 
 MARK = b"skyrig-receiver "
 """Start of each line that a far end says; all else on its output comes from the node's shell start-up files."""
@@ -42,10 +43,12 @@ _SSH = (
 )
 
 
-def opening(program: bytes, header: dict[str, Any], manifest: bytes) -> bytes:
-    """What a far end is told first: its own program, what to do, and the manifest."""
-    head = json.dumps({**header, "version": VERSION, "manifest": len(manifest)}).encode()
-    return b"%d\n%s%s\n%s" % (len(program), program, head, manifest)
+def opening(program: bytes, header: dict[str, Any], loads: Iterable[tuple[bytes, Place]]) -> bytes:
+    """What a far end is told first: its own program, what to do, and manifests with their places."""
+    loads = list(loads)
+    places = [[len(manifest), place] for manifest, place in loads]
+    head = json.dumps({**header, "version": VERSION, "places": places}).encode()
+    return b"%d\n%s%s\n%s" % (len(program), program, head, b"".join(manifest for manifest, _ in loads))
 
 
 class _Broken(Exception):
@@ -136,25 +139,28 @@ class _Child:
 
 
 class _FarEnd:
-    """One spread as this node sees it: its own workdir, and its children's."""
+    """One spread as this node sees it: its own files, and its children's."""
 
-    def __init__(self, header: dict[str, Any], manifest: Manifest) -> None:
-        target, state, blobs, config = (
-            os.path.expanduser(header[key]) for key in ("target", "state", "blobs", "ssh_config")
-        )
+    def __init__(self, header: dict[str, Any], loads: list[tuple[Manifest, Place]]) -> None:
+        blobs, self._config = (os.path.expanduser(header[key]) for key in ("blobs", "ssh_config"))
         self.store = BlobStore(blobs, takes=True)
-        self._manifest = manifest
-        self._target, self._state, self._config = target, state, config
+        self._loads = loads
         self._frames = FrameReader(self.store, [])
         self._moved = threading.Condition()
         self._broken = ""
         self._speaking = threading.Lock()
         self._said_at = 0.0
         self._counts = [0, 0, 0, 0]  # files and bytes passed on, files and bytes asked of us
-        self._sizes = manifest.blobs()
-        root = os.path.realpath(os.fsencode(target))
-        files = (entry for entry in manifest.entries if entry.kind == "file")
-        self._paths = {entry.sha256: os.path.join(root, raw(entry.path)) for entry in files}
+        self._sizes: dict[str, int] = {}
+        self._paths: dict[str, bytes] = {}
+        for manifest, place in loads:
+            self._sizes.update(manifest.blobs())
+            root = os.path.realpath(os.fsencode(os.path.expanduser(place.folder)))
+            for entry in manifest.entries:
+                if entry.kind == "file":  # the first place has it as soon as any other wants it
+                    self._paths.setdefault(entry.sha256, os.path.join(root, raw(entry.path)))
+        contents = sum(len(manifest.blobs()) for manifest, _ in loads)
+        self._shared = contents > len(self._sizes)  # some content goes to several places
 
     def run(self, nodes: list[dict[str, Any]], first: bytes) -> int:
         """Do all of it; the exit code."""
@@ -163,7 +169,7 @@ class _FarEnd:
         threads = [(child, threading.Thread(target=child.run, args=(first,), daemon=True)) for child in children]
         for _, thread in threads:
             thread.start()
-        code = self._own(consume=not children)
+        code = self._own(consume=not children and not self._shared)
         while threads:
             for child, thread in list(threads):
                 thread.join(0.1 / len(threads))
@@ -212,25 +218,24 @@ class _FarEnd:
             self._counts[1] += size
 
     def _own(self, consume: bool) -> int:
-        """Our own workdir; says how it went."""
+        """Our own files, one place after another; says how it went."""
         try:
-            for _ in range(_ROUNDS):
-                try:
-                    changes = materialise(
-                        self.store, self._manifest, self._target, self._state, consume=consume, tick=self.tick
-                    )
-                except MissingBlobs as lack:
-                    self._need(lack.shas)
-                    for sha in lack.shas:
-                        self.wait_for(sha)
-                        self.tick()
-                else:
-                    self.say(changes=changes)
-                    return 0
-            raise Refused("files of its workdir change as fast as they are written")
+            self.say(changes=_together([self._bring(*load, consume=consume) for load in self._loads]))
         except (_Broken, Refused, OSError) as error:
             self.say(error=str(error))
             return 1
+        return 0
+
+    def _bring(self, manifest: Manifest, place: Place, consume: bool) -> Changes:
+        for _ in range(_ROUNDS):
+            try:
+                return bring(self.store, manifest, place, consume=consume, tick=self.tick)
+            except MissingBlobs as lack:
+                self._need(lack.shas)
+                for sha in lack.shas:
+                    self.wait_for(sha)
+                    self.tick()
+        raise Refused(f"files in {place.target} change as fast as they are written")
 
     def _children(self, nodes: Iterable[dict[str, Any]]) -> list[_Child]:
         """Those whom an SSH client was started for; the head hears of the others."""
@@ -253,7 +258,7 @@ class _FarEnd:
                 self.say(missing=fresh)
 
     def _borrow(self, sha: str) -> bool:
-        """Whether that content is in the store, be it out of our own workdir, where an earlier spread brought it."""
+        """Whether that content is in the store, be it out of our own files, where an earlier spread brought it."""
         if self.store.has(sha):
             return True
         path = self._paths.get(sha)
@@ -283,6 +288,16 @@ class _FarEnd:
             self._moved.notify_all()
 
 
+def _together(each: list[Changes]) -> Changes:
+    """What was changed in all places; names stand for themselves."""
+    return Changes(
+        sum(changes.written for changes in each),
+        sum(changes.removed for changes in each),
+        sum(changes.unchanged for changes in each),
+        tuple(name for changes in each for name in changes.kept),
+    )
+
+
 def _say(what: dict[str, Any]) -> None:
     sys.stdout.buffer.write(MARK + json.dumps(what).encode() + b"\n")
     sys.stdout.buffer.flush()
@@ -295,10 +310,10 @@ def main(program: bytes) -> int:
         header = json.loads(source.readline())
         if header["version"] != VERSION:
             raise Refused("the head speaks version {}, this node {}".format(header["version"], VERSION))
-        body = source.read(header["manifest"])
+        loads = [(source.read(size), Place(*place)) for size, place in header.pop("places")]
         children = header.pop("children")
-        end = _FarEnd(header, Manifest.from_bytes(body))
-        return end.run(children, opening(program, {**header, "children": []}, body))
+        end = _FarEnd(header, [(Manifest.from_bytes(body), place) for body, place in loads])
+        return end.run(children, opening(program, {**header, "children": []}, loads))
     except (Refused, OSError) as error:
         _say({"error": str(error)})
         return 1

@@ -1,4 +1,4 @@
-"""From the head to the other nodes: the workdir of a manifest, to all of them at once, sending only what each lacks.
+"""From the head to the other nodes: the files of manifests, to all of them at once, sending only what each lacks.
 
 The far end is skyrig.fleet.relay. It is sent along with each spread, as standard input of a Python there, so a node
 needs nothing but that Python (3.8 or newer), and cannot hold an old version of it.
@@ -17,6 +17,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,11 +26,12 @@ import asyncssh
 from attrs import define, field, frozen
 
 from skyrig.errors import NodeLost, SkyrigError
-from skyrig.fleet import content, fanout, receiver, relay, stamp
+from skyrig.fleet import content, fanout, place, receiver, relay, stamp
 from skyrig.fleet.blobs import stored_frames
 from skyrig.fleet.connection import loss_reason
 from skyrig.fleet.content import BlobStore, Manifest
 from skyrig.fleet.deadline import timeout
+from skyrig.fleet.place import WORKDIR, Place
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Meter, Report
 from skyrig.fleet.receiver import Changes
@@ -50,7 +52,7 @@ _BOOTSTRAP = (
     " exec(compile(s,n,'exec'),m.__dict__)\n"
     "sys.exit(m.main(p))"
 )
-_MODULES = (content, stamp, receiver, relay)
+_MODULES = (content, stamp, receiver, place, relay)
 _ASKS = 10
 """Times that each node below a session may ask for contents; far ends give up earlier by themselves."""
 
@@ -59,30 +61,36 @@ Outcome = Changes | SkyrigError
 
 
 class SpreadFailed(SkyrigError):
-    """A node could not take the workdir; the message holds its own words."""
+    """A node could not take the files; the message holds its own words."""
 
 
 @frozen
-class Places:
-    """Where things lie on a node: the workdir, the state file of `materialise`, blobs that are on their way, and the
-    ssh_config by which it reaches other nodes under their ids."""
+class Means:
+    """What a node needs on the way: where blobs lie that are on theirs, and the ssh_config by which it reaches other
+    nodes under their ids."""
 
-    target: str = "~/sky_workdir"
-    state: str = "~/.skyrig/workdir.json"
     blobs: str = "~/.skyrig/incoming"
     ssh_config: str = "~/.skyrig/ssh/config"
 
 
 @frozen
+class Load:
+    """Files, and where they go on each node."""
+
+    manifest: Manifest
+    place: Place = WORKDIR
+
+
+@frozen
 class Route:
-    """A node that the head sends to itself, and those that get the workdir through it."""
+    """A node that the head sends to itself, and those that get the files through it."""
 
     target: Target
     children: tuple[Target, ...] = ()
 
 
 def routes(targets: Sequence[Target], size: int) -> list[Route]:
-    """Who gets the workdir from whom, where one node takes at most `size` bytes."""
+    """Who gets the files from whom, where one node takes at most `size` bytes."""
     count = len(targets)
     if count <= FLAT_NODES or count * size <= FLAT_BYTES:
         return [Route(target) for target in targets]
@@ -91,22 +99,22 @@ def routes(targets: Sequence[Target], size: int) -> list[Route]:
 
 
 async def standing(
-    pool: Pool, targets: Iterable[Target], digest: str, *, python: str, places: Places = Places()
-) -> set[str]:
-    """Ids of those targets whose workdir is still as an earlier spread of the manifest `digest` left it. Costs a stat
-    a file there and no bytes here; for nodes that are known to have had that one. Where it cannot be told, it is not;
-    NodeLost where a node cannot be reached or goes away.
+    pool: Pool, targets: Iterable[Target], brought: Sequence[tuple[str, Place]], *, python: str
+) -> dict[str, list[bool]]:
+    """By target id for each of the digests `brought` whether its place there is still as an earlier spread left it.
+    Costs a stat a file there and no bytes here; for nodes that are known to have had these. Where it cannot be told, it
+    is not; NodeLost where a node cannot be reached or goes away.
     """
-    asked = {"state": places.state, "target": places.target, "digest": digest}
+    asked = [[digest, place.state_file, place.folder] for digest, place in brought]
     program = _source((stamp,))
     sent = b"%d\n%s%s\n" % (len(program), program, json.dumps(asked).encode())
     answers = await fanout.run_each(pool, targets, _command(python), stdin=sent, timeout_s=STALL_S)
-    found = set()
+    found = {}
     for target, answer in answers.items():
         if isinstance(answer, NodeLost):
             raise answer
-        if isinstance(answer, fanout.Result) and (stamp.MARK + "true").encode() in answer.stdout.splitlines():
-            found.add(target)
+        said = answer.stdout if isinstance(answer, fanout.Result) else b""
+        found[target] = _held(said, len(brought))
     return found
 
 
@@ -114,25 +122,26 @@ async def spread(
     pool: Pool,
     targets: Iterable[Target],
     store: BlobStore,
-    manifest: Manifest,
+    loads: Sequence[Load],
     *,
     python: str,
-    places: Places = Places(),
+    means: Means = Means(),
     report: Report | None = None,
     planned: Sequence[Route] | None = None,
 ) -> dict[str, Outcome]:
-    """Make the workdir on every target hold what `manifest` says; by target id what was changed, or why it failed.
+    """Make every target hold what `loads` say, one after another; by target id what was changed, or why it failed.
 
     `python` is the interpreter to run there, a path ("~/" is the node's home) or a name. One node's failure leaves the
     others alone: what a relay does not bring to its children comes from the head, which the `note` of their Changes
-    then says. The store must hold every blob of the manifest. `report` hears of the progress. `planned` is for
+    then says. The store must hold every blob of the manifests. `report` hears of the progress. `planned` is for
     measurements that want other routes than `routes` gives.
     """
     targets = list(targets)
     if planned is None:
-        planned = routes(targets, len(manifest.to_bytes()) + sum(manifest.blobs().values()))
+        manifests = sum(len(load.manifest.to_bytes()) for load in loads)
+        planned = routes(targets, manifests + sum(_contents(loads).values()))
     meter = Meter(report)
-    job = _Job(pool, store, manifest, places, _command(python), meter)
+    job = _Job(pool, store, tuple(loads), means, _command(python), meter)
     found: dict[str, Outcome] = {}
     for ends in await asyncio.gather(*(job.along(route) for route in planned)):
         found |= ends
@@ -146,8 +155,8 @@ class _Job:
 
     pool: Pool
     store: BlobStore
-    manifest: Manifest
-    places: Places
+    loads: tuple[Load, ...]
+    means: Means
     command: str
     meter: Meter
 
@@ -187,7 +196,7 @@ class _Job:
             raise SpreadFailed(f"node {node} does not speak as a far end does: {error!r}") from error
         else:
             return
-        ends.setdefault(node, NodeLost(f"lost node {node} while its workdir was sent: {reason}", node_id=node))
+        ends.setdefault(node, NodeLost(f"lost node {node} while its files were sent: {reason}", node_id=node))
 
     async def _converse(
         self,
@@ -197,8 +206,8 @@ class _Job:
         failed: dict[str, str],
     ) -> None:
         """Serve one far end until it is done; what it says of itself and its children goes into `ends` and `failed`."""
-        node, sizes, passed = route.target.id, self.manifest.blobs(), [0, 0, 0, 0]
-        asks = _ASKS * (1 + len(route.children))
+        node, sizes, passed = route.target.id, _contents(self.loads), [0, 0, 0, 0]
+        asks = _ASKS * len(self.loads) * (1 + len(route.children))
         process = await connection.create_process(self.command, encoding=None)
         try:
             lines = _Lines(process.stdout)
@@ -226,13 +235,29 @@ class _Job:
 
     def _opening(self, children: Sequence[Target]) -> bytes:
         header = {
-            "target": self.places.target,
-            "state": self.places.state,
-            "blobs": self.places.blobs,
-            "ssh_config": self.places.ssh_config,
+            "blobs": self.means.blobs,
+            "ssh_config": self.means.ssh_config,
             "children": [{"id": child.id, "command": self.command} for child in children],
         }
-        return relay.opening(_source(_MODULES), header, self.manifest.to_bytes())
+        loads = ((load.manifest.to_bytes(), load.place) for load in self.loads)
+        return relay.opening(_source(_MODULES), header, loads)
+
+
+def _contents(loads: Iterable[Load]) -> dict[str, int]:
+    """Size in bytes of every content by its hash, each once."""
+    return {sha: size for load in loads for sha, size in load.manifest.blobs().items()}
+
+
+def _held(said: bytes, count: int) -> list[bool]:
+    """What a node said of `count` stamps, past whatever its shell's start-up files print."""
+    begin = stamp.MARK.encode()
+    for line in said.splitlines():
+        if line.startswith(begin):
+            with suppress(ValueError):
+                held = json.loads(line[len(begin) :])
+                if isinstance(held, list) and len(held) == count:
+                    return [each is True for each in held]
+    return [False] * count
 
 
 def _command(python: str) -> str:
@@ -246,7 +271,7 @@ def _source(modules: Sequence[ModuleType]) -> bytes:
 
 def _outcome(node: str, answer: dict[str, Any]) -> Outcome:
     if "error" in answer:
-        return SpreadFailed(f"node {node} could not take the workdir: {answer['error']}")
+        return SpreadFailed(f"node {node} could not take the files: {answer['error']}")
     written, removed, unchanged, kept, note = answer["changes"]
     return Changes(written, removed, unchanged, tuple(kept), note)
 
@@ -305,7 +330,7 @@ async def _answer(
     if process.exit_status is None:
         raise asyncssh.ConnectionLost("its SSH server ended the session")
     said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
-    raise SpreadFailed(f"node {node} could not take the workdir: {said[-1] if said else 'no reason given'}")
+    raise SpreadFailed(f"node {node} could not take the files: {said[-1] if said else 'no reason given'}")
 
 
 def _shell_path(path: str) -> str:

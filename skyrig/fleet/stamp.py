@@ -1,4 +1,4 @@
-"""Whether a workdir is still as it was written, at the cost of one stat a file: no manifest is sent, read or compared.
+"""Whether files are still as they were brought, at the cost of one stat each: no manifest is sent, read or compared.
 
 Standard library only, Python 3.8 or newer; see skyrig.fleet.content for why. Beside the state file of `materialise`
 lies a **stamp**: the digest of the manifest, all its paths, and one hash over what the disk said of them (mode, size,
@@ -67,6 +67,7 @@ def _fingerprint(root: bytes, names: bytes) -> str:
     said: list[bytes] = []
     begin = root + b"/"
     try:
+        os.stat(root)
         for name in names.split(b"\0") if names else ():
             found = os.lstat(begin + name)
             if stat.S_ISDIR(found.st_mode):
@@ -82,8 +83,8 @@ def _fingerprint(root: bytes, names: bytes) -> str:
 
 
 def main(_: bytes) -> int:
-    """On a node: answer for {"state", "digest", "target"} on standard input."""
+    """On a node: answer for each of [[digest, state file, folder], ...] on standard input, in their order."""
     asked = json.loads(sys.stdin.buffer.readline())
-    state, target = (os.path.expanduser(asked[key]) for key in ("state", "target"))
-    print(MARK + json.dumps(Stamp(state).holds(asked["digest"], target)), flush=True)
+    held = [Stamp(os.path.expanduser(state)).holds(digest, os.path.expanduser(where)) for digest, state, where in asked]
+    print(MARK + json.dumps(held), flush=True)
     return 0

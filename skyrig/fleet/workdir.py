@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from skyrig.errors import BadInput
 from skyrig.fleet.content import raw, text
 from skyrig.fleet.gitignore import Rules
+from skyrig.fleet.words import paths_in
 
 LARGEST_NAMED = 64 << 20
 """Size in bytes up to which an ignored file goes along because setup or run names it."""
@@ -44,21 +45,21 @@ class Selection:
     notes: tuple[str, ...] = ()
 
 
-def select(root: Path, *, named_in: Sequence[str] = ()) -> Selection:
+def select(root: Path, *, named_in: Sequence[str] = (), what: str = "workdir") -> Selection:
     """The files, links and folders below `root` that are sent.
 
     `named_in` are the texts of setup and run: an ignored file whose path stands in one of them goes along as private,
     with a note. Links are sent as links; sockets, pipes and devices are left out with a note. BadInput where `root` is
-    no folder, or a file or folder that would be sent cannot be read.
+    no folder, or a file or folder that would be sent cannot be read; it and the notes call the folder `what`.
     """
     top = os.path.realpath(os.fsencode(root))
     if not os.path.isdir(top):
-        raise BadInput(f"workdir {os.fspath(root)!r} is no folder", hint="give the folder that holds your code")
-    walk = _Walk(top, _outer_rules(top))
+        raise BadInput(f"{what} {os.fspath(root)!r} is no folder", hint="give a folder that is there")
+    walk = _Walk(top, what, _outer_rules(top, what))
     walk.folder(b"", ())
     for path in _tracked(top) if walk.outer.by_git else ():
         walk.add_ignored(path, private=False)
-    for path in _named(named_in):
+    for path in (raw(word) for word in paths_in(named_in)):
         walk.add_ignored(path, private=True)
     ordered = sorted(walk.picked.items())
     return Selection(tuple(picked for _, picked in ordered), tuple(walk.notes))
@@ -84,6 +85,7 @@ class _Walk:
     """The folders from `top` down."""
 
     top: bytes
+    what: str
     outer: _Outer
     picked: dict[bytes, Picked] = field(factory=dict)
     notes: list[str] = field(factory=list)
@@ -126,7 +128,7 @@ class _Walk:
             with os.scandir(os.path.join(self.top, path) if path else self.top) as entries:
                 return list(entries)
         except OSError as error:
-            raise _unreadable(path, error.strerror) from error
+            raise _unreadable(self.what, path, error.strerror) from error
 
     def _ignored(self, path: bytes, name: bytes, is_dir: bool, chain: _Chain) -> bool:
         if name == b".git" and not self.outer.with_git:
@@ -148,7 +150,7 @@ class _Walk:
             self.picked[path] = Picked(text(path), "link")
         elif stat.S_ISREG(mode):
             if not os.access(place, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
-                raise _unreadable(path, "permission denied")
+                raise _unreadable(self.what, path, "permission denied")
             self.picked[path] = Picked(text(path), "file", private)
         else:
             self.notes.append(f"{text(path)!r} is a socket, pipe or device: not sent")
@@ -156,7 +158,9 @@ class _Walk:
     def _note_link(self, path: bytes, link: bytes) -> None:
         aim = os.path.normpath(os.path.join(os.path.dirname(path), link))
         if os.path.isabs(aim) or aim.split(b"/")[0] == b"..":
-            self.notes.append(f"{text(path)!r} is a link out of the workdir: the nodes will look for {text(link)!r}")
+            self.notes.append(
+                f"{text(path)!r} is a link out of the {self.what}: the nodes will look for {text(link)!r}"
+            )
 
     def _inside(self, path: bytes) -> os.stat_result | None:
         """Stat of `path` if it exists and no folder on the way to it is a link."""
@@ -178,13 +182,13 @@ class _Walk:
         return any(os.path.lexists(os.path.join(folder, b"pyvenv.cfg")) for folder in folders)
 
 
-def _outer_rules(top: bytes) -> _Outer:
+def _outer_rules(top: bytes, what: str) -> _Outer:
     skyignore = os.path.join(top, b".skyignore")
     if os.path.lexists(skyignore):
         try:
             lines = Path(os.fsdecode(skyignore)).read_bytes()
         except OSError as error:
-            raise _unreadable(b".skyignore", error.strerror) from error
+            raise _unreadable(what, b".skyignore", error.strerror) from error
         with_git = re.search(rb"^!/?\.git/?\s*$", lines, re.MULTILINE) is not None
         return _Outer(by_git=False, with_git=with_git, chain=((0, Rules(lines)),))
     repository = _repository(top)
@@ -245,33 +249,7 @@ def _tracked(top: bytes) -> Iterator[bytes]:
     yield from filter(None, answer.stdout.split(b"\0"))
 
 
-_WORD = re.compile(r"""'[^'\n]+'|"[^"\n]+"|[^\s'"`;|&()<>]+|>""")
-_HOME = re.compile(r"^(?:(?:~|\$HOME|\$\{HOME\})/sky_workdir/)?(?:\./)*")
-
-
-def _named(texts: Sequence[str]) -> list[bytes]:
-    """Every word of the texts that may be a path below the workdir, each once; not those that are written to."""
-    words: dict[bytes, None] = {}
-    for match, before in _words("\n".join(texts)):
-        if before in (">", "tee", "-a"):
-            continue
-        for piece in (match, *re.split(r"[=:,@]", match)):
-            path = _HOME.sub("", piece)
-            if path and not path.startswith("/") and "\0" not in path:
-                words[raw(path)] = None
-    return list(words)
-
-
-def _words(script: str) -> Iterator[tuple[str, str]]:
-    """Words of a shell text without their quotes, each with the word before it."""
-    before = ""
-    for match in _WORD.finditer(script):
-        word = match[0]
-        yield word.strip("'\"") if word[0] in "'\"" else word, before
-        before = word
-
-
-def _unreadable(path: bytes, reason: str | None) -> BadInput:
-    what = f"{text(path)!r}" if path else "the folder itself"
+def _unreadable(what: str, path: bytes, reason: str | None) -> BadInput:
+    which = f"{text(path)!r}" if path else "the folder itself"
     why = (reason or "cannot be read").lower()
-    return BadInput(f"workdir: {what}: {why}", hint="mend it, or name it in .skyignore")
+    return BadInput(f"{what}: {which}: {why}", hint="mend it, or name it in .skyignore")

@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import asyncssh
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, NodeLost
-from skyrig.fleet.progress import sending
-from skyrig.launch import keeping, records
+from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import KeeperLink, NoRuntime, keeper
 from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
-from skyrig.progress import activity
 
 Notify = Callable[[str], None]
 """Takes one line for the user that is not the job's output."""
@@ -42,36 +41,35 @@ _BOOT_PATIENCE_S = 60.0
 """How long a submission waits for a head that may still boot."""
 
 
+@frozen
+class Submission:
+    """A job, and what comes with it: the folder `workdir`, `mounts` by their normal targets on the nodes (None for an
+    empty folder), and when the cluster shall stop by itself from now on (None: nothing is said of that)."""
+
+    request: JobRequest
+    workdir: Path | None = None
+    mounts: Mapping[str, Path | None] = field(factory=dict)
+    autostop: Autostop | None = None
+
+
 async def submit_and_follow(
-    desc: ClusterDescription,
-    request: JobRequest,
-    *,
-    workdir: Path | None,
-    detach: bool,
-    out: BinaryIO,
-    notify: Notify,
-    autostop: Autostop | None = None,
+    desc: ClusterDescription, what: Submission, *, detach: bool, out: BinaryIO, notify: Notify
 ) -> int:
-    """Set `autostop` if given, sync `workdir`, submit `request`, and unless `detach` follow the job to its end. Returns
-    the exit code for the caller's process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
+    """Submit a job with its files, and unless `detach` follow it to its end. Returns the exit code for the caller's
+    process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
     async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
-        if autostop is not None:
-            keeping.note_autostop(desc, await link.autostop(autostop))
-            notify(f"{desc.name} {autostop}")
-        if workdir is not None:
-            scripts = [request.run, *([request.setup] if request.setup else [])]
-            texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
-            with activity(notify, evolve(sending(desc.head.id), detail="what is to be sent?")):
-                request = evolve(request, manifest=await link.sync(workdir, named_in=texts, notify=notify))
-        request = evolve(request, first_id=records.next_id(keeping.folder(desc)))
-        answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
-        record = CONVERTER.structure(answer["record"], JobRecord)
-        notify(f"job {record.id} ({record.name}) submitted to {desc.name}")
+        record = await _submitted(link, what, notify)
         if detach:
             return 0
         view = _View(desc, record, out, notify)
         lost = await _interruptible(view.follow(link), view)
     return await _finish(desc, view, lost)
+
+
+async def submit(desc: ClusterDescription, what: Submission, notify: Notify) -> JobRecord:
+    """Submit a job with its files; the job as it was then."""
+    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
+        return await _submitted(link, what, notify)
 
 
 async def logs(
@@ -155,6 +153,20 @@ async def undrain(desc: ClusterDescription) -> None:
     with suppress(NoRuntime):
         async with keeper(desc) as link:
             await link.ask({"op": "describe", "cluster": desc.public().to_json(), "undrain": True})
+
+
+async def _submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobRecord:
+    request = what.request
+    if what.autostop is not None:
+        keeping.note_autostop(link.desc, await link.autostop(what.autostop))
+        notify(f"{link.desc.name} {what.autostop}")
+    if what.workdir is not None or what.mounts:
+        request = await files.bring(link, request, workdir=what.workdir, mounts=what.mounts, notify=notify)
+    request = evolve(request, first_id=records.next_id(keeping.folder(link.desc)))
+    answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
+    record = CONVERTER.structure(answer["record"], JobRecord)
+    notify(f"job {record.id} ({record.name}) submitted to {link.desc.name}")
+    return record
 
 
 async def _jobs(link: KeeperLink) -> list[JobRecord]:
@@ -275,7 +287,10 @@ class _View:
 
 
 async def _interruptible(following: Coroutine[None, None, bool], view: _View) -> bool:
-    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke."""
+    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke. A thread
+    beside the main one gets no signals, and follows to the end."""
+    if threading.current_thread() is not threading.main_thread():
+        return await following
     task = asyncio.create_task(following)
     loop = asyncio.get_running_loop()
 

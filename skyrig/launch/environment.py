@@ -83,6 +83,7 @@ def rank_environment(
         "SKYRIG_PROCS_PER_NODE": str(procs),
         "SKYRIG_DEVICE": "gpu" if request.accelerators and not node.accelerators.declared else "cpu",
         "SKYRIG_NODE_ADDRESS": node.address,
+        "SKYRIG_TF_CONFIG": tf_config(nodes, rank, port),
     }
     return _layered(defaults, request, task_id, fixed)
 
@@ -134,6 +135,20 @@ def visible_devices(node: Node, request: JobRequest, gpus: Sequence[int]) -> str
     if request.accelerators >= real:
         return None
     return ",".join(str(index) for index in gpus)
+
+
+def tf_config(nodes: Sequence[Node], rank: int, port: int) -> str:
+    """What TensorFlow's MultiWorkerMirroredStrategy reads from TF_CONFIG: one worker a node, each listening on `port`.
+    Nodes of one address (plain level of the local cloud) take the ports that follow it, one each.
+
+    It is SKYRIG_TF_CONFIG to all jobs and TF_CONFIG only where it is wanted: TensorFlow would wait for the others in
+    any program that it finds that name in.
+    """
+    alone = len({node.address for node in nodes}) == len(nodes)
+    ports = [port if alone else port + number for number in range(len(nodes))]
+    hosts = [f"[{node.address}]" if ":" in node.address else node.address for node in nodes]
+    workers = [f"{host}:{at}" for host, at in zip(hosts, ports, strict=True)]
+    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}})
 
 
 def hostfile(nodes: Iterable[Node], procs: int) -> str:

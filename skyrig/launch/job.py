@@ -26,6 +26,10 @@ class JobStatus(str, Enum):
         """Whether the job will change no more."""
         return self not in (JobStatus.PENDING, JobStatus.SETTING_UP, JobStatus.RUNNING)
 
+    def is_terminal(self) -> bool:
+        """The same, as programs written for SkyPilot ask it."""
+        return self.ended
+
 
 LOST_NODE = 4
 """Exit code of a job that lost a node."""
@@ -33,7 +37,7 @@ LOST_NODE = 4
 CANCELLED = 128 + 15
 """Exit code of a job that was cancelled: as of a process that TERM ended."""
 
-STRATEGIES = ("torchrun", "deepspeed", "accelerate", "plain")
+STRATEGIES = ("torchrun", "deepspeed", "accelerate", "ray", "tensorflow", "plain")
 """How a training script is started on every node (templates/launch/NAME.sh.j2)."""
 
 
@@ -49,13 +53,23 @@ class Scripts:
 
 
 @frozen
+class Mount:
+    """Files that go to `target` on every node of the cluster ("~/" is the node's home): those of the manifest with this
+    digest, below a folder, or with `is_file` the only one in it."""
+
+    target: str
+    manifest: str
+    is_file: bool = False
+
+
+@frozen
 class JobRequest:
     """What a client submits. Texts may hold surrogate escapes (any bytes but NUL survive).
 
     `env` and `secrets` become the job's environment (secrets are never written to disk in plain, shown or logged);
-    `manifest` is the digest of the synced workdir, "" for none; `cpus` and `accelerators` are what one node of the job
-    takes from the queue's point of view; `first_id` is the lowest job id that may be given (ids never repeat on a
-    stack, also after its head was replaced).
+    `manifest` is the digest of the synced workdir, "" for none; `mounts` come after it, in their order; `cpus` and
+    `accelerators` are what one node of the job takes from the queue's point of view; `first_id` is the lowest job id
+    that may be given (ids never repeat on a stack, also after its head was replaced).
     """
 
     name: str
@@ -70,6 +84,12 @@ class JobRequest:
     force_setup: bool = False
     user: str = ""
     first_id: int = 1
+    mounts: tuple[Mount, ...] = ()
+
+    @property
+    def manifests(self) -> frozenset[str]:
+        """Digests of all files that the job needs."""
+        return frozenset({self.manifest, *(mount.manifest for mount in self.mounts)} - {""})
 
 
 @frozen

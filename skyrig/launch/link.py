@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -22,14 +21,11 @@ from skyrig.cluster.autostop import Autostop, AutostopNote, read_note
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import fanout
-from skyrig.fleet.blobs import frames
 from skyrig.fleet.connection import Credentials, connect, loss_reason
-from skyrig.fleet.content import Manifest
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.progress import meter as meter_for
 from skyrig.fleet.target import from_description
 from skyrig.launch import nodeside
-from skyrig.launch.protocol import KeeperGone, Message, ask, check_version, receive, send
+from skyrig.launch.protocol import KeeperGone, Message, ask, check_version
 from skyrig.launch.runtime import code
 from skyrig.progress import Kind, Step, activity
 
@@ -44,9 +40,6 @@ LOOK_PATIENCE_S = 4.0
 
 _KEEPER_TRIES = 3
 """How often a keeper that died before it could be spoken to is started again."""
-
-_NAMED_FROM = 16 * 1024
-"""Bytes of a manifest from which a round trip more is cheaper than sending it."""
 
 _ENSURE = (
     'r="$HOME/.skyrig/runtime/bin/python"; '
@@ -66,6 +59,7 @@ class KeeperLink:
     def __init__(self, desc: ClusterDescription, way: _Way, channel: Channel) -> None:
         self.desc = desc
         self.reader, self.writer = channel
+        self.takes_mounts = False
         self._way = way
 
     async def another(self) -> KeeperLink:
@@ -80,7 +74,9 @@ class KeeperLink:
         """Ask who answers, and say who asks. With `hold` the cluster does not switch itself off meanwhile: until a job
         is submitted over this line, or it ends. SkyrigError where it is doing so already."""
         asking = {"release": code.RELEASE, "build": code.build(), "hold": hold}
-        return await self.ask({"op": "hello", "digest": _digest(self.desc.public().to_json()), **asking})
+        hello = await self.ask({"op": "hello", "digest": _digest(self.desc.public().to_json()), **asking})
+        self.takes_mounts = bool(hello.get("mounts"))
+        return hello
 
     async def prepare(self, hello: Message) -> None:
         """See that the keeper, which answered `hello`, knows this cluster and can reach all its nodes."""
@@ -97,48 +93,6 @@ class KeeperLink:
         """Set autostop, or with None cancel it; what is known of it then."""
         answer = await self.ask({"op": "autostop", "setting": wanted.orders() if wanted is not None else None})
         return read_note(json.dumps(answer["note"]))
-
-    async def sync(self, root: Path, *, named_in: Sequence[str], notify: Notify) -> str:
-        """Bring the files of the folder `root` to the head; returns the digest by which a job names them. Only what the
-        head does not hold yet is sent."""
-        from skyrig.fleet.manifest import build
-        from skyrig.fleet.workdir import select
-
-        selection = select(root, named_in=named_in)
-        for note in selection.notes:
-            notify(note)
-        manifest = build(root, selection, places.made(places.stack(self.desc.name)) / "hashes")
-        missing = await self._need(manifest)
-        if missing:
-            await self._upload(root, manifest, missing, notify)
-        return manifest.digest
-
-    async def _need(self, manifest: Manifest) -> list[str]:
-        """Hashes of what the head does not hold. A long manifest that it has seen before is named, not sent."""
-        body = manifest.to_bytes()
-        answer: Message = (
-            {"unknown": True} if len(body) < _NAMED_FROM else await self.ask({"op": "need", "digest": manifest.digest})
-        )
-        if "unknown" in answer:
-            answer = await self.ask({"op": "need"}, body)
-        missing: list[str] = answer["missing"]
-        return missing
-
-    async def _upload(self, root: Path, manifest: Manifest, missing: list[str], notify: Notify) -> None:
-        sizes = manifest.blobs()
-        total = sum(sizes[sha] for sha in missing)
-        notify(f"syncing {len(missing)} of {len(sizes)} files, {_size(total)}")
-        meter = meter_for(notify, self.desc.head.id)
-        meter.expect(len(missing), total)
-        await send(self.writer, {"op": "blobs", "shas": missing})
-        for block in frames(root, manifest, missing, meter):
-            self.writer.write(block)
-            await self.writer.drain()
-        meter.finish()
-        answered = await receive(self.reader)
-        if answered is None or "error" in answered[0]:
-            reason = answered[0]["error"] if answered else "the connection closed"
-            raise SkyrigError(f"the head did not take the files: {reason}", hint="run the same command again")
 
 
 @asynccontextmanager
@@ -310,11 +264,3 @@ async def _authorize(desc: ClusterDescription, node_ids: Sequence[str], public_k
         if result.code != 0:
             reason = result.stderr.decode(errors="replace").strip()[-200:]
             raise NodeLost(f"{node_id} could not be prepared: {reason}", node_id=node_id, hint="run `invoke up`")
-
-
-def _size(count: int) -> str:
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count //= 1024
-    return f"{count} GiB"

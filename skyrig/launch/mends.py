@@ -27,6 +27,7 @@ _DEEPSPEED_FLAGS = frozenset(
     ["module", "no_python", "no_local_rank", "no_ssh", "no_ssh_check", "force_multi", "save_pid", "bind_cores_to_rank"]
 )
 _NO_LAUNCH = {"echo", "printf", "pip", "pip3", "uv", "apt", "apt-get", "conda", "which", "type", "pkill", "grep", "cat"}
+_MULTI_WORKER = re.compile(r"\bMultiWorkerMirroredStrategy\b|\bTFConfigClusterResolver\b")
 _ONE_NODE = ("1", "1:1")
 
 
@@ -48,7 +49,7 @@ def of_run(text: str, num_nodes: int) -> tuple[Mend, ...]:
     if num_nodes < 2:
         return ()
     found = commands.read(text)
-    mends = (_torchrun(text, found), _deepspeed(found), _ray(found))
+    mends = (_torchrun(text, found), _deepspeed(found), _ray(text, found), _tensorflow(text))
     return tuple(mend for mend in mends if mend is not None)
 
 
@@ -79,7 +80,7 @@ def _wants_a_rank(given: Mapping[str, str]) -> bool:
 
 
 def _is_single(given: Mapping[str, str]) -> bool:
-    """Whether a rank from outside would harm it: it would wait for a rank 0 that does not come."""
+    """Whether a rank from outside may harm it: many versions of torch would wait for a rank 0 that does not come."""
     return given.get("nnodes", "1") in _ONE_NODE and not _has_own_way(given)
 
 
@@ -99,13 +100,24 @@ def _deepspeed(found: Sequence[Command]) -> Mend | None:
     return None
 
 
-def _ray(found: Sequence[Command]) -> Mend | None:
-    """`ray start` returns at once and leaves Ray behind, which would end with the text of its rank."""
+def _ray(text: str, found: Sequence[Command]) -> Mend | None:
+    """`ray start` returns at once and leaves Ray behind, which would end with the text of its rank. The nodes stay
+    together by MASTER_PORT: a text that uses it for itself must see to that too."""
+    if "MASTER_PORT" in text:
+        return None
     for words in _calls(found, "ray"):
         if words[:1] == ["start"] and "--block" not in words:
             note = "`ray start` leaves Ray running: nodes whose text has ended stay until rank 0 has ended"
             return Mend("ray", note, stays=True)
     return None
+
+
+def _tensorflow(text: str) -> Mend | None:
+    """A script in the text that asks TensorFlow for several workers finds them in TF_CONFIG."""
+    if "TF_CONFIG" in text or not _MULTI_WORKER.search(text):
+        return None
+    note = "MultiWorkerMirroredStrategy: TF_CONFIG=$SKYRIG_TF_CONFIG, one worker a node"
+    return Mend("tensorflow", note, {"TF_CONFIG": "SKYRIG_TF_CONFIG"})
 
 
 @cache

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from skyrig.errors import BadInput, ProtocolMismatch, SkyrigError
 
 MAJOR, MINOR = 1, 2
-"""Version of the protocol that this code speaks. 1.2 has `autostop`, and `hold` in `hello`."""
+"""Version of the protocol that this code speaks. 1.2 has `autostop`, `hold` in `hello`, and mounts."""
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Longest JSON line in bytes; the manifest of a million files stays under it."""

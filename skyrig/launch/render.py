@@ -23,7 +23,7 @@ TEMPLATES = places.shipped() / "templates" / "launch"
 """Folder of the launch templates."""
 
 _FALLBACKS = ("sky", "uv")
-_INTERFACE = TEMPLATES / "interface.py"
+_OF_STRATEGY = {"ray": ("gather.py", "joined.py")}
 
 
 def render_launch(program: Program, strategy: str, num_nodes: int = 1) -> Scripts:
@@ -41,14 +41,13 @@ def render_launch(program: Program, strategy: str, num_nodes: int = 1) -> Script
     _refuse_nul("script path", program.path)
     for number, argument in enumerate(program.args, start=1):
         _refuse_nul(f"argument {number}", argument)
-    return Scripts(
-        files={
-            "run.sh": _rendered(f"{strategy}.sh.j2"),
-            "rank.sh": _rendered("rank.sh.j2", script=_no_option(program.path), arguments=program.args),
-            "interface.py": _INTERFACE.read_text(),
-            **_fallbacks(),
-        }
-    )
+    files = {
+        "run.sh": _rendered(f"{strategy}.sh.j2"),
+        "rank.sh": _rendered("rank.sh.j2", script=_no_option(program.path), arguments=program.args),
+        **_programs("interface.py", *_OF_STRATEGY.get(strategy, ())),
+        **_fallbacks(),
+    }
+    return Scripts(files=files)
 
 
 def render_setup(text: str) -> Scripts:
@@ -62,10 +61,15 @@ def _user_text(text: str, what: str, added: tuple[Mend, ...] = ()) -> Scripts:
     wrapper = _rendered("user_text.sh.j2", what=what, mends=added, conda=mends.names_conda(text))
     files = {entry: wrapper, "user.sh": text, **_fallbacks()}
     if what == "run":
-        files["interface.py"] = _INTERFACE.read_text()
+        files |= _programs("interface.py", *(["gather.py"] if any(mend.stays for mend in added) else []))
     for mend in added:
         files |= {f"shims/{name}": program for name, program in mend.shims.items()}
     return Scripts(files=files, entry=entry)
+
+
+def _programs(*names: str) -> dict[str, str]:
+    """Our small programs that the scripts call on the node, as they lie among the templates."""
+    return {name: (TEMPLATES / name).read_text() for name in names}
 
 
 def _fallbacks() -> dict[str, str]:

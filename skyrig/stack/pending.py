@@ -141,9 +141,23 @@ def _local_network(create: Create, wanted: Shape | None) -> Finding:
     return Finding("the network is there and not wanted any more: ended")
 
 
+def _local_ports(create: Create, wanted: Shape | None) -> Finding:
+    """Ports are open in the process of the stack's network. The next create has exactly its own open."""
+    from skyrig.fleet.local import ports
+
+    folder = places.local_nodes(str(create.inputs["stack"]))
+    if not ports.endpoints(folder):
+        return Finding("none of them is open")
+    if wanted is not None and wanted.ports:
+        return Finding("ports are open, and are taken over")
+    ports.close_ports(folder)
+    return Finding("ports are open and not wanted any more: closed")
+
+
 RESOLVERS: Mapping[str, Resolver] = {
     "pulumi-python:dynamic/skyrig:ClientKey": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:LocalNetwork": _local_network,
     "pulumi-python:dynamic/skyrig:LocalNode": _local_node,
+    "pulumi-python:dynamic/skyrig:LocalPorts": _local_ports,
 }
 """Resolvers by type token."""

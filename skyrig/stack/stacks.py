@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from attrs import evolve
 
+from skyrig.cluster import ports
 from skyrig.cluster.shape import NAMESPACE, Shape, stack_name
 from skyrig.errors import BadInput
 from skyrig.progress import Kind, Step, activity
@@ -66,14 +67,14 @@ def up(
     """Make the stack what its config says, after writing `shape` (if given) there, so that plain `pulumi up` means
     the same afterwards. Makes the stack if it is not there. With `refresh`, nodes that are gone come back. `before`
     is the shape that `shape` was worked out from: nodes that the config has got since then, while another run was
-    waited for, stay."""
+    waited for, stay; ports that it has got stay in any case."""
     stack_name(stack)
 
     def make(at_work: int) -> Changes:
         _ready(stack, notify)
         if shape is not None:
             now = config.read_shape(stack)
-            config.write_shape(stack, shape if before is None else joined(shape, now, before))
+            config.write_shape(stack, with_ports(shape if before is None else joined(shape, now, before), now))
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         flags = ["--skip-preview", *(["--refresh"] if refresh and not _is_new(stack) else [])]
         changes = _change(["up", *flags], stack, notify, at_work)
@@ -145,6 +146,11 @@ def joined(wanted: Shape, now: Shape, before: Shape) -> Shape:
     """`wanted`, and after its nodes those that `now` has beyond it and `before` had not."""
     known = {node.id for node in (*wanted.nodes, *before.nodes)}
     return evolve(wanted, nodes=(*wanted.nodes, *(node for node in now.nodes if node.id not in known)))
+
+
+def with_ports(wanted: Shape, now: Shape) -> Shape:
+    """`wanted` with the ports open that `now` has: only an edit of the config closes one, or the cluster's end."""
+    return wanted if now.power == "down" else evolve(wanted, ports=ports.union(wanted.ports, now.ports))
 
 
 def _in_turn(verb: str, stack: str, notify: Notify, work: Callable[[int], Changes]) -> Changes:

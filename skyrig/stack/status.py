@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from skyrig import places
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.local.layout import NodeFolder
-from skyrig.stack import autostopped, described, lock
+from skyrig.stack import autostopped, described, endpoints, lock
 
 PROBE_S = 3.0
 """How long a node may take to say that it is an SSH server, in seconds."""
@@ -33,7 +34,7 @@ class NodeStatus:
 class ClusterStatus:
     """One cluster as `status` shows it; `status` is INIT, UP, STOPPED (every node is), DEGRADED (a node is not up) or
     DOWN (nothing is there). `hourly_cost` in USD of all nodes; `autostop` is the object of `status --json`, None where
-    none is set; `reason` says why a cluster is off or down by itself."""
+    none is set; `reason` says why a cluster is off or down by itself; `endpoints` are HOST:PORT by port or range."""
 
     name: str
     status: str
@@ -44,6 +45,7 @@ class ClusterStatus:
     isolation: str = ""
     autostop: dict[str, Any] | None = None
     reason: str = ""
+    endpoints: Mapping[str, str] = field(factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The object of `status --json`."""
@@ -60,7 +62,7 @@ class ClusterStatus:
             "hourly_cost": self.hourly_cost,
             "autostop": self.autostop,
             "reason": self.reason,
-            "endpoints": {},
+            "endpoints": dict(self.endpoints),
         }
 
 
@@ -101,6 +103,7 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
         isolation=described_as.isolation,
         autostop=note.shown(time.time()) if note is not None else None,
         reason=_reason(stack, described_as),
+        endpoints=endpoints.shown(endpoints.of(described_as)),
     )
 
 

@@ -5,7 +5,7 @@ It is PyYAML because that is what task files are written for: `3e-4` is a text, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,22 @@ def loads(text: str, name: str, problems: Problems) -> list[Node]:
     except RecursionError:
         problems.add(Position(name), "", "no task file: nested too deeply")
     return []
+
+
+def of_plain(data: Any, name: str, problems: Problems, path: str = "") -> Node:
+    """Our node for plain data that a program has made; `name` says which call, and stands for the file in messages."""
+    made = Node(data, Position(name, 0), path, problems)
+    if isinstance(data, Mapping):
+        fields = {
+            key: of_plain(each, name, problems, f"{path}.{key}" if path else str(key)) for key, each in data.items()
+        }
+        return evolve(made, data=fields)
+    if isinstance(data, list):
+        return evolve(made, data=[of_plain(each, name, problems, f"{path}[{n}]") for n, each in enumerate(data)])
+    if data is not None and not isinstance(data, str | bool | int | float):
+        made.note(f"{made.shown} is no plain value: a text, a number or a truth value is wanted")
+        return evolve(made, data=None)
+    return made
 
 
 def _is_null(node: yaml.Node) -> bool:

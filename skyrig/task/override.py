@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from skyrig.task.model import GitSource, Task
 from skyrig.task.node import Node, Wrong, one_word
 from skyrig.task.problems import Position, Problems
 from skyrig.task.resources import Choice, Resources
+
+PLACE = "SKYRIG_INFRA"
+"""Variable that says where tasks run that need a cloud, as `--infra` does."""
 
 
 @frozen
@@ -37,6 +41,18 @@ def overridden(task: Task, override: Override) -> Task:
         workdir=override.workdir or task.workdir,
         choice=_chosen(task.choice, override.resources),
     )
+
+
+def placed(task: Task) -> Task:
+    """`task` at the place that SKYRIG_INFRA names, where it needs a cloud and nothing else says which."""
+    text = os.environ.get(PLACE, "")
+    if not text or not all(each.needs_cloud for each in task.choice.each):
+        return task
+    try:
+        infra.parse(text)
+    except ValueError as error:
+        raise BadInput(f"{PLACE}: {error}") from None
+    return evolve(task, choice=_chosen(task.choice, {"infra": text}))
 
 
 def _chosen(choice: Choice, given: Mapping[str, str]) -> Choice:

@@ -12,14 +12,15 @@ from skyrig.errors import BadInput
 
 @frozen
 class Position:
-    """A place in a file; line and column count from 1."""
+    """A place in a file; line and column count from 1. Line 0: the whole of what `file` names, which has no lines (a
+    call in a Python program)."""
 
     file: str
     line: int = 1
     column: int = 1
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @frozen

@@ -3,11 +3,10 @@ normal form, which equals SkyPilot's."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
-from collections.abc import Iterable
 
+from skyrig.cluster import ports as port_ranges
 from skyrig.task.node import Node, text_or_number
 
 SIZE = r"[0-9]+(?:[kmgtp][bi]|[KMGTP][BI]|[KMGTP][bi])?"
@@ -19,7 +18,6 @@ DEFAULT_DISK_GB = 256
 _UNITS = {"k": 2.0**-20, "m": 2.0**-10, "g": 1.0, "t": 2.0**10, "p": 2.0**20}
 _MINUTES = {"m": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
 _SECONDS = {"s": 1, **{unit: 60 * minutes for unit, minutes in _MINUTES.items()}}
-_MOST_PORTS = 65535
 
 
 def cpus(node: Node) -> str:
@@ -87,7 +85,7 @@ def ports(node: Node) -> tuple[str, ...] | None:
         text = each.text() if isinstance(each.data, str) else str(each.whole())
         for word in filter(None, (word.strip() for word in text.split(","))):
             found |= set(_port_range(each, word))
-    return _as_ranges(found) or None
+    return port_ranges.ranges(found) or None
 
 
 def least_cores(text: str | None) -> float:
@@ -115,16 +113,7 @@ def _positive(text: str) -> bool:
 
 
 def _port_range(node: Node, word: str) -> range:
-    match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", word)
-    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not 1 <= first <= last <= _MOST_PORTS:
-        raise node.wrong(f"{word!r}: a port or a range of ports is wanted, for instance 8080 or 9000-9010")
-    return range(first, last + 1)
-
-
-def _as_ranges(numbers: Iterable[int]) -> tuple[str, ...]:
-    found = []
-    for _, group in itertools.groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0]):
-        run = [number for _, number in group]
-        found.append(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}")
-    return tuple(found)
+    try:
+        return port_ranges.one_range(word)
+    except ValueError as error:
+        raise node.wrong(str(error)) from error

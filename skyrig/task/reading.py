@@ -45,6 +45,13 @@ def loads(
     return _tasks(document.loads(text, name, problems), name, problems, env or {}, secrets or {})
 
 
+def of_plain(data: Mapping[str, Any], name: str) -> TaskFile:
+    """The same from plain data that a program has made: one task; `name` says which call, and stands for the file in
+    messages."""
+    problems = Problems()
+    return _tasks([document.of_plain(data, name, problems)], name, problems, {}, {})
+
+
 def _tasks(
     documents: list[Node], name: str, problems: Problems, env: Mapping[str, str], secrets: Mapping[str, str]
 ) -> TaskFile:

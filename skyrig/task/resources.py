@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs import evolve, field, frozen
 
-from skyrig.task import accelerators, autostop, infra, quantities, tpu
+from skyrig.task import accelerators, autostop, document, infra, quantities, tpu
 from skyrig.task.accelerators import Accelerator, Candidates
 from skyrig.task.autostop import Autostop, Hook
 from skyrig.task.disks import Disk, attached
@@ -16,6 +16,7 @@ from skyrig.task.image import Image
 from skyrig.task.image import read as read_image
 from skyrig.task.infra import Infra
 from skyrig.task.node import Node, Wrong, internal, one_word, texts_by_name
+from skyrig.task.problems import Problems, lines
 from skyrig.task.recovery import JobRecovery
 from skyrig.task.recovery import read as read_recovery
 
@@ -98,6 +99,15 @@ def read(node: Node, base: Resources) -> Choice:
     made = _each_kind(node, base, values, candidates)
     mode = "ordered" if candidates.ordered and candidates.each else "any_of" if len(made) > 1 else "single"
     return Choice(tuple(made), mode)
+
+
+def of_plain(data: Mapping[str, Any], name: str) -> tuple[Choice, list[str]]:
+    """The candidates from plain data that a program has made, and what was mended; `name` says which call, and stands
+    for the file in messages. BadInput tells all that is wrong."""
+    problems = Problems()
+    choice = document.of_plain(data, name, problems).read(lambda node: read(node, Resources()), Choice())
+    problems.raise_if_any()
+    return choice, lines(problems.mends)
 
 
 def _single(node: Node, table: Mapping[str, Any], *, null_is_absent: bool) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from attrs import field, frozen
 
-from skyrig.task import disks
+from skyrig.task import disks, document
 from skyrig.task.disks import Disk
 from skyrig.task.node import Node, internal, one_word
+from skyrig.task.problems import Problems
 
 MODES = ("MOUNT", "COPY", "MOUNT_CACHED")
 TYPES = ("MODEL_CHECKPOINT_RO", "MODEL_CHECKPOINT_RW", "DATASET_RO", "DATASET_RW")
@@ -81,6 +82,14 @@ def read(node: Node, *, has_workdir: bool) -> FileMounts:
         else:
             each.note(f"a path, a url or a mapping is wanted, not {each.shown}")
     return FileMounts(copies, buckets, tuple(attached))
+
+
+def of_plain(data: Mapping[str, Any], name: str) -> None:
+    """BadInput, which tells all of it, where plain data that a program has made is no bucket for a mount point; `name`
+    says which call, and stands for the file in messages."""
+    problems = Problems()
+    document.of_plain(data, name, problems).read(lambda node: _mounted(node, ""), None)
+    problems.raise_if_any()
 
 
 def _check_target(node: Node, target: str, *, has_workdir: bool) -> None:

@@ -21,7 +21,7 @@ def test_the_collection_imports_nothing_heavy() -> None:
 
 
 def test_looking_at_clusters_and_running_the_engine_need_no_ssh() -> None:
-    code = "import sys; from skyrig import sdk; from skyrig.stack import stacks; print('asyncssh' in sys.modules)"
+    code = "import sys; from skyrig import verbs; from skyrig.stack import stacks; print('asyncssh' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -107,6 +107,9 @@ def test_status_json_has_the_promised_form(newcomer: User) -> None:
         (0, "n0", "UP"),
         (1, "n1", "UP"),
     ]
+    assert cluster["endpoints"] == {}
+    none = newcomer.run("status", "-c", newcomer.stack, "--endpoint", check=2).err.decode()
+    assert f"cluster {newcomer.stack} has no open port" in none and "--ports PORT" in none
     described = subprocess.run(
         ["pulumi", "stack", "output", "cluster", "--json"],
         cwd=newcomer.clone,

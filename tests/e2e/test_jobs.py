@@ -163,6 +163,21 @@ def test_ssh_reaches_every_node_from_inside_a_job_without_a_prompt(user: User, t
     assert [line for line in done.lines if "n0" in line or "n1" in line] == ["worker n1", "head n0", "by id n1"]
 
 
+def test_what_is_added_to_a_text_is_told_to_the_user_and_not_to_the_log(user: User, tmp_path: Path) -> None:
+    task = tmp_path / "mended.yaml"
+    task.write_text(
+        "num_nodes: 2\nrun: |\n  if false; then torchrun --nnodes 2 --master_addr x train.py; fi\n"
+        "  echo rank $(env | grep -c ^PET_) $(printenv PET''_NODE_RANK)\n  bash -c 'sky show ips --internal | wc -l'\n"
+        "  cat ~/sky_logs/$SKYPILOT_INTERNAL_JOB_ID-sky-cmd/tasks/$SKYPILOT_NODE_RANK-*.log | grep -c rank\n"
+    )
+    done = user.run("launch", str(task), "-c", user.stack, "--infra", "local", "-y")
+    assert done.err.decode().count("PET_NODE_RANK=$SKYPILOT_NODE_RANK") == 1
+    for rank in (0, 1):
+        said = [line.partition(") ")[2] for line in done.lines if line.startswith(f"(rank {rank}, n{rank})")]
+        assert said == [f"rank 1 {rank}", "2", "1"], done.told()
+    assert not any("torchrun with" in line for line in done.lines)
+
+
 def test_setup_runs_once_per_node_and_says_what_it_skipped(user: User, tmp_path: Path) -> None:
     task = tmp_path / "setup.yaml"
     task.write_text("num_nodes: 2\nsetup: echo setting up >> ~/setups\nrun: wc -l < ~/setups\n")

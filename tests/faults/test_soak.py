@@ -37,9 +37,9 @@ WARM_UP_S = 120
 
 _TABLE = """
 import json, sys
-from skyrig import sdk
+from skyrig import verbs
 from skyrig.launch.job import CONVERTER
-print(json.dumps(CONVERTER.unstructure(sdk.queue(sys.argv[1], lambda line: print(line, file=sys.stderr)))))
+print(json.dumps(CONVERTER.unstructure(verbs.queue(sys.argv[1], lambda line: print(line, file=sys.stderr)))))
 """
 
 

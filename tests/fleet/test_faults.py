@@ -21,9 +21,10 @@ from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import connection as connection_module
 from skyrig.fleet import spread as spread_module
 from skyrig.fleet.fanout import CommandLost, CommandTimedOut, Result, run, run_each
+from skyrig.fleet.place import Place
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.receiver import Changes
-from skyrig.fleet.spread import Places, spread
+from skyrig.fleet.spread import Load, Means, spread
 from skyrig.fleet.target import Target
 
 needs_sshd = pytest.mark.skipif(SSHD is None, reason="no sshd on this machine (Debian: openssh-server)")
@@ -158,10 +159,10 @@ def test_one_that_dawdles_and_one_that_gushes_hold_up_nobody(serve: Serve, keys:
 def spread_to(pool: Pool, target: Target, home: Path, bench: Bench, size: int) -> asyncio.Task[Changes | SkyrigError]:
     """A spread of `size` bytes in ten files to `home`, under way."""
     manifest = bench.manifest({f"f{number}": file(os.urandom(size // 10)) for number in range(10)})
-    places = Places(*(str(home / name) for name in ("workdir", "state", "incoming")))
+    loads, means = [Load(manifest, Place(f"{home}/workdir", f"{home}/state"))], Means(f"{home}/incoming")
 
     async def one() -> Changes | SkyrigError:
-        return (await spread(pool, [target], bench.store, manifest, python=PYTHON, places=places))[target.id]
+        return (await spread(pool, [target], bench.store, loads, python=PYTHON, means=means))[target.id]
 
     return asyncio.create_task(one())
 
@@ -206,12 +207,12 @@ def test_killed_in_mid_sync_and_run_again_only_the_rest_is_sent(
         async with serve() as target, Pool(keys.credentials) as pool:
             bench, home = Bench(tmp_path), tmp_path / "node"
             manifest = bench.manifest({f"f{number}": file(os.urandom(3_000_000)) for number in range(10)})
-            places = Places(*(str(home / name) for name in ("workdir", "state", "incoming")))
+            loads, means = [Load(manifest, Place(f"{home}/workdir", f"{home}/state"))], Means(f"{home}/incoming")
             sent: list[str] = []
             whole = spread_module.stored_frames
 
             async def once() -> Changes | SkyrigError:
-                ends = await spread(pool, [target], bench.store, manifest, python=PYTHON, places=places)
+                ends = await spread(pool, [target], bench.store, loads, python=PYTHON, means=means)
                 return ends[target.id]
 
             task = asyncio.create_task(once())

@@ -86,7 +86,7 @@ def test_nothing_is_removed_through_a_link(bench: Bench) -> None:
 def test_files_of_a_job_in_the_way_of_a_file_are_refused(bench: Bench) -> None:
     bench.bring({"a": Thing(), "a/b": file(b"b")})
     (bench.target / "a" / "result").write_bytes(b"precious")
-    with pytest.raises(Refused, match="'a' is a file in the workdir, but a folder with files on the node"):
+    with pytest.raises(Refused, match="'a' is a file here, but a folder with files on the node"):
         bench.bring({"a": file(b"now a file")})
     assert (bench.target / "a" / "result").read_bytes() == b"precious"
     (bench.target / "a" / "result").unlink()

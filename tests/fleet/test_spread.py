@@ -18,8 +18,9 @@ from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.blobs import Changes
 from skyrig.fleet.content import Manifest
 from skyrig.fleet.fanout import run
+from skyrig.fleet.place import Place
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.spread import Places, SpreadFailed, spread
+from skyrig.fleet.spread import Load, Means, SpreadFailed, spread
 from skyrig.fleet.target import Target
 
 
@@ -50,10 +51,10 @@ class Head:
 
     async def send(self, manifest: Manifest, node: str, python: str = PYTHON) -> Changes | SkyrigError:
         home = self.nodes / node
-        places = Places(f"{home}/sky_workdir", f"{home}/.skyrig/workdir.json", f"{home}/.skyrig/incoming")
+        loads = [Load(manifest, Place(f"{home}/sky_workdir", f"{home}/.skyrig/workdir.json"))]
         target = evolve(self.target, id=node)
-        store = self.bench.store
-        return (await spread(self.pool, [target], store, manifest, python=python, places=places))[node]
+        means = Means(f"{home}/.skyrig/incoming")
+        return (await spread(self.pool, [target], self.bench.store, loads, python=python, means=means))[node]
 
     def there(self, node: str = "n1") -> Tree:
         return read_tree(self.nodes / node / "sky_workdir")
@@ -110,13 +111,13 @@ def test_many_nodes_at_once_each_with_its_own_end(serve: Serve, keys: Keys, tmp_
                 pool,
                 [evolve(target, id="dead", port=free_port()), evolve(target, id="n9")],
                 head.bench.store,
-                manifest,
+                [Load(manifest, Place(f"{head.nodes}/n9/w", f"{head.nodes}/n9/s"))],
                 python=PYTHON,
-                places=Places(*(f"{head.nodes}/n9/{name}" for name in ("w", "s", "i"))),
+                means=Means(f"{head.nodes}/n9/i"),
             )
             assert [ends[number] for number in (0, 1, 3)] == [Changes(2, 0, 0)] * 3
             assert isinstance(ends[2], SpreadFailed)
-            assert "node n2 could not take the workdir: 'a' is a file in the workdir, but a folder" in str(ends[2])
+            assert "node n2 could not take the files: 'a' is a file here, but a folder" in str(ends[2])
             assert isinstance(dead["dead"], NodeLost)
             assert dead["n9"] == Changes(2, 0, 0)
 
@@ -168,7 +169,7 @@ def test_noise_of_the_shell_and_home_folders(keys: Keys, serve: Serve, tmp_path:
             wrapper.write_text(f'#!/bin/sh\necho "Welcome!"; head -c 5000000 /dev/zero; echo; exec {PYTHON} "$@"\n')
             wrapper.chmod(0o755)
             manifest = head.bench.manifest({"a": file(b"a")})
-            ends = await spread(pool, [target], head.bench.store, manifest, python="~/a python's")
+            ends = await spread(pool, [target], head.bench.store, [Load(manifest)], python="~/a python's")
             assert isinstance(ends[target.id], Changes)
             assert read_tree(home / "sky_workdir") == {"a": file(b"a")}
             assert (home / ".skyrig/workdir.json").exists()
@@ -192,7 +193,7 @@ def test_a_node_lost_while_it_receives_is_named(serve: Serve, keys: Keys, tmp_pa
             lost = await asyncio.wait_for(task, 10)
             assert isinstance(lost, NodeLost)
             assert lost.node_id == "n1"
-            assert "lost node n1 while its workdir was sent" in str(lost)
+            assert "lost node n1 while its files were sent" in str(lost)
             assert await head.send(manifest, "n1") == Changes(8, 0, 0)
             assert head.there() == tree
 

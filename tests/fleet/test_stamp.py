@@ -14,8 +14,9 @@ from fleet_servers import Keys, Serve, free_port
 from fleet_trees import ODD_NAMES, Bench, Thing, Tree, file
 
 from skyrig.errors import NodeLost
+from skyrig.fleet.place import Place
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.spread import Places, spread, standing
+from skyrig.fleet.spread import Load, Means, spread, standing
 from skyrig.fleet.stamp import Stamp
 from skyrig.fleet.target import Target
 
@@ -105,18 +106,23 @@ def test_nodes_are_asked_and_none_is_trusted(serve: Serve, keys: Keys, tmp_path:
         async with serve() as target, Pool(keys.credentials, deadline_s=2) as pool:
             bench = Bench(tmp_path)
             manifest = bench.manifest(TREE)
-            places = Places(f"{tmp_path}/n/w", f"{tmp_path}/n/workdir.json", f"{tmp_path}/n/incoming")
-            await spread(pool, [target], bench.store, manifest, python="python3", places=places)
+            place, other = (
+                Place(f"{tmp_path}/n/{name}", f"{tmp_path}/n/{name}.json", name == "f") for name in ("w", "f")
+            )
+            single = bench.manifest({"f": file(b"one file")})
+            loads = [Load(manifest, place), Load(single, other)]
+            await spread(pool, [target], bench.store, loads, python="python3", means=Means(f"{tmp_path}/n/incoming"))
 
-            async def stand(digest: str, python: str = "python3", *more: Target) -> set[str]:
-                return await standing(pool, [target, *more], digest, python=python, places=places)
+            async def stand(digest: str, python: str = "python3", *more: Target) -> list[bool]:
+                brought = [(digest, place), (single.digest, other)]
+                return (await standing(pool, [target, *more], brought, python=python))[target.id]
 
-            assert await stand(manifest.digest) == {target.id}
-            assert await stand(bench.manifest({}).digest) == set()
-            assert await stand(manifest.digest, "no-such-python") == set()
+            assert await stand(manifest.digest) == [True, True]
+            assert await stand(bench.manifest({}).digest) == [False, True]
+            assert await stand(manifest.digest, "no-such-python") == [False, False]
             with pytest.raises(NodeLost):
                 await stand(manifest.digest, "python3", evolve(target, id="closed", port=free_port()))
             (tmp_path / "n" / "w" / "a").write_bytes(b"two")
-            assert await stand(manifest.digest) == set()
+            assert await stand(manifest.digest) == [False, True]
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

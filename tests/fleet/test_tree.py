@@ -22,7 +22,7 @@ from skyrig.fleet.content import BlobStore, Manifest
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Meter, Progress, Report
 from skyrig.fleet.receiver import Changes
-from skyrig.fleet.spread import FLAT_NODES, Outcome, Route, routes, spread
+from skyrig.fleet.spread import FLAT_NODES, Load, Outcome, Route, routes, spread
 from skyrig.fleet.target import Target
 
 NODES = 20
@@ -53,7 +53,7 @@ class Nodes:
         """The manifest to all of them, by relays however small it is."""
         planned = routes(self.targets, 1 << 40)
         return await spread(
-            pool, self.targets, self.bench.store, manifest, python=PYTHON, report=report, planned=planned
+            pool, self.targets, self.bench.store, [Load(manifest)], python=PYTHON, report=report, planned=planned
         )
 
     def there(self, node: str) -> Tree:

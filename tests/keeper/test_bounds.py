@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from keeper_cluster import Following, KeeperCluster, until
 
-import skyrig.launch
 from bench import record
+from skyrig.launch import job as job_module
 
 
 def stuck_follower(cluster: KeeperCluster, job: int) -> Any:
@@ -170,7 +170,7 @@ def test_old_folders_are_pruned_by_count_and_by_size_and_none_that_lives(tmp_pat
         (rank / "daemon.lock").touch()
         (rank.parent / "job.log").touch()
         os.utime(rank.parent, (n, n))
-    program = Path(skyrig.launch.__path__[0]) / "prune.py"
+    program = Path(job_module.__file__).with_name("prune.py")
 
     def prune(**given: Any) -> set[str]:
         runpy.run_path(str(program), {"given": given})

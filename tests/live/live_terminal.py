@@ -40,6 +40,13 @@ class Terminal:
             assert time.monotonic() < deadline, self.told()
             assert self._read(0.2) or met(self.said), self.told()
 
+    def until_stopped(self, seconds: float = 20) -> None:
+        """Wait until the command has been stopped, as with Ctrl-Z."""
+        deadline = time.monotonic() + seconds
+        while not os.WIFSTOPPED(os.waitpid(self.pid, os.WUNTRACED | os.WNOHANG)[1]):
+            assert time.monotonic() < deadline, self.told()
+            self._read(0.05)
+
     def type(self, keys: bytes) -> None:
         """Press keys."""
         os.write(self._master, keys)

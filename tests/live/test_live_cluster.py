@@ -54,7 +54,7 @@ def test_a_launch_tells_each_line_once(user: User, tmp_path: Path) -> None:
     assert sorted(told[1:4]) == [f"  {user.stack}-{what}" for what in ("key", "local-main-n0", "local-network")]
     assert told[4:] == [
         f"{user.stack}: 3 made",
-        "syncing 1 of 1 files, 1 MiB",
+        "files: 1 of 1 changed, 1.0 MB",
         f"job 1 (sky-cmd) submitted to {user.stack}",
         "job 1: setup runs on n0",
         "(setup, n0) setting up",

@@ -155,7 +155,7 @@ def test_a_stopped_one_leaves_a_clean_terminal_and_goes_on(tmp_path: Path) -> No
     terminal = play("busy", tmp_path)
     terminal.until(b"takes its time")
     terminal.type(b"\x1a")
-    assert os.WIFSTOPPED(os.waitpid(terminal.pid, os.WUNTRACED)[1])
+    terminal.until_stopped()
     terminal.until(cursor_is_shown)
     before = regions(terminal.said)
     os.kill(terminal.pid, signal.SIGCONT)

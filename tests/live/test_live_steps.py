@@ -8,10 +8,12 @@ import pytest
 from live_reader import Reader
 
 from skyrig.errors import StackBusy
-from skyrig.fleet.progress import meter
+from skyrig.fleet.place import WORKDIR
+from skyrig.fleet.progress import Meter, Progress, summed
+from skyrig.launch.files import Lines, Share, Steps, Watcher
 from skyrig.progress import Kind, Step, activity, tell
 from skyrig.stack.lock import Waiting
-from skyrig.stack.progress import Progress
+from skyrig.stack.progress import Progress as EngineProgress
 
 
 def event(kind: str, name: str, op: str, type_: str = "skyrig:x:Node", custom: bool = True) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def event(kind: str, name: str, op: str, type_: str = "skyrig:x:Node", custom: b
 
 def test_resources_are_seen_from_their_beginning_to_their_end() -> None:
     reader = Reader()
-    progress = Progress(reader)
+    progress = EngineProgress(reader)
     for name in ("n0", "n1", "n2"):
         progress(event("resourcePreEvent", name, "create"))
     progress(event("resourcePreEvent", "key", "same"))
@@ -39,7 +41,7 @@ def test_resources_are_seen_from_their_beginning_to_their_end() -> None:
 
 def test_a_refresh_that_finds_a_node_gone_says_so_once() -> None:
     reader = Reader()
-    progress = Progress(reader)
+    progress = EngineProgress(reader)
     gone = event("resOutputsEvent", "n0", "refresh")
     metadata = gone["resOutputsEvent"]["metadata"]
     metadata["old"], metadata["new"] = metadata["new"], None
@@ -49,24 +51,63 @@ def test_a_refresh_that_finds_a_node_gone_says_so_once() -> None:
     assert (reader.sees, reader.lines) == ({}, ["  n0 is gone"])
 
 
-def test_a_transfer_is_seen_in_bytes_and_otherwise_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transfer_is_seen_in_bytes_target_by_target_and_otherwise_told_in_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = [0.0]
     monkeypatch.setattr("skyrig.fleet.progress.time.monotonic", lambda: clock[0])
+    shares = [
+        Share(WORKDIR.target, 12, 12, 24_000_000, same=False, own=24_000_000),
+        Share("/same", 3, 3, 6_000_000, same=False, own=0),
+        Share("/data", 8, 9, 16_000_000, same=False, own=16_000_000),
+    ]
     seeing, reading = Reader(), Reader(live=False)
-    for reader in (seeing, reading):
-        count = meter(reader, "n0")
+    steps, lines = Steps(seeing, "n0"), Lines(reading)
+    assert seeing.sees == {"files to n0": "what is to be sent?"}
+    watchers: list[Watcher] = [steps, lines]
+    for watcher in watchers:
+        watcher.begins(shares)
+        count = Meter(watcher.moves, every_s=watcher.every_s)
         count.expect(20, 40_000_000)
         for _ in range(20):
             clock[0] += 0.15
             count.add(1, 2_000_000)
         count.finish()
-    assert seeing.lines == []
-    assert [step.done for step in seeing.told] == [2_000_000 * count for count in range(1, 21)]
-    assert {(step.subject, step.total) for step in seeing.told} == {("files to n0", 40_000_000)}
-    assert seeing.sees == {"files to n0": ""}, "it ends with the head's answer, not with its last byte"
-    assert reading.lines[0] == "  7 of 20 files, 14.0 of 40.0 MB"
+    told = [str(share) for share in shares]
+    assert seeing.lines == told
+    at_work = [step for step in seeing.told if step.total and not step.ended]
+    assert [step.done for step in at_work if step.subject == "files to n0"] == [2_000_000 * n for n in range(12)]
+    assert [step.done for step in at_work if step.subject != "files to n0"] == [2_000_000 * n for n in range(9)]
+    assert {(step.subject, step.total) for step in at_work} == {
+        ("files to n0", 24_000_000),
+        ("files of /data to n0", 16_000_000),
+    }
+    assert seeing.sees == {"files of /data to n0": ""}, "it ends with the head's answer, not with its last byte"
+    steps.close()
+    assert seeing.sees == {}
+    assert reading.lines[:4] == [*told, "  7 of 20 files, 14.0 of 40.0 MB"]
     assert reading.lines[-1] == "  20 of 20 files, 40.0 of 40.0 MB"
-    assert len(reading.lines) == 3
+    assert len(reading.lines) == 6
+
+
+def test_files_that_are_all_there_are_looked_at_and_that_is_all() -> None:
+    reader = Reader()
+    steps = Steps(reader, "n0")
+    steps.begins([Share(WORKDIR.target, 0, 12, 0, same=True)])
+    assert (reader.sees, reader.lines) == ({"files to n0": "what is to be sent?"}, ["files: nothing changed"])
+    steps.close()
+    assert reader.sees == {}
+
+
+def test_transfers_at_one_time_are_told_as_one() -> None:
+    told: list[Progress] = []
+    part = summed(told.append)
+    first, second = part(), part()
+    first(Progress(1, 4, 10, 40, 1.0))
+    second(Progress(2, 5, 20, 50, 3.0))
+    first(Progress(4, 4, 40, 40, 2.0))
+    assert told == [Progress(1, 4, 10, 40), Progress(3, 9, 30, 90), Progress(6, 9, 60, 90)]
+    assert told[-1].seconds == 3.0
 
 
 def test_waiting_for_a_stack_is_seen_as_long_as_it_lasts() -> None:

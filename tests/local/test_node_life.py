@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,10 @@ def test_namespaces_of_a_user_without_rights(nobody: LocalPrograms) -> None:
         assert not any(Path(path).exists() for path in places)
         greeting = "import socket; print(socket.create_connection(('dev-n1', 22), 5).recv(7).decode())"
         assert nobody.inside(nodes[0], f'python -c "{greeting}"', check=True).stdout == "SSH-2.0\n"
+        where = {"folder": str(nobody.stack("dev")), "head": "n1", "address": nodes[1]["address"]}
+        there = nobody.run("ports-open", {**where, "ports": ["22"], "before": {}})["host_ports"]["22"]
+        with socket.create_connection(("127.0.0.1", int(there)), 10) as connection:
+            assert connection.recv(7) == b"SSH-2.0"
     finally:
         nobody.stop_all("dev")
     assert processes_of(nobody.stack("dev")) == []

@@ -21,8 +21,8 @@ SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 def test_rendered_files_are_the_golden_ones(case: Path) -> None:
     golden = HERE / "golden" / case.stem
     files = {name: text.encode(errors="surrogateescape") for name, text in rendered(case).files.items()}
-    for name in [name for name in files if name == "interface.py" or "/" in name]:
-        copied = "interface.py" if name == "interface.py" else f"shims/{name.partition('/')[2]}"
+    for name in [name for name in files if name.endswith(".py") or "/" in name]:
+        copied = name if name.endswith(".py") else f"shims/{name.partition('/')[2]}"
         assert files.pop(name) == (TEMPLATES / copied).read_bytes()
     if UPDATE:
         shutil.rmtree(golden, ignore_errors=True)

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import ranks
 
-from skyrig.launch.job import STRATEGIES
 from skyrig.launch.program import Script
 from skyrig.launch.render import render_launch
+
+STRATEGIES = ("torchrun", "deepspeed", "accelerate", "plain")
+"""Those that start one process for each accelerator; tests/nodeside has the others."""
 
 TELL = r"""
 import json, os, sys

@@ -121,7 +121,7 @@ class Clone:
         many = {f"bulk/part{number:05}.py": f"NUMBER = {number}\n" * 50 for number in range(bulk)}
         lines += wheel(self.wheels, "bulk", "1.0", {"bulk/__init__.py": "", **many})
         self.root.joinpath("requirements", "base.txt").write_text(lines)
-        for name in ("dev", "torch", "accelerate", "deepspeed"):
+        for name in ("dev", "torch", "accelerate", "deepspeed", "ray"):
             leader = {"dev": "pytest"}.get(name, name)
             line = wheel(self.wheels, leader, "1.0", {f"{leader}_small.py": ""})
             self.root.joinpath("requirements", f"{name}.txt").write_text(line)

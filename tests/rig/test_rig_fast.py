@@ -12,6 +12,7 @@ TRAIN = {
     ("--nodes", "2"): "torch",
     ("--strategy", "accelerate"): "accelerate",
     ("--strategy=deepspeed",): "deepspeed",
+    ("--strategy", "ray"): "ray",
     ("--", "--strategy", "deepspeed"): "torch",
 }
 
@@ -43,7 +44,7 @@ def test_from_outside_the_clone_invoke_is_told_where_the_verbs_are(clone: Clone)
 @pytest.mark.parametrize("arguments", TRAIN, ids=" ".join)
 def test_train_needs_what_its_strategy_needs(clone: Clone, arguments: tuple[str, ...]) -> None:
     needed = TRAIN[arguments]
-    clone.ready("base", "dev", "torch", *{"accelerate", "deepspeed"} - {needed})
+    clone.ready("base", "dev", "torch", *{"accelerate", "deepspeed", "ray"} - {needed})
     code, _, _ = clone.rig("train", *arguments)
     assert (code == 0) is (needed == "torch"), "with no Python on PATH, what is not in place is an error"
 

@@ -94,11 +94,11 @@ def test_changed_resources_are_a_plan_and_never_ignored(user: User) -> None:
 
 def test_fifty_detached_jobs_run_in_order_each_with_its_log_and_code(user: User) -> None:
     code = (
-        "import sys; from skyrig import sdk; from skyrig.task import reading\n"
+        "import sys; from skyrig import verbs; from skyrig.task import reading\n"
         "for n in range(50):\n"
         "    text = f'run: echo number {n}; exit {n % 3}\\nresources: {{gpus: L4:2, infra: local}}\\nnum_nodes: 2'\n"
-        "    task, options = reading.loads(text).only(), sdk.RunOptions(detach=True)\n"
-        "    assert sdk.exec_(task, sys.argv[1], options, sys.stdout.buffer, lambda line: None) == 0\n"
+        "    task, options = reading.loads(text).only(), verbs.RunOptions(detach=True)\n"
+        "    assert verbs.exec_(task, sys.argv[1], options, sys.stdout.buffer, lambda line: None) == 0\n"
     )
     first = user.jobs()[-1]["id"] + 1
     subprocess.run([sys.executable, "-c", code, user.stack], cwd=user.clone, env=user.env, check=True, timeout=120)

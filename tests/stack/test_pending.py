@@ -1,5 +1,6 @@
 """What becomes of creates that a killed engine has left half-way."""
 
+import os
 import re
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from cloned import ROOT
 
 from skyrig import places
 from skyrig.cluster.shape import Shape, WantedNode
-from skyrig.fleet.local import switch
+from skyrig.fleet.local import ports, switch
+from skyrig.fleet.local.files import take_lock
 from skyrig.stack import pending
 from skyrig.stack.pending import Create
 
@@ -33,7 +35,7 @@ def look(kind: str, wanted: Shape | None, **inputs: str) -> str:
 def test_every_dynamic_resource_of_the_components_can_be_looked_up() -> None:
     texts = "".join(file.read_text() for file in (ROOT / "components").rglob("*.py"))
     made = set(re.findall(r'\(Resource, module="skyrig", name="(\w+)"\)', texts))
-    assert len(made) == 3
+    assert len(made) == 4
     assert {PREFIX + name for name in made} == set(pending.RESOLVERS)
 
 
@@ -60,3 +62,18 @@ def test_a_network_stays_for_nodes_that_come_and_goes_with_the_rest() -> None:
     assert look("LocalNetwork", Shape()) == "the network is there, and is taken over"
     assert look("LocalNetwork", None).endswith("not wanted any more: ended")
     assert not places.local_nodes("s").exists()
+
+
+def test_ports_stay_for_a_cluster_that_has_some_and_close_otherwise() -> None:
+    open_ports = Shape(ports=("8000",))
+    assert look("LocalPorts", open_ports) == "none of them is open"
+    folder = places.made(places.local_nodes("s"))
+    switch.start(folder, "plain")
+    lock = take_lock(switch.lock_file(folder))  # as the process that listens has it
+    assert lock is not None
+    ports.say(folder, ports.Open("m", {8000: 8000}))
+    assert look("LocalPorts", open_ports) == "ports are open, and are taken over"
+    assert look("LocalPorts", Shape()).endswith("not wanted any more: closed")
+    os.close(lock)
+    assert look("LocalPorts", open_ports) == "none of them is open"
+    switch.stop(folder)

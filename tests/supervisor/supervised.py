@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import skyrig.launch
+from skyrig.launch import supervisor
 
-PROGRAM = Path(skyrig.launch.__path__[0]) / "supervisor.py"
+PROGRAM = Path(supervisor.__file__)
 COMMAND = [sys.executable, "-I", "-S", str(PROGRAM)]
 PATIENCE = 20.0
 

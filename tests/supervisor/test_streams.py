@@ -228,8 +228,8 @@ def test_usage_and_bad_specs_are_one_line(rank: Rank) -> None:
     assert "well formed" in refused("[]\n")
     assert "version 2" in refused('{"version": 2}\n')
     for change, words in (
-        ({"files": {"../x": ""}}, "plain name"),
-        ({"files": {"log": ""}}, "plain name"),
+        ({"files": {"../x": ""}}, "FOLDER/NAME is needed"),
+        ({"files": {"log": ""}}, "FOLDER/NAME is needed"),
         ({"entry": "none.sh"}, "not among"),
         ({"env": {"A": "a\0b"}}, "NUL"),
         ({"env": {"A=": "b"}}, "'A='"),

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.e2e
 TASK = 'run: echo "rank $SKYPILOT_NODE_RANK of $SKYPILOT_NUM_NODES on Python $(python3 -V)"\n'
 IMPORT_ALL = """
 import importlib, pathlib, pkgutil, skyrig
-alone = {path.stem for path in pathlib.Path(skyrig.__path__[0], "launch").glob("*.py") if "given" in path.read_text()}
+programs = [path for path in pathlib.Path(skyrig.__path__[0], "launch").glob("*.py")]
+alone = {path.stem for path in programs if any(mark in path.read_text() for mark in ("given", "(stdlib only"))}
 for module in pkgutil.walk_packages(skyrig.__path__, "skyrig."):
     name = module.name.rpartition(".")[2]
     if name != "__main__" and not (name in alone and module.name.count(".") == 2):

@@ -34,6 +34,7 @@ SETS = {
     "torch": PackageSet("PyTorch" + (" with its CUDA libraries" if _CUDA else ""), *_TORCH),
     "accelerate": PackageSet("Hugging Face Accelerate", 7, 40),
     "deepspeed": PackageSet("DeepSpeed", 4, 60),
+    "ray": PackageSet("Ray", 85, 230),
 }
 """In the order of installation: a later set may build on an earlier one."""
 

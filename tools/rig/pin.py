@@ -24,6 +24,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "torch": ("base", "dev"),
     "accelerate": ("base", "dev", "torch"),
     "deepspeed": ("base", "dev", "torch", "accelerate"),
+    "ray": ("base", "dev", "torch", "accelerate", "deepspeed"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "tenacity")
 """Those of our dependencies that skyrig.launch.keeper imports; tests/foreign holds it to that."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skyrig.errors import SkyrigError
-from skyrig.fleet.local import node, power, probe, switch
+from skyrig.fleet.local import node, ports, power, probe, switch
 from skyrig.fleet.local.layout import HostKey, NodeRequest
 
 _VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -26,6 +26,10 @@ _VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "network-start": lambda data: switch.start(Path(data["folder"]), data["level"]),
     "network-check": lambda data: switch.check(Path(data["folder"])),
     "network-stop": lambda data: node.stop_all(Path(data["folder"])),
+    "ports-open": lambda data: ports.open_ports(
+        Path(data["folder"]), data["head"], data["address"], data["ports"], data["before"]
+    ),
+    "ports-close": lambda data: ports.close_ports(Path(data["folder"])),
     "probe": lambda data: probe.level(Path(data["folder"])),
 }
 

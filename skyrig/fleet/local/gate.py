@@ -1,7 +1,8 @@
 """The process of a stack's network on level `namespaces`: `python -m skyrig.fleet.local.gate FOLDER STATE`.
 
 It keeps a network namespace with a bridge in it, to which every node has a cable, and is the proxy through which the
-nodes reach the outside: its listener is in that namespace, what it dials goes out by the host's.
+nodes reach the outside: its listener is in that namespace, what it dials goes out by the host's. The other way round
+it listens on the host for open ports, and dials the node that serves them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -17,20 +19,34 @@ from pathlib import Path
 
 from skyrig.fleet.local import kernel, netlink, proxy, switch
 from skyrig.fleet.local.files import take_lock
+from skyrig.fleet.local.forward import Forwarder, Inside, make_sockets
 from skyrig.fleet.local.layout import NodeFolder
 
 _LOOK_S = 2.0
 """How often is looked whether all nodes have ended themselves for good."""
 
 
-async def _run(listener: socket.socket, folder: Path) -> None:
-    stopped = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+async def _run(listener: socket.socket, channel: socket.socket, folder: Path) -> None:
+    stopped, asked, loop = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    asked.set()  # perhaps before there was a handler
     async with await asyncio.start_server(proxy.serve, sock=listener, limit=64 * 1024):
+        forwarding = asyncio.ensure_future(_forward(Forwarder(folder, Inside(channel)), asked))
         before = _ended(folder) or set()  # of a network before this one: they are about to be made anew
         while not stopped.is_set() and not (_ended(folder) or set()) - before:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(stopped.wait(), _LOOK_S)
+        forwarding.cancel()
+
+
+async def _forward(forwarder: Forwarder, asked: asyncio.Event) -> None:
+    while await asked.wait():
+        asked.clear()
+        try:
+            await forwarder.heed()
+        except OSError as error:  # a full disk: whoever asked gets no answer, the next one may
+            print(error, file=sys.stderr, flush=True)
 
 
 def _ended(folder: Path) -> set[str] | None:
@@ -42,8 +58,9 @@ def _ended(folder: Path) -> set[str] | None:
     return {str((node.read_state() or {}).get("incarnation")) for node in nodes}
 
 
-def _make_network(back: socket.socket) -> None:
-    """In a child: make the namespaces, the bridge and the proxy's listener, and hand all back to the parent."""
+def _in_network(back: socket.socket) -> None:
+    """In a child: make the namespaces, the bridge and the proxy's listener, hand all back to the parent, and stay there
+    to make sockets for it."""
     if os.getuid() != 0:
         kernel.become_owner_of_namespaces()
     kernel.unshare(kernel.CLONE_NEWNET)
@@ -57,25 +74,31 @@ def _make_network(back: socket.socket) -> None:
         Path("/proc/self/ns/user").open() as user,
     ):
         socket.send_fds(back, [b"made"], [listener.fileno(), network.fileno(), user.fileno()])
+    make_sockets(back)
 
 
 def main(arguments: list[str]) -> None:
     """Keep the network of the stack whose nodes are in the folder given, until killed."""
     folder = Path(arguments[0])
-    if take_lock(switch.lock_file(folder)) is None:
+    lock = take_lock(switch.lock_file(folder))
+    if lock is None:
         sys.exit("another process keeps this network")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     front, back = socket.socketpair()
     child = os.fork()
     if child == 0:
         try:
-            _make_network(back)
+            os.close(lock)  # the parent's life is another one
+            front.close()
+            take_lock(switch.inside_lock_file(folder))
+            _in_network(back)
         except OSError as error:
             print(error, file=sys.stderr, flush=True)
         os._exit(0)
     back.close()
     _, numbers, _, _ = socket.recv_fds(front, 16, 3)
-    os.waitpid(child, 0)
     if len(numbers) != 3:
+        os.waitpid(child, 0)
         sys.exit(1)
     listener, network, user = numbers
     base = f"/proc/{os.getpid()}/fd"
@@ -84,11 +107,14 @@ def main(arguments: list[str]) -> None:
         "pid": os.getpid(),
         "network_namespace": f"{base}/{network}",
         "user_namespace": f"{base}/{user}" if os.getuid() != 0 else "",
+        "opens_ports": True,
     }
     fresh = switch.state_file(folder).with_suffix(".new")
     fresh.write_text(json.dumps(state))
     fresh.replace(switch.state_file(folder))
-    asyncio.run(_run(socket.socket(fileno=listener), folder))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    asyncio.run(_run(socket.socket(fileno=listener), front, folder))
 
 
 if __name__ == "__main__":

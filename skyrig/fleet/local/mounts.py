@@ -4,7 +4,8 @@ The node's root is a folder of its own, so that `mkdir /data` stays in the node.
 appears in it as an overlay whose changes lie in the node's folder: a job may install into /usr and changes nothing
 outside. The stack's local folder and its records are the real ones, for supervisors and keeper use them. Overlayfs
 refuses changes that lie inside what they change, so the folders above those (say /root) keep theirs in memory, with
-the python installations in them overlaid on their own. A folder that cannot be overlaid is the host's own in the node.
+the python installations in them overlaid on their own. A folder that cannot be overlaid is the host's own in the node;
+/run/skyrig-host-folders there names those, for what must not write to the host.
 A node that was stopped finds all of it again when it starts, but for what was in memory.
 """
 
@@ -25,6 +26,8 @@ _PSEUDO = {
     "proc", "sysfs", "devtmpfs", "devpts", "cgroup", "cgroup2", "mqueue", "securityfs", "debugfs", "tracefs", "bpf",
     "pstore", "configfs", "fusectl", "hugetlbfs", "binfmt_misc", "autofs", "rpc_pipefs", "nsfs", "efivarfs",
 }  # fmt: skip
+
+HOST_FOLDERS = "skyrig-host-folders"
 
 
 class Plan(NamedTuple):
@@ -51,11 +54,10 @@ def build(plan: Plan) -> None:
     volatile = plan.folder / "volatile"
     volatile.mkdir(exist_ok=True)
     kernel.mount("tmpfs", volatile, "tmpfs", options="mode=700")
-    for path in _top(plan):
-        _overlay(plan, path)
+    own = [path for path in _top(plan) if not _overlay(plan, path)]
     _special(plan)
-    for path in _inner(plan):
-        _overlay(plan, path)
+    own += [path for path in _inner(plan) if not _overlay(plan, path)]
+    (plan.root / "run" / HOST_FOLDERS).write_text("".join(f"{path}\n" for path in own))
     for path in plan.kept:
         _bind(path, _inside(plan, path))
     _bind(plan.hosts, plan.root / "etc/hosts")
@@ -104,7 +106,8 @@ def _mounted_folders() -> list[Path]:
     return found
 
 
-def _overlay(plan: Plan, lower: Path) -> None:
+def _overlay(plan: Plan, lower: Path) -> bool:
+    """Whether it could be done; where not, the folder is the host's."""
     above_kept = any(kept.is_relative_to(lower) for kept in plan.kept)
     store = plan.folder / ("volatile" if above_kept else "changes") / str(lower).strip("/").replace("/", "%")
     upper, work = store / "upper", store / "work"
@@ -124,6 +127,8 @@ def _overlay(plan: Plan, lower: Path) -> None:
         # File systems of the host below `lower` forbid that to plain users, and some cannot be overlaid at all.
         print(f"{lower} in this node is the host's own: {error}", file=sys.stderr, flush=True)
         _bind(lower, target)
+        return False
+    return True
 
 
 def _special(plan: Plan) -> None:

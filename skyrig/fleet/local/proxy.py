@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 from urllib.parse import urlsplit
 
+from skyrig.fleet.local import streams
+
 _LONGEST_HEAD = 64 * 1024
 _DIAL_S = 30.0
-_CHUNK = 256 * 1024
 
 
 async def serve(client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
@@ -50,15 +51,4 @@ async def _serve(client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> 
         kept = [field for field in fields if not field.lower().startswith(dropped)]
         lines = [f"{method} {path} {version}".encode("latin-1"), *kept, b"Connection: close"]
         question.write(b"\r\n".join(lines) + b"\r\n\r\n")
-    try:
-        await asyncio.gather(_copy(client, question), _copy(server, answer))
-    finally:
-        question.close()
-
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    while data := await source.read(_CHUNK):
-        target.write(data)
-        await target.drain()
-    if target.can_write_eof():
-        target.write_eof()
+    await streams.join(streams.Stream(client, answer), streams.Stream(server, question))

@@ -59,10 +59,10 @@ def stop(folder: Path) -> None:
         return
 
     def all_gone() -> bool | None:
-        left = processes.holding(lock_file(folder)) if locked(lock_file(folder)) else []
+        left = _keepers(folder) if locked(lock_file(folder)) else []
         for pid in left:
             processes.kill(pid)
-        return True if not left else None
+        return None if left or locked(inside_lock_file(folder)) else True
 
     if wait_for(all_gone) is None:
         raise LocalNodeError(f"the network process of {folder} does not end", hint="end it by hand")
@@ -97,6 +97,19 @@ def state_file(folder: Path) -> Path:
 def lock_file(folder: Path) -> Path:
     """Locked by the process of the network for as long as it lives."""
     return folder / _FOLDER / "switch.lock"
+
+
+def inside_lock_file(folder: Path) -> Path:
+    """Locked by the process inside the network, which ends when the process of the network has."""
+    return folder / _FOLDER / "inside.lock"
+
+
+def _keepers(folder: Path) -> list[int]:
+    """The process that keeps a network which is there; of one that was never completed, whoever has its lock open."""
+    try:
+        return [int(json.loads(state_file(folder).read_text())["pid"])]
+    except (FileNotFoundError, KeyError):
+        return processes.holding(lock_file(folder))
 
 
 def _launch(folder: Path, state: dict[str, Any]) -> None:

@@ -91,6 +91,7 @@ class Door:
             self._keeper.caretaker.hold(self)
         return {
             "protocol": [MAJOR, MINOR],
+            "mounts": True,
             "release": code.RELEASE,
             "build": code.build(),
             "superseded": code.superseded(self._keeper.home, message.get("build", "")),

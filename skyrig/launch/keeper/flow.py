@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
-import hmac
-import json
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
@@ -17,13 +14,15 @@ from attrs import evolve, frozen
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
+from skyrig.fleet.content import BlobStore
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Progress, Report
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import gang
+from skyrig.launch.keeper import gang, sameness
 from skyrig.launch.keeper.logbook import Logbook
+from skyrig.launch.keeper.nodes import FilesRefused
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import LEASE_S, Rank
 from skyrig.launch.keeper.table import JobTable
@@ -59,8 +58,17 @@ class House(Protocol):
     def cluster(self) -> ClusterDescription:
         """The cluster as last described."""
 
-    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None], report: Report) -> None:
-        """Bring the files of a manifest to `nodes`; `say` and `report` hear how that goes where it takes long."""
+    @property
+    def store(self) -> BlobStore:
+        """Manifests and contents on the head."""
+
+    async def spread(
+        self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None], report: Report
+    ) -> None:
+        """Bring a job's files to `nodes`; `say` and `report` hear how that goes where it takes long."""
+
+    async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
+        """Ids of those of `nodes` where a job's files are still as they were brought."""
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
@@ -106,7 +114,7 @@ class Flow:
         """Whether the job runs on a node, or may bring files there or run its setup."""
         if node_id in self.plan.shares:
             return True
-        return self.record.status is not JobStatus.RUNNING and self._request.setup is not None
+        return self.record.status is not JobStatus.RUNNING and self._is_for_all
 
     async def run(self) -> JobRecord:
         """Run the job to its end and return its final record. Never raises but for cancellation of the task."""
@@ -132,14 +140,22 @@ class Flow:
     async def _before_run(self) -> End | None:
         """Files and setup; the job's end if it ends here already."""
         setup = self._request.setup
-        nodes = self._keeper.usable(self._cluster.nodes) if setup is not None else self._nodes
-        if self._request.manifest and self.plan.setup is None:
-            note = self.logbook.note
-            await self._unless_cancelled(self._keeper.spread(self._request.manifest, nodes, note, self._sent))
+        nodes = self._keeper.usable(self._cluster.nodes) if self._is_for_all else self._nodes
+        if self._request.manifests and self.plan.setup is None:
+            spreading = self._keeper.spread(self._request, nodes, self.logbook.note, self._sent)
+            try:
+                await self._unless_cancelled(spreading)
+            except FilesRefused as refused:
+                return End(JobStatus.FAILED_SETUP, refused.exit_code, reason=refused.message)
             self._tell_now()
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
         return await self._setup(setup) if setup is not None else None
+
+    @property
+    def _is_for_all(self) -> bool:
+        """Whether the job brings something to all nodes of the cluster, be it placed on a few of them."""
+        return self._request.setup is not None or bool(self._request.mounts)
 
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
         """Do `work`, or leave it when the job is cancelled."""
@@ -155,11 +171,12 @@ class Flow:
 
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
-        cluster, table, key = self._cluster, self._keeper.table, self._setup_key(setup)
-        due = self._setup_due(key)
+        cluster, table, parts = self._cluster, self._keeper.table, await self._setup_parts(setup)
+        due = self._setup_due(parts)
         if not due:
             return None
         task_id = self._task_id()
+        before = {node.id for node in due} if self._resumed else await self._standing(due)
         for node in due:
             table.set_setup_key(node.id, node.life, "")
         ranks = [self._rank(node, f"setup-{node.rank}", SETUP + node.rank) for node in due]
@@ -182,9 +199,12 @@ class Flow:
             self._tell_now(setup=tuple(left))
 
         ended = await self._run_gang(ranks, specs, set_up)
+        went_well = ended.culprit < 0 and not ended.cancelled
+        undone = before - await self._standing(due, otherwise=before) if went_well else set()
         for node, end in zip(due, ended.ends, strict=True):
             if end.code == 0:
-                table.set_setup_key(node.id, node.life, key)
+                changed = sameness.CHANGES_FILES if node.id in undone else {}
+                table.set_setup_key(node.id, node.life, sameness.kept({**parts, **changed}))
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
@@ -197,18 +217,31 @@ class Flow:
     def _sent(self, progress: Progress) -> None:
         self._tell_now(files=(progress.size, progress.of_size))
 
-    def _setup_due(self, key: str) -> list[Node]:
-        """Where this job runs its setup: decided once, and remembered."""
+    async def _standing(self, nodes: Sequence[Node], otherwise: Set[str] = frozenset()) -> Set[str]:
+        """Ids of the nodes where the job's files are as they were brought; `otherwise` if that cannot be told."""
+        if not self._request.manifests:
+            return frozenset()
+        try:
+            return await self._keeper.standing(self._request, nodes)
+        except SkyrigError:  # a node is lost, which its rank is about to say
+            return otherwise
+
+    def _setup_due(self, parts: sameness.Parts) -> list[Node]:
+        """Where this job runs its setup: decided once, said why, and remembered."""
         cluster, table = self._cluster, self._keeper.table
         if self.plan.setup is None:
-            nodes = self._keeper.usable(cluster.nodes)
-            due = tuple(
-                node.id for node in nodes if self._request.force_setup or table.setup_key(node.id, node.life) != key
-            )
-            done = [node.id for node in nodes if node.id not in due]
+            why = {
+                node.id: sameness.difference(table.setup_key(node.id, node.life), parts)
+                for node in self._keeper.usable(cluster.nodes)
+            }
+            forced = self._request.force_setup
+            due = tuple(node_id for node_id, reason in why.items() if forced or reason is not None)
             self._advance(JobStatus.SETTING_UP if due else self.record.status, setup=due)
-            if done:
+            if done := [node_id for node_id in why if node_id not in due]:
                 self.logbook.note(f"setup skipped on {', '.join(done)}: nothing changed (--force-setup runs it)")
+            for reason in dict.fromkeys(filter(None, why.values())):
+                where = ", ".join(node_id for node_id, each in why.items() if each == reason)
+                self.logbook.note(f"setup runs again on {where}: {reason}")
         return [node for node in cluster.nodes if node.id in (self.plan.setup or ())]
 
     async def _run(self) -> End:
@@ -312,10 +345,23 @@ class Flow:
         micros = int(self.record.submitted_at % 1 * 1e6)
         return f"sky-{moment}-{micros:06d}_{self._cluster.name}_{self.record.id}"
 
-    def _setup_key(self, setup: Scripts) -> str:
-        """HMAC of what decides whether setup must run again: its text and the environment that the user gave."""
-        decisive = json.dumps([sorted(setup.files.items()), self._request.env, self._request.secrets], sort_keys=True)
-        return hmac.new(self._keeper.secret, decisive.encode(), hashlib.sha256).hexdigest()
+    async def _setup_parts(self, setup: Scripts) -> sameness.Parts:
+        """What decides whether setup must run again."""
+        request, cluster = self._request, self._cluster
+        ours = environment.setup_environment(nodes=cluster.nodes, rank=0, request=request, task_id="", cluster=cluster)
+        ours = {name: value for name, value in ours.items() if not name.endswith("SETUP_NODE_RANK")}
+        used = await asyncio.to_thread(self._files_used, setup) if request.manifest else {}
+        return sameness.parts(setup, request, ours, used, self._keeper.secret)
+
+    def _files_used(self, setup: Scripts) -> dict[str, str]:
+        store = self._keeper.store
+
+        def read(sha: str) -> bytes:
+            with store.open(sha) as file:
+                return file.read()
+
+        manifest = store.manifest(self._request.manifest)
+        return sameness.files_used(setup.files.get("user.sh", ""), manifest, read)
 
     async def _free_port(self) -> int:
         """A port that is free on rank 0's node, and promised to no other job there."""

@@ -231,9 +231,15 @@ class Keeper:
 
     # -- what a flow asks for
 
-    async def spread(self, digest: str, nodes: Sequence[Node], say: Callable[[str], None], report: Report) -> None:
-        """Bring the files of a manifest to `nodes`; `say` and `report` hear how that goes where it takes long."""
-        await self.nodes.spread(digest, nodes, say, report)
+    async def spread(
+        self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None], report: Report
+    ) -> None:
+        """Bring a job's files to `nodes`; `say` and `report` hear how that goes where it takes long."""
+        await self.nodes.spread(request.manifest, nodes, say, request.mounts, report)
+
+    async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
+        """Ids of those of `nodes` where a job's files are still as they were brought."""
+        return await self.nodes.standing(request.manifest, request.mounts, nodes)
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
@@ -273,7 +279,7 @@ class Keeper:
         running = Flow(self, record, request, plan, self._logbook(record))
         skylogs.link_whole(record, self.log_path(record))
         self.archive.note(record, self.log_path(record))
-        self._pruning.note(plan.manifest)
+        self._pruning.note(request.manifests)
         self.flows[record.id] = running
         self._tasks[record.id] = asyncio.create_task(self._see_through(running))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,14 +13,17 @@ from typing import Any
 
 from skyrig.cluster.description import ClusterDescription, Node, from_json
 from skyrig.errors import BadInput, NodeLost, SkyrigError
-from skyrig.fleet.blobs import BlobStore, materialise
-from skyrig.fleet.content import Manifest
+from skyrig.fleet.blobs import BlobStore
+from skyrig.fleet.content import Manifest, Refused
+from skyrig.fleet.nesting import Layer, are_nested, spared
+from skyrig.fleet.place import WORKDIR, Place, bring
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.progress import Progress, Report
-from skyrig.fleet.spread import Outcome, spread, standing
+from skyrig.fleet.progress import Progress, Report, summed
+from skyrig.fleet.spread import Load, Outcome, SpreadFailed, spread, standing
 from skyrig.fleet.stamp import Stamp
 from skyrig.fleet.target import Target, inside
 from skyrig.launch import nodeside
+from skyrig.launch.job import Mount
 from skyrig.launch.keeper import access
 from skyrig.launch.keeper.table import JobTable
 
@@ -37,6 +42,16 @@ _SAY_EVERY_S = 5.0
 """Seconds between two lines about files on their way."""
 
 
+_MEND = "mend that, and run the command again"
+
+_Brought = tuple[str, Place]
+"""The digest of a manifest, and its place."""
+
+
+class FilesRefused(SkyrigError):
+    """A node could not take the files of a job."""
+
+
 class Nodes:
     """One per keeper. What must outlive it is in the table's facts."""
 
@@ -48,7 +63,7 @@ class Nodes:
         self._table = table
         self._log = log
         self._upgrading: dict[str, asyncio.Task[None]] = {}
-        self._brought: dict[str, str] = {}
+        self._brought: dict[tuple[str, str], str] = {}
         self._complete: dict[str, float] = {}
         described = table.fact("cluster")
         self._cluster = from_json(described) if described else None
@@ -168,47 +183,109 @@ class Nodes:
         digest: str,
         nodes: Sequence[Node],
         say: Callable[[str], None],
+        mounts: Sequence[Mount] = (),
         report: Report = lambda progress: None,
     ) -> None:
-        """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says, all at once. `say` takes a line
-        now and then where that takes long, and one for each node that it came to in another way than was planned;
-        `report` hears more often of the nodes beside the head."""
-        python = "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
-        work: list[Awaitable[None]] = [
-            self._spread(digest, [inside(n) for n in nodes if n.rank != 0], python, say, report)
-        ]
+        """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says ("" for none), then `mounts` their
+        targets, on all of them at once. `say` takes a line now and then where that takes long, and one for each node
+        that it came to in another way than was planned; `report` hears more often of the nodes beside the head."""
+        brought = await asyncio.to_thread(self._places, digest, mounts)
+        others = [inside(node) for node in nodes if node.rank != 0]
+        work: list[Awaitable[None]] = [self._spread(brought, others, say, report)]
         if self.cluster.head in nodes:
-            work.append(asyncio.to_thread(self._materialise, digest))
+            work.append(asyncio.to_thread(self._bring, brought))
         await asyncio.gather(*work)
 
-    async def _spread(
-        self, digest: str, others: list[Target], python: str, say: Callable[[str], None], report: Report
-    ) -> None:
-        """Bring them to `others`; where they were brought last, a look is enough if nothing was changed there since."""
-        had = [target for target in others if self._brought.get(target.id) == digest]
-        same = await standing(self.pool, had, digest, python=python) if had else set()
-        left = [target for target in others if target.id not in same]
-        for target in left:
-            self._brought.pop(target.id, None)
-        if left:
-            report = _now_and_then(len(left), say, report)
-            sending = spread(self.pool, left, self.store, self.store.manifest(digest), python=python, report=report)
-            await self._sent(sending, say)
-        self._brought |= dict.fromkeys((target.id for target in left), digest)
+    async def standing(self, digest: str, mounts: Sequence[Mount], nodes: Sequence[Node]) -> set[str]:
+        """Ids of those of `nodes` where all of that is still as it was brought."""
+        brought = await asyncio.to_thread(self._places, digest, mounts)
+        others = [inside(node) for node in nodes if node.rank != 0]
+        held = await standing(self.pool, others, brought, python=self._python) if others else {}
+        found = {node_id for node_id, stands in held.items() if all(stands)}
+        if self.cluster.head in nodes and await asyncio.to_thread(lambda: all(map(_stands, brought))):
+            found.add(self.cluster.head.id)
+        return found
 
-    def _materialise(self, digest: str) -> None:
-        state, workdir = self._home / "workdir.json", Path.home() / "sky_workdir"
-        if not Stamp(str(state)).holds(digest, str(workdir)):
-            materialise(self.store, self.store.manifest(digest), workdir, state)
+    @property
+    def _python(self) -> str:
+        """The interpreter of the nodes that takes files."""
+        return "python3" if self.cluster.isolation == "machine" else "~/.skyrig/runtime/bin/python"
+
+    def _places(self, digest: str, mounts: Sequence[Mount]) -> list[_Brought]:
+        """What goes where, in its order."""
+        digests = [*([digest] if digest else []), *(mount.manifest for mount in mounts)]
+        places = [*([WORKDIR] if digest else []), *(_place(mount) for mount in mounts)]
+        if are_nested([place.target for place in places]):
+            layers = [
+                Layer(place.target, self.store.manifest(each), place.is_file)
+                for place, each in zip(places, digests, strict=True)
+            ]
+            places = [place._replace(spare=spare) for place, spare in zip(places, spared(layers), strict=True)]
+        return list(zip(digests, places, strict=True))
+
+    async def _spread(
+        self, brought: list[_Brought], others: list[Target], say: Callable[[str], None], report: Report
+    ) -> None:
+        """Bring it to `others`; where it was brought last, a look is enough if nothing was changed there since."""
+        left = dict.fromkeys(others, brought)
+        had = [target for target in others if any(self._had(target, each) for each in brought)]
+        if had:
+            held = await standing(self.pool, had, brought, python=self._python)
+            for target in had:
+                stands = zip(brought, held[target.id], strict=True)
+                left[target] = [each for each, stand in stands if not (stand and self._had(target, each))]
+        by_lack: dict[tuple[_Brought, ...], list[Target]] = {}
+        for target, lack in left.items():
+            if lack:
+                by_lack.setdefault(tuple(lack), []).append(target)
+            for _, place in lack:
+                self._brought.pop((target.id, place.state_file), None)
+        part = summed(report)
+        await asyncio.gather(*(self._send(list(lack), some, say, part()) for lack, some in by_lack.items()))
+
+    async def _send(
+        self, brought: list[_Brought], targets: list[Target], say: Callable[[str], None], each: Report
+    ) -> None:
+        loads = await asyncio.to_thread(lambda: [Load(self.store.manifest(digest), place) for digest, place in brought])
+        report = _now_and_then(len(targets), say, each)
+        await self._sent(spread(self.pool, targets, self.store, loads, python=self._python, report=report), say)
+        for target in targets:
+            self._brought |= {(target.id, place.state_file): digest for digest, place in brought}
+
+    def _had(self, target: Target, brought: _Brought) -> bool:
+        return self._brought.get((target.id, brought[1].state_file)) == brought[0]
+
+    def _bring(self, brought: list[_Brought]) -> None:
+        for digest, place in brought:
+            if not _stands((digest, place)):
+                try:
+                    bring(self.store, self.store.manifest(digest), place)
+                except Refused as refused:
+                    reason = f"node {self.cluster.head.id} could not take the files: {refused}"
+                    raise FilesRefused(reason, hint=_MEND) from refused
 
     async def _sent(self, sending: Awaitable[dict[str, Outcome]], say: Callable[[str], None]) -> None:
         for node_id, outcome in (await sending).items():
             if isinstance(outcome, NodeLost):
                 raise outcome
             if isinstance(outcome, SkyrigError):
-                raise SkyrigError(f"files did not reach {node_id}: {outcome}", hint="run the command again")
+                named = isinstance(outcome, SpreadFailed)
+                raise FilesRefused(str(outcome) if named else f"files did not reach {node_id}: {outcome}", hint=_MEND)
             if outcome.note:
                 say(f"files of {node_id}: {outcome.note}")
+
+
+def _stands(brought: _Brought) -> bool:
+    """Whether it is here, on the head, as it was brought."""
+    digest, place = brought
+    state, folder = (os.path.expanduser(path) for path in (place.state_file, place.folder))  # noqa: PTH111
+    return Stamp(state).holds(digest, folder)
+
+
+def _place(mount: Mount) -> Place:
+    """Where a mount goes, and where a node remembers what it had there."""
+    name = hashlib.sha256(mount.target.encode(errors="surrogateescape")).hexdigest()[:16]
+    return Place(mount.target, f"~/.skyrig/mounts/{name}.json", mount.is_file)
 
 
 def _now_and_then(count: int, say: Callable[[str], None], each: Report) -> Report:

@@ -29,7 +29,7 @@ KEPT_BYTES = 2 << 30
 disk has free without them; the oldest go first."""
 
 _KEPT_WORKDIRS = 8
-"""Workdirs of the last jobs whose files stay on the head, so that the next sync of one of them is short."""
+"""The last jobs whose workdirs and mounts stay on the head, so that the next sync of one of them is short."""
 
 _EVERY_S = 600.0
 _EVERY_JOBS = 50
@@ -67,13 +67,13 @@ class Pruning:
         self._next_at = time.monotonic() + _FIRST_AFTER_S
         self._scarce_at = 0.0
         self._next_id = 0
-        self._workdirs: deque[str] = deque(maxlen=_KEPT_WORKDIRS)
+        self._workdirs: deque[frozenset[str]] = deque(maxlen=_KEPT_WORKDIRS)
         self._running: asyncio.Task[None] | None = None
 
-    def note(self, manifest: str) -> None:
-        """Take the workdir of a job that starts: one of the newest, so it is kept."""
-        if manifest and manifest not in self._workdirs:
-            self._workdirs.append(manifest)
+    def note(self, manifests: frozenset[str]) -> None:
+        """Take the workdir and mounts of a job that starts: some of the newest, so they are kept."""
+        if manifests and manifests not in self._workdirs:
+            self._workdirs.append(manifests)
 
     async def due(self) -> None:
         """Begin to prune if it is time to and nobody does."""
@@ -92,8 +92,8 @@ class Pruning:
         """Prune now. A node that does not answer is pruned another time."""
         house = self._house
         requests = house.unfinished_requests()
-        wanted = {request.manifest for request in requests.values()} | set(self._workdirs)
-        await asyncio.to_thread(house.store.prune, wanted - {""})
+        wanted = frozenset().union(*(request.manifests for request in requests.values()), *self._workdirs)
+        await asyncio.to_thread(house.store.prune, wanted)
         given = {"keep": KEPT_JOBS, "bytes": KEPT_BYTES, "spare": sorted(requests)}
         command, stdin = nodeside.program("prune", given)
         cluster = house.nodes.cluster

@@ -1,4 +1,4 @@
-"""The verbs of Skyrig as functions: what the command line calls, and what a Python program may call.
+"""The verbs of Skyrig as functions: what the command line and the Python API (skyrig/sdk/) call.
 
 Each checks all that can be checked before anything is made. `notify` takes lines for the reader, `out` the bytes that
 jobs write. Functions that run or follow a job return its exit code.
@@ -10,16 +10,20 @@ import asyncio
 import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
-from skyrig import checkout, places, rendering
+from skyrig import checkout, local, places, rendering
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
-from skyrig.errors import BadInput, NodeLost
+from skyrig.cluster.ports import missing, numbers
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput, ClusterNotUp, NodeLost, SkyrigError
 from skyrig.launch import mends
+from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRecord, JobRequest
+from skyrig.launch.mounts import Mounts
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
 from skyrig.provision import (
@@ -34,18 +38,25 @@ from skyrig.provision import (
     new_name,
     no_such_cluster,
     not_up,
+    note_served,
+    ports_of,
     refuse_misfit,
     rendered_shape,
+    shape_for,
     start,
     stop,
     up,
 )
 from skyrig.rendering import RenderedRank
 from skyrig.stack import adoption, config, described, stacks, status
+from skyrig.stack import endpoints as endpoints_of
 from skyrig.stack.status import ClusterStatus
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
 from skyrig.training import TrainingRun
+
+if TYPE_CHECKING:
+    from skyrig.launch.client import Submission
 
 __all__ = [
     "Autostop",
@@ -54,8 +65,11 @@ __all__ = [
     "cancel",
     "clusters",
     "down",
+    "endpoints",
     "exec_",
+    "exec_job",
     "launch",
+    "launch_job",
     "logs",
     "queue",
     "render_task",
@@ -70,8 +84,8 @@ __all__ = [
 
 @frozen
 class RunOptions:
-    """What a caller may say about one run. `name`, `nodes`, `env`, `secrets` and `accelerators` are for training
-    scripts: a task says them itself. None and empty values leave it to the cluster."""
+    """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
+    for training scripts: a task says them itself. None and empty values leave it to the cluster."""
 
     name: str = ""
     nodes: int | None = None
@@ -79,6 +93,7 @@ class RunOptions:
     env: Mapping[str, str] = field(factory=dict)
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     accelerators: Accelerators | None = None
+    ports: tuple[str, ...] = ()
     detach: bool = False
     setup: bool = True
     force_setup: bool = False
@@ -89,9 +104,11 @@ def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, noti
     """Run a training script on the nodes of `stack`, which is brought up or grown if it has too few."""
     config.read_shape(stack)
     training_request(run, 1, Accelerators(), options)
-    cluster = ensure(stack, options.nodes, notify)
+    from skyrig.launch.client import Submission
+
+    cluster = ensure(stack, options.nodes, notify, options.ports)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
-    return _submitted(cluster, request, run.workdir, options, out, notify)
+    return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
 
 
 def launch(
@@ -105,42 +122,33 @@ def launch(
 ) -> int:
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
-    options = evolve(options, autostop=options.autostop or autostop_of(task))
-    request = task_request(task, options, setup=options.setup)
-    workdir = _workdir(task, notify)
-    cluster = described.describe(stack) if stack is not None else None
-    if stack is None or cluster is None:
-        note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task)
-    elif (reason := misfit(cluster, task)) is not None:
-        notify(reason)
-        cluster = up(stack, notify, task=task, confirm=confirm)
-    else:
-        cluster = ensure(stack, task.num_nodes, notify)
-    if not task.run and request.setup is None:
-        if options.autostop is not None:
-            autostop(cluster.name, options.autostop, notify)
-        return 0
-    _note_mends(task, notify)
-    return _submitted(cluster, request, workdir, options, out, notify)
+    cluster, what = _provisioned(task, stack, options, notify, confirm)
+    return _submitted(cluster, what, options, out, notify) if what is not None else 0
+
+
+def launch_job(
+    task: Task, stack: str | None, options: RunOptions, notify: Notify
+) -> tuple[ClusterDescription, JobRecord | None]:
+    """`launch` without following: the cluster, and the job as it was submitted (None where there was nothing to run).
+    Nodes of a live cluster that the task does not fit are not replaced: that is BadInput."""
+    from skyrig.launch import client
+
+    cluster, what = _provisioned(task, stack, options, notify, lambda question: False)
+    return cluster, asyncio.run(client.submit(cluster, what, notify)) if what is not None else None
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
-    """Sync and run a task on a cluster that is up: no provisioning, no setup."""
-    if not task.run:
-        raise BadInput("the task has nothing to run", hint="give it a `run` text")
-    request = task_request(task, options, setup=False)
-    cluster = described.describe(stack)
-    if cluster is None:
-        raise not_up(stack)
-    if status.stopped(cluster):
-        raise is_stopped(cluster)
-    if task.num_nodes > len(cluster.nodes):
-        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
-        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
-    refuse_misfit(cluster, task)
-    _note_mends(task, notify)
-    return _submitted(cluster, request, _workdir(task, notify), options, out, notify)
+    """Sync the workdir and run a task on a cluster that is up: no provisioning, no setup, no mounts."""
+    cluster, what = _ready_for(task, stack, options, notify)
+    return _submitted(cluster, what, options, out, notify)
+
+
+def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRecord]:
+    """`exec_` without following: the cluster, and the job as it was submitted."""
+    from skyrig.launch import client
+
+    cluster, what = _ready_for(task, stack, options, notify)
+    return cluster, asyncio.run(client.submit(cluster, what, notify))
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -201,7 +209,7 @@ def cancel(stack: str, job_ids: list[int] | None, notify: Notify = lambda line: 
 
     cluster = _live(stack, notify)
     if cluster is None:
-        raise BadInput(f"cluster {stack} is not up: nothing runs there")
+        raise ClusterNotUp(f"cluster {stack} is not up: nothing runs there")
     if cluster.head.id in status.stopped(cluster):
         raise is_stopped(cluster)
     return asyncio.run(client.cancel(cluster, job_ids))
@@ -219,6 +227,27 @@ def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: N
     return status.of(asked)
 
 
+def endpoints(stack: str, port: int | None = None, notify: Notify = lambda line: None) -> dict[int, str]:
+    """HOST:PORT, as reached from here, of each open port of a cluster, or of `port` alone. BadInput where the cluster
+    is not up, its head is stopped, or that port, or any, is not open."""
+    adoption.adopt(stack, notify)
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack) if stacks.exists(stack) else no_such_cluster(stack)
+    if cluster.head.id in status.stopped(cluster):
+        raise is_stopped(cluster)
+    there = ", ".join(cluster.ports)
+    how = f"`launch FILE -c {stack} --ports {port or 'PORT'}` opens one"
+    if port is None and not there:
+        raise BadInput(f"cluster {stack} has no open port", hint=how)
+    if port is not None and port not in numbers(cluster.ports):
+        raise BadInput(f"port {port} of cluster {stack} is not open", hint=f"open: {there}" if there else how)
+    found = {each: where for each, where in endpoints_of.of(cluster).items() if port in (None, each)}
+    if not found:
+        raise SkyrigError(f"open ports of {stack} cannot be reached", hint=f"`up -c {stack}` repairs its network")
+    return found
+
+
 def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[RenderedRank]:
     """What `train` would put on every node."""
     shape = config.read_shape(stack)
@@ -229,7 +258,9 @@ def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[R
 def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRank]:
     """What `launch` would put on every node, also where no cloud is usable that has what the task asks for."""
     shape = rendered_shape(config.read_shape(stack), task)
-    return rendering.of(task_request(task, options, setup=options.setup), stack, shape)
+    mounts = mounts_of(task)
+    _refuse_outside_home(mounts, described.describe(stack), shape)
+    return rendering.of(task_request(task, options, setup=options.setup), stack, shape, mounts.sources)
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
@@ -277,6 +308,11 @@ def autostop_of(task: Task) -> Autostop | None:
     return Autostop(asked.idle_minutes, asked.down, asked.wait_for or WAITS[0])
 
 
+def mounts_of(task: Task) -> Mounts:
+    """The task's file_mounts. BadInput for places that cannot be."""
+    return task_mounts.of(task.mounts, has_workdir=task.workdir is not None)
+
+
 def note_unheeded(asked: Resources, notify: Notify) -> None:
     """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
     if asked.unheeded_locally:
@@ -287,6 +323,64 @@ def _note_mends(task: Task, notify: Notify) -> None:
     """Say what is added to the task's `run` text, each time: the job's log stays the task's own."""
     for mend in mends.of_run(task.run or "", task.num_nodes):
         notify(mend.note)
+
+
+def _provisioned(
+    task: Task, stack: str | None, options: RunOptions, notify: Notify, confirm: Confirm
+) -> tuple[ClusterDescription, Submission | None]:
+    """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; and the
+    job, None where there is nothing to run. All that can be wrong is found before anything is made."""
+    from skyrig.launch.client import Submission
+
+    stop = options.autostop or autostop_of(task)
+    request = task_request(task, options, setup=options.setup)
+    mounts = mounts_of(task)
+    mounts.require_sources()
+    workdir = _workdir(task, notify)
+    cluster = described.describe(stack) if stack is not None else None
+    before = config.read_shape(stack) if stack is not None else Shape()
+    _refuse_outside_home(mounts, cluster, shape_for(before, task) if cluster is None else before)
+    for line in mounts.warnings:
+        notify(line)
+    if stack is None or cluster is None:
+        note_unheeded(local_candidate(task), notify)
+        cluster = up(stack or new_name(task), notify, task=task)
+    elif (reason := misfit(cluster, task)) is not None:
+        notify(reason)
+        cluster = up(stack, notify, task=task, confirm=confirm)
+    else:
+        note_served(task, notify)
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task))
+    if not task.run and request.setup is None and not mounts.sources:
+        if stop is not None:
+            autostop(cluster.name, stop, notify)
+        return cluster, None
+    _note_mends(task, notify)
+    return cluster, Submission(request, workdir, mounts.sources, stop)
+
+
+def _ready_for(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:
+    """The cluster for an exec, which is up and has what the task asks for, and the job."""
+    from skyrig.launch.client import Submission
+
+    if not task.run:
+        raise BadInput("the task has nothing to run", hint="give it a `run` text")
+    request = task_request(task, options, setup=False)
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    if status.stopped(cluster):
+        raise is_stopped(cluster)
+    if task.num_nodes > len(cluster.nodes):
+        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
+        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
+    refuse_misfit(cluster, task)
+    if closed := missing(ports_of(task), cluster.ports):
+        notify(f"not open on {stack}: {', '.join(closed)}; `launch` opens ports")
+    if task.mounts.copies or task.mounts.buckets:
+        notify("exec brings no file_mounts; launch does")
+    _note_mends(task, notify)
+    return cluster, Submission(request, _workdir(task, notify))
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:
@@ -307,19 +401,19 @@ def _live(stack: str, notify: Notify) -> ClusterDescription | None:
     return cluster
 
 
+def _refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, shape: Shape) -> None:
+    """BadInput for mounts outside the home of local nodes that share the host's file system: those of `cluster`, else
+    those that `shape` would make."""
+    if all(target.startswith("~") for target in mounts.sources):
+        return
+    level = cluster.isolation if cluster is not None else local.isolation(shape) if shape.cloud == "local" else ""
+    if level == "plain":
+        mounts.refuse_outside_home()
+
+
 def _submitted(
-    cluster: ClusterDescription,
-    request: JobRequest,
-    workdir: Path | None,
-    options: RunOptions,
-    out: BinaryIO,
-    notify: Notify,
+    cluster: ClusterDescription, what: Submission, options: RunOptions, out: BinaryIO, notify: Notify
 ) -> int:
     from skyrig.launch import client
 
-    detach, then = options.detach, options.autostop
-    return asyncio.run(
-        client.submit_and_follow(
-            cluster, request, workdir=workdir, detach=detach, out=out, notify=notify, autostop=then
-        )
-    )
+    return asyncio.run(client.submit_and_follow(cluster, what, detach=options.detach, out=out, notify=notify))

@@ -1,0 +1,113 @@
+"""What requests answer: clusters, their jobs, and handles. Each can also be read as a mapping, `record["status"]`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from skyrig.launch.job import JobStatus
+
+
+class ClusterStatus(str, Enum):
+    """INIT (coming up), UP, STOPPED (every node is), or DEGRADED (a node is not up)."""
+
+    __str__ = str.__str__
+
+    INIT = "INIT"
+    UP = "UP"
+    STOPPED = "STOPPED"
+    DEGRADED = "DEGRADED"
+
+
+class StatusRefreshMode(str, Enum):
+    """What `status` does first. Nodes are always asked themselves; FORCE asks the cloud too, which takes longer."""
+
+    __str__ = str.__str__
+
+    NONE = "NONE"
+    AUTO = "AUTO"
+    FORCE = "FORCE"
+
+
+class OptimizeTarget(str, Enum):
+    """What the choice of machines minds most."""
+
+    __str__ = str.__str__
+
+    COST = "COST"
+    TIME = "TIME"
+
+
+@frozen
+class _Record:
+    """Fields that can also be read by their names as texts."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.keys():
+            return getattr(self, name)
+        raise KeyError(name)
+
+    def keys(self) -> list[str]:
+        """Names of the fields: with them `dict(record)` works."""
+        return list(attrs.fields_dict(type(self)))
+
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        """A field, or `otherwise` where there is none of that name."""
+        return self[name] if name in self.keys() else otherwise
+
+
+@frozen
+class ResourceHandle(_Record):
+    """Where a cluster is: how its head is reached, and the addresses of its nodes in rank order."""
+
+    cluster_name: str
+    head_ip: str
+    head_ssh_port: int
+    ssh_user: str
+    cloud: str
+    region: str
+    ips: tuple[str, ...]
+    internal_ips: tuple[str, ...]
+
+    @property
+    def launched_nodes(self) -> int:
+        """How many nodes it has."""
+        return len(self.ips)
+
+    def get_cluster_name(self) -> str:
+        """Its name."""
+        return self.cluster_name
+
+
+@frozen
+class ClusterRecord(_Record):
+    """A cluster. `hourly_cost` in USD of all nodes; `handle` is None while it comes up."""
+
+    name: str
+    status: ClusterStatus
+    cloud: str
+    region: str
+    num_nodes: int
+    hourly_cost: float
+    handle: ResourceHandle | None = None
+
+
+@frozen
+class JobRecord(_Record):
+    """A job of a cluster. Times in seconds since the epoch, None where not yet; `exit_code` is the job's, `exit_codes`
+    one a rank (-1: none known); `reason` says why it failed."""
+
+    job_id: int
+    job_name: str
+    username: str
+    status: JobStatus
+    submitted_at: float
+    start_at: float | None
+    end_at: float | None
+    num_nodes: int
+    exit_code: int | None
+    exit_codes: tuple[int, ...]
+    reason: str

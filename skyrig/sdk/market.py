@@ -1,0 +1,47 @@
+"""Clouds, machines and money: what can be had, and what it costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skyrig.sdk.answers import OptimizeTarget
+from skyrig.sdk.dag import Dag
+from skyrig.sdk.missing import not_yet
+from skyrig.sdk.request.calls import RequestId
+
+
+def check(infra_list: tuple[str, ...] | None = None, verbose: bool = False) -> RequestId[dict[str, list[str]]]:
+    """Which clouds are usable."""
+    raise not_yet("sky.check")
+
+
+def enabled_clouds() -> RequestId[list[str]]:
+    """The usable clouds."""
+    raise not_yet("sky.enabled_clouds")
+
+
+def list_accelerators(
+    gpus_only: bool = True, name_filter: str | None = None, region_filter: str | None = None
+) -> RequestId[dict[str, list[Any]]]:
+    """Accelerators of the catalog."""
+    raise not_yet("sky.list_accelerators")
+
+
+def optimize(dag: Dag, minimize: OptimizeTarget = OptimizeTarget.COST) -> RequestId[Dag]:
+    """Choose machines for tasks."""
+    raise not_yet("sky.optimize")
+
+
+def cost_report(days: int | None = None) -> RequestId[list[dict[str, Any]]]:
+    """What was spent."""
+    raise not_yet("sky.cost_report")
+
+
+def storage_ls() -> RequestId[list[dict[str, Any]]]:
+    """Buckets that were made or used."""
+    raise not_yet("sky.storage_ls")
+
+
+def storage_delete(name: str) -> RequestId[None]:
+    """Delete a bucket."""
+    raise not_yet("sky.storage_delete")

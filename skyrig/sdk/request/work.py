@@ -1,0 +1,208 @@
+"""What a request can be: by its name, the function that its worker calls and the type of what that gives.
+
+The functions import what they need: `get` in the program that asks needs the types alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import cattrs
+from attrs import frozen
+
+from skyrig.launch.job import JobStatus
+from skyrig.sdk.answers import ClusterRecord, ClusterStatus, JobRecord, ResourceHandle
+from skyrig.sdk.request import folder
+
+if TYPE_CHECKING:
+    from skyrig.cluster.autostop import Autostop
+    from skyrig.cluster.description import ClusterDescription
+    from skyrig.task.model import Task
+
+Notify = Callable[[str], None]
+
+CONVERTER = cattrs.Converter()
+"""Turns what the functions give into plain data and back."""
+
+
+def launch(
+    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool, autostop: Autostop | None
+) -> tuple[int | None, ResourceHandle]:
+    """Provision, sync, set up, submit."""
+    from skyrig import verbs
+
+    _tell(told, notify)
+    cluster, job = verbs.launch_job(task, cluster_name, verbs.RunOptions(setup=setup, autostop=autostop), notify)
+    return None if job is None else job.id, handle(cluster)
+
+
+def exec_(notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str) -> tuple[int | None, ResourceHandle]:
+    """Sync and submit on a cluster that is up."""
+    from skyrig import verbs
+
+    _tell(told, notify)
+    cluster, job = verbs.exec_job(task, cluster_name, verbs.RunOptions(), notify)
+    return job.id, handle(cluster)
+
+
+def status(notify: Notify, *, cluster_names: Sequence[str] | None, refresh: bool) -> list[ClusterRecord]:
+    """Clusters that are there, those of the names or patterns."""
+    from skyrig.stack import described, stacks
+    from skyrig.stack import status as status_of
+
+    patterns = ["*"] if cluster_names is None else cluster_names
+    names = [name for name in stacks.known() if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    for name in names if refresh else ():
+        stacks.refresh(name, notify)
+    found = []
+    for each in status_of.of(names):
+        cluster = described.describe(each.name)
+        if each.status != "DOWN":
+            at = None if cluster is None else handle(cluster)
+            state = ClusterStatus(each.status)
+            found.append(
+                ClusterRecord(each.name, state, each.cloud, each.region, len(each.nodes), each.hourly_cost, at)
+            )
+    return found
+
+
+def start(notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None) -> ResourceHandle:
+    """Start a cluster that was stopped; with `force` repair it too."""
+    from skyrig import provision
+
+    cluster = provision.start(cluster_name, notify, autostop)
+    return handle(provision.up(cluster_name, notify) if force else cluster)
+
+
+def autostop(notify: Notify, *, cluster_name: str, autostop: Autostop | None) -> None:
+    """Have a cluster stop or end itself when it is idle; None cancels that."""
+    from skyrig import provision
+
+    provision.autostop(cluster_name, autostop, notify)
+
+
+def stop(notify: Notify, *, cluster_name: str) -> None:
+    """Stop a cluster."""
+    from skyrig import provision
+
+    provision.stop(cluster_name, notify)
+
+
+def down(notify: Notify, *, cluster_name: str) -> None:
+    """Destroy a cluster."""
+    from skyrig import provision
+
+    provision.down(cluster_name, notify)
+
+
+def endpoints(notify: Notify, *, cluster_name: str, port: int | None) -> dict[int, str]:
+    """Where open ports are reached."""
+    from skyrig import verbs
+
+    return verbs.endpoints(cluster_name, port, notify)
+
+
+def queue(notify: Notify, *, cluster_name: str, skip_finished: bool) -> list[JobRecord]:
+    """Jobs of a cluster, the newest first."""
+    from skyrig import verbs
+
+    return [
+        JobRecord(
+            job_id=job.id,
+            job_name=job.name,
+            username=job.user,
+            status=job.status,
+            submitted_at=job.submitted_at,
+            start_at=job.started_at or None,
+            end_at=job.ended_at or None,
+            num_nodes=job.num_nodes,
+            exit_code=job.exit_code,
+            exit_codes=job.exit_codes,
+            reason=job.reason,
+        )
+        for job in reversed(verbs.queue(cluster_name, notify))
+        if not (skip_finished and job.status.ended)
+    ]
+
+
+def job_status(notify: Notify, *, cluster_name: str, job_ids: Sequence[int] | None) -> dict[int, JobStatus | None]:
+    """Status of jobs (None: the newest one); None for one that is not known."""
+    from skyrig import verbs
+
+    known = {job.id: job.status for job in verbs.queue(cluster_name, notify)}
+    wanted = list(known)[-1:] if job_ids is None else job_ids
+    return {job_id: known.get(job_id) for job_id in wanted}
+
+
+def cancel(notify: Notify, *, cluster_name: str, all: bool, job_ids: Sequence[int] | None) -> None:
+    """Cancel jobs; with neither `all` nor ids the newest one that has not ended."""
+    from skyrig import verbs
+
+    wanted = None if all else list(job_ids or ())
+    if wanted == []:
+        wanted = [job.id for job in verbs.queue(cluster_name, notify) if not job.status.ended][-1:]
+    done = verbs.cancel(cluster_name, wanted) if wanted != [] else []
+    notify(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")
+
+
+def api_cancel(notify: Notify, *, request_ids: Sequence[str]) -> list[str]:
+    """End requests as Ctrl-C ends a command, and wait for their end; the ids of those that had not ended before."""
+    living = [each for each in map(folder.find, request_ids) if each.runs()]
+    for each in living:
+        each.mark_cancelled()
+        os.kill(each.said()["pid"], signal.SIGINT)
+        notify(f"request {each.id} is cancelled")
+    for each in living:
+        each.runs(wait=True)
+    return [each.id for each in living]
+
+
+def handle(cluster: ClusterDescription) -> ResourceHandle:
+    """Where a cluster is."""
+    return ResourceHandle(
+        cluster_name=cluster.name,
+        head_ip=cluster.head.host,
+        head_ssh_port=cluster.head.port,
+        ssh_user=cluster.head.user,
+        cloud=cluster.cloud,
+        region=cluster.region,
+        ips=tuple(node.host for node in cluster.nodes),
+        internal_ips=tuple(node.address for node in cluster.nodes),
+    )
+
+
+def _tell(told: Sequence[str], notify: Notify) -> None:
+    for line in told:
+        notify(line)
+
+
+@frozen
+class Work:
+    """One kind of request: `do` is called with a taker of lines and what was given; `gives` is the type of what it
+    returns."""
+
+    do: Callable[..., Any]
+    gives: Any
+
+
+_JOB_AND_PLACE = tuple[int | None, ResourceHandle]
+
+WORK = {
+    "launch": Work(launch, _JOB_AND_PLACE),
+    "exec": Work(exec_, _JOB_AND_PLACE),
+    "status": Work(status, list[ClusterRecord]),
+    "start": Work(start, ResourceHandle),
+    "stop": Work(stop, None),
+    "autostop": Work(autostop, None),
+    "down": Work(down, None),
+    "endpoints": Work(endpoints, dict[int, str]),
+    "queue": Work(queue, list[JobRecord]),
+    "job_status": Work(job_status, dict[int, JobStatus | None]),
+    "cancel": Work(cancel, None),
+    "api_cancel": Work(api_cancel, list[str]),
+}
+"""Kinds of requests by name."""

@@ -1,0 +1,3 @@
+import skyrig as sky
+
+task = sky.Task("hello", run="echo hi")
