@@ -21,6 +21,7 @@ from skyrig.cluster.ports import missing, union
 from skyrig.cluster.shape import Shape, resized, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, NoCapacity, NoSuchCluster, ResourcesMismatch, SkyrigError
 from skyrig.launch import serving
+from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, described, lock, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
@@ -289,7 +290,8 @@ def _wait_until_off(stack: str, notify: Notify) -> None:
         if not said:
             notify(f"cluster {stack} is switching itself off ({note.reason}): waiting for that")
         said = True
-        time.sleep(_POLL_S)
+        with activity(notify, Step(Kind.WAIT, stack, "is switching itself off")):
+            time.sleep(_POLL_S)
 
 
 def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Notify) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from skyrig.cli import flags
@@ -55,7 +54,7 @@ def logs(values: Values) -> int:
     if values.switch("status"):
         return _ended(stack, job)
     follow = not values.switch("no-follow")
-    return verbs.logs(stack, job, sys.stdout.buffer, notify, rank=rank, follow=follow, tail=tail)
+    return verbs.logs(stack, job, notify.output(), notify, rank=rank, follow=follow, tail=tail)
 
 
 def _ended(stack: str, job_id: int | None) -> int:

@@ -36,7 +36,7 @@ def train(values: Values) -> int:
     verbs.note_unheeded(asked, notify)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
-    return verbs.train(stack, run, options, sys.stdout.buffer, notify)
+    return verbs.train(stack, run, options, notify.output(), notify)
 
 
 @verb("launch", [positional("file", "task file, or a command in quotes"), *flags.LAUNCH])
@@ -56,7 +56,7 @@ def exec_(values: Values) -> int:
         raise BadInput("exec: which cluster?", hint="-c NAME")
     options = flags.run_options(values)
     task = flags.task_of(values, str(values.given["file"]))
-    return verbs.exec_(task, flags.cluster(values), options, sys.stdout.buffer, notify)
+    return verbs.exec_(task, flags.cluster(values), options, notify.output(), notify)
 
 
 @verb(
@@ -99,4 +99,4 @@ def _launched(values: Values, file: str, stack: str | None) -> int:
     if own is not None and options.autostop is not None and values.text("idle-minutes-to-autostop") is None:
         options = evolve(options, autostop=evolve(options.autostop, idle_minutes=own.idle_minutes))
     confirm = agreed(values.switch("yes"))
-    return verbs.launch(task, stack, options, sys.stdout.buffer, notify, confirm=confirm)
+    return verbs.launch(task, stack, options, notify.output(), notify, confirm=confirm)

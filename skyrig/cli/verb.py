@@ -20,6 +20,7 @@ from invoke.exceptions import Exit
 from invoke.parser.argument import Argument
 from invoke.tasks import Task
 
+from skyrig.cli.live.screen import Screen
 from skyrig.errors import BadInput, SkyrigError
 
 INTERRUPTED = 130
@@ -152,6 +153,8 @@ class Verb(Task[Any]):
             raise Exit(str(error), SkyrigError.exit_code) from error
         except KeyboardInterrupt:
             raise Exit("interrupted", INTERRUPTED) from None
+        finally:
+            notify.close()
         if code:
             raise Exit(code=code)
 
@@ -220,10 +223,8 @@ def after_dashes(argv: list[str]) -> tuple[str, ...]:
     return tuple(argv[argv.index("--") + 1 :]) if "--" in argv else ()
 
 
-def notify(line: str) -> None:
-    """One line for the reader, beside the output proper."""
-    sys.stdout.flush()
-    print(line, file=sys.stderr, flush=True)
+notify = Screen()
+"""Takes lines for the reader, beside the output proper, and the steps that a terminal shows live."""
 
 
 def agreed(yes: bool) -> Callable[[str], bool]:
@@ -234,7 +235,8 @@ def agreed(yes: bool) -> Callable[[str], bool]:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        with notify.away():
+            print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     return ask

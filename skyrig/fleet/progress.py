@@ -33,6 +33,31 @@ Report = Callable[[Progress], None]
 """Takes a transfer's progress; called in the event loop, so it must return at once."""
 
 
+def summed(report: Report) -> Callable[[], Report]:
+    """Makes a report for each of several transfers at one time; `report` hears of them as of one."""
+    parts: list[Progress] = []
+
+    def part() -> Report:
+        number = len(parts)
+        parts.append(Progress(0, 0, 0, 0))
+
+        def told(progress: Progress) -> None:
+            parts[number] = progress
+            report(
+                Progress(
+                    sum(each.files for each in parts),
+                    sum(each.of_files for each in parts),
+                    sum(each.size for each in parts),
+                    sum(each.of_size for each in parts),
+                    max(each.seconds for each in parts),
+                )
+            )
+
+        return told
+
+    return part
+
+
 class Meter:
     """Counts a transfer, and reports it every `every_s` seconds at most; the last state is reported by `finish`, if any
     was before: a short transfer says nothing."""

@@ -25,6 +25,7 @@ from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import KeeperLink, NoRuntime, keeper
+from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
 
 Notify = Callable[[str], None]
@@ -193,6 +194,7 @@ class _View:
         self._job_id = record.id if record else job_id
         self._out = out
         self._notify = notify
+        self._prelude = Prelude(notify)
         self._rank = rank
         self._tail = tail
         self._offset = 0
@@ -217,6 +219,7 @@ class _View:
         except (asyncssh.Error, OSError, EOFError):
             return True
         finally:
+            self._prelude.close()
             self._end_line()
         return True
 
@@ -238,11 +241,15 @@ class _View:
     def _take(self, message: Message, payload: bytes) -> None:
         if message["event"] == "state":
             self._advance(CONVERTER.structure(message["record"], JobRecord))
+        elif message["event"] == "now":
+            self._prelude.now(message.get("setup", ()), message.get("files"))
         elif message["event"] == "log" and self._shown is not None:
             self._offset = message["offset"]
             self._keep(payload)
             for line in payload.split(b"\n")[:-1]:  # whole lines come; bytes.splitlines would cut at \r too
-                self._remember(*parse(line)[:2])
+                rank, text, _ = parse(line)
+                self._remember(rank, text)
+                self._prelude.line(rank, text)
                 self._out.write(self._shown.show(line))
             self._out.flush()
 
@@ -270,6 +277,7 @@ class _View:
         self.record, self._job_id = record, record.id
         self._keep()
         self._shown = Shown(record, record.cluster, rank=self._rank)
+        self._prelude.advance(record)
         if record.status is JobStatus.PENDING and not record.nodes:
             self._notify(f"job {record.id} waits for its turn")
         elif record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING) and record.status is not before:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from skyrig.fleet.progress import Meter, Progress
 from skyrig.launch.job import JobRequest, Mount
 from skyrig.launch.link import KeeperLink
 from skyrig.launch.protocol import Message, receive, send
+from skyrig.progress import Kind, Step, is_live, tell
 
 _NAMED_FROM = 16 * 1024
 """Bytes of a manifest from which a round trip more is cheaper than sending it."""
@@ -37,17 +38,23 @@ Notify = Callable[[str], None]
 class Share:
     """What one sync has to do for `target`: of `of_files` files the head lacks the contents of `files`, `size` bytes,
     which are sent once though several targets want them. `same` says that nothing at all differs from what this client
-    had there last."""
+    had there last. `own` bytes are sent under its name: what a target before it lacks too is sent under that one's."""
 
     target: str
     files: int
     of_files: int
     size: int
     same: bool
+    own: int = 0
+
+    @property
+    def what(self) -> str:
+        """Whose files these are, in words."""
+        return "files" if self.target == WORKDIR.target else f"files of {self.target}"
 
     def __str__(self) -> str:
         """In words: "files: 3 of 120 changed, 1.2 MB"."""
-        what = "files" if self.target == WORKDIR.target else f"files of {self.target}"
+        what = self.what
         if self.files:
             return f"{what}: {self.files} of {self.of_files} changed, {_size(self.size)}"
         return f"{what}: " + ("nothing changed" if self.same else "nothing to send, the cluster has the contents")
@@ -56,11 +63,15 @@ class Share:
 class Watcher(Protocol):
     """Hears of a sync."""
 
+    @property
+    def every_s(self) -> float:
+        """Seconds between two calls of `moves`, at least."""
+
     def begins(self, shares: Sequence[Share]) -> None:
         """All that is to be done is known."""
 
     def moves(self, progress: Progress) -> None:
-        """So much of what is sent was sent; called about once a second in a long transfer."""
+        """So much of what is sent was sent, one target's share after the other's; called in a long transfer."""
 
 
 @frozen
@@ -68,6 +79,7 @@ class Lines:
     """Tells of a sync in lines."""
 
     notify: Notify
+    every_s: float = 1.0
 
     def begins(self, shares: Sequence[Share]) -> None:
         """One line a share."""
@@ -77,6 +89,49 @@ class Lines:
     def moves(self, progress: Progress) -> None:
         """A line for what was sent so far."""
         self.notify(f"  {progress}")
+
+
+class Steps:
+    """Tells of a sync in lines, and shows where it is: at the first look at the files, then at one target after the
+    other, the last one of which is there until `close`."""
+
+    every_s = 0.1
+
+    def __init__(self, notify: Notify, receiver: str) -> None:
+        self._notify = notify
+        self._receiver = receiver
+        self._due: list[Share] = []
+        self._step = Step(Kind.SYNC, f"files to {receiver}", "what is to be sent?")
+        tell(notify, self._step)
+
+    def begins(self, shares: Sequence[Share]) -> None:
+        """One line a share."""
+        Lines(self._notify).begins(shares)
+        self._due = [share for share in shares if share.own]
+        self._is_at(0)
+
+    def moves(self, progress: Progress) -> None:
+        """The step of the target whose files are on their way."""
+        self._is_at(progress.size)
+
+    def close(self) -> None:
+        """Nothing is on its way any more."""
+        tell(self._notify, evolve(self._step, ended=True))
+
+    def _is_at(self, sent: int) -> None:
+        if not self._due:
+            return
+        for share in self._due[:-1]:
+            if sent < share.own:
+                break
+            sent -= share.own
+        else:
+            share = self._due[-1]
+        step = Step(Kind.SYNC, f"{share.what} to {self._receiver}", done=min(sent, share.own), total=share.own)
+        if step.name != self._step.name:
+            self.close()
+        self._step = step
+        tell(self._notify, step)
 
 
 @frozen
@@ -106,8 +161,9 @@ async def bring(
         )
     scripts = [request.run, *([request.setup] if request.setup else [])]
     texts = [text for each in scripts for name, text in each.files.items() if "/" not in name]
-    bundles = gathered(link.desc.name, workdir, mounts, texts, notify)
-    await _send(link, bundles, watcher or Lines(notify))
+    with _shown(notify, link.desc.head.id) as reader:
+        bundles = gathered(link.desc.name, workdir, mounts, texts, notify)
+        await _send(link, bundles, watcher or reader)
     placed = {bundle.layer.target: bundle.layer for bundle in bundles}
     own = placed.pop(WORKDIR.target, None) if workdir is not None else None
     return evolve(
@@ -115,6 +171,16 @@ async def bring(
         manifest=own.manifest.digest if own is not None else "",
         mounts=tuple(Mount(layer.target, layer.manifest.digest, layer.is_file) for layer in placed.values()),
     )
+
+
+@contextmanager
+def _shown(notify: Notify, receiver: str) -> Iterator[Watcher]:
+    """Who tells `notify` of the sync that the block does."""
+    if not is_live(notify):
+        yield Lines(notify)
+        return
+    with closing(Steps(notify, receiver)) as steps:
+        yield steps
 
 
 def gathered(
@@ -185,12 +251,13 @@ async def _send(link: KeeperLink, bundles: Sequence[Bundle], watcher: Watcher) -
                 len(files),
                 sum(sizes[sha] for sha in missing),
                 had.get(bundle.layer.target) == manifest.digest,
+                sum(sizes[sha] for sha in mine),
             )
         )
         sending.append((bundle, mine))
     watcher.begins([share for share, bundle in zip(shares, bundles, strict=True) if bundle.local.entries])
     if lacking:
-        meter = Meter(watcher.moves)
+        meter = Meter(watcher.moves, every_s=watcher.every_s)
         meter.expect(len(lacking), sum(lacking.values()))
         await _upload(link, list(lacking), _blocks(sending, meter))
         meter.finish()

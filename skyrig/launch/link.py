@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import asyncssh
@@ -27,6 +27,7 @@ from skyrig.fleet.target import from_description
 from skyrig.launch import nodeside
 from skyrig.launch.protocol import KeeperGone, Message, ask, check_version
 from skyrig.launch.runtime import code
+from skyrig.progress import Kind, Step, activity
 
 Notify = Callable[[str], None]
 """Takes one line for the user."""
@@ -107,15 +108,17 @@ async def keeper(
     off; it does not begin to meanwhile): a look at jobs does without the other nodes, and raises NoRuntime on a head
     that was never used."""
     target, key = from_description(desc, desc.head.id), Credentials(desc.ssh.private_key)
-    async with await connect(target, key, deadline_s=patience_s) as connection:
-        way = _Way(desc, connection, notify)
-        try:
-            link = await _met(desc, way, prepare=prepare)
-        except (asyncssh.Error, OSError, EOFError) as error:
-            if connection.is_closed():
-                reason = f"lost node {desc.head.id} (the head): {loss_reason(connection)}"
-                raise NodeLost(reason, node_id=desc.head.id) from error
-            raise KeeperGone(f"the keeper went away: {error}", hint="run the same command again") from error
+    async with AsyncExitStack() as stack:
+        with activity(notify, Step(Kind.WAIT, f"{desc.head.id} (the head)", "is being reached")):
+            connection = await stack.enter_async_context(await connect(target, key, deadline_s=patience_s))
+            way = _Way(desc, connection, notify)
+            try:
+                link = await _met(desc, way, prepare=prepare)
+            except (asyncssh.Error, OSError, EOFError) as error:
+                if connection.is_closed():
+                    reason = f"lost node {desc.head.id} (the head): {loss_reason(connection)}"
+                    raise NodeLost(reason, node_id=desc.head.id) from error
+                raise KeeperGone(f"the keeper went away: {error}", hint="run the same command again") from error
         try:
             yield link
         finally:

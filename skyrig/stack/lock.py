@@ -27,6 +27,7 @@ from typing import Any
 
 from skyrig import places
 from skyrig.errors import StackBusy
+from skyrig.progress import Kind, Step, tell
 from skyrig.stack import backend, leftovers
 
 WAIT_S = 1800.0
@@ -88,8 +89,17 @@ class Waiting:
 
     def until_free(self, holder: Callable[[], str | None]) -> None:
         """Wait until `holder` names nobody any more."""
-        while (name := holder()) is not None:
-            self.turn(name, _POLL_S)
+        with self.shown():
+            while (name := holder()) is not None:
+                self.turn(name, _POLL_S)
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """What the block waits for is seen to be waited for no longer than it."""
+        try:
+            yield
+        finally:
+            tell(self._notify, Step(Kind.WAIT, f"stack {self.stack}", ended=True))
 
     def turn(self, name: str, pause_s: float) -> None:
         """Say, where it is due, that `name` is waited for, and pause; StackBusy where the time is over."""
@@ -97,6 +107,7 @@ class Waiting:
         if waited > self._wait_s:
             hint = "end that one, or try again later"
             raise StackBusy(f"stack {self.stack} is held by {name}, waited for {waited:.0f} s", hint=hint)
+        tell(self._notify, Step(Kind.WAIT, f"stack {self.stack}", f"held by {name}"))
         if waited < _SILENT_S:
             pass
         elif name != self._said:

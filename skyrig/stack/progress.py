@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from attrs import field, frozen
 
+from skyrig.progress import Kind, Step, tell
 from skyrig.stack.engine import Event
 
 _VERBS = {
@@ -17,6 +18,16 @@ _VERBS = {
     "delete": "deleted",
     "read": "read",
     "import": "imported",
+}
+_GOES_ON = {
+    "create": "being created",
+    "update": "being updated",
+    "create-replacement": "being replaced",
+    "delete": "being deleted",
+    "delete-replaced": "the replaced one is being deleted",
+    "read": "being read",
+    "import": "being imported",
+    "refresh": "being looked at",
 }
 _COUNTED = {"create": "made", "update": "changed", "replace": "replaced", "delete": "deleted"}
 _QUIET_TYPES = ("pulumi:pulumi:Stack", "pulumi:providers:")
@@ -43,7 +54,8 @@ class Changes:
 
 @frozen
 class Progress:
-    """Consumer of one run's events: writes lines through `notify`, then holds what was changed."""
+    """Consumer of one run's events: writes lines through `notify`, shows what goes on where that is seen, then holds
+    what was changed."""
 
     notify: Callable[[str], None]
     _counts: Counter[str] = field(factory=Counter)
@@ -52,9 +64,11 @@ class Progress:
     def __call__(self, event: Event) -> None:
         """Take one event."""
         if "resourcePreEvent" in event:
-            self._started[event["resourcePreEvent"]["metadata"]["urn"]] = time.monotonic()
+            self._began(event["resourcePreEvent"]["metadata"])
         elif "resOutputsEvent" in event:
             self._ended(event["resOutputsEvent"]["metadata"])
+        elif "resOpFailedEvent" in event:
+            self._over(event["resOpFailedEvent"]["metadata"]["urn"])
         elif "diagnosticEvent" in event:
             self._said(event["diagnosticEvent"])
 
@@ -64,19 +78,33 @@ class Progress:
         counts = self._counts
         return Changes(counts["create"], counts["update"], counts["create-replacement"], counts["delete"])
 
+    def close(self) -> None:
+        """The run is over: nothing goes on any more, also what it left half-way."""
+        for urn in list(self._started):
+            self._over(urn)
+
+    def _began(self, metadata: Event) -> None:
+        urn, goes_on = metadata["urn"], _GOES_ON.get(str(metadata.get("op", "")))
+        self._started[urn] = time.monotonic()
+        if goes_on is not None and not _is_quiet(metadata):
+            tell(self.notify, Step(Kind.RESOURCE, _name(urn), goes_on))
+
+    def _over(self, urn: str) -> float:
+        """No more is done about a resource; how many seconds it took."""
+        tell(self.notify, Step(Kind.RESOURCE, _name(urn), ended=True))
+        return time.monotonic() - self._started.pop(urn, time.monotonic())
+
     def _ended(self, metadata: Event) -> None:
-        kind, operation = str(metadata.get("type", "")), str(metadata.get("op", ""))
-        what = metadata.get("new") or metadata.get("old") or {}
-        if kind.startswith(_QUIET_TYPES) or not what.get("custom"):
+        operation, name = str(metadata.get("op", "")), _name(metadata["urn"])
+        took = self._over(metadata["urn"])
+        if _is_quiet(metadata):
             return
-        name = str(metadata["urn"]).rpartition("::")[2]
         if operation == "refresh" and metadata.get("new") is None:
             self.notify(f"  {name} is gone")
         verb = _VERBS.get(operation, "")
         if not verb:
             return
         self._counts[operation] += 1
-        took = time.monotonic() - self._started.get(metadata["urn"], time.monotonic())
         self.notify(f"  {name} {verb} ({took:.1f} s)")
 
     def _said(self, diagnostic: Event) -> None:
@@ -85,3 +113,13 @@ class Progress:
             for line in str(diagnostic.get("message", "")).splitlines():
                 if line.strip():
                     self.notify(f"  {line.rstrip()}")
+
+
+def _is_quiet(metadata: Event) -> bool:
+    """Whether an event is about the stack itself, a provider or a plain grouping."""
+    what = metadata.get("new") or metadata.get("old") or {}
+    return str(metadata.get("type", "")).startswith(_QUIET_TYPES) or not what.get("custom")
+
+
+def _name(urn: object) -> str:
+    return str(urn).rpartition("::")[2]

@@ -11,6 +11,7 @@ from attrs import evolve
 from skyrig.cluster import ports
 from skyrig.cluster.shape import NAMESPACE, Shape, stack_name
 from skyrig.errors import BadInput
+from skyrig.progress import Kind, Step, activity
 from skyrig.stack import adoption, agreement, backend, config, described, engine, lock, pending, project
 from skyrig.stack.progress import Changes, Progress
 
@@ -80,7 +81,7 @@ def up(
         agreement.note_seen(stack, config.read_shape(stack))
         return changes
 
-    return _in_turn(stack, notify, make)
+    return _in_turn("up", stack, notify, make)
 
 
 def preview(stack: str, notify: Notify = lambda line: None) -> Changes:
@@ -92,7 +93,7 @@ def preview(stack: str, notify: Notify = lambda line: None) -> Changes:
         counts = document.get("changeSummary", {})
         return Changes(*(int(counts.get(name, 0)) for name in ("create", "update", "replace", "delete")))
 
-    return _in_turn(stack, notify, look)
+    return _in_turn("preview", stack, notify, look)
 
 
 def refresh(stack: str, notify: Notify) -> Changes:
@@ -103,7 +104,7 @@ def refresh(stack: str, notify: Notify) -> Changes:
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         return _change(["refresh", "--skip-preview"], stack, notify, at_work)
 
-    return _in_turn(stack, notify, ask)
+    return _in_turn("refresh", stack, notify, ask)
 
 
 def down(stack: str, notify: Notify) -> Changes:
@@ -118,7 +119,7 @@ def down(stack: str, notify: Notify) -> Changes:
         described.forget(stack, notify)
         return changes
 
-    return _in_turn(stack, notify, destroy)
+    return _in_turn("destroy", stack, notify, destroy)
 
 
 def take_config(stack: str) -> None:
@@ -152,22 +153,27 @@ def with_ports(wanted: Shape, now: Shape) -> Shape:
     return wanted if now.power == "down" else evolve(wanted, ports=ports.union(wanted.ports, now.ports))
 
 
-def _in_turn(stack: str, notify: Notify, work: Callable[[int], Changes]) -> Changes:
+def _in_turn(verb: str, stack: str, notify: Notify, work: Callable[[int], Changes]) -> Changes:
     """Do `work` when the stack is free. Where only the engine knows of another one's lock (a shared backend), it is
     tried again until that one is done, within the same time."""
     waiting = lock.Waiting(stack, notify, lock.WAIT_S)
+    work_on_it = Step(Kind.ENGINE, f"stack {stack}", f"pulumi {verb}")
     while True:
         try:
-            with lock.held(stack, notify) as at_work:
+            with lock.held(stack, notify) as at_work, activity(notify, work_on_it):
                 return work(at_work)
         except engine.Locked as error:
             holder = error.message
-        waiting.turn(holder, _RETRY_S)
+        with waiting.shown():
+            waiting.turn(holder, _RETRY_S)
 
 
 def _change(args: list[str], stack: str, notify: Notify, at_work: int) -> Changes:
     progress = Progress(notify)
-    engine.change(args, stack=stack, at_work=at_work, on_event=progress)
+    try:
+        engine.change(args, stack=stack, at_work=at_work, on_event=progress)
+    finally:
+        progress.close()
     return progress.changes
 
 

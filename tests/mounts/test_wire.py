@@ -47,6 +47,8 @@ class Line:
 class Watched:
     """Hears of a sync."""
 
+    every_s = 1.0
+
     def __init__(self) -> None:
         self.shares: list[Share] = []
 
@@ -135,6 +137,7 @@ def test_the_wire_carries_each_byte_once_and_then_what_changed(client: Client) -
         "files of ~/w1/d2: 2 of 2 changed, 640.0 kB",
         "files of ~/w1/one: 1 of 1 changed, 640.0 kB",
     ]
+    assert [share.own for share in client.watched.shares] == [len(BIG) + 1, 1, 0, 0]
     assert [(mount.target, mount.is_file) for mount in first.mounts] == [
         ("~/w1/d", False),
         ("~/w1/d2", False),

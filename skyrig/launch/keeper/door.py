@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from skyrig.errors import SkyrigError
 from skyrig.fleet.content import FrameReader
@@ -178,6 +179,7 @@ class Door:
     async def _stream(self, record: JobRecord, *, follow: bool, offset: int) -> None:
         table = self._keeper.table
         shown = None
+        told: Mapping[str, Any] = {}
         while True:
             book = self._keeper.logbook(record)
             changed = book.pulse() if book else None
@@ -185,6 +187,9 @@ class Door:
             if record != shown:
                 shown = record
                 await self._tell({"event": "state", "record": CONVERTER.unstructure(record)})
+            if (now := self._keeper.now(record.id)) != told:
+                told = now
+                await self._tell({"event": "now", **now})  # older clients pass it over
             while block := _whole_lines(self._log(record), offset):  # pruning may take an old job's first one away
                 offset += len(block)
                 await self._tell({"event": "log", "offset": offset}, block)

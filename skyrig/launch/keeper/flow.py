@@ -16,6 +16,7 @@ from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.content import BlobStore, Refused
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.progress import Progress, Report
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
@@ -61,8 +62,10 @@ class House(Protocol):
     def store(self) -> BlobStore:
         """Manifests and contents on the head."""
 
-    async def spread(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
-        """Bring a job's files to `nodes`; `say` hears how that goes where it takes long."""
+    async def spread(
+        self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None], report: Report
+    ) -> None:
+        """Bring a job's files to `nodes`; `say` and `report` hear how that goes where it takes long."""
 
     async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
         """Ids of those of `nodes` where a job's files are still as they were brought."""
@@ -82,12 +85,15 @@ class House(Protocol):
 
 class Flow:
     """Runs one job from where its record and plan say that it is: at its turn, or where an earlier keeper process left
-    it. All that is started on a node is started in a way that joins what was started there before."""
+    it. All that is started on a node is started in a way that joins what was started there before. `now` is for
+    followers who watch it before it runs: under `files` bytes that were brought to nodes and all that are known to be
+    wanted, under `setup` ids of the nodes where that runs."""
 
     def __init__(self, keeper: House, record: JobRecord, request: JobRequest, plan: Plan, logbook: Logbook) -> None:
         self.record = record
         self.plan = plan
         self.logbook = logbook
+        self.now: Mapping[str, Any] = {}
         self._cancel = asyncio.Event()
         self._keeper = keeper
         self._request = request
@@ -136,10 +142,12 @@ class Flow:
         setup = self._request.setup
         nodes = self._keeper.usable(self._cluster.nodes) if self._is_for_all else self._nodes
         if self._request.manifests and self.plan.setup is None:
+            spreading = self._keeper.spread(self._request, nodes, self.logbook.note, self._sent)
             try:
-                await self._unless_cancelled(self._keeper.spread(self._request, nodes, self.logbook.note))
+                await self._unless_cancelled(spreading)
             except FilesRefused as refused:
                 return End(JobStatus.FAILED_SETUP, refused.exit_code, reason=refused.message)
+            self._tell_now()
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
         return await self._setup(setup) if setup is not None else None
@@ -183,7 +191,14 @@ class Flow:
             )
             for node in due
         ]
-        ended = await self._run_gang(ranks, specs)
+        left = [node.id for node in due]
+        self._tell_now(setup=tuple(left))
+
+        def set_up(number: int) -> None:
+            left.remove(due[number].id)
+            self._tell_now(setup=tuple(left))
+
+        ended = await self._run_gang(ranks, specs, set_up)
         done = [node for node, end in zip(due, ended.ends, strict=True) if end.code == 0]
         undone = before - await self._standing(done, otherwise=before)
         for node in done:
@@ -192,6 +207,14 @@ class Flow:
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None
+
+    def _tell_now(self, **now: Any) -> None:
+        """Let followers see what goes on, and nothing else."""
+        self.now = now
+        self.logbook.wake()
+
+    def _sent(self, progress: Progress) -> None:
+        self._tell_now(files=(progress.size, progress.of_size))
 
     async def _standing(self, nodes: Sequence[Node], otherwise: Set[str] = frozenset()) -> Set[str]:
         """Ids of the nodes where the job's files are as they were brought; `otherwise` if that cannot be told."""
@@ -254,7 +277,12 @@ class Flow:
             return End(JobStatus.SUCCEEDED, 0, ended.exit_codes)
         return self._failure(ended, self._nodes, JobStatus.FAILED, "")
 
-    async def _run_gang(self, ranks: Sequence[Rank], specs: Sequence[Mapping[str, Any]]) -> gang.GangEnd:
+    async def _run_gang(
+        self,
+        ranks: Sequence[Rank],
+        specs: Sequence[Mapping[str, Any]],
+        ended: Callable[[int], None] = lambda rank: None,
+    ) -> gang.GangEnd:
         """Run ranks to their end. Those of a job that is cancelled, or whose failure is settled, are joined in order to
         end them, never started."""
         if self.plan.verdict is not None:
@@ -262,7 +290,9 @@ class Flow:
         orders = [None] * len(specs) if self._cancel.is_set() else specs
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
         self._resumed = False
-        return await gang.run(ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self._settle)
+        return await gang.run(
+            ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self._settle, ended=ended
+        )
 
     def _settle(self, verdict: gang.Verdict) -> None:
         self._advance(self.record.status, verdict=verdict)

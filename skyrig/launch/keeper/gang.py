@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -57,10 +58,14 @@ async def run(
     *,
     patience_s: float = 0.0,
     settle: Callable[[Verdict], None] = lambda verdict: None,
+    ended: Callable[[int], None] = lambda rank: None,
 ) -> GangEnd:
     """Run all ranks to their end. The first failure, or `cancel`, ends the others. `patience_s` is Rank.run's; `settle`
-    is told the verdict when there is one, so that a keeper that dies while the others end does not lose it."""
+    is told the verdict when there is one, so that a keeper that dies while the others end does not lose it; `ended` is
+    told each rank that has ended."""
     following = [asyncio.create_task(rank.run(spec, patience_s)) for rank, spec in zip(ranks, specs, strict=True)]
+    for number, task in enumerate(following):
+        task.add_done_callback(functools.partial(_say_ended, ended, number))
     cancelling = asyncio.create_task(cancel.wait())
     try:
         await _until_failure(following, cancelling)
@@ -82,6 +87,10 @@ async def end(ranks: Sequence[Rank], verdict: Verdict) -> GangEnd:
     ends = [task.result() for task in following]
     ends[verdict.culprit] = verdict.end
     return GangEnd(tuple(ends), verdict.culprit)
+
+
+def _say_ended(ended: Callable[[int], None], number: int, task: asyncio.Task[RankEnd]) -> None:
+    ended(number)
 
 
 def _failed(task: asyncio.Task[RankEnd]) -> bool:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from attrs import evolve
 
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.fleet.progress import Report
 from skyrig.launch import records, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus
 from skyrig.launch.keeper.archive import Archive
@@ -223,11 +224,18 @@ class Keeper:
         await self.archive.bring_all()
         self._forget_settled()
 
+    def now(self, job_id: int) -> Mapping[str, Any]:
+        """What goes on with a job that does not run yet, for those who watch it; Flow says what that is."""
+        running = self.flows.get(job_id)
+        return running.now if running is not None else {}
+
     # -- what a flow asks for
 
-    async def spread(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> None:
-        """Bring a job's files to `nodes`; `say` hears how that goes where it takes long."""
-        await self.nodes.spread(request.manifest, nodes, say, request.mounts)
+    async def spread(
+        self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None], report: Report
+    ) -> None:
+        """Bring a job's files to `nodes`; `say` and `report` hear how that goes where it takes long."""
+        await self.nodes.spread(request.manifest, nodes, say, request.mounts, report)
 
     async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
         """Ids of those of `nodes` where a job's files are still as they were brought."""

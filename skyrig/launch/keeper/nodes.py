@@ -18,7 +18,7 @@ from skyrig.fleet.content import Manifest, Refused
 from skyrig.fleet.nesting import Layer, are_nested, spared
 from skyrig.fleet.place import WORKDIR, Place, bring
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.progress import Progress, Report
+from skyrig.fleet.progress import Progress, Report, summed
 from skyrig.fleet.spread import Load, Outcome, SpreadFailed, spread, standing
 from skyrig.fleet.stamp import Stamp
 from skyrig.fleet.target import Target, inside
@@ -179,13 +179,19 @@ class Nodes:
         return missing
 
     async def spread(
-        self, digest: str, nodes: Sequence[Node], say: Callable[[str], None], mounts: Sequence[Mount] = ()
+        self,
+        digest: str,
+        nodes: Sequence[Node],
+        say: Callable[[str], None],
+        mounts: Sequence[Mount] = (),
+        report: Report = lambda progress: None,
     ) -> None:
         """Make ~/sky_workdir of `nodes` hold what the manifest with this digest says ("" for none), then `mounts` their
         targets, on all of them at once. `say` takes a line now and then where that takes long, and one for each node
-        that it came to in another way than was planned."""
+        that it came to in another way than was planned; `report` hears more often of the nodes beside the head."""
         brought = await asyncio.to_thread(self._places, digest, mounts)
-        work: list[Awaitable[None]] = [self._spread(brought, [inside(n) for n in nodes if n.rank != 0], say)]
+        others = [inside(node) for node in nodes if node.rank != 0]
+        work: list[Awaitable[None]] = [self._spread(brought, others, say, report)]
         if self.cluster.head in nodes:
             work.append(asyncio.to_thread(self._bring, brought))
         await asyncio.gather(*work)
@@ -217,7 +223,9 @@ class Nodes:
             places = [place._replace(spare=spare) for place, spare in zip(places, spared(layers), strict=True)]
         return list(zip(digests, places, strict=True))
 
-    async def _spread(self, brought: list[_Brought], others: list[Target], say: Callable[[str], None]) -> None:
+    async def _spread(
+        self, brought: list[_Brought], others: list[Target], say: Callable[[str], None], report: Report
+    ) -> None:
         """Bring it to `others`; where it was brought last, a look is enough if nothing was changed there since."""
         left = dict.fromkeys(others, brought)
         had = [target for target in others if any(self._had(target, each) for each in brought)]
@@ -232,11 +240,14 @@ class Nodes:
                 by_lack.setdefault(tuple(lack), []).append(target)
             for _, place in lack:
                 self._brought.pop((target.id, place.state_file), None)
-        await asyncio.gather(*(self._send(list(lack), some, say) for lack, some in by_lack.items()))
+        part = summed(report)
+        await asyncio.gather(*(self._send(list(lack), some, say, part()) for lack, some in by_lack.items()))
 
-    async def _send(self, brought: list[_Brought], targets: list[Target], say: Callable[[str], None]) -> None:
+    async def _send(
+        self, brought: list[_Brought], targets: list[Target], say: Callable[[str], None], each: Report
+    ) -> None:
         loads = await asyncio.to_thread(lambda: [Load(self.store.manifest(digest), place) for digest, place in brought])
-        report = _now_and_then(len(targets), say)
+        report = _now_and_then(len(targets), say, each)
         await self._sent(spread(self.pool, targets, self.store, loads, python=self._python, report=report), say)
         for target in targets:
             self._brought |= {(target.id, place.state_file): digest for digest, place in brought}
@@ -277,12 +288,14 @@ def _place(mount: Mount) -> Place:
     return Place(mount.target, f"~/.skyrig/mounts/{name}.json", mount.is_file)
 
 
-def _now_and_then(count: int, say: Callable[[str], None]) -> Report:
-    """Tells of a long spread to `count` nodes every _SAY_EVERY_S seconds: a job's log is no progress bar."""
+def _now_and_then(count: int, say: Callable[[str], None], each: Report) -> Report:
+    """Tells of a long spread to `count` nodes every _SAY_EVERY_S seconds: a job's log is no progress bar. `each` is
+    told every time."""
     told_at = time.monotonic()
 
     def report(progress: Progress) -> None:
         nonlocal told_at
+        each(progress)
         if time.monotonic() >= told_at + _SAY_EVERY_S:
             told_at = time.monotonic()
             say(f"files to {count} nodes: {progress}")

@@ -18,6 +18,7 @@ from skyrig.fleet.connection import loss_reason
 from skyrig.launch import nodeside
 from skyrig.launch.runtime import code, sources
 from skyrig.launch.runtime.layers import Layer, forget, layer, sha256_of
+from skyrig.progress import Kind, Step, is_live, tell
 
 Notify = Callable[[str], None]
 """Takes one line for the user."""
@@ -106,7 +107,8 @@ async def _supply(
     for each, offset in zip(layers, offsets, strict=True):
         async for count in _stream(process, each.path, offset):
             sent += count
-            if time.monotonic() > due:
+            tell(notify, Step(Kind.SYNC, f"runtime to {node_id}", done=sent, total=total, ended=sent >= total))
+            if time.monotonic() > due and not is_live(notify):
                 notify(f"sending Skyrig's runtime to {node_id}: {_size(sent)} of {_size(total)}")
                 due += _PROGRESS_S
         if await asyncio.to_thread(sha256_of, each.path) != each.sha256:
