@@ -19,7 +19,7 @@ TASK = flag("task", "task file")
 @verb("train", [*flags.LAUNCH, TASK, SCRIPT, STRATEGY], takes_rest=True)
 def train(values: Values) -> int:
     """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
-    from skyrig import training, verbs
+    from skyrig import submitting, training, verbs
     from skyrig.task.model import Task
     from skyrig.task.override import overridden
 
@@ -33,7 +33,7 @@ def train(values: Values) -> int:
     options = flags.run_options(values)
     asked = overridden(Task(), flags.override(values)).resources
     options = evolve(options, ports=asked.ports or ())
-    verbs.note_unheeded(asked, notify)
+    submitting.note_unheeded(asked, notify)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
     return verbs.train(stack, run, options, notify.output(), notify)
@@ -92,10 +92,10 @@ def render(values: Values) -> None:
 
 
 def _launched(values: Values, file: str, stack: str | None) -> int:
-    from skyrig import verbs
+    from skyrig import submitting, verbs
 
     task, options = flags.task_of(values, file), flags.run_options(values)
-    own = verbs.autostop_of(task)
+    own = submitting.autostop_of(task)
     if own is not None and options.autostop is not None and values.text("idle-minutes-to-autostop") is None:
         options = evolve(options, autostop=evolve(options.autostop, idle_minutes=own.idle_minutes))
     confirm = agreed(values.switch("yes"))

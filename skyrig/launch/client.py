@@ -10,23 +10,23 @@ import asyncio
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO
 
 import asyncssh
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, NodeLost
 from skyrig.launch import files, keeping, records
-from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
+from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import KeeperLink, NoRuntime, keeper
 from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
+from skyrig.launch.submission import Submission
 
 Notify = Callable[[str], None]
 """Takes one line for the user that is not the job's output."""
@@ -39,17 +39,6 @@ _HEAD_PATIENCE_S = 10.0
 
 _BOOT_PATIENCE_S = 60.0
 """How long a submission waits for a head that may still boot."""
-
-
-@frozen
-class Submission:
-    """A job, and what comes with it: the folder `workdir`, `mounts` by their normal targets on the nodes (None for an
-    empty folder), and when the cluster shall stop by itself from now on (None: nothing is said of that)."""
-
-    request: JobRequest
-    workdir: Path | None = None
-    mounts: Mapping[str, Path | None] = field(factory=dict)
-    autostop: Autostop | None = None
 
 
 async def submit_and_follow(

@@ -37,6 +37,7 @@ _CLIENT_SIDE = (
     "launch/program.py",
     "launch/render.py",
     "launch/serving.py",
+    "launch/submission.py",
     "launch/runtime/layers.py",
     "launch/runtime/sending.py",
     "launch/runtime/sources.py",

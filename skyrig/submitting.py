@@ -1,0 +1,188 @@
+"""From a task, or a training script, to what is submitted: the cluster that it runs on, its job, and the files that
+come with it. All that can be wrong is found before anything is made."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from skyrig import checkout, local
+from skyrig.cluster.autostop import WAITS, Autostop
+from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.ports import missing
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput
+from skyrig.launch import mends
+from skyrig.launch import mounts as task_mounts
+from skyrig.launch.job import JobRequest
+from skyrig.launch.mounts import Mounts
+from skyrig.launch.program import UserText
+from skyrig.launch.render import render_launch, render_setup
+from skyrig.launch.submission import Submission
+from skyrig.provision import (
+    Confirm,
+    Notify,
+    autostop,
+    ensure,
+    is_stopped,
+    local_candidate,
+    misfit,
+    new_name,
+    not_up,
+    note_served,
+    ports_of,
+    refuse_misfit,
+    shape_for,
+    up,
+)
+from skyrig.stack import config, described, status
+from skyrig.task.model import GitSource, Task
+from skyrig.task.resources import Resources
+from skyrig.training import TrainingRun
+
+
+@frozen
+class RunOptions:
+    """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
+    for training scripts: a task says them itself. None and empty values leave it to the cluster."""
+
+    name: str = ""
+    nodes: int | None = None
+    workdir: Path | None = None
+    env: Mapping[str, str] = field(factory=dict)
+    secrets: Mapping[str, str] = field(factory=dict, repr=False)
+    accelerators: Accelerators | None = None
+    ports: tuple[str, ...] = ()
+    detach: bool = False
+    setup: bool = True
+    force_setup: bool = False
+    autostop: Autostop | None = None
+
+
+def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
+    """The job of a training run on nodes that have the accelerators `there`: a script takes all of them."""
+    return JobRequest(
+        name=options.name or Path(run.script.path).stem,
+        num_nodes=nodes,
+        run=render_launch(run.script, run.strategy),
+        env=dict(options.env),
+        secrets=dict(options.secrets),
+        accelerators=(options.accelerators or there).count,
+        force_setup=options.force_setup,
+        user=getpass.getuser(),
+    )
+
+
+def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
+    """The job of a task, with its setup or without."""
+    return JobRequest(
+        name=task.name or "sky-cmd",
+        num_nodes=task.num_nodes,
+        run=render_launch(UserText(task.run or ""), "plain", task.num_nodes),
+        setup=render_setup(task.setup) if setup and task.setup else None,
+        env=dict(task.env),
+        secrets=dict(task.secrets),
+        accelerators=task.resources.accelerator_count,
+        force_setup=options.force_setup,
+        user=getpass.getuser(),
+    )
+
+
+def _workdir(task: Task, notify: Notify) -> Path | None:
+    """The folder that is synced; a git repository is fetched first."""
+    if not isinstance(task.workdir, GitSource):
+        return task.folder
+    notify(f"workdir: fetching {task.workdir.url}")
+    return checkout.folder(task.workdir)
+
+
+def autostop_of(task: Task) -> Autostop | None:
+    """What the task's resources say of stopping; None where that is nothing, or that the cluster shall stay."""
+    asked = task.resources.autostop
+    if asked is None or not asked.enabled or asked.idle_minutes < 0:
+        return None
+    return Autostop(asked.idle_minutes, asked.down, asked.wait_for or WAITS[0])
+
+
+def mounts_of(task: Task) -> Mounts:
+    """The task's file_mounts. BadInput for places that cannot be."""
+    return task_mounts.of(task.mounts, has_workdir=task.workdir is not None)
+
+
+def note_unheeded(asked: Resources, notify: Notify) -> None:
+    """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
+    if asked.unheeded_locally:
+        notify(f"on the local cloud these say nothing: {', '.join(asked.unheeded_locally)}")
+
+
+def _note_mends(task: Task, notify: Notify) -> None:
+    """Say what is added to the task's `run` text, each time: the job's log stays the task's own."""
+    for mend in mends.of_run(task.run or "", task.num_nodes):
+        notify(mend.note)
+
+
+def for_launch(
+    task: Task, stack: str | None, options: RunOptions, notify: Notify, confirm: Confirm
+) -> tuple[ClusterDescription, Submission | None]:
+    """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; and the
+    job, None where there is nothing to run. All that can be wrong is found before anything is made."""
+    stop = options.autostop or autostop_of(task)
+    request = task_request(task, options, setup=options.setup)
+    mounts = mounts_of(task)
+    mounts.require_sources()
+    workdir = _workdir(task, notify)
+    cluster = described.describe(stack) if stack is not None else None
+    before = config.read_shape(stack) if stack is not None else Shape()
+    refuse_outside_home(mounts, cluster, shape_for(before, task) if cluster is None else before)
+    for line in mounts.warnings:
+        notify(line)
+    if stack is None or cluster is None:
+        note_unheeded(local_candidate(task), notify)
+        cluster = up(stack or new_name(task), notify, task=task)
+    elif (reason := misfit(cluster, task)) is not None:
+        notify(reason)
+        cluster = up(stack, notify, task=task, confirm=confirm)
+    else:
+        note_served(task, notify)
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task))
+    if not task.run and request.setup is None and not mounts.sources:
+        if stop is not None:
+            autostop(cluster.name, stop, notify)
+        return cluster, None
+    _note_mends(task, notify)
+    return cluster, Submission(request, workdir, mounts.sources, stop)
+
+
+def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:
+    """The cluster for an exec, which is up and has what the task asks for, and the job."""
+    if not task.run:
+        raise BadInput("the task has nothing to run", hint="give it a `run` text")
+    request = task_request(task, options, setup=False)
+    cluster = described.describe(stack)
+    if cluster is None:
+        raise not_up(stack)
+    if status.stopped(cluster):
+        raise is_stopped(cluster)
+    if task.num_nodes > len(cluster.nodes):
+        there = f"cluster {stack} has {len(cluster.nodes)} nodes"
+        raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
+    refuse_misfit(cluster, task)
+    if closed := missing(ports_of(task), cluster.ports):
+        notify(f"not open on {stack}: {', '.join(closed)}; `launch` opens ports")
+    if task.mounts.copies or task.mounts.buckets:
+        notify("exec brings no file_mounts; launch does")
+    _note_mends(task, notify)
+    return cluster, Submission(request, _workdir(task, notify))
+
+
+def refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, shape: Shape) -> None:
+    """BadInput for mounts outside the home of local nodes that share the host's file system: those of `cluster`, else
+    those that `shape` would make."""
+    if all(target.startswith("~") for target in mounts.sources):
+        return
+    level = cluster.isolation if cluster is not None else local.isolation(shape) if shape.cloud == "local" else ""
+    if level == "plain":
+        mounts.refuse_outside_home()
