@@ -21,7 +21,7 @@ PYTHON = "3.11.11+20241219"
 PINS = Path(__file__).parent / "pins"
 """What the other two layers are made from: keeper.txt (packages), go.mod and go.sum (one way to CPython)."""
 
-_PARTS = ("__init__.py", "errors.py", "places.py", "cluster", "fleet", "launch")
+_PARTS = ("__init__.py", "errors.py", "places.py", "progress.py", "cluster", "fleet", "launch")
 _CLIENT_SIDE = (
     "fleet/local/",
     "fleet/gitignore.py",
