@@ -12,6 +12,7 @@ from attrs import define, field
 from skyrig.cluster.description import ClusterDescription
 from skyrig.launch import client
 from skyrig.launch.job import JobRequest, Scripts
+from skyrig.launch.submission import Submission
 
 COUNTING = 'for i in $(seq {count}); do echo "line $i of $SKYRIG_NODE_RANK"; sleep {pause}; done\n'
 """A job whose log is known to the byte."""
@@ -41,9 +42,8 @@ async def follow(
 ) -> Followed:
     """Submit a job and follow it to its end."""
     seen = seen or Followed()
-    seen.code = await client.submit_and_follow(
-        desc, job, workdir=workdir, detach=False, out=seen.out, notify=seen.said.append
-    )
+    what = Submission(job, workdir)
+    seen.code = await client.submit_and_follow(desc, what, detach=False, out=seen.out, notify=seen.said.append)
     return seen
 
 
