@@ -71,8 +71,8 @@ class Task:
 @frozen
 class TaskFile:
     """What a file holds: one task, or several that run one after another (`execution` "serial") or side by side
-    ("parallel"), under the name of all. `mends` and `warnings` are lines with their places; `missing` says what
-    are not there."""
+    ("parallel"), under the name of all. `mends` and `warnings` are lines with their places; `missing` says which
+    local files are not there, and `is_empty` that the file holds no task at all."""
 
     tasks: tuple[Task, ...]
     name: str | None = None
@@ -82,6 +82,7 @@ class TaskFile:
     mends: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     missing: tuple[tuple[Position, str], ...] = ()
+    is_empty: bool = False
 
     def only(self) -> Task:
         """The one task; BadInput where there are several."""
@@ -90,6 +91,9 @@ class TaskFile:
         return self.tasks[0]
 
     def require_files(self) -> None:
-        """BadInput, one line a problem, where local files that the tasks name are not there."""
+        """BadInput, one line a problem, where local files that the tasks name are not there, or where there is no task
+        at all."""
+        if self.is_empty:
+            raise BadInput(self.warnings[-1])
         if self.missing:
             raise BadInput("\n".join(lines(self.missing)))

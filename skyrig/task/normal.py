@@ -18,18 +18,19 @@ from skyrig.task.storage import Storage
 
 def of_file(file: TaskFile) -> dict[str, Any]:
     """What `task.show --json` prints. What is ours alone stands below `skyrig`: what was mended, what is to be known,
-    and what is not there yet."""
+    and what is not there yet. `later_rejected` says that `launch` would refuse the file as things are."""
     ours: dict[str, Any] = {
         "mends": list(file.mends),
         "warnings": list(file.warnings),
         "missing": [f"{where}: {text}" for where, text in file.missing],
     }
+    whole: dict[str, Any] = {"ok": True, "later_rejected": bool(file.missing)}
     if not file.several:
-        return {"ok": True, "kind": "task", **of_task(file.tasks[0]), "skyrig": {**ours, **_ours(file.tasks[0])}}
+        return {**whole, "kind": "task", **of_task(file.tasks[0]), "skyrig": {**ours, **_ours(file.tasks[0])}}
     if file.execution == "parallel":
         ours |= {"execution": "parallel", **file.group}
-    tasks = [{**of_task(task), "skyrig": _ours(task)} for task in file.tasks]
-    return {"ok": True, "kind": "pipeline", "dag_name": file.name, "tasks": tasks, "skyrig": ours}
+    tasks = [{**of_task(task), "later_errors": [], "skyrig": _ours(task)} for task in file.tasks]
+    return {**whole, "kind": "pipeline", "dag_name": file.name, "tasks": tasks, "skyrig": ours}
 
 
 def of_task(task: Task) -> dict[str, Any]:

@@ -22,6 +22,7 @@ NAME = re.compile(r"[a-zA-Z0-9]+(?:[._-]{1,2}[a-zA-Z0-9]+)*")
 """What a task may be called."""
 
 SCOPES = ("personal", "workspace", "global")
+_EMPTY = "holds no task; a `run` text at least is wanted"
 _DOCKER_LOGIN = ("SKYPILOT_DOCKER_USERNAME", "SKYPILOT_DOCKER_PASSWORD", "SKYPILOT_DOCKER_SERVER")
 _SECRET = "secrets:"
 
@@ -57,7 +58,7 @@ def _tasks(
 ) -> TaskFile:
     problems.raise_if_any()
     if not any(node.data for node in documents):
-        problems.absent(Position(name), "the file", "holds no task; a `run` text at least is wanted")
+        problems.warn(Position(name), "the file", _EMPTY)
         documents = documents or [Node({}, Position(name), "", problems)]
         if len(documents) > 1:
             raise BadInput(f"{Position(name)}: holds {len(documents)} documents and no task")
@@ -74,6 +75,7 @@ def _tasks(
         mends=tuple(lines(problems.mends)),
         warnings=tuple(lines(problems.warnings)),
         missing=tuple(problems.missing),
+        is_empty=not any(node.data for node in documents),
     )
 
 
