@@ -192,7 +192,7 @@ def file_of(values: Values, file: str) -> TaskFile:
         found = reading.load(Path(file), env=env, secrets=secrets)
     told = override(values)
     missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
-    for line in (*found.mends, *found.warnings):
+    for line in (*found.mends, *(found.warnings if not found.is_empty else ())):
         notify(line)
     tasks = [overridden(task, told) for task in found.tasks]
     if not {"infra", "cloud"} & told.resources.keys():
