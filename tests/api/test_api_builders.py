@@ -46,7 +46,7 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: sky.Task("a") >> sky.Task("b"), "tasks are put in order in a Dag"),
     (lambda: sky.launch(sky.Task(run="x", workdir="/no/such")), "Task(...): workdir: /no/such is no folder"),
     (lambda: sky.launch(sky.Task(run="x"), "../up"), "../up"),
-    (lambda: sky.launch(sky.Task(run="x"), down=True), "launch(down=...): not yet"),
+    (lambda: sky.exec(sky.Task(run="x"), "c", down=True), "exec(down=...): not yet"),
     (lambda: sky.jobs.launch(sky.Task(run="x")), "sky.jobs.launch: not yet"),
     (lambda: sky.serve.up(sky.Task(run="x"), "s"), "sky.serve.up: not yet"),
     (lambda: sky.volumes.ls(), "sky.volumes.ls: not yet"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from keeper_cluster import KeeperCluster, until
 
-import skyrig.launch
+from skyrig.launch import job
 from skyrig.launch.job import Scripts
 
 PRINT = "echo rank $SKYPILOT_NODE_RANK; exit 0"
@@ -64,7 +64,7 @@ def test_what_is_pruned_leaves_no_link(tmp_path: Path, monkeypatch: pytest.Monke
     (logs / "1-job" / "mine.txt").write_text("the user's")
     (logs / "2-job" / "elsewhere.log").symlink_to("/nowhere")
     monkeypatch.setenv("HOME", str(tmp_path))
-    program = Path(skyrig.launch.__path__[0]) / "prune.py"
+    program = Path(job.__file__).with_name("prune.py")
     runpy.run_path(str(program), {"given": {"keep": 1, "bytes": 1 << 40, "spare": []}})
     assert sorted(path.relative_to(logs).as_posix() for path in logs.rglob("*")) == [
         "1-job", "1-job/mine.txt", "2-job", "2-job/elsewhere.log", "2-job/tasks", "2-job/tasks/run.log",
