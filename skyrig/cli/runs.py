@@ -30,9 +30,8 @@ def train(values: Values) -> int:
             raise BadInput("--task brings its own commands: no --script, --strategy or ARGS beside it")
         return _launched(values, task, stack)
     flags.refuse_other_clouds(values)
-    options = flags.run_options(values)
     asked = overridden(Task(), flags.override(values)).resources
-    options = evolve(options, ports=asked.ports or ())
+    options = evolve(flags.run_options(values), ports=asked.ports or ())
     submitting.note_unheeded(asked, notify)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
