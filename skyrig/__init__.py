@@ -4,8 +4,6 @@
 the API is imported when it is first used, and neither pulumi, torch, asyncssh nor a cloud SDK with it.
 """
 
-from __future__ import annotations
-
 import sys
 
 TYPE_CHECKING = False  # as typing's, which takes longer to import than all the rest here
