@@ -30,6 +30,8 @@ _LONGEST_SOCKET_PATH = 90
 """A unix socket's path may have 104 bytes at most on macOS, 108 on Linux."""
 
 _START_DEADLINE_S = 30.0
+_WATCH_LOOK_S = 0.5
+"""How often a start looks whether there still is a watch that brings the keeper."""
 _LEAVE_DEADLINE_S = 15.0
 """How long a keeper that is to leave may take, before KILL ends it; it loses nothing by that either."""
 _ANSWERS_DEADLINE_S = 5.0
@@ -85,10 +87,15 @@ def ensure(*, fresh: bool) -> None:
             _dismiss(home)
         if not _answers(path):
             _detach_watch(home, path)
-        deadline = time.monotonic() + _START_DEADLINE_S
+        looked = time.monotonic()
+        deadline = looked + _START_DEADLINE_S
         while not _answers(path):
             if time.monotonic() > deadline:
                 sys.exit(f"the keeper did not start; see {home / 'keeper.log'}")
+            if time.monotonic() > looked + _WATCH_LOOK_S:
+                looked = time.monotonic()
+                if _holder(home / "keeper.watch") is None:  # the one that was at work was killed with its keeper
+                    _detach_watch(home, path)
             time.sleep(0.02)
     print(json.dumps({"socket": str(path), "build": code.build()}), flush=True)
 
