@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import socket
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -229,16 +231,20 @@ def test_the_first_error_ends_the_others(serve: Serve, keys: Keys) -> None:
 def test_many_dead_nodes_do_not_hold_up_a_living_one(keys: Keys, tmp_path: Path) -> None:
     """Handshakes are paced, pauses between tries are not: 40 dead nodes take no turn from the living."""
 
-    async def scenario() -> None:
+    async def scenario(ports: list[int]) -> None:
         async with asyncssh_server(keys, tmp_path) as target, Pool(keys.credentials, deadline_s=3) as pool:
-            dead = [asyncio.create_task(_code(pool, evolve(target, id=f"d{n}", port=free_port()))) for n in range(40)]
+            dead = [asyncio.create_task(_code(pool, evolve(target, id=f"d{port}", port=port))) for port in ports]
             await asyncio.sleep(0.1)
             started = time.monotonic()
             assert (await run(pool, target, "echo alive")).stdout == b"alive\n"
             assert time.monotonic() - started < 2
             assert await asyncio.gather(*dead) == [4] * 40
 
-    asyncio.run(asyncio.wait_for(scenario(), 30))
+    with ExitStack() as stack:  # bound and deaf: a free port might be another test's server by then
+        held = [stack.enter_context(socket.socket()) for _ in range(40)]
+        for each in held:
+            each.bind(("127.0.0.1", 0))
+        asyncio.run(asyncio.wait_for(scenario([each.getsockname()[1] for each in held]), 30))
 
 
 async def _code(pool: Pool, target: Target) -> int:
