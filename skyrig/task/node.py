@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import evolve, frozen
@@ -150,13 +150,6 @@ class Node:
             return self.data
         return str(self.data)
 
-    def walk(self) -> Iterator[Node]:
-        """This node and all below it."""
-        yield self
-        if isinstance(self.data, dict | list):
-            for node in self.data.values() if isinstance(self.data, dict) else self.data:
-                yield from node.walk()
-
     def with_texts(self, change: Callable[[str], str]) -> Node:
         """A copy in which every text, keys too, went through `change`."""
         if isinstance(self.data, str):
@@ -221,11 +214,6 @@ def one_word(allowed: Sequence[str]) -> Callable[[Node], str]:
 def at_least(least: int) -> Callable[[Node], int]:
     """A reader for a whole number that is not below `least`."""
     return lambda node: node.whole(least)
-
-
-def known(name: str, allowed: Collection[str]) -> bool:
-    """Whether `name` is among `allowed`, whatever its case."""
-    return name.casefold() in {each.casefold() for each in allowed}
 
 
 _NOTHING: Any = object()

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from skyrig.errors import BadInput
-from skyrig.task import accelerators, infra, quantities, resources
+from skyrig.task import accelerators, disks, infra, quantities, resources
 from skyrig.task.image import read as read_image
 from skyrig.task.infra import Infra
 from skyrig.task.model import GitSource, Task
@@ -125,7 +125,7 @@ FIELDS: Mapping[str, Callable[[Node], Any]] = {
     "instance_type": Node.filled_text,
     "use_spot": lambda node: node.data == "true",
     "disk_size": quantities.disk_size,
-    "disk_tier": _tier(resources.DISK_TIERS),
+    "disk_tier": _tier(disks.TIERS),
     "network_tier": _tier(resources.NETWORK_TIERS),
     "local_disk": resources.local_disk,
     "max_hourly_cost": _number,

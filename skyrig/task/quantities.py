@@ -93,11 +93,6 @@ def least_cores(text: str | None) -> float:
     return float(text.removesuffix("+")) if text else 0.0
 
 
-def least_memory_gb(text: str | None) -> float:
-    """The GiB in the normal form, 0 where none, or only a multiple of the cores, is asked."""
-    return float(text.removesuffix("+")) if text and "x" not in text else 0.0
-
-
 def _time(node: Node, units: dict[str, int]) -> int:
     match = re.fullmatch(rf"([0-9]+)([{''.join(units)}]?)", node.text().lower())
     if match is None:

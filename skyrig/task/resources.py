@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs import evolve, field, frozen
 
-from skyrig.task import accelerators, autostop, document, infra, quantities, tpu
+from skyrig.task import accelerators, autostop, disks, document, infra, quantities, tpu
 from skyrig.task.accelerators import Accelerator, Candidates
 from skyrig.task.autostop import Autostop, Hook
 from skyrig.task.disks import Disk, attached
@@ -20,7 +20,6 @@ from skyrig.task.problems import Problems, lines
 from skyrig.task.recovery import JobRecovery
 from skyrig.task.recovery import read as read_recovery
 
-DISK_TIERS = ("low", "medium", "high", "ultra", "best")
 NETWORK_TIERS = ("standard", "best")
 _AMOUNT = r"0*[1-9][0-9]*(?:\.[0-9]+)?\+?|0*\.[0-9]*[1-9][0-9]*\+?"
 _LOCAL_DISK = rf"(?i:nvme|ssd)(?::(?:{_AMOUNT}))?|{_AMOUNT}"
@@ -148,7 +147,7 @@ def _resources(node: Node, base: Resources, values: Mapping[str, Any], kind: Acc
     place = given.pop("infra", None) or Infra(given.get("cloud"), given.get("region"), given.get("zone"))
     for name in ("cloud", "region", "zone"):
         given.pop(name, None)
-    disks = given.pop("volumes", ())
+    attached_disks = given.pop("volumes", ())
     stop, hook = given.pop("autostop", (None, None))
     hooks = (*base.hooks, hook) if hook is not None else base.hooks
     image = given.pop("image_id", None)
@@ -164,7 +163,7 @@ def _resources(node: Node, base: Resources, values: Mapping[str, Any], kind: Acc
         autostop=stop,
         hooks=hooks,
         image=image.at(place) if image is not None else None,
-        disks=base.disks or disks,
+        disks=base.disks or attached_disks,
     )
 
 
@@ -233,7 +232,7 @@ _BOTH: dict[str, Any] = {
     "job_recovery": read_recovery,
     "disk_size": quantities.disk_size,
     "ephemeral_storage": quantities.size_gb,
-    "disk_tier": one_word(DISK_TIERS),
+    "disk_tier": one_word(disks.TIERS),
     "network_tier": one_word(NETWORK_TIERS),
     "local_disk": local_disk,
     "max_hourly_cost": cost,
