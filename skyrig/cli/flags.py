@@ -147,20 +147,30 @@ def autostop(values: Values, idle: str = IDLE.key) -> Autostop | None:
     return Autostop(minutes("-i", text or "0"), values.switch("down"), wait or WAITS[0])
 
 
-def run_options(values: Values) -> RunOptions:
-    """RUN FLAGS as the functions of the verbs want them."""
+def training_options(values: Values) -> RunOptions:
+    """RUN FLAGS as the verbs want them for a training script, which has no file that could say them."""
+    from attrs import evolve
+
     from skyrig.cluster.shape import accelerators
-    from skyrig.task import environment
-    from skyrig.verbs import RunOptions
 
     count, gpus, workdir = nodes(values), values.text("gpus"), _workdir(values)
-    return RunOptions(
+    env, secrets = _variables(values)
+    return evolve(
+        run_options(values),
         name=values.text("name") or "",
         nodes=count,
         workdir=Path(workdir).expanduser() if workdir is not None else None,
-        env=environment.given("--env", values.many("env"), values.many("env-file")),
-        secrets=environment.given("--secret", values.many("secret"), values.many("secret-file")),
+        env=env,
+        secrets=secrets,
         accelerators=accelerators(gpus) if gpus is not None else None,
+    )
+
+
+def run_options(values: Values) -> RunOptions:
+    """Those of RUN FLAGS that no task says, as the verbs want them."""
+    from skyrig.verbs import RunOptions
+
+    return RunOptions(
         detach=values.switch("detach"),
         setup=not values.switch("no-setup"),
         force_setup=values.switch("force-setup"),
@@ -180,12 +190,11 @@ def file_of(values: Values, file: str) -> TaskFile:
     """The tasks in `file` with the values of the command line in them; mends and warnings are told."""
     from attrs import evolve
 
-    from skyrig.task import environment, reading
+    from skyrig.task import reading
     from skyrig.task.model import Task, TaskFile
     from skyrig.task.override import overridden, placed
 
-    env = environment.given("--env", values.many("env"), values.many("env-file"))
-    secrets = environment.given("--secret", values.many("secret"), values.many("secret-file"))
+    env, secrets = _variables(values)
     if is_command(file):
         found = TaskFile((Task(run=file, env=env, secrets=secrets),))
     else:
@@ -198,6 +207,14 @@ def file_of(values: Values, file: str) -> TaskFile:
     if not {"infra", "cloud"} & told.resources.keys():
         tasks = [placed(task) for task in tasks]
     return evolve(found, tasks=tuple(tasks), missing=tuple(missing))
+
+
+def _variables(values: Values) -> tuple[dict[str, str], dict[str, str]]:
+    """Environment and secrets of the command line. To be asked once: a file of them may be a pipe."""
+    from skyrig.task import environment
+
+    env = environment.given("--env", values.many("env"), values.many("env-file"))
+    return env, environment.given("--secret", values.many("secret"), values.many("secret-file"))
 
 
 def is_command(word: str) -> bool:

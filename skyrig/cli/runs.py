@@ -31,7 +31,7 @@ def train(values: Values) -> int:
         return _launched(values, task, stack)
     flags.refuse_other_clouds(values)
     asked = overridden(Task(), flags.override(values)).resources
-    options = evolve(flags.run_options(values), ports=asked.ports or ())
+    options = evolve(flags.training_options(values), ports=asked.ports or ())
     submitting.note_unheeded(asked, notify)
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
@@ -74,12 +74,12 @@ def render(values: Values) -> None:
     """Show the exact scripts and variables of every rank, secrets masked, without running anything."""
     from skyrig import rendering, training, verbs
 
-    options = flags.run_options(values)
     stack = flags.cluster(values)
     task = values.text("file") or values.text("task")
     if task is not None:
-        ranks = verbs.render_task(stack, flags.file_of(values, task).only(), options)
+        ranks = verbs.render_task(stack, flags.file_of(values, task).only(), flags.run_options(values))
     else:
+        options = flags.training_options(values)
         run = training.chosen(values.text("script"), values.text("strategy"), options.workdir, values.rest)
         ranks = verbs.render_training(stack, run, options)
     out = values.text("out")
