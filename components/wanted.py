@@ -2,6 +2,8 @@
 
 from typing import TypedDict
 
+import pulumi
+
 
 class WantedNodeArgs(TypedDict):
     """One wanted node of a cluster."""
@@ -12,3 +14,73 @@ class WantedNodeArgs(TypedDict):
     """Group that the node belongs to."""
     version: int
     """Version of that group's definition; another version is another node."""
+
+
+class MachineArgs(TypedDict):
+    """What each node is, the same for all nodes of a cluster. Names are the cloud's own; "" leaves it to the component
+    where that is said. All of it shapes the graph, so it is plain."""
+
+    instance_type: str
+    """Type of each node."""
+    region: str
+    """Region of the nodes."""
+    zone: str
+    """Zone of the nodes; all of a cluster share one."""
+    capacity: str
+    """on-demand, spot, reservation/ID, block/ID or flex/SECONDS."""
+    network_tier: str
+    """standard, or best: the fabric of the type."""
+    image: str
+    """Image of the nodes; "" is the newest one that fits the type. docker:IMAGE is a container on that one."""
+    disk_gb: int
+    """Boot disk of each node in GiB."""
+    disk_tier: str
+    """low, medium, high, ultra or best."""
+    labels: dict[str, str]
+    """The user's own labels on everything that is made."""
+    network: str
+    """An existing network to use; "" makes one."""
+    egress: str
+    """nat, head-proxy, public-outbound or none; "" is what fits best (skyrig.catalog.egress)."""
+    ssh_from: list[str]
+    """Networks that may log in, CIDR. Never empty."""
+    account: str
+    """Account, project or subscription that pays. No other one is ever read, changed or destroyed."""
+
+
+class ClusterArgs(TypedDict):
+    """What a cluster is made from. All of it shapes the graph, so it is plain and known at preview."""
+
+    cloud: str
+    """Where the nodes are: a name in `components.cluster.CLOUDS`."""
+    stack: str
+    """Name of the stack, which is the cluster's name."""
+    nodes: list[WantedNodeArgs]
+    """Wanted nodes in rank order; the first is the head."""
+    accelerator: str
+    """Name of the accelerators of each node; empty for CPU nodes."""
+    accelerator_count: int
+    """Number of accelerators of each node."""
+    cpus: int
+    """Declared cores of each local node; 0 is what the machine has."""
+    isolation: str
+    """Isolation of local nodes: auto, namespaces or plain."""
+    ports: list[str]
+    """Open ports of the head, as sorted ranges."""
+    power: str
+    """Wanted power of the nodes: up or stopped."""
+    starts: int
+    """How often a start was asked for; another number starts nodes that stopped themselves."""
+    owner: str
+    """Who made the cluster; a tag."""
+    task: str
+    """The task that the cluster was made for; a tag."""
+    machine: MachineArgs
+    """What each node is on a cloud."""
+
+
+class CloudArgs(ClusterArgs):
+    """What a cloud's component is made from; each takes what it needs of it."""
+
+    public_key: pulumi.Input[str]
+    """Public key that may log in from the start."""

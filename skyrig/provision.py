@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from attrs import evolve
 
 from skyrig import leaving
+from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.ports import missing, union
@@ -67,7 +68,7 @@ def up(
     shape = _started(shape, there, notify)
     note = autostopped.note(there) if there is not None else None
     with _drained(shape, there, notify, force=force):
-        notify(f"cluster {stack}: {shape}")
+        notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         changes = stacks.up(stack, shape, notify, before=before if at_least else None)
     notify(f"{stack}: {changes}")
     cluster = described.describe(stack, fresh=True, notify=notify)

@@ -4,10 +4,14 @@ import json
 import os
 import sys
 
+import attrs
 import pulumi
 
 from components.cluster import Cluster
+from components.wanted import ClusterArgs
+from skyrig.catalog import costs
 from skyrig.cluster import shape
+from skyrig.cluster.keys import NAMESPACE
 from skyrig.errors import SkyrigError
 from skyrig.stack import agreement
 
@@ -17,9 +21,34 @@ EXIT_SAID = 32
 
 def wanted() -> shape.Shape:
     """The shape that the stack's config asks for; a SkyrigError where it makes no sense."""
-    prefix = f"{shape.NAMESPACE}:"
+    prefix = f"{NAMESPACE}:"
     values = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
     return shape.from_config({k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)})
+
+
+def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
+    """What the component is made from."""
+    machine = asked.machine
+    return {
+        "cloud": asked.cloud,
+        "stack": stack,
+        "nodes": [{"id": node.id, "group": node.group, "version": node.version} for node in asked.nodes],
+        "accelerator": asked.accelerators.name,
+        "accelerator_count": asked.accelerators.count,
+        "cpus": asked.cpus,
+        "isolation": asked.isolation,
+        "ports": list(asked.ports),
+        "power": asked.power,
+        "starts": asked.starts,
+        "owner": asked.owner,
+        "task": asked.task,
+        "machine": {
+            **attrs.asdict(machine, recurse=False),
+            "capacity": str(machine.capacity),
+            "labels": dict(machine.labels),
+            "ssh_from": list(machine.ssh_from),
+        },
+    }
 
 
 def main() -> None:
@@ -30,22 +59,10 @@ def main() -> None:
     if not pulumi.runtime.is_dry_run():
         agreement.note_run(stack, asked)
     if asked.power == "down":
-        pulumi.log.info(f"{stack} is down by its config; `invoke up -c {stack}` makes it again: {asked}")
+        again = f"{asked}, {costs.said(costs.of_shape(asked))}"
+        pulumi.log.info(f"{stack} is down by its config; `invoke up -c {stack}` makes it again: {again}")
         return
-    cluster = Cluster(
-        stack,
-        {
-            "stack": stack,
-            "nodes": [{"id": node.id, "group": node.group, "version": node.version} for node in asked.nodes],
-            "accelerator": asked.accelerators.name,
-            "accelerator_count": asked.accelerators.count,
-            "cpus": asked.cpus,
-            "isolation": asked.isolation,
-            "ports": list(asked.ports),
-            "power": asked.power,
-            "starts": asked.starts,
-        },
-    )
+    cluster = Cluster(stack, cluster_args(stack, asked))
     pulumi.export("cluster", cluster.exported())
 
 

@@ -7,22 +7,20 @@ node ids, never a count: a lost node comes back under its own id, and one node c
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
 
+from skyrig.cluster import keys, machine
 from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.description import Accelerators
+from skyrig.cluster.keys import NAMESPACE, Key
+from skyrig.cluster.machine import Machine
 from skyrig.errors import BadInput
 
-NAMESPACE = "skyrig"
-"""Project name, hence the namespace of its config keys (`skyrig:nodes`)."""
-
-CLOUDS = ("local",)
+CLOUDS = ("local", "aws", "gcp", "azure")
 ISOLATIONS = ("auto", "namespaces", "plain")
 POWERS = ("up", "stopped", "down")
 
@@ -31,14 +29,6 @@ MOST_LOCAL_PORTS = 4096
 
 _NODE_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _STACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-
-
-@frozen
-class Key:
-    """One config key: its default as Pulumi.yaml has it, and what it means."""
-
-    default: Any
-    meaning: str
 
 
 KEYS: Mapping[str, Key] = {
@@ -50,6 +40,9 @@ KEYS: Mapping[str, Key] = {
     "ports": Key("", "open ports of the head: 8000,9000-9010"),
     "power": Key("up", "wanted power state: " + ", ".join(POWERS)),
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
+    "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
+    "task": Key("", "the task that the cluster was made for; a tag likewise"),
+    **machine.KEYS,
 }
 
 
@@ -76,7 +69,8 @@ def _not_too_many(shape: Shape, _: Attribute[Any], ports: tuple[str, ...]) -> No
 
 @frozen
 class Shape:
-    """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head."""
+    """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
+    `machine` says what its nodes are on a cloud, and is all defaults on the local one."""
 
     cloud: str = "local"
     nodes: tuple[WantedNode, ...] = (WantedNode("n0"), WantedNode("n1"))
@@ -86,12 +80,16 @@ class Shape:
     ports: tuple[str, ...] = field(default=(), validator=_not_too_many)
     power: str = "up"
     starts: int = 0
+    owner: str = ""
+    task: str = ""
+    machine: Machine = field(factory=Machine)
 
     def __str__(self) -> str:
-        """Size, kind, place and price in one line."""
+        """Size, kind and place in words."""
         count, each = len(self.nodes), self.accelerators
         kind = f"{each.name}:{each.count}" if each.count else "CPU"
-        return f"{count} node{'s' if count > 1 else ''} ({kind}) on the {self.cloud} cloud, $0.00/h"
+        where = f", {self.machine}" if self.machine.instance_type else ""
+        return f"{count} node{'s' if count > 1 else ''} ({kind}) on the {self.cloud} cloud{where}"
 
     def to_config(self) -> dict[str, Any]:
         """Config values by key, only those that differ from their default (nodes always)."""
@@ -105,6 +103,9 @@ class Shape:
             "ports": ",".join(self.ports),
             "power": self.power,
             "starts": self.starts,
+            "owner": self.owner,
+            "task": self.task,
+            **machine.to_config(self.machine),
         }
         return {key: value for key, value in full.items() if key == "nodes" or value != KEYS[key].default}
 
@@ -138,17 +139,20 @@ def resized(shape: Shape, count: int) -> Shape:
 def from_config(values: Mapping[str, Any]) -> Shape:
     """Read a shape from config values by key, without namespace. Arrays may come as JSON text, as the engine hands
     them over. Unknown keys and bad values are BadInput, with the nearest right key."""
-    _refuse_unknown(values)
+    keys.refuse_unknown(values, KEYS)
     given = {key: values.get(key, known.default) for key, known in KEYS.items()}
     return Shape(
-        cloud=_one_of("cloud", given["cloud"], CLOUDS),
+        cloud=keys.one_of("cloud", given["cloud"], CLOUDS),
         nodes=_nodes(given["nodes"]),
         accelerators=accelerators(str(given["accelerators"])),
-        cpus=_whole("cpus", given["cpus"], "cores"),
-        isolation=_one_of("isolation", given["isolation"], ISOLATIONS),
+        cpus=keys.whole("cpus", given["cpus"], "cores"),
+        isolation=keys.one_of("isolation", given["isolation"], ISOLATIONS),
         ports=_ports(given["ports"]),
-        power=_one_of("power", given["power"], POWERS),
-        starts=_whole("starts", given["starts"], "starts"),
+        power=keys.one_of("power", given["power"], POWERS),
+        starts=keys.whole("starts", given["starts"], "starts"),
+        owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),
+        task=keys.word("task", given["task"], r"[ -~]{1,128}", "a name"),
+        machine=machine.from_config(given),
     )
 
 
@@ -162,29 +166,6 @@ def accelerators(text: str) -> Accelerators:
     return Accelerators(name=match[1], count=int(match[2] or 1))
 
 
-def _refuse_unknown(values: Mapping[str, Any]) -> None:
-    for key in values:
-        if key not in KEYS:
-            near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.5)
-            hint = f"did you mean {NAMESPACE}:{near[0]}?" if near else "known keys: " + ", ".join(KEYS)
-            raise BadInput(f"unknown config key {NAMESPACE}:{key}", hint=hint)
-
-
-def _one_of(key: str, value: Any, allowed: Iterable[str]) -> str:
-    allowed = list(allowed)
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "one of: " + ", ".join(allowed)
-        raise BadInput(f"{NAMESPACE}:{key}: {value!r} is not known", hint=hint)
-    return str(value)
-
-
-def _whole(key: str, value: Any, what: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,4}", str(value)):
-        raise BadInput(f"{NAMESPACE}:{key}: {value!r} is no whole number of {what}")
-    return int(str(value))
-
-
 def _ports(value: Any) -> tuple[str, ...]:
     try:
         return port_ranges.read(str(value))
@@ -193,14 +174,11 @@ def _ports(value: Any) -> tuple[str, ...]:
 
 
 def _nodes(value: Any) -> tuple[WantedNode, ...]:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            value = None
-    if not isinstance(value, list | tuple) or not value:
-        raise BadInput(f"{NAMESPACE}:nodes: a list of at least one node id is wanted, for instance [n0, n1]")
-    nodes = tuple(_node(str(entry)) for entry in value)
+    what = "a list of at least one node id, for instance [n0, n1],"
+    entries = keys.texts("nodes", value, what)
+    if not entries:
+        raise BadInput(f"{NAMESPACE}:nodes: {what} is wanted")
+    nodes = tuple(_node(entry) for entry in entries)
     ids = [node.id for node in nodes]
     for node_id in ids:
         if ids.count(node_id) > 1:

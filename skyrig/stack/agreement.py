@@ -14,7 +14,8 @@ from enum import Enum
 from pathlib import Path
 
 from skyrig import places
-from skyrig.cluster.shape import NAMESPACE, Shape
+from skyrig.cluster.keys import NAMESPACE
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 from skyrig.stack import backend, config, deployed, project, ssh_files
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skyrig import places
-from skyrig.cluster.shape import NAMESPACE
+from skyrig.cluster.keys import NAMESPACE
 
 _FILE = "file://"
 _CLOUD = "https://api.pulumi.com"

@@ -17,7 +17,8 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 
 from skyrig.cluster import shape as shapes
-from skyrig.cluster.shape import KEYS, NAMESPACE, Shape
+from skyrig.cluster.keys import NAMESPACE
+from skyrig.cluster.shape import KEYS, Shape
 from skyrig.errors import BadInput
 from skyrig.stack import project
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from skyrig import places
 from skyrig.cluster import shape as shapes
-from skyrig.cluster.shape import NAMESPACE, Shape
+from skyrig.cluster.keys import NAMESPACE
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError
 from skyrig.stack import backend, engine, ssh_files
 

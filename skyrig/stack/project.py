@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from skyrig import places
-from skyrig.cluster.shape import NAMESPACE
+from skyrig.cluster.keys import NAMESPACE
 
 _NAME = re.compile(rf"^name:\s*['\"]?{NAMESPACE}['\"]?\s*(#.*)?$", re.MULTILINE)
 

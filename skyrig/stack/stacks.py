@@ -9,7 +9,8 @@ from collections.abc import Callable
 from attrs import evolve
 
 from skyrig.cluster import ports
-from skyrig.cluster.shape import NAMESPACE, Shape, stack_name
+from skyrig.cluster.keys import NAMESPACE
+from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import adoption, agreement, backend, config, described, engine, lock, pending, project

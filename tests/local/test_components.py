@@ -17,7 +17,8 @@ from components.local.cloud import LocalCloud
 from components.local.describe import describe
 from components.local.group import LocalNodeGroup, alias
 from skyrig.cluster.description import from_json
-from skyrig.cluster.shape import KEYS, NAMESPACE, Shape, WantedNode, resized
+from skyrig.cluster.keys import NAMESPACE
+from skyrig.cluster.shape import KEYS, Shape, WantedNode, resized
 from skyrig.errors import BadInput
 
 ROOT = Path(__file__).parents[2]

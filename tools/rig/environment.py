@@ -21,6 +21,11 @@ from speech import Failure
 FROM_SOURCE = {"deepspeed": {"DS_BUILD_OPS": "0"}}
 """Sets that hold a source distribution, built against what is installed, and the environment this needs."""
 
+LEADERS = {
+    "base": "pulumi", "dev": "pytest", "aws": "pulumi-aws", "gcp": "pulumi-gcp", "azure": "pulumi-azure-native",
+}  # fmt: skip
+"""The distribution by which a set is known to be there, where it is not the one of its name."""
+
 
 def pins(name: str) -> dict[str, str]:
     """Distribution -> version of requirement set `name`, markers left aside."""
@@ -36,8 +41,9 @@ def installed(name: str) -> bool:
     """Is set `name` here, but perhaps for trifles? Told by the distribution that it is named for."""
     if read(KEPT / "doing") == name:
         return False
-    leader = {"base": "pulumi", "dev": "pytest"}.get(name, name)
-    return any(VENV.glob(f"lib/python3*/site-packages/{leader}-{pins(name)[leader]}.dist-info"))
+    leader = LEADERS.get(name, name)
+    folder = f"{leader.replace('-', '_')}-{pins(name)[leader]}.dist-info"
+    return any(VENV.glob(f"lib/python3*/site-packages/{folder}"))
 
 
 class Environment:

@@ -35,6 +35,9 @@ SETS = {
     "accelerate": PackageSet("Hugging Face Accelerate", 7, 40),
     "deepspeed": PackageSet("DeepSpeed", 4, 60),
     "ray": PackageSet("Ray", 85, 230),
+    "aws": PackageSet("AWS's SDKs", 30, 200),
+    "gcp": PackageSet("Google Cloud's SDKs", 15, 120),
+    "azure": PackageSet("Azure's SDKs", 25, 400),
 }
 """In the order of installation: a later set may build on an earlier one."""
 

@@ -25,6 +25,9 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "accelerate": ("base", "dev", "torch"),
     "deepspeed": ("base", "dev", "torch", "accelerate"),
     "ray": ("base", "dev", "torch", "accelerate", "deepspeed"),
+    "aws": ("base", "dev", "torch", "accelerate", "deepspeed", "ray"),
+    "gcp": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws"),
+    "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "tenacity")
 """Those of our dependencies that skyrig.launch.keeper imports; tests/foreign holds it to that."""

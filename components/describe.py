@@ -1,0 +1,78 @@
+"""From what is known of the machines of a cluster to its description: a pure function, the same for every cloud."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from components.wanted import ClusterArgs
+from skyrig.catalog import costs, egress, fabrics, instances, power
+from skyrig.cluster.description import Accelerators, ClusterDescription, Node, SshAccess
+from skyrig.cluster.machine import capacity
+
+USER = "ubuntu"
+"""Who logs in: the user that Ubuntu's cloud images are made for."""
+
+
+class SaidNode(TypedDict):
+    """What is known of one node once it is made."""
+
+    id: str
+    """Its node id."""
+    machine: str
+    """The cloud's id of the machine behind it: another one is another machine."""
+    boot: str
+    """What changes whenever it was started anew; "" where nothing tells."""
+    public: str
+    """Its public address; "" where it has none."""
+    private: str
+    """Its address inside the cluster."""
+    host_key: str
+    """Its public host key, one OpenSSH line."""
+    power: str
+    """up or stopped."""
+
+
+def describe(cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key: str, records: str) -> dict[str, Any]:
+    """The description, as plain data without the private key, of a cluster whose nodes are `said` in rank order.
+    `records` is the url of the folder or bucket for job records."""
+    machine = args["machine"]
+    kind = instances.find(cloud, machine["instance_type"])
+    paid, way = capacity(machine["capacity"]), machine["egress"] or egress.default(len(said))
+    cost = costs.hourly(
+        cloud, machine["region"], machine["instance_type"], paid.kind == "spot", len(args["nodes"]), way
+    )
+    described = ClusterDescription(
+        name=args["stack"],
+        cloud=cloud,
+        region=machine["region"],
+        zone=machine["zone"],
+        nodes=tuple(_node(rank, node, said[0], kind) for rank, node in enumerate(said)),
+        ssh=SshAccess(public_key=public_key),
+        records=records,
+        fabric=fabrics.of(kind, machine["network_tier"]),
+        ports=tuple(args["ports"]),
+        hourly_cost=round(cost or 0.0, 6),
+        egress=way,
+        power=power.of(kind, paid),
+        tags=dict(machine["labels"]),
+    )
+    return described.to_json()
+
+
+def _node(rank: int, said: SaidNode, head: SaidNode, kind: instances.InstanceType) -> Node:
+    """A node without a public address is reached through the head."""
+    return Node(
+        id=said["id"],
+        rank=rank,
+        host=said["public"] or said["private"],
+        port=22,
+        address=said["private"],
+        user=USER,
+        host_key=said["host_key"],
+        incarnation=said["machine"],
+        jump="" if said["public"] or said is head else head["id"],
+        accelerators=Accelerators(name=kind.accelerator, count=-int(-kind.accelerator_count // 1)),
+        cpus=kind.cpus,
+        memory_gb=kind.memory_gib,
+        boot=said["boot"],
+        power=said["power"],
+    )

@@ -1,0 +1,22 @@
+"""How nodes reach the internet, and what that costs.
+
+`data/CLOUD/egress.json`: `address_hourly`, USD an hour of a public address in use; `nat_hourly`, of a NAT gateway;
+`nat_per_gb`, USD a GB through it; `sources`. Kinds are those of `skyrig.cluster.machine.EGRESSES`.
+"""
+
+from __future__ import annotations
+
+from skyrig.catalog import facts
+
+
+def default(nodes: int) -> str:
+    """What is chosen where nothing is asked for: the head has an address of its own, so one node needs nothing else."""
+    return "public-outbound" if nodes == 1 else "nat"
+
+
+def hourly(cloud: str, kind: str, nodes: int) -> float:
+    """USD an hour of a cluster of so many nodes: its gateways and addresses. The head always has an address."""
+    said = facts.of(cloud, "egress")
+    addresses = nodes if kind == "public-outbound" else 1
+    gateway = said["nat_hourly"] + said["address_hourly"] if kind == "nat" else 0.0
+    return float(addresses * said["address_hourly"] + gateway)

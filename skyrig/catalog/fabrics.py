@@ -1,0 +1,19 @@
+"""The network between nodes, by instance type: its kind, and the environment that it wants of a job.
+
+`data/CLOUD/fabric.json` by kind: `env`, `env_by_type` (laid over it), `sources`, and what else that cloud's component
+reads.
+"""
+
+from __future__ import annotations
+
+from skyrig.catalog import facts
+from skyrig.catalog.instances import InstanceType
+from skyrig.cluster.description import Fabric
+
+
+def of(kind: InstanceType, network_tier: str) -> Fabric:
+    """The fabric of nodes of a type: its own with network tier `best`, else none."""
+    if network_tier != "best" or kind.fabric == "none":
+        return Fabric()
+    said = facts.of(kind.cloud, "fabric").get(kind.fabric, {})
+    return Fabric(kind=kind.fabric, env={**said.get("env", {}), **said.get("env_by_type", {}).get(kind.name, {})})
