@@ -1,0 +1,46 @@
+"""AWS as a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from skyrig.clouds.aws import finding, leftovers, machines, session
+from skyrig.clouds.cloud import Leftover, SeenMachine
+
+
+class Aws:
+    """AWS, by the credentials that boto3 finds."""
+
+    def missing(self) -> str:
+        """What is missing here for using it; "" where nothing is."""
+        return session.missing()
+
+    def account(self, region: str) -> str:
+        """The account that the credentials belong to."""
+        with session.asking("who the credentials belong to"):
+            return str(session.client("sts", region).get_caller_identity()["Account"])
+
+    def zones(self, region: str, instance_type: str) -> Sequence[str]:
+        """Zones of a region that have a type, sorted."""
+        with session.asking(f"zones of {region} that have {instance_type}"):
+            answer = session.client("ec2", region).describe_instance_type_offerings(
+                LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [instance_type]}]
+            )
+        return sorted(each["Location"] for each in answer["InstanceTypeOfferings"])
+
+    def machines(self, stack: str, region: str) -> Sequence[SeenMachine]:
+        """The instances under a stack's tag that are there."""
+        return machines.of_stack(stack, region)
+
+    def leftovers(self, stack: str, region: str) -> Sequence[Leftover]:
+        """All that is there under a stack's tag."""
+        return leftovers.of_stack(stack, region)
+
+    def remove(self, stack: str, region: str, left: Sequence[Leftover]) -> None:
+        """Remove what is left, as far as that goes."""
+        leftovers.remove(stack, region, left)
+
+    def find(self, kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
+        """The engine's id of the thing that was to be made from `inputs`."""
+        return finding.find(kind, inputs, region)

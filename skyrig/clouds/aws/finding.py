@@ -1,0 +1,111 @@
+"""Where a thing is that an engine was making when it was killed: by the tags that it was to get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from skyrig.clouds.aws import session
+from skyrig.errors import SkyrigError
+
+_GONE = ("terminated", "shutting-down", "deleted", "deleting")
+
+
+@frozen
+class _Listing:
+    """How EC2 lists a type of thing: the call, the key of its answer, the key of the id that the engine imports by."""
+
+    call: str
+    listed: str
+    id: str
+
+
+_LISTED = {
+    "aws:ec2/vpc:Vpc": _Listing("describe_vpcs", "Vpcs", "VpcId"),
+    "aws:ec2/subnet:Subnet": _Listing("describe_subnets", "Subnets", "SubnetId"),
+    "aws:ec2/internetGateway:InternetGateway": _Listing(
+        "describe_internet_gateways", "InternetGateways", "InternetGatewayId"
+    ),
+    "aws:ec2/natGateway:NatGateway": _Listing("describe_nat_gateways", "NatGateways", "NatGatewayId"),
+    "aws:ec2/eip:Eip": _Listing("describe_addresses", "Addresses", "AllocationId"),
+    "aws:ec2/routeTable:RouteTable": _Listing("describe_route_tables", "RouteTables", "RouteTableId"),
+    "aws:ec2/securityGroup:SecurityGroup": _Listing("describe_security_groups", "SecurityGroups", "GroupId"),
+    "aws:ec2/launchTemplate:LaunchTemplate": _Listing(
+        "describe_launch_templates", "LaunchTemplates", "LaunchTemplateId"
+    ),
+    "aws:ec2/placementGroup:PlacementGroup": _Listing("describe_placement_groups", "PlacementGroups", "GroupName"),
+    "aws:ec2/keyPair:KeyPair": _Listing("describe_key_pairs", "KeyPairs", "KeyName"),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": _Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
+    "aws:ec2/instance:Instance": _Listing("describe_instances", "Reservations", "InstanceId"),
+}
+
+TIES = (
+    "aws:ec2/eipAssociation:EipAssociation",
+    "aws:ec2/mainRouteTableAssociation:MainRouteTableAssociation",
+    "aws:ec2/route:Route",
+    "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "aws:ec2/vpcEndpointRouteTableAssociation:VpcEndpointRouteTableAssociation",
+    "aws:ec2transitgateway/instanceState:InstanceState",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+)
+"""Types that only tie things together: they cost nothing, and making one again takes the old one over."""
+
+
+def find(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
+    """The id by which the engine imports the thing of type `kind` with the tags of `inputs`; None where there is none
+    (of a tie: where it is made again). SkyrigError for a type that is not known here, or where several are alike."""
+    if kind in TIES:
+        return None
+    if kind in ("aws:iam/role:Role", "aws:iam/instanceProfile:InstanceProfile"):
+        return _by_name(kind, str(inputs["name"]), region)
+    if kind not in _LISTED:
+        raise SkyrigError(f"aws: nobody knows how to look for a {kind}")
+    listing = _LISTED[kind]
+    key = "Filter" if listing.call == "describe_nat_gateways" else "Filters"
+    wanted = [{"Name": f"tag:{name}", "Values": [value]} for name, value in _tags(inputs).items()]
+    ec2 = session.client("ec2", region)
+    with session.asking(f"looking for a {kind}"):
+        there = list(getattr(ec2, listing.call)(**{key: wanted})[listing.listed])
+    if kind == "aws:ec2/instance:Instance":
+        there = [each for group in there for each in group["Instances"]]
+    ids = [str(each[listing.id]) for each in there if _state(each) not in _GONE]
+    if len(ids) > 1:
+        raise SkyrigError(
+            f"aws: {', '.join(ids)} all carry the tags of one {kind}", hint="remove those that are not used"
+        )
+    return ids[0] if ids else None
+
+
+def _by_name(kind: str, name: str, region: str) -> str | None:
+    from botocore.exceptions import ClientError
+
+    iam = session.client("iam", region)
+    try:
+        if kind == "aws:iam/role:Role":
+            iam.get_role(RoleName=name)
+        else:
+            iam.get_instance_profile(InstanceProfileName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return None
+        with session.asking(f"looking for {name}"):
+            raise
+    return name
+
+
+def _tags(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that a create was to give. Without the stack's own they would find anything."""
+    tags = {str(name): str(value) for name, value in (inputs.get("tags") or {}).items()}
+    if "skyrig-stack" not in tags or "Name" not in tags:
+        raise SkyrigError("aws: a thing without tags was being made, and cannot be told from others")
+    return tags
+
+
+def _state(described: Mapping[str, Any]) -> str:
+    state = described.get("State")
+    return str(state.get("Name") if isinstance(state, Mapping) else state)

@@ -1,0 +1,199 @@
+"""What AWS still has under a stack's tag, what that costs, and its removal.
+
+`KINDS` is in the order of removal: what others hang on comes later. All kinds are looked for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from attrs import frozen
+
+from skyrig.catalog import facts, prices
+from skyrig.clouds.aws import machines, session
+from skyrig.clouds.cloud import Leftover
+
+_HOURS_A_MONTH = 730
+_OFF = ("terminated", "shutting-down", "deleted", "deleting")
+_WAIT_S = 600
+
+Described = Mapping[str, Any]
+
+
+def _free(described: Described, region: str) -> float | None:
+    return 0.0
+
+
+@frozen
+class Kind:
+    """One kind of thing: how EC2 lists it (`call`, the `listed` key of the answer, its `id` key), and how it goes."""
+
+    name: str
+    call: str
+    listed: str
+    id: str
+    remove: Callable[[Any, Described], Any]
+    hourly: Callable[[Described, str], float | None] = _free
+
+
+def of_stack(stack: str, region: str) -> list[Leftover]:
+    """All that is there under the stack's tag, in the order of removal."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = pool.map(lambda kind: _found(kind, stack, region), KINDS)
+        roles = pool.submit(_roles, stack, region)
+        there = [
+            Leftover(kind.name, str(each[kind.id]), kind.hourly(each, region))
+            for kind, listed in zip(KINDS, found, strict=True)
+            for each in listed
+        ]
+        return [*there, *roles.result()]
+
+
+def remove(stack: str, region: str, left: Sequence[Leftover]) -> None:
+    """Remove it kind by kind. What AWS refuses to remove now stays, and is listed again."""
+    from botocore.exceptions import ClientError
+
+    ec2 = session.client("ec2", region)
+    wanted = {each.id for each in left}
+    for kind in KINDS:
+        for each in _found(kind, stack, region) if any(one.kind == kind.name for one in left) else ():
+            if each[kind.id] in wanted:
+                try:
+                    kind.remove(ec2, each)
+                except ClientError:
+                    continue  # it is found again, and named
+    for role in left:
+        if role.kind == _ROLE:
+            _remove_role(region, role.id)
+
+
+def _found(kind: Kind, stack: str, region: str) -> list[Described]:
+    if kind.call == "describe_instances":
+        return [each for each in machines.instances(stack, region) if each["State"]["Name"] not in _OFF]
+    ec2 = session.client("ec2", region)
+    key = "Filter" if kind.call == "describe_nat_gateways" else "Filters"
+    wanted = {key: [{"Name": "tag:skyrig-stack", "Values": [stack]}]}
+    with session.asking(f"looking for {kind.name}s"):
+        if ec2.can_paginate(kind.call):
+            pages = list(ec2.get_paginator(kind.call).paginate(**wanted))
+        else:
+            pages = [getattr(ec2, kind.call)(**wanted)]
+    there = [each for page in pages for each in page[kind.listed]]
+    return [each for each in there if each.get("State") not in _OFF and not _is_main(each)]
+
+
+def _is_main(described: Described) -> bool:
+    """The main route table of a VPC goes with it."""
+    return any(each.get("Main") for each in described.get("Associations", ()))
+
+
+def _instance_hourly(described: Described, region: str) -> float | None:
+    if described["State"]["Name"] in ("stopped", "stopping"):
+        return 0.0
+    spot = described.get("InstanceLifecycle") == "spot"
+    return prices.hourly("aws", region, described["InstanceType"], spot=spot)
+
+
+def _volume_hourly(described: Described, region: str) -> float | None:
+    monthly = facts.of("aws", "disks").get("gb_month", {}).get(described["VolumeType"])
+    return None if monthly is None else described["Size"] * monthly / _HOURS_A_MONTH
+
+
+def _address_hourly(described: Described, region: str) -> float | None:
+    return facts.of("aws", "egress").get("address_hourly")
+
+
+def _nat_hourly(described: Described, region: str) -> float | None:
+    return facts.of("aws", "egress").get("nat_hourly")
+
+
+def _end_instance(ec2: Any, each: Described) -> None:
+    ec2.terminate_instances(InstanceIds=[each["InstanceId"]])
+    waiter = ec2.get_waiter("instance_terminated")
+    waiter.wait(InstanceIds=[each["InstanceId"]], WaiterConfig={"Delay": 5, "MaxAttempts": _WAIT_S // 5})
+
+
+def _release(ec2: Any, each: Described) -> None:
+    if "AssociationId" in each:
+        ec2.disassociate_address(AssociationId=each["AssociationId"])
+    ec2.release_address(AllocationId=each["AllocationId"])
+
+
+def _delete_nat(ec2: Any, each: Described) -> None:
+    ec2.delete_nat_gateway(NatGatewayId=each["NatGatewayId"])
+    waiter = ec2.get_waiter("nat_gateway_deleted")
+    waiter.wait(NatGatewayIds=[each["NatGatewayId"]], WaiterConfig={"Delay": 5, "MaxAttempts": _WAIT_S // 5})
+
+
+def _delete_routes(ec2: Any, each: Described) -> None:
+    for association in each.get("Associations", ()):
+        ec2.disassociate_route_table(AssociationId=association["RouteTableAssociationId"])
+    ec2.delete_route_table(RouteTableId=each["RouteTableId"])
+
+
+def _delete_gateway(ec2: Any, each: Described) -> None:
+    for attached in each.get("Attachments", ()):
+        ec2.detach_internet_gateway(InternetGatewayId=each["InternetGatewayId"], VpcId=attached["VpcId"])
+    ec2.delete_internet_gateway(InternetGatewayId=each["InternetGatewayId"])
+
+
+KINDS = (
+    Kind("instance", "describe_instances", "Instances", "InstanceId", _end_instance, _instance_hourly),
+    Kind("NAT gateway", "describe_nat_gateways", "NatGateways", "NatGatewayId", _delete_nat, _nat_hourly),
+    Kind("address", "describe_addresses", "Addresses", "AllocationId", _release, _address_hourly),
+    Kind("network interface", "describe_network_interfaces", "NetworkInterfaces", "NetworkInterfaceId",
+         lambda ec2, each: ec2.delete_network_interface(NetworkInterfaceId=each["NetworkInterfaceId"])),
+    Kind("volume", "describe_volumes", "Volumes", "VolumeId",
+         lambda ec2, each: ec2.delete_volume(VolumeId=each["VolumeId"]), _volume_hourly),
+    Kind("VPC endpoint", "describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId",
+         lambda ec2, each: ec2.delete_vpc_endpoints(VpcEndpointIds=[each["VpcEndpointId"]])),
+    Kind("route table", "describe_route_tables", "RouteTables", "RouteTableId", _delete_routes),
+    Kind("internet gateway", "describe_internet_gateways", "InternetGateways", "InternetGatewayId", _delete_gateway),
+    Kind("subnet", "describe_subnets", "Subnets", "SubnetId",
+         lambda ec2, each: ec2.delete_subnet(SubnetId=each["SubnetId"])),
+    Kind("security group", "describe_security_groups", "SecurityGroups", "GroupId",
+         lambda ec2, each: ec2.delete_security_group(GroupId=each["GroupId"])),
+    Kind("VPC", "describe_vpcs", "Vpcs", "VpcId", lambda ec2, each: ec2.delete_vpc(VpcId=each["VpcId"])),
+    Kind("launch template", "describe_launch_templates", "LaunchTemplates", "LaunchTemplateId",
+         lambda ec2, each: ec2.delete_launch_template(LaunchTemplateId=each["LaunchTemplateId"])),
+    Kind("placement group", "describe_placement_groups", "PlacementGroups", "GroupName",
+         lambda ec2, each: ec2.delete_placement_group(GroupName=each["GroupName"])),
+    Kind("key pair", "describe_key_pairs", "KeyPairs", "KeyPairId",
+         lambda ec2, each: ec2.delete_key_pair(KeyPairId=each["KeyPairId"])),
+)  # fmt: skip
+"""What a cluster is made of, and what it leaves."""
+
+_ROLE = "role"
+
+
+def _roles(stack: str, region: str) -> list[Leftover]:
+    """Roles under the stack's tag: their names begin with `skyrig-`, and the tags of those alone are looked at."""
+    iam = session.client("iam", region)
+    with session.asking("looking for roles"):
+        names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+        ours = []
+        for name in names:
+            if name.startswith("skyrig-"):
+                tags = {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=name)["Tags"]}
+                ours += [name] if tags.get("skyrig-stack") == stack else []
+    return [Leftover(_ROLE, name) for name in ours]
+
+
+def _remove_role(region: str, name: str) -> None:
+    from botocore.exceptions import ClientError
+
+    iam = session.client("iam", region)
+    try:
+        for profile in iam.list_instance_profiles_for_role(RoleName=name)["InstanceProfiles"]:
+            held = profile["InstanceProfileName"]
+            iam.remove_role_from_instance_profile(InstanceProfileName=held, RoleName=name)
+            iam.delete_instance_profile(InstanceProfileName=held)
+        for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+            iam.delete_role_policy(RoleName=name, PolicyName=policy)
+        for policy in iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+        iam.delete_role(RoleName=name)
+    except ClientError:
+        return  # it is found again, and named
