@@ -14,16 +14,17 @@ from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
 
-from skyrig import leaving
+from skyrig import leaving, renting
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.machine import Machine
 from skyrig.cluster.ports import missing, union
 from skyrig.cluster.shape import Shape, resized, stack_name
-from skyrig.errors import BadInput, ClusterNotUp, NoCapacity, NoSuchCluster, ResourcesMismatch, SkyrigError
+from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
 from skyrig.launch import serving
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, described, lock, stacks, status
+from skyrig.stack import autostopped, described, lock, powers, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
 from skyrig.task.quantities import least_cores
@@ -54,22 +55,25 @@ def up(
     confirm: Confirm = lambda question: False,
     force: bool = False,
     at_least: bool = False,
+    starting: bool = True,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes` and `ports` (beside the open ones) are written first. A change that would replace live nodes is asked for.
-    Nodes that are to go take no new jobs; where jobs run there it is BadInput, unless `force`. With `at_least`, nodes
-    stay that another run has asked for while this one waited for it."""
+    `nodes` and `ports` (beside the open ones) are written first. A change that would replace live nodes is asked for,
+    and so is all that costs money. Nodes that are to go take no new jobs; where jobs run there it is BadInput, unless
+    `force`. With `at_least`, nodes stay that another run has asked for while this one waited for it. Without
+    `starting`, nodes that cost money and stopped themselves stay as they are."""
     if task is not None:
         note_served(task, notify)
     _wait_until_off(stack, notify)
     before, there = stacks.settled(stack, notify), described.describe(stack)
     shape = shape_for(before, task, nodes=nodes, ports=ports)
     _confirm_replacement(stack, before, shape, confirm)
-    shape = _started(shape, there, notify)
+    shape = renting.settled(_started(shape, there, notify, also_paid=starting))
     note = autostopped.note(there) if there is not None else None
+    _confirm_cost(stack, shape, there, confirm)
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
-        changes = stacks.up(stack, shape, notify, before=before if at_least else None)
+        changes = _made(stack, shape, notify, before=before, at_least=at_least, new=there is None)
     notify(f"{stack}: {changes}")
     cluster = described.describe(stack, fresh=True, notify=notify)
     if cluster is None:
@@ -96,16 +100,18 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     return changes
 
 
-def start(stack: str, notify: Notify, wanted: Autostop | None = None) -> ClusterDescription:
+def start(
+    stack: str, notify: Notify, wanted: Autostop | None = None, confirm: Confirm = lambda question: False
+) -> ClusterDescription:
     """Start the nodes of `stack`, also those that stopped themselves, and set autostop as `wanted` if given; the
-    cluster as it is then."""
+    cluster as it is then. Where that costs money it is asked for."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
     if stacks.settled(stack, notify).power == "up" and status.of([stack])[0].status == "UP":
         notify(f"cluster {stack} is up already")
     else:
-        cluster = up(stack, notify)
+        cluster = up(stack, notify, confirm=confirm)
     if wanted is not None:
         autostop(stack, wanted, notify)
     return cluster
@@ -139,7 +145,13 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     return changes
 
 
-def ensure(stack: str, nodes: int | None, notify: Notify, ports: tuple[str, ...] = ()) -> ClusterDescription:
+def ensure(
+    stack: str,
+    nodes: int | None,
+    notify: Notify,
+    ports: tuple[str, ...] = (),
+    confirm: Confirm = lambda question: False,
+) -> ClusterDescription:
     """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
     Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
     _wait_until_off(stack, notify)
@@ -150,30 +162,41 @@ def ensure(stack: str, nodes: int | None, notify: Notify, ports: tuple[str, ...]
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True)
+        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm)
     if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
-        return up(stack, notify, ports=ports, at_least=True)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
     found = status.of([stack])[0]
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-    return cluster if found.status == "UP" else up(stack, notify, at_least=True)
+    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm)
 
 
 def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, ports: tuple[str, ...] = ()) -> Shape:
     """`shape` with what a task and the caller ask for instead; ports come beside those that are open, unless the
-    cluster was taken down. NoCapacity where only a cloud has that."""
+    cluster was taken down. NoCapacity where nobody has that."""
     if task is not None:
-        asked = local_candidate(task)
-        cores = math.ceil(least_cores(asked.cpus))
-        shape = evolve(shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores)
+        shape = _placed(shape, task)
         shape = evolve(shape, ports=() if shape.power == "down" else shape.ports)
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
     shape = evolve(shape, ports=union(shape.ports, ports))
     return resized(shape, nodes) if nodes is not None else shape
+
+
+def _placed(shape: Shape, task: Task) -> Shape:
+    """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
+    if renting.has(shape, task):
+        return shape
+    asked = local_candidate(task)
+    if asked is None:
+        return renting.shape_of(shape, renting.offer(task), task)
+    cores = math.ceil(least_cores(asked.cpus))
+    return evolve(
+        shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores, task="", owner="", machine=Machine()
+    )
 
 
 def rendered_shape(shape: Shape, task: Task) -> Shape:
@@ -197,16 +220,9 @@ def note_served(task: Task, notify: Notify) -> None:
         notify(f"{served.note}: opening it")
 
 
-def local_candidate(task: Task) -> Resources:
-    """What the local cloud shall make of a task: the first candidate that it can. NoCapacity where none is."""
-    fitting = [each for each in task.choice.each if not each.needs_cloud]
-    if not fitting:
-        asked = task.resources
-        what = str(asked.infra) or str(asked.accelerator)
-        raise NoCapacity(
-            f"the task asks for {what} and no cloud is usable yet", hint="`--infra local` rehearses it here"
-        )
-    return fitting[0]
+def local_candidate(task: Task) -> Resources | None:
+    """What the local cloud shall make of a task: the first candidate that it can; None where none is."""
+    return next((each for each in task.choice.each if not each.needs_cloud), None)
 
 
 def accelerators_of(asked: Resources) -> Accelerators:
@@ -268,10 +284,52 @@ def not_up(stack: str) -> ClusterNotUp:
     return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
 
 
-def _started(shape: Shape, there: ClusterDescription | None, notify: Notify) -> Shape:
+def _made(stack: str, shape: Shape, notify: Notify, *, before: Shape, at_least: bool, new: bool) -> Changes:
+    """Bring `shape` up, or nothing of it: where its cloud refuses a node, what was made of the others goes again."""
+    try:
+        return stacks.up(stack, shape, notify, before=before if at_least else None)
+    except EngineError as error:
+        refusal = renting.refused(shape, error)
+        if refusal is None:
+            raise
+        notify(f"{refusal.message}: removing what was made")
+        if new:
+            stacks.down(stack, notify)
+        else:
+            stacks.up(stack, before, notify)
+        raise refusal from error
+
+
+def _confirm_cost(stack: str, shape: Shape, there: ClusterDescription | None, confirm: Confirm) -> None:
+    """Show what will be paid, and ask, before anything that costs money is made or started."""
+    if shape.cloud == "local":
+        return
+    power = powers.of(there) if there is not None else {}
+    running = [node.id for node in shape.nodes if power.get(node.id) == "up"]
+    coming = [node.id for node in shape.nodes if node.id not in running]
+    stay_off = [each for each in coming if power.get(each) == "stopped" and not _starts(shape, there)]
+    coming = [each for each in coming if each not in stay_off]
+    if not coming:
+        return
+    price = costs.said(costs.of_shape(shape))
+    question = f"cluster {stack}: {shape}, {price}: {', '.join(coming)} will be made or started"
+    if not confirm(f"{question}. Go on?"):
+        raise BadInput(f"{question}, which costs money", hint="-y agrees to that; nothing was made")
+
+
+def _starts(shape: Shape, there: ClusterDescription | None) -> bool:
+    """Whether nodes that are off are to be started by this change."""
+    before = stacks.settled(there.name, lambda line: None) if there is not None else shape
+    return (before.starts, before.power) != (shape.starts, shape.power)
+
+
+def _started(shape: Shape, there: ClusterDescription | None, notify: Notify, *, also_paid: bool) -> Shape:
     """`shape` with power up; nodes that stopped themselves, which the last deployment does not know, are started
-    too."""
+    too, unless that costs money and was not asked for."""
     off = status.stopped(there) if there is not None else []
+    if off and shape.cloud != "local" and shape.power == "up" and not also_paid:
+        notify(f"{', '.join(off)} stopped and stays so; `start -c {there.name if there else ''}` starts it")
+        return shape
     if off and there is not None:
         notify(f"{_stopped_part(there)} is stopped: starting it")
     starts = (shape.starts + 1) % _STARTS if off else shape.starts

@@ -112,9 +112,9 @@ def mounts_of(task: Task) -> Mounts:
     return task_mounts.of(task.mounts, has_workdir=task.workdir is not None)
 
 
-def note_unheeded(asked: Resources, notify: Notify) -> None:
-    """Say which of a task's wishes mean nothing on the local cloud, the only one there is yet."""
-    if asked.unheeded_locally:
+def note_unheeded(asked: Resources | None, notify: Notify) -> None:
+    """Say which of a task's wishes mean nothing on the local cloud, where it runs there."""
+    if asked is not None and asked.unheeded_locally:
         notify(f"on the local cloud these say nothing: {', '.join(asked.unheeded_locally)}")
 
 
@@ -141,13 +141,13 @@ def for_launch(
         notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task)
+        cluster = up(stack or new_name(task), notify, task=task, confirm=confirm)
     elif (reason := misfit(cluster, task)) is not None:
         notify(reason)
         cluster = up(stack, notify, task=task, confirm=confirm)
     else:
         note_served(task, notify)
-        cluster = ensure(stack, task.num_nodes, notify, ports_of(task))
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm)
     if not task.run and request.setup is None and not mounts.sources:
         if stop is not None:
             autostop(cluster.name, stop, notify)

@@ -72,11 +72,23 @@ __all__ = [
 ]
 
 
-def train(stack: str, run: TrainingRun, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
-    """Run a training script on the nodes of `stack`, which is brought up or grown if it has too few."""
+def train(
+    stack: str,
+    run: TrainingRun,
+    options: RunOptions,
+    out: BinaryIO,
+    notify: Notify,
+    *,
+    machines: Task | None = None,
+    confirm: Confirm = lambda question: False,
+) -> int:
+    """Run a training script on the nodes of `stack`, which is brought up or grown if it has too few. `machines` says
+    what its nodes shall be on a cloud, as a task that says nothing else."""
     config.read_shape(stack)
     training_request(run, 1, Accelerators(), options)
-    cluster = ensure(stack, options.nodes, notify, options.ports)
+    if machines is not None and described.describe(stack) is None:
+        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, confirm=confirm)
+    cluster = ensure(stack, options.nodes, notify, options.ports, confirm)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
     return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
 

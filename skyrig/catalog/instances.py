@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,9 @@ from attrs import field, frozen
 
 from skyrig.catalog import facts, prices
 from skyrig.errors import BadInput
+
+_GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\.")
+"""AWS's families of machines with its own arm64 processors (m7g, c6g): their names have a g after the number."""
 
 
 @frozen
@@ -60,6 +64,7 @@ def of_cloud(cloud: str) -> Mapping[str, InstanceType]:
                 accelerator_count=row.accelerator_count,
                 cpus=row.cpus,
                 memory_gib=row.memory_gib,
+                arch="arm64" if cloud == "aws" and _GRAVITON.match(row.instance_type) else "x86_64",
                 source=row.source,
             )
     return types

@@ -25,8 +25,9 @@ SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
     [
         flags.CLUSTER,
         flag("task", "task file whose resources the cluster shall have"),
-        flags.INFRA,
         flags.NODES,
+        flags.GPUS,
+        *flags.PLACE,
         flag("force", "remove nodes also where jobs run", kind=bool),
         flags.YES,
     ],
@@ -34,13 +35,13 @@ SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
 def up(values: Values) -> None:
     """Bring the cluster up, start it, or repair it: `pulumi up` with the cost line before it."""
     from skyrig import provision
+    from skyrig.stack import config
 
     count, stack, file = flags.nodes(values), flags.cluster(values), values.text("task")
-    task = flags.task_of(values, file) if file is not None else None
-    if task is None:
-        flags.refuse_other_clouds(values)
+    task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
     ask, force = agreed(values.switch("yes")), values.switch("force")
-    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force)
+    count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
+    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False)
 
 
 @verb("stop", SEVERAL)
@@ -59,7 +60,7 @@ def start(values: Values) -> None:
 
     wanted = flags.autostop(values)
     for name in _those_there(values):
-        provision.start(name, notify, wanted)
+        provision.start(name, notify, wanted, agreed(values.switch("yes")))
 
 
 @verb("autostop", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP, flag("off cancel", "no autostop any more", kind=bool)])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyrig.cli.verb import Values, flag, notify
-from skyrig.errors import BadInput, NoCapacity
+from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
     from skyrig.cluster.autostop import Autostop
@@ -21,6 +21,7 @@ ALL = flag("all a", "every cluster", kind=bool)
 YES = flag("yes y", "answer yes to every question", kind=bool)
 JSON = (flag("json", "print JSON", kind=bool), flag("output o", "`json` prints JSON"))
 NODES = flag("nodes num-nodes", "number of nodes")
+GPUS = flag("gpus", "accelerators of each node, NAME:COUNT")
 INFRA = flag("infra", "where: local, or CLOUD/REGION/ZONE")
 
 IDLE = flag("idle-minutes i", "stop after so many idle minutes")
@@ -40,23 +41,20 @@ RUN = (
     flag("secret", "like --env, never shown or written down; may be repeated", kind=list),
     flag("secret-file", "like --env-file for secrets; may be repeated", kind=list),
     NODES,
-    flag("gpus", "accelerators of each node, NAME:COUNT"),
+    GPUS,
     flag("detach d", "return once the job is submitted", kind=bool),
     YES,
 )
 """RUN FLAGS."""
 
-LAUNCH = (
-    *RUN,
+PLACE = (
     INFRA,
     flag("cloud", "clouds to choose from: A,B"),
-    flag("cpus", "cores of each node: 4, 4+"),
-    flag("memory", "memory of each node in GiB: 16, 16+, 64GB"),
-    flag("no-setup", "leave the setup out", kind=bool),
-    flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("region", "region of the cloud"),
     flag("zone", "zone of the region"),
     flag("instance-type t", "type of the machines"),
+    flag("cpus", "cores of each node: 4, 4+"),
+    flag("memory", "memory of each node in GiB: 16, 16+, 64GB"),
     flag("use-spot", "take preemptible machines", kind=bool),
     flag("no-use-spot", "take no preemptible machines", kind=bool),
     flag("disk-size", "size of each node's disk in GiB: 500, 1TB"),
@@ -66,6 +64,14 @@ LAUNCH = (
     flag("image-id", "image of the machines"),
     flag("ports", "ports to open: 8080, 8000-8010; may be repeated", kind=list),
     flag("max-hourly-cost", "most that a node may cost, in USD an hour"),
+)
+"""What machines, and where."""
+
+LAUNCH = (
+    *RUN,
+    *PLACE,
+    flag("no-setup", "leave the setup out", kind=bool),
+    flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
     *AUTOSTOP,
     flag("retry-until-up r", "try until there is capacity", kind=bool, later=True),
@@ -120,19 +126,18 @@ def nodes(values: Values) -> int | None:
     return None if text is None else node_count(str(text))
 
 
-def refuse_other_clouds(values: Values) -> None:
-    """NoCapacity for a command line that names a cloud which is not usable."""
-    for name in ("infra", "cloud"):
-        place = values.text(name) if name in _places(values) else None
-        if place is not None and place.lower().partition("/")[0] != "local":
-            hint = "`--infra local` rehearses any task on this machine"
-            raise NoCapacity(f"cloud {place} is not usable yet", hint=hint)
-        if place is not None and "/" in place:
-            raise BadInput(f"--{name} {place}: the local cloud has no regions")
+def machines_of(values: Values) -> Task | None:
+    """What GPUS and the flags of PLACE ask for, as a task that says nothing else; None where they ask for nothing."""
+    from skyrig.task.model import Task
+    from skyrig.task.override import overridden, placed
 
-
-def _places(values: Values) -> list[str]:
-    return [name for name in ("infra", "cloud") if name in values.given]
+    task = overridden(Task(), override(values))
+    if not {"infra", "cloud"} & values.given.keys():
+        task = placed(task)
+    for each in task.choice.each:
+        if each.infra.cloud == "local" and each.infra.region is not None:
+            raise BadInput(f"{each.infra}: the local cloud has no regions")
+    return task if task != Task() else None
 
 
 def autostop(values: Values, idle: str = IDLE.key) -> Autostop | None:

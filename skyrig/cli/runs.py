@@ -21,7 +21,6 @@ def train(values: Values) -> int:
     """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
     from skyrig import submitting, training, verbs
     from skyrig.task.model import Task
-    from skyrig.task.override import overridden
 
     stack = flags.cluster(values)
     task, script = values.text("task"), values.text("script")
@@ -29,13 +28,16 @@ def train(values: Values) -> int:
         if script is not None or values.text("strategy") is not None or values.rest:
             raise BadInput("--task brings its own commands: no --script, --strategy or ARGS beside it")
         return _launched(values, task, stack)
-    flags.refuse_other_clouds(values)
-    asked = overridden(Task(), flags.override(values)).resources
+    machines = flags.machines_of(values)
+    asked = (machines or Task()).resources
     options = evolve(flags.training_options(values), ports=asked.ports or ())
-    submitting.note_unheeded(asked, notify)
+    if not asked.needs_cloud or asked.infra.cloud is None:
+        submitting.note_unheeded(asked, notify)
+        machines = None
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
-    return verbs.train(stack, run, options, notify.output(), notify)
+    confirm = agreed(values.switch("yes"))
+    return verbs.train(stack, run, options, notify.output(), notify, machines=machines, confirm=confirm)
 
 
 @verb("launch", [positional("file", "task file, or a command in quotes"), *flags.LAUNCH])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from skyrig.checking import Checked
 from skyrig.launch.job import JobRecord
 from skyrig.local import LocalNode
 from skyrig.stack.status import ClusterStatus
@@ -39,6 +40,17 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
             if cluster.endpoints:
                 print()
                 table(["PORT", "ENDPOINT"], list(cluster.endpoints.items()), "")
+
+
+def checked(found: Sequence[Checked]) -> None:
+    """Clouds and what was looked at, one finding a row."""
+    marks = {True: "ok", False: "NO", None: "?"}
+    rows = [
+        [one.cloud if number == 0 else "", marks[each.ok], each.what, each.said]
+        for one in found
+        for number, each in enumerate(one.findings)
+    ]
+    table(["CLOUD", "", "WHAT", "SEEN, OR WHAT TO DO"], rows, "no clouds")
 
 
 def jobs(found: Sequence[JobRecord]) -> None:

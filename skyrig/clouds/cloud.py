@@ -45,12 +45,35 @@ class Leftover:
         return f"{self.kind} {self.id}{price}"
 
 
+@frozen
+class Wanted:
+    """What is to be rented: so many nodes of a type, perhaps as spot."""
+
+    instance_type: str
+    nodes: int = 1
+    spot: bool = False
+
+
+@frozen
+class Finding:
+    """One thing that was looked at before anything is made: whether it is well (None: that cannot be known here), and
+    what was seen or what to do."""
+
+    what: str
+    ok: bool | None
+    said: str = ""
+
+
 class Cloud(Protocol):
     """One cloud. Every call may raise NotUsable, with what to do about it."""
 
     def missing(self) -> str:
         """What is missing here for using it, in a clause with its mending; "" where nothing is. Looks at files and
         variables only."""
+
+    def check(self, region: str, wanted: Wanted | None) -> Sequence[Finding]:
+        """Credentials, rights, quota: all that would stop a cluster, found without making anything. Never raises
+        NotUsable: that is a finding."""
 
     def account(self, region: str) -> str:
         """The account, project or subscription that the credentials here belong to."""

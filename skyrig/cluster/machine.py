@@ -83,9 +83,7 @@ KEYS: Mapping[str, Key] = {
     "diskTier": Key("medium", "clouds: " + ", ".join(DISK_TIERS)),
     "labels": Key([], "clouds: NAME=VALUE on everything that is made"),
     "network": Key("", "clouds: an existing network to use; empty makes one"),
-    "egress": Key(
-        "", "clouds: how nodes reach the internet: " + ", ".join(EGRESSES) + "; empty: what fits best"
-    ),
+    "egress": Key("", "clouds: how nodes reach the internet: " + ", ".join(EGRESSES) + "; empty: what fits best"),
     "sshFrom": Key([], "clouds: networks that may log in, CIDR"),
     "account": Key("", "clouds: the account, project or subscription that pays; no other one is ever changed"),
 }

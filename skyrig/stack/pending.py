@@ -1,7 +1,7 @@
 """Creates that a killed engine has left half-way: looked up by what they are tagged with, then taken over or undone.
 
 The engine only knows that it had begun; whether the thing exists is asked of a resolver for its type. `RESOLVERS` is
-the table that every cloud adds to (AWS: by the tags skyrig:stack, skyrig:node and attempt). Nothing is forgotten
+the table of what is not on a cloud; what is there is found by its tags (skyrig.clouds). Nothing is forgotten
 unlooked: a create of a type without resolver stops the run and is named.
 """
 
@@ -14,9 +14,10 @@ from typing import Any
 from attrs import field, frozen
 
 from skyrig import places
+from skyrig.clouds import cloud as clouds
 from skyrig.cluster.shape import Shape
 from skyrig.errors import SkyrigError
-from skyrig.stack import backend, engine
+from skyrig.stack import backend, config, engine
 
 CREATING = "creating"
 
@@ -33,6 +34,11 @@ class Create:
     def name(self) -> str:
         """The resource's name in its stack."""
         return self.urn.rpartition("::")[2]
+
+    @property
+    def stack(self) -> str:
+        """The stack that it belongs to."""
+        return self.urn.removeprefix("urn:pulumi:").partition("::")[0]
 
 
 @frozen
@@ -82,6 +88,8 @@ def resolver_of(create: Create) -> Resolver | None:
     """Who can look this create up. Providers and the like live in the state alone."""
     if create.type.startswith("pulumi:"):
         return _in_the_state_alone
+    if create.type.partition(":")[0] in _CLOUD_OF:
+        return _on_a_cloud
     return RESOLVERS.get(create.type)
 
 
@@ -154,8 +162,23 @@ def _local_ports(create: Create, wanted: Shape | None) -> Finding:
     return Finding("ports are open and not wanted any more: closed")
 
 
+def _on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
+    """A thing on a cloud is known by its tags, and imported where it is there: then the engine keeps it, or destroys
+    it, as the program wants."""
+    name = _CLOUD_OF[create.type.partition(":")[0]]
+    region = config.read_shape(create.stack).machine.region
+    found = clouds.of(name).find(create.type, create.inputs, region)
+    if found is None:
+        return Finding("no such thing is there, or making it again takes it over")
+    return Finding(f"{found} is there, and is taken over", import_id=found)
+
+
+_CLOUD_OF = {"aws": "aws"}
+"""Clouds by the package of their resources."""
+
 RESOLVERS: Mapping[str, Resolver] = {
     "pulumi-python:dynamic/skyrig:ClientKey": _in_the_state_alone,
+    "pulumi-python:dynamic/skyrig:HostKey": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:LocalNetwork": _local_network,
     "pulumi-python:dynamic/skyrig:LocalNode": _local_node,
     "pulumi-python:dynamic/skyrig:LocalPorts": _local_ports,

@@ -13,7 +13,7 @@ from skyrig.cluster.keys import NAMESPACE
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import adoption, agreement, backend, config, described, engine, lock, pending, project
+from skyrig.stack import adoption, agreement, backend, config, described, engine, guard, lock, pending, project, sweep
 from skyrig.stack.progress import Changes, Progress
 
 DEFAULT = "dev"
@@ -76,6 +76,7 @@ def up(
         if shape is not None:
             now = config.read_shape(stack)
             config.write_shape(stack, with_ports(shape if before is None else joined(shape, now, before), now))
+        guard.check(stack, config.read_shape(stack))
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         flags = ["--skip-preview", *(["--refresh"] if refresh and not _is_new(stack) else [])]
         changes = _change(["up", *flags], stack, notify, at_work)
@@ -102,6 +103,7 @@ def refresh(stack: str, notify: Notify) -> Changes:
 
     def ask(at_work: int) -> Changes:
         _ready(stack, notify, lenient=True)
+        _guard(stack)
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         return _change(["refresh", "--skip-preview"], stack, notify, at_work)
 
@@ -114,10 +116,14 @@ def down(stack: str, notify: Notify) -> Changes:
 
     def destroy(at_work: int) -> Changes:
         _ready(stack, notify, lenient=True)
-        _want_down(stack, notify)
+        shape = _want_down(stack, notify)
+        if shape is not None:
+            guard.check(stack, shape)
         _resolve_pending(stack, lambda: None, notify, at_work)
         changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
         described.forget(stack, notify)
+        if shape is not None:
+            sweep.sweep(stack, shape, notify)
         return changes
 
     return _in_turn("destroy", stack, notify, destroy)
@@ -138,6 +144,7 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
         return
     adoption.adopt(stack, notify)
     _ready(stack, notify, lenient=verb in ("destroy", "refresh"))
+    _guard(stack)
     if at_work is not None and verb != "refresh":
         gone = verb == "destroy" and sure
         _resolve_pending(stack, lambda: None if gone else config.read_shape(stack), notify, at_work)
@@ -196,12 +203,25 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         notify(f"{error.message}: passed over")
 
 
-def _want_down(stack: str, notify: Notify) -> None:
-    """Plain `pulumi up` shall not bring back what was taken away. A config that cannot be read stops nobody."""
+def _guard(stack: str) -> None:
+    """No other account's stack is touched; a config that cannot be read names none, and stops nobody."""
     try:
-        config.write_shape(stack, evolve(config.read_shape(stack), power="down"))
+        shape = config.read_shape(stack)
+    except BadInput:
+        return
+    guard.check(stack, shape)
+
+
+def _want_down(stack: str, notify: Notify) -> Shape | None:
+    """Plain `pulumi up` shall not bring back what was taken away. A config that cannot be read stops nobody; else it
+    is what the stack was."""
+    try:
+        shape = config.read_shape(stack)
+        config.write_shape(stack, evolve(shape, power="down"))
     except BadInput as error:
         notify(f"{error.message}: power: down is not written there")
+        return None
+    return shape
 
 
 def _resolve_pending(stack: str, wanted: Callable[[], Shape | None], notify: Notify, at_work: int) -> None:

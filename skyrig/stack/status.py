@@ -9,11 +9,9 @@ from typing import Any
 
 from attrs import field, frozen
 
-from skyrig import places
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.fleet.deadline import timeout
-from skyrig.fleet.local.layout import NodeFolder
-from skyrig.stack import autostopped, described, endpoints, lock
+from skyrig.stack import autostopped, described, endpoints, lock, powers
 
 PROBE_S = 3.0
 """How long a node may take to say that it is an SSH server, in seconds."""
@@ -72,9 +70,10 @@ def of(stacks: list[str]) -> list[ClusterStatus]:
 
 
 def stopped(cluster: ClusterDescription) -> list[str]:
-    """Ids of the nodes that are stopped now, in rank order: by what the nodes themselves are, where that can be seen
-    without the cloud (a node may have stopped itself), else by the description."""
-    return [node.id for node in cluster.nodes if _is_stopped(cluster, node)]
+    """Ids of the nodes that are stopped now, in rank order: by what the nodes themselves are (one may have stopped
+    itself)."""
+    power = powers.of(cluster)
+    return [node.id for node in cluster.nodes if power[node.id] == "stopped"]
 
 
 def is_stopped(cluster: ClusterDescription) -> bool:
@@ -90,7 +89,8 @@ async def _of(stacks: list[str]) -> list[ClusterStatus]:
 async def _cluster(stack: str, described_as: ClusterDescription | None) -> ClusterStatus:
     if described_as is None:
         return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN", reason=_reason(stack))
-    nodes = tuple(await asyncio.gather(*(_node(described_as, node) for node in described_as.nodes)))
+    power = await asyncio.to_thread(powers.of, described_as)
+    nodes = tuple(await asyncio.gather(*(_node(described_as, node, power[node.id]) for node in described_as.nodes)))
     said = {node.status for node in nodes}
     note = autostopped.note(described_as)
     return ClusterStatus(
@@ -117,20 +117,14 @@ def _reason(stack: str, cluster: ClusterDescription | None = None) -> str:
     return said.told if said is not None else ""
 
 
-async def _node(cluster: ClusterDescription, node: Node) -> NodeStatus:
+async def _node(cluster: ClusterDescription, node: Node, power: str) -> NodeStatus:
     """A node behind a jump host cannot be asked from here: the host that it is behind stands for it."""
-    if _is_stopped(cluster, node):
-        return NodeStatus(node.rank, node.id, node.host, node.port, "STOPPED")
+    if power != "up" and (power == "stopped" or cluster.cloud != "local"):
+        off = "STOPPED" if power == "stopped" else "DOWN"
+        return NodeStatus(node.rank, node.id, node.host, node.port, off)
     asked = cluster.node(node.jump) if node.jump else node
     answers = await _answers(asked.host, asked.port)
     return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN")
-
-
-def _is_stopped(cluster: ClusterDescription, node: Node) -> bool:
-    if cluster.cloud != "local":
-        return node.power == "stopped"
-    folder = NodeFolder(places.local_nodes(cluster.name) / node.id)
-    return folder.power() == "stopped"
 
 
 async def _answers(host: str, port: int) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from skyrig.clouds.aws import finding, leftovers, machines, session
-from skyrig.clouds.cloud import Leftover, SeenMachine
+from skyrig.clouds.aws import check, finding, leftovers, machines, session
+from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Wanted
 
 
 class Aws:
@@ -15,6 +15,10 @@ class Aws:
     def missing(self) -> str:
         """What is missing here for using it; "" where nothing is."""
         return session.missing()
+
+    def check(self, region: str, wanted: Wanted | None) -> Sequence[Finding]:
+        """All that would stop a cluster, found without making anything."""
+        return check.findings(region, wanted)
 
     def account(self, region: str) -> str:
         """The account that the credentials belong to."""

@@ -1,0 +1,74 @@
+"""Which clouds can be used from here, and what to do about the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from attrs import frozen
+
+from skyrig.catalog import offers, prices
+from skyrig.catalog.offers import Offer
+from skyrig.clouds import cloud as clouds
+from skyrig.clouds.cloud import Finding, Wanted
+from skyrig.errors import SkyrigError
+from skyrig.stack import plugins
+from skyrig.task.model import Task
+
+
+@frozen
+class Checked:
+    """One cloud: whether it can be used for what was asked, and everything that was looked at in `region`."""
+
+    cloud: str
+    region: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing is in the way, as far as that can be known."""
+        return all(each.ok is not False for each in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `check --json`."""
+        found = [{"what": each.what, "ok": each.ok, "said": each.said} for each in self.findings]
+        return {"cloud": self.cloud, "region": self.region, "usable": self.usable, "findings": found}
+
+
+def check(names: Sequence[str], task: Task | None, nodes: int | None) -> list[Checked]:
+    """Look at each cloud, all at once. With a task, in the region and for the type of the cloud's first offer for it,
+    which `nodes` nodes are wanted of (None: as many as the task says)."""
+    offered = offers.of_choice(task.choice.each, task.choice.mode, names) if task is not None else []
+    count = nodes or (task.num_nodes if task is not None else 1)
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+        return list(pool.map(lambda name: _checked(name, task, _first(offered, name), count), names))
+
+
+def _checked(name: str, task: Task | None, offer: Offer | None, nodes: int) -> Checked:
+    region = offer.region if offer is not None else _region(name)
+    wanted = Wanted(offer.kind.name, nodes, offer.spot) if offer is not None else None
+    found = [_plugin(name)]
+    if task is not None and offer is None:
+        found.append(Finding("offer", False, f"{name} has nothing of that in the price table"))
+    try:
+        return Checked(name, region, (*clouds.of(name).check(region, wanted), *found))
+    except SkyrigError as error:
+        return Checked(name, region, (Finding("reach", False, str(error)), *found))
+
+
+def _plugin(name: str) -> Finding:
+    there = plugins.there(name)
+    if there:
+        return Finding("plugin", True, there)
+    return Finding("plugin", None, f"the engine downloads it at first use: pulumi plugin install resource {name}")
+
+
+def _first(offered: Sequence[Offer], name: str) -> Offer | None:
+    return next((each for each in offered if each.cloud == name), None)
+
+
+def _region(name: str) -> str:
+    """The region that the price table names first."""
+    rows = prices.rows(name)
+    return rows[0].region if rows else ""

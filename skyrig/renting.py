@@ -1,0 +1,166 @@
+"""Machines that cost money: which offer a task gets, who pays, who may log in, and what is said when there is none."""
+
+from __future__ import annotations
+
+import getpass
+import ipaddress
+import os
+import platform
+import urllib.request
+from collections.abc import Mapping
+
+from attrs import evolve
+
+from skyrig.catalog import instances, offers, refusals
+from skyrig.catalog.offers import Offer
+from skyrig.clouds import cloud as clouds
+from skyrig.cluster.description import Accelerators
+from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput, NoCapacity, SkyrigError
+from skyrig.task.model import Task
+from skyrig.task.resources import Resources
+
+SSH_FROM = "SKYRIG_SSH_FROM"
+"""Variable with the networks that may log in to new clusters on clouds, with commas; without it, this machine's own
+public address."""
+
+_ECHO = "https://checkip.amazonaws.com"
+"""Answers with the address that a request comes from."""
+
+_ECHO_S = 5.0
+
+
+def missing() -> Mapping[str, str]:
+    """What is missing for using each cloud from here, "" where nothing is; by files and variables only."""
+    return {name: clouds.of(name).missing() for name in clouds.known()}
+
+
+def offer(task: Task) -> Offer:
+    """What is rented for a task: the first of its offers on clouds that can be used. NoCapacity where there is none."""
+    lacking = missing()
+    usable = [name for name, reason in lacking.items() if not reason]
+    found = offers.of_choice(task.choice.each, task.choice.mode, usable)
+    if found:
+        return found[0]
+    asked = task.resources
+    what = " or ".join(dict.fromkeys(_asked(each) for each in task.choice.each))
+    rehearse = "`--infra local` rehearses it here"
+    wanted = [each.infra.cloud for each in task.choice.each if each.infra.cloud is not None]
+    if not usable or (wanted and not set(wanted) & set(usable)):
+        reasons = "; ".join(
+            f"{name}: {lacking.get(name, 'not built yet')}" for name in dict.fromkeys(wanted or lacking)
+        )
+        raise NoCapacity(f"the task asks for {what} and no cloud is usable for that ({reasons})", hint=rehearse)
+    raise NoCapacity(f"{', '.join(usable)}: no offer has {what}", hint=f"other resources than {asked}, or {rehearse}")
+
+
+def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
+    """`shape` on what was chosen. What it says of who pays and who may log in stays where the cloud is the same."""
+    kind, asked = chosen.kind, chosen.asked
+    before = shape.machine if shape.cloud == chosen.cloud else Machine()
+    machine = evolve(
+        before,
+        instance_type=kind.name,
+        region=chosen.region,
+        zone=chosen.zone or (before.zone if before.region == chosen.region else ""),
+        capacity=Capacity("spot") if chosen.spot else before.capacity if before.capacity.kind != "spot" else Capacity(),
+        network_tier=asked.network_tier or "standard",
+        image=_image(asked, chosen.region) or before.image,
+        disk_gb=asked.disk_size or DEFAULT_DISK_GB,
+        disk_tier=asked.disk_tier or "medium",
+        labels=tuple(sorted((asked.labels or {}).items())),
+    )
+    return evolve(
+        shape,
+        cloud=chosen.cloud,
+        accelerators=Accelerators(name=kind.accelerator, count=-int(-kind.accelerator_count // 1)),
+        cpus=0,
+        isolation="auto",
+        task=task.name or shape.task,
+        machine=machine,
+    )
+
+
+def has(shape: Shape, task: Task) -> bool:
+    """Whether the machines of a shape on a cloud are what one of a task's candidates asks for."""
+    machine = shape.machine
+    if shape.cloud == "local" or not machine.instance_type:
+        return False
+    kind = instances.find(shape.cloud, machine.instance_type)
+    return any(offers.fits(kind, each) and _is_there(shape, each) for each in task.choice.each)
+
+
+def settled(shape: Shape) -> Shape:
+    """`shape` with what is not asked for but must be known before anything is made, and stays as it is from then on:
+    account, zone, who may log in, whose it is. One round trip each, and only for what is missing."""
+    if shape.cloud == "local":
+        return shape
+    machine = shape.machine
+    if shape.cloud in clouds.known():
+        cloud = clouds.of(shape.cloud)
+        if not machine.account:
+            machine = evolve(machine, account=cloud.account(machine.region))
+        if not machine.zone:
+            zones = cloud.zones(machine.region, machine.instance_type)
+            if not zones:
+                raise NoCapacity(f"{shape.cloud}: no zone of {machine.region} has {machine.instance_type}")
+            machine = evolve(machine, zone=zones[0])
+    if not machine.ssh_from:
+        machine = evolve(machine, ssh_from=who_may_log_in())
+    return evolve(shape, machine=machine, owner=shape.owner or f"{getpass.getuser()}@{platform.node()}")
+
+
+def who_may_log_in() -> tuple[str, ...]:
+    """Networks of SKYRIG_SSH_FROM, else the public address that this machine is seen under."""
+    given = os.environ.get(SSH_FROM, "")
+    try:
+        if given:
+            return tuple(str(ipaddress.ip_network(each.strip())) for each in given.split(","))
+        with urllib.request.urlopen(_ECHO, timeout=_ECHO_S) as answer:
+            return (str(ipaddress.ip_network(answer.read(64).decode().strip())),)
+    except ValueError as error:
+        raise BadInput(f"{SSH_FROM}: {error}", hint="for instance 203.0.113.7/32") from error
+    except OSError as error:
+        raise SkyrigError(
+            "the public address of this machine cannot be found, so nobody could log in",
+            hint=f"say who may: {SSH_FROM}=203.0.113.7/32",
+        ) from error
+
+
+def refused(shape: Shape, error: SkyrigError) -> NoCapacity | None:
+    """The error of a run as what it means: there is no capacity, or no quota for it; None where it means neither."""
+    kind = refusals.kind(shape.cloud, error.message)
+    if kind not in ("capacity", "quota"):
+        return None
+    code, machine = refusals.code(shape.cloud, error.message), shape.machine
+    if kind == "quota":
+        hint = f"ask for a higher quota in {machine.region}, or try --region or --cloud"
+        return NoCapacity(f"{shape.cloud}: the account's quota does not allow {machine} ({code})", hint=hint)
+    paid = "without spot" if machine.capacity.kind == "spot" else "with --use-spot"
+    hint = f"try another --zone, --region or --cloud, or {paid}"
+    return NoCapacity(f"{shape.cloud} has no {machine} now ({code})", hint=hint)
+
+
+def _image(asked: Resources, region: str) -> str:
+    """The image for a region, the container, or both with a comma; "" where neither is asked for."""
+    if asked.image is None:
+        return ""
+    name = asked.image.by_region.get(region) or asked.image.by_region.get(None) or ""
+    container = f"docker:{asked.image.container}" if asked.image.container else ""
+    return ",".join(part for part in (name, container) if part)
+
+
+def _is_there(shape: Shape, asked: Resources) -> bool:
+    places = ((asked.infra.cloud, shape.cloud), (asked.infra.region, shape.machine.region),
+              (asked.infra.zone, shape.machine.zone))  # fmt: skip
+    return all(wanted in (None, there) for wanted, there in places)
+
+
+def _asked(asked: Resources) -> str:
+    """A candidate in words."""
+    parts = [asked.instance_type, str(asked.accelerator) if asked.accelerator else None,
+             f"{asked.cpus} cores" if asked.cpus else None]  # fmt: skip
+    what = " ".join(part for part in parts if part)
+    place = str(asked.infra)
+    return f"{what} on {place}" if what and place else what or place or "a CPU node"

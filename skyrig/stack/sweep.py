@@ -1,0 +1,36 @@
+"""After a destroy: is anything still there that the state does not know? It is looked for by the stack's tag, removed,
+and named with its price where it stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skyrig.clouds import cloud as clouds
+from skyrig.cluster.shape import Shape
+from skyrig.errors import SkyrigError
+
+Notify = Callable[[str], None]
+"""Takes one line for the reader."""
+
+
+class LeftBehind(SkyrigError):
+    """Something of a destroyed stack is still there (exit code 5)."""
+
+
+def sweep(stack: str, shape: Shape, notify: Notify) -> None:
+    """Remove what a destroyed stack has left on its cloud. LeftBehind names what stays, each with its hourly price."""
+    if shape.cloud not in clouds.known():
+        return
+    cloud, region = clouds.of(shape.cloud), shape.machine.region
+    left = cloud.leftovers(stack, region)
+    if not left:
+        return
+    notify(f"{stack}: still there under its tag, removing it: {', '.join(map(str, left))}")
+    cloud.remove(stack, region, left)
+    stays = cloud.leftovers(stack, region)
+    if stays:
+        known = sum(each.hourly or 0.0 for each in stays)
+        raise LeftBehind(
+            f"{stack} has left on {shape.cloud} in {region}, at ${known:.4f}/h: {', '.join(map(str, stays))}",
+            hint=f"`down -c {stack}` tries again; else remove it there",
+        )
