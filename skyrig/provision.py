@@ -313,7 +313,7 @@ def _confirm_cost(stack: str, shape: Shape, there: ClusterDescription | None, co
         return
     price = costs.said(costs.of_shape(shape))
     question = f"cluster {stack}: {shape}, {price}: {', '.join(coming)} will be made or started"
-    if not confirm(f"{question}. Go on?"):
+    if not confirm(renting.Cost(f"{question}. Go on?")):
         raise BadInput(f"{question}, which costs money", hint="-y agrees to that; nothing was made")
 
 

@@ -31,6 +31,15 @@ _ECHO = "https://checkip.amazonaws.com"
 _ECHO_S = 5.0
 
 
+class Cost(str):
+    """A question whose answer costs money."""
+
+
+def pays(question: str) -> bool:
+    """The answer of a program that was told to launch: yes to what costs money, no to what takes something away."""
+    return isinstance(question, Cost)
+
+
 def missing() -> Mapping[str, str]:
     """What is missing for using each cloud from here, "" where nothing is; by files and variables only."""
     return {name: clouds.of(name).missing() for name in clouds.known()}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from skyrig import places, rendering
+from skyrig import places, rendering, renting
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.ports import numbers
@@ -112,10 +112,11 @@ def launch_job(
     task: Task, stack: str | None, options: RunOptions, notify: Notify
 ) -> tuple[ClusterDescription, JobRecord | None]:
     """`launch` without following: the cluster, and the job as it was submitted (None where there was nothing to run).
-    Nodes of a live cluster that the task does not fit are not replaced: that is BadInput."""
+    Nodes of a live cluster that the task does not fit are not replaced: that is BadInput. What costs money is agreed
+    to."""
     from skyrig.launch import client
 
-    cluster, what = for_launch(task, stack, options, notify, lambda question: False)
+    cluster, what = for_launch(task, stack, options, notify, renting.pays)
     return cluster, asyncio.run(client.submit(cluster, what, notify)) if what is not None else None
 
 

@@ -72,10 +72,10 @@ def status(notify: Notify, *, cluster_names: Sequence[str] | None, refresh: bool
 
 def start(notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None) -> ResourceHandle:
     """Start a cluster that was stopped; with `force` repair it too."""
-    from skyrig import provision
+    from skyrig import provision, renting
 
-    cluster = provision.start(cluster_name, notify, autostop)
-    return handle(provision.up(cluster_name, notify) if force else cluster)
+    cluster = provision.start(cluster_name, notify, autostop, renting.pays)
+    return handle(provision.up(cluster_name, notify, confirm=renting.pays) if force else cluster)
 
 
 def autostop(notify: Notify, *, cluster_name: str, autostop: Autostop | None) -> None:

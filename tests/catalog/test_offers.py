@@ -1,0 +1,92 @@
+"""Offers: what fits a candidate, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skyrig.catalog import instances, offers, prices
+from skyrig.catalog.offers import Offer
+from skyrig.task.resources import of_plain
+
+CLOUDS = ("aws", "gcp", "azure")
+NAMES = sorted(
+    {
+        row.accelerator
+        for cloud in CLOUDS
+        for row in prices.rows(cloud)
+        if row.accelerator and " " not in row.accelerator
+    }
+)
+
+
+def of(resources: dict[str, Any]) -> list[Offer]:
+    """Offers for the field `resources` on three clouds."""
+    choice, _ = of_plain(resources, "test")
+    return offers.of_choice(choice.each, choice.mode, CLOUDS)
+
+
+def test_the_cheapest_comes_first_and_has_what_is_asked_for() -> None:
+    found = of({"accelerators": "H100:8"})
+    assert [each.hourly for each in found] == sorted(each.hourly or 0 for each in found)
+    assert {(each.kind.accelerator, each.kind.accelerator_count) for each in found} == {("H100", 8)}
+    assert {each.cloud for each in found} == set(CLOUDS)
+
+
+def test_a_place_a_type_and_a_price_are_heeded() -> None:
+    assert {(each.cloud, each.region) for each in of({"infra": "gcp/us-central1", "accelerators": "L4"})} == {
+        ("gcp", "us-central1")
+    }
+    assert {each.kind.name for each in of({"instance_type": "p4d.24xlarge"})} == {"p4d.24xlarge"}
+    assert all((each.hourly or 0) <= 1.0 for each in of({"accelerators": "L4", "max_hourly_cost": 1.0}))
+    assert of({"accelerators": "L4", "max_hourly_cost": 0.01}) == []
+
+
+def test_spot_is_offered_at_its_own_price_only_where_it_is_known() -> None:
+    found = of({"accelerators": "A100:8", "use_spot": True})
+    assert found
+    for each in found:
+        row = prices.find(each.cloud, each.region, each.kind.name)
+        assert row is not None and each.spot and each.hourly == row.spot
+
+
+def test_ordered_candidates_keep_their_order() -> None:
+    found = of({"ordered": [{"accelerators": "H100:8"}, {"accelerators": "L4"}]})
+    kinds = [each.kind.accelerator for each in found]
+    assert kinds == ["H100"] * kinds.count("H100") + ["L4"] * kinds.count("L4") and {"H100", "L4"} == set(kinds)
+    cheap = of({"any_of": [{"accelerators": "H100:8"}, {"accelerators": "L4"}]})
+    assert cheap[0].kind.accelerator == "L4" and len(cheap) == len(found)
+
+
+def test_a_cpu_node_has_no_accelerator_and_our_architecture() -> None:
+    found = of({"cpus": "4+", "memory": "16+"})
+    assert found and all(not each.kind.accelerator and each.kind.arch == "x86_64" for each in found)
+    assert {each.kind.cpus >= 8 for each in of({})} == {True}
+    assert all(each.kind.memory_gib >= 4 * each.kind.cpus for each in of({"memory": "4x"}))
+
+
+def test_a_type_that_is_named_with_its_region_needs_no_price() -> None:
+    unpriced = next(name for name in instances.of_cloud("aws") if prices.find("aws", "eu-north-1", name) is None)
+    [found] = of({"infra": "aws/eu-north-1", "instance_type": unpriced})
+    assert (found.kind.name, found.region, found.hourly) == (unpriced, "eu-north-1", None)
+
+
+@given(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True), st.sampled_from(NAMES), st.booleans())
+def test_one_more_candidate_is_never_dearer(names: list[str], more: str, spot: bool) -> None:
+    def least(kinds: list[str]) -> float:
+        priced = [each.hourly for each in of({"accelerators": dict.fromkeys(kinds, 1), "use_spot": spot})]
+        return min((price for price in priced if price is not None), default=float("inf"))
+
+    assert least([*names, more]) <= least(names)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_every_type_says_what_it_has_and_where_that_is_from(cloud: str) -> None:
+    for kind in instances.of_cloud(cloud).values():
+        assert kind.source, kind.name
+        known = kind.accelerator_count > 0 or not kind.accelerator
+        assert known or "not found" in kind.source, kind.name
+        assert kind.arch in ("x86_64", "arm64"), kind.name

@@ -1,0 +1,92 @@
+"""What a task gets on a cloud: the machine in the stack's shape, and what is said where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from skyrig import provision, renting
+from skyrig.clouds.aws import session
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput, EngineError, NoCapacity
+from skyrig.task.model import Task
+from skyrig.task.resources import of_plain
+
+
+def task(**resources: Any) -> Task:
+    """A task that asks for these resources."""
+    return Task(name="it", choice=of_plain(resources, "test")[0])
+
+
+@pytest.fixture(autouse=True)
+def _clients_of_this_test() -> None:
+    session.client.cache_clear()
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Somebody without any account."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+
+@pytest.mark.usefixtures("nobody")
+def test_without_an_account_it_says_what_is_missing_and_offers_a_rehearsal() -> None:
+    with pytest.raises(NoCapacity, match=r"H100:8 and no cloud is usable.*aws: no credentials.*--infra local"):
+        provision.shape_for(Shape(), task(accelerators="H100:8"))
+    assert provision.shape_for(Shape(), task(accelerators="H100:8", infra="local")).cloud == "local"
+    assert provision.shape_for(Shape(), task(cpus="2")).cloud == "local"
+
+
+@pytest.mark.usefixtures("aws_here")
+def test_a_task_becomes_the_machine_of_its_first_offer() -> None:
+    asked = task(accelerators="H100:8", network_tier="best", disk_size=500, labels={"team": "x"}, use_spot=True)
+    shape = provision.shape_for(Shape(), asked, nodes=2)
+    machine = shape.machine
+    assert (shape.cloud, machine.instance_type, str(machine.capacity)) == ("aws", "p5.48xlarge", "spot")
+    assert (machine.network_tier, machine.disk_gb, machine.labels) == ("best", 500, (("team", "x"),))
+    assert (shape.accelerators.name, shape.accelerators.count, len(shape.nodes)) == ("H100", 8, 2)
+
+
+@pytest.mark.usefixtures("aws_here")
+def test_machines_that_will_do_are_kept() -> None:
+    shape = provision.shape_for(Shape(), task(accelerators="L4:1", infra="aws/us-east-2"))
+    assert provision.shape_for(shape, task(accelerators="L4:1")).machine == shape.machine
+    assert provision.shape_for(shape, task(accelerators="L4:1", infra="aws/us-west-2")).machine != shape.machine
+
+
+def test_what_is_not_asked_for_is_settled_once(aws_here: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(renting.SSH_FROM, "203.0.113.7/32")
+    shape = provision.shape_for(Shape(), task(accelerators="H100:8", infra="aws/us-east-1"))
+    machine = renting.settled(shape).machine
+    assert machine.account == "123456789012" and machine.zone.startswith("us-east-1")
+    assert machine.ssh_from == ("203.0.113.7/32",)
+    other = evolve(shape, machine=evolve(machine, zone="us-east-1f", ssh_from=("10.0.0.0/8",)))
+    assert renting.settled(other).machine == other.machine
+    assert renting.settled(Shape()) == Shape()
+
+
+def test_a_bad_network_that_may_log_in_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(renting.SSH_FROM, "203.0.113.300")
+    with pytest.raises(BadInput, match=r"SKYRIG_SSH_FROM: '203.0.113.300'"):
+        renting.who_may_log_in()
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("creating EC2 Instance: operation error EC2: RunInstances, api error InsufficientInstanceCapacity: none",
+         "has no p5.48xlarge in us-east-1a now .InsufficientInstanceCapacity.*--zone"),
+        ("api error VcpuLimitExceeded: You have requested more vCPU capacity", "quota does not allow p5.48xlarge"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_by_its_code(said: str, means: str) -> None:
+    shape = Shape(cloud="aws")
+    shape = evolve(shape, machine=evolve(shape.machine, instance_type="p5.48xlarge", zone="us-east-1a"))
+    with pytest.raises(NoCapacity, match=means):
+        raise renting.refused(shape, EngineError(said)) or AssertionError("not told")
+    assert renting.refused(shape, EngineError("something else")) is None
