@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import difflib
 import math
-import re
 import secrets
 import string
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
@@ -17,18 +16,15 @@ from attrs import evolve
 from skyrig import leaving, renting
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
-from skyrig.cluster.description import Accelerators, ClusterDescription
-from skyrig.cluster.machine import Machine
-from skyrig.cluster.ports import missing, union
-from skyrig.cluster.shape import Shape, resized, stack_name
+from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.ports import missing
+from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
-from skyrig.launch import serving
+from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, described, lock, powers, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.task.model import Task
-from skyrig.task.quantities import least_cores
-from skyrig.task.resources import Resources
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -68,9 +64,11 @@ def up(
     before, there = stacks.settled(stack, notify), described.describe(stack)
     shape = shape_for(before, task, nodes=nodes, ports=ports)
     _confirm_replacement(stack, before, shape, confirm)
-    shape = renting.settled(_started(shape, there, notify, also_paid=starting))
+    power = powers.of(there) if there is not None else {}
+    shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
     note = autostopped.note(there) if there is not None else None
-    _confirm_cost(stack, shape, there, confirm)
+    turned_on = (shape.starts, shape.power) != (before.starts, before.power)
+    renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         changes = _made(stack, shape, notify, before=before, at_least=at_least, new=there is None)
@@ -175,91 +173,6 @@ def ensure(
     return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm)
 
 
-def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, ports: tuple[str, ...] = ()) -> Shape:
-    """`shape` with what a task and the caller ask for instead; ports come beside those that are open, unless the
-    cluster was taken down. NoCapacity where nobody has that."""
-    if task is not None:
-        shape = _placed(shape, task)
-        shape = evolve(shape, ports=() if shape.power == "down" else shape.ports)
-        nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
-    shape = evolve(shape, ports=union(shape.ports, ports))
-    return resized(shape, nodes) if nodes is not None else shape
-
-
-def _placed(shape: Shape, task: Task) -> Shape:
-    """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
-    if renting.has(shape, task):
-        return shape
-    asked = local_candidate(task)
-    if asked is None:
-        return renting.shape_of(shape, renting.offer(task), task)
-    cores = math.ceil(least_cores(asked.cpus))
-    return evolve(
-        shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores, task="", owner="", machine=Machine()
-    )
-
-
-def rendered_shape(shape: Shape, task: Task) -> Shape:
-    """The same for a task that is only shown: what no cloud here has is taken as if one had it."""
-    if any(not each.needs_cloud for each in task.choice.each):
-        return shape_for(shape, task)
-    asked = task.resources
-    wanted = evolve(shape, cloud=asked.infra.cloud or "<cloud>", accelerators=accelerators_of(asked))
-    return resized(wanted, task.num_nodes)
-
-
-def ports_of(task: Task) -> tuple[str, ...]:
-    """Ports that a task wants open: those that it names, else those that its `run` text plainly serves on."""
-    named = union(*(each.ports or () for each in task.choice.each))
-    return named or union([str(served.port) for served in serving.ports(task.run or "")])
-
-
-def note_served(task: Task, notify: Notify) -> None:
-    """Say which ports are opened although the task names none."""
-    for served in serving.ports(task.run or "") if not any(each.ports for each in task.choice.each) else ():
-        notify(f"{served.note}: opening it")
-
-
-def local_candidate(task: Task) -> Resources | None:
-    """What the local cloud shall make of a task: the first candidate that it can; None where none is."""
-    return next((each for each in task.choice.each if not each.needs_cloud), None)
-
-
-def accelerators_of(asked: Resources) -> Accelerators:
-    """The accelerators that nodes shall have, a share of one as one; those asked for by memory under a plain name."""
-    if asked.accelerator is None:
-        return Accelerators()
-    name = "-".join(re.findall(r"[A-Za-z0-9._-]+", asked.accelerator.name))
-    return Accelerators(name=name, count=asked.accelerator_count)
-
-
-def misfit(cluster: ClusterDescription, task: Task) -> str | None:
-    """How the nodes of a live cluster differ from what a task asks for; None where one of its candidates fits."""
-    reasons = [_misfit(cluster, each) for each in task.choice.each]
-    return None if None in reasons else reasons[0]
-
-
-def refuse_misfit(cluster: ClusterDescription, task: Task) -> None:
-    """BadInput for a task that asks for more than the nodes of a live cluster have."""
-    reason = misfit(cluster, task)
-    if reason is not None:
-        raise ResourcesMismatch(reason, hint="launch it on a cluster of its own")
-
-
-def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
-    there, wanted = cluster.head, accelerators_of(asked)
-    has = f"nodes of {cluster.name} have"
-    if wanted.count and (
-        wanted.name.lower() != there.accelerators.name.lower() or wanted.count > there.accelerators.count
-    ):
-        return f"the task asks for {_accelerator_text(wanted)}, {has} {_accelerator_text(there.accelerators)}"
-    if cluster.cloud != "local" and least_cores(asked.cpus) > there.cpus:  # local nodes only declare theirs
-        return f"the task asks for {asked.cpus} cores, {has} {there.cpus:g}"
-    if asked.infra.cloud not in (None, cluster.cloud):
-        return f"the task asks for {asked.infra}, {cluster.name} is on the {cluster.cloud} cloud"
-    return None
-
-
 def new_name(task: Task) -> str:
     """A name for a new cluster: the task's and four characters."""
     letters = string.ascii_lowercase + string.digits
@@ -300,35 +213,21 @@ def _made(stack: str, shape: Shape, notify: Notify, *, before: Shape, at_least: 
         raise refusal from error
 
 
-def _confirm_cost(stack: str, shape: Shape, there: ClusterDescription | None, confirm: Confirm) -> None:
-    """Show what will be paid, and ask, before anything that costs money is made or started."""
-    if shape.cloud == "local":
-        return
-    power = powers.of(there) if there is not None else {}
-    running = [node.id for node in shape.nodes if power.get(node.id) == "up"]
-    coming = [node.id for node in shape.nodes if node.id not in running]
-    stay_off = [each for each in coming if power.get(each) == "stopped" and not _starts(shape, there)]
-    coming = [each for each in coming if each not in stay_off]
-    if not coming:
-        return
-    price = costs.said(costs.of_shape(shape))
-    question = f"cluster {stack}: {shape}, {price}: {', '.join(coming)} will be made or started"
-    if not confirm(renting.Cost(f"{question}. Go on?")):
-        raise BadInput(f"{question}, which costs money", hint="-y agrees to that; nothing was made")
+def coming(shape: Shape, power: Mapping[str, str], *, turned_on: bool) -> list[str]:
+    """Ids of the nodes that an up would make or start, where `power` is that of those there are."""
+    on = ("up", "stopped") if not turned_on else ("up",)
+    return [node.id for node in shape.nodes if power.get(node.id) not in on]
 
 
-def _starts(shape: Shape, there: ClusterDescription | None) -> bool:
-    """Whether nodes that are off are to be started by this change."""
-    before = stacks.settled(there.name, lambda line: None) if there is not None else shape
-    return (before.starts, before.power) != (shape.starts, shape.power)
-
-
-def _started(shape: Shape, there: ClusterDescription | None, notify: Notify, *, also_paid: bool) -> Shape:
+def _started(
+    shape: Shape, there: ClusterDescription | None, power: Mapping[str, str], notify: Notify, *, also_paid: bool
+) -> Shape:
     """`shape` with power up; nodes that stopped themselves, which the last deployment does not know, are started
     too, unless that costs money and was not asked for."""
-    off = status.stopped(there) if there is not None else []
-    if off and shape.cloud != "local" and shape.power == "up" and not also_paid:
-        notify(f"{', '.join(off)} stopped and stays so; `start -c {there.name if there else ''}` starts it")
+    off = [each for each in power if power[each] == "stopped"]
+    if off and there is not None and shape.cloud != "local" and shape.power == "up" and not also_paid:
+        price = costs.said(costs.of_shape(shape))
+        notify(f"{', '.join(off)} stopped and stays so; `start -c {there.name}` starts it (all nodes up: {price})")
         return shape
     if off and there is not None:
         notify(f"{_stopped_part(there)} is stopped: starting it")
@@ -412,7 +311,3 @@ def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confi
 
 def _differs(name: str, before: Shape, shape: Shape) -> bool:
     return bool(getattr(before, name) != getattr(shape, name))
-
-
-def _accelerator_text(accelerators: Accelerators) -> str:
-    return f"{accelerators.name}:{accelerators.count}" if accelerators.count else "CPU"

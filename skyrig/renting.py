@@ -7,11 +7,11 @@ import ipaddress
 import os
 import platform
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import instances, offers, refusals
+from skyrig.catalog import costs, instances, offers, refusals
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import Accelerators
@@ -38,6 +38,17 @@ class Cost(str):
 def pays(question: str) -> bool:
     """The answer of a program that was told to launch: yes to what costs money, no to what takes something away."""
     return isinstance(question, Cost)
+
+
+def agree(stack: str, shape: Shape, coming: Sequence[str], confirm: Callable[[str], bool]) -> None:
+    """Show what will be paid, and ask, before nodes `coming` that cost money are made or started. BadInput where the
+    answer is no."""
+    if shape.cloud == "local" or not coming:
+        return
+    price = costs.said(costs.of_shape(shape))
+    question = f"cluster {stack}: {shape}, {price}: {', '.join(coming)} will be made or started"
+    if not confirm(Cost(f"{question}. Go on?")):
+        raise BadInput(f"{question}, which costs money", hint="-y agrees to that; nothing was made")
 
 
 def missing() -> Mapping[str, str]:

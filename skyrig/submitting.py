@@ -15,6 +15,7 @@ from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
+from skyrig.fitting import local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
 from skyrig.launch import mends
 from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRequest
@@ -22,22 +23,7 @@ from skyrig.launch.mounts import Mounts
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
 from skyrig.launch.submission import Submission
-from skyrig.provision import (
-    Confirm,
-    Notify,
-    autostop,
-    ensure,
-    is_stopped,
-    local_candidate,
-    misfit,
-    new_name,
-    not_up,
-    note_served,
-    ports_of,
-    refuse_misfit,
-    shape_for,
-    up,
-)
+from skyrig.provision import Confirm, Notify, autostop, ensure, is_stopped, new_name, not_up, up
 from skyrig.stack import config, described, status
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources

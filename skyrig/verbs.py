@@ -16,6 +16,7 @@ from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.ports import numbers
 from skyrig.errors import BadInput, ClusterNotUp, NodeLost, SkyrigError
+from skyrig.fitting import rendered_shape
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
 from skyrig.provision import (
@@ -27,7 +28,6 @@ from skyrig.provision import (
     is_stopped,
     no_such_cluster,
     not_up,
-    rendered_shape,
     start,
     stop,
     up,

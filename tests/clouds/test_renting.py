@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from skyrig import provision, renting
+from skyrig import fitting, renting
 from skyrig.clouds.aws import session
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError, NoCapacity
@@ -37,15 +37,15 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 @pytest.mark.usefixtures("nobody")
 def test_without_an_account_it_says_what_is_missing_and_offers_a_rehearsal() -> None:
     with pytest.raises(NoCapacity, match=r"H100:8 and no cloud is usable.*aws: no credentials.*--infra local"):
-        provision.shape_for(Shape(), task(accelerators="H100:8"))
-    assert provision.shape_for(Shape(), task(accelerators="H100:8", infra="local")).cloud == "local"
-    assert provision.shape_for(Shape(), task(cpus="2")).cloud == "local"
+        fitting.shape_for(Shape(), task(accelerators="H100:8"))
+    assert fitting.shape_for(Shape(), task(accelerators="H100:8", infra="local")).cloud == "local"
+    assert fitting.shape_for(Shape(), task(cpus="2")).cloud == "local"
 
 
 @pytest.mark.usefixtures("aws_here")
 def test_a_task_becomes_the_machine_of_its_first_offer() -> None:
     asked = task(accelerators="H100:8", network_tier="best", disk_size=500, labels={"team": "x"}, use_spot=True)
-    shape = provision.shape_for(Shape(), asked, nodes=2)
+    shape = fitting.shape_for(Shape(), asked, nodes=2)
     machine = shape.machine
     assert (shape.cloud, machine.instance_type, str(machine.capacity)) == ("aws", "p5.48xlarge", "spot")
     assert (machine.network_tier, machine.disk_gb, machine.labels) == ("best", 500, (("team", "x"),))
@@ -54,14 +54,14 @@ def test_a_task_becomes_the_machine_of_its_first_offer() -> None:
 
 @pytest.mark.usefixtures("aws_here")
 def test_machines_that_will_do_are_kept() -> None:
-    shape = provision.shape_for(Shape(), task(accelerators="L4:1", infra="aws/us-east-2"))
-    assert provision.shape_for(shape, task(accelerators="L4:1")).machine == shape.machine
-    assert provision.shape_for(shape, task(accelerators="L4:1", infra="aws/us-west-2")).machine != shape.machine
+    shape = fitting.shape_for(Shape(), task(accelerators="L4:1", infra="aws/us-east-2"))
+    assert fitting.shape_for(shape, task(accelerators="L4:1")).machine == shape.machine
+    assert fitting.shape_for(shape, task(accelerators="L4:1", infra="aws/us-west-2")).machine != shape.machine
 
 
 def test_what_is_not_asked_for_is_settled_once(aws_here: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(renting.SSH_FROM, "203.0.113.7/32")
-    shape = provision.shape_for(Shape(), task(accelerators="H100:8", infra="aws/us-east-1"))
+    shape = fitting.shape_for(Shape(), task(accelerators="H100:8", infra="aws/us-east-1"))
     machine = renting.settled(shape).machine
     assert machine.account == "123456789012" and machine.zone.startswith("us-east-1")
     assert machine.ssh_from == ("203.0.113.7/32",)

@@ -13,7 +13,7 @@ from skyrig.cluster import ports
 from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.shape import MOST_LOCAL_PORTS, Shape, from_config
 from skyrig.errors import BadInput
-from skyrig.provision import note_served, ports_of, shape_for
+from skyrig.fitting import note_served, ports_of, shape_for
 from skyrig.stack import endpoints
 from skyrig.stack.stacks import with_ports
 from skyrig.task.model import Task

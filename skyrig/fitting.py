@@ -1,0 +1,112 @@
+"""What a task needs of a cluster: the shape for it, and whether a live one has it. Nothing is made here."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+from attrs import evolve
+
+from skyrig import renting
+from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.machine import Machine
+from skyrig.cluster.ports import union
+from skyrig.cluster.shape import Shape, resized
+from skyrig.errors import ResourcesMismatch
+from skyrig.launch import serving
+from skyrig.task.model import Task
+from skyrig.task.quantities import least_cores
+from skyrig.task.resources import Resources
+
+Notify = Callable[[str], None]
+"""Takes one line for the reader."""
+
+
+def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, ports: tuple[str, ...] = ()) -> Shape:
+    """`shape` with what a task and the caller ask for instead; ports come beside those that are open, unless the
+    cluster was taken down. NoCapacity where nobody has that."""
+    if task is not None:
+        shape = _placed(shape, task)
+        shape = evolve(shape, ports=() if shape.power == "down" else shape.ports)
+        nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
+    shape = evolve(shape, ports=union(shape.ports, ports))
+    return resized(shape, nodes) if nodes is not None else shape
+
+
+def _placed(shape: Shape, task: Task) -> Shape:
+    """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
+    if renting.has(shape, task):
+        return shape
+    asked = local_candidate(task)
+    if asked is None:
+        return renting.shape_of(shape, renting.offer(task), task)
+    cores = math.ceil(least_cores(asked.cpus))
+    return evolve(
+        shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores, task="", owner="", machine=Machine()
+    )
+
+
+def rendered_shape(shape: Shape, task: Task) -> Shape:
+    """The same for a task that is only shown: what no cloud here has is taken as if one had it."""
+    if any(not each.needs_cloud for each in task.choice.each):
+        return shape_for(shape, task)
+    asked = task.resources
+    wanted = evolve(shape, cloud=asked.infra.cloud or "<cloud>", accelerators=accelerators_of(asked))
+    return resized(wanted, task.num_nodes)
+
+
+def ports_of(task: Task) -> tuple[str, ...]:
+    """Ports that a task wants open: those that it names, else those that its `run` text plainly serves on."""
+    named = union(*(each.ports or () for each in task.choice.each))
+    return named or union([str(served.port) for served in serving.ports(task.run or "")])
+
+
+def note_served(task: Task, notify: Notify) -> None:
+    """Say which ports are opened although the task names none."""
+    for served in serving.ports(task.run or "") if not any(each.ports for each in task.choice.each) else ():
+        notify(f"{served.note}: opening it")
+
+
+def local_candidate(task: Task) -> Resources | None:
+    """What the local cloud shall make of a task: the first candidate that it can; None where none is."""
+    return next((each for each in task.choice.each if not each.needs_cloud), None)
+
+
+def accelerators_of(asked: Resources) -> Accelerators:
+    """The accelerators that nodes shall have, a share of one as one; those asked for by memory under a plain name."""
+    if asked.accelerator is None:
+        return Accelerators()
+    name = "-".join(re.findall(r"[A-Za-z0-9._-]+", asked.accelerator.name))
+    return Accelerators(name=name, count=asked.accelerator_count)
+
+
+def misfit(cluster: ClusterDescription, task: Task) -> str | None:
+    """How the nodes of a live cluster differ from what a task asks for; None where one of its candidates fits."""
+    reasons = [_misfit(cluster, each) for each in task.choice.each]
+    return None if None in reasons else reasons[0]
+
+
+def refuse_misfit(cluster: ClusterDescription, task: Task) -> None:
+    """BadInput for a task that asks for more than the nodes of a live cluster have."""
+    reason = misfit(cluster, task)
+    if reason is not None:
+        raise ResourcesMismatch(reason, hint="launch it on a cluster of its own")
+
+
+def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
+    there, wanted = cluster.head, accelerators_of(asked)
+    has = f"nodes of {cluster.name} have"
+    if wanted.count and (
+        wanted.name.lower() != there.accelerators.name.lower() or wanted.count > there.accelerators.count
+    ):
+        return f"the task asks for {_accelerator_text(wanted)}, {has} {_accelerator_text(there.accelerators)}"
+    if cluster.cloud != "local" and least_cores(asked.cpus) > there.cpus:  # local nodes only declare theirs
+        return f"the task asks for {asked.cpus} cores, {has} {there.cpus:g}"
+    if asked.infra.cloud not in (None, cluster.cloud):
+        return f"the task asks for {asked.infra}, {cluster.name} is on the {cluster.cloud} cloud"
+    return None
+
+
+def _accelerator_text(accelerators: Accelerators) -> str:
+    return f"{accelerators.name}:{accelerators.count}" if accelerators.count else "CPU"
