@@ -1,0 +1,111 @@
+"""The life of a cluster on AWS: our verbs, the real engine and SDK, the real Terraform provider, and moto as AWS."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from account import REGION, AwsUser
+
+pytestmark = pytest.mark.e2e
+PRICE = 0.8048
+"""USD an hour of a g6.xlarge on demand (skyrig/catalog/data/prices.csv)."""
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory, aws_url: str) -> Iterator[AwsUser]:
+    """Somebody with an AWS account and a cluster of three small GPU nodes there, which they were asked about."""
+    made = AwsUser(tmp_path_factory.mktemp("aws"), f"life{time.monotonic_ns() % 100000}", aws_url)
+    words = ["up", "--infra", f"aws/{REGION}/{REGION}b", "-t", "g6.xlarge", "--nodes", "3", "--image-id", made.image()]
+    refused = made.run(*words, check=2)
+    assert "costs money" in refused.told() and not made.instances()
+    up = made.run(*words, "-y", timeout=300)
+    assert f"g6.xlarge in {REGION}b, $" in up.told()
+    yield made
+    made.run("down", "-y", check=None, timeout=300)
+
+
+def test_it_is_there_as_it_was_asked_for(person: AwsUser) -> None:
+    there = person.instances()
+    assert sorted(there) == ["n0", "n1", "n2"]
+    for each in there.values():
+        assert (each["InstanceType"], each["Placement"]["AvailabilityZone"]) == ("g6.xlarge", f"{REGION}b")
+        assert each["MetadataOptions"]["HttpTokens"] == "required"
+    [cluster] = person.json("status", "-c", person.stack)["clusters"]
+    assert (cluster["cloud"], cluster["region"]) == ("aws", REGION)
+    assert cluster["hourly_cost"] > 3 * PRICE and [node["name"] for node in cluster["nodes"]] == ["n0", "n1", "n2"]
+    outputs = json.loads(person.pulumi("stack", "output", "--json").stdout)["cluster"]
+    head, *workers = outputs["nodes"]
+    assert head["host"] == there["n0"]["PublicIpAddress"] and not head["jump"]
+    assert all(node["jump"] == "n0" and node["host"] == node["address"] for node in workers)
+    assert all("PublicIpAddress" not in there[node["id"]] for node in workers)
+
+
+def test_nothing_changes_where_nothing_was_changed(person: AwsUser) -> None:
+    done = person.pulumi("preview", "--expect-no-changes", "--refresh")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_stopped_is_seen_stays_and_starts_again_as_itself(person: AwsUser) -> None:
+    before, ec2 = person.instances(), person.client("ec2")
+    ec2.stop_instances(InstanceIds=[before["n1"]["InstanceId"], before["n2"]["InstanceId"]])
+    ec2.terminate_instances(InstanceIds=[before["n0"]["InstanceId"]])
+    [cluster] = person.json("status", "-c", person.stack)["clusters"]
+    assert cluster["status"] == "DEGRADED"
+    assert {node["name"]: node["status"] for node in cluster["nodes"]} == {
+        "n0": "DOWN",
+        "n1": "STOPPED",
+        "n2": "STOPPED",
+    }
+    up = person.run("up", "-y", timeout=300)
+    assert "n1, n2 stopped and stays so" in up.told() and "$" in up.told()
+    repaired = person.instances()
+    assert repaired["n0"]["InstanceId"] != before["n0"]["InstanceId"] and repaired["n0"]["State"]["Name"] == "running"
+    for node in ("n1", "n2"):
+        assert repaired[node]["InstanceId"] == before[node]["InstanceId"]
+        assert repaired[node]["State"]["Name"] == "stopped"
+    person.run("start", "-y", timeout=300)
+    started = person.instances()
+    assert {node: each["InstanceId"] for node, each in started.items()} == {
+        node: each["InstanceId"] for node, each in repaired.items()
+    }
+    assert {each["State"]["Name"] for each in started.values()} == {"running"}
+    outputs = json.loads(person.pulumi("stack", "output", "--json").stdout)["cluster"]
+    assert {node["id"]: node["address"] for node in outputs["nodes"]} == {
+        node: each["PrivateIpAddress"] for node, each in started.items()
+    }
+
+
+def test_another_accounts_credentials_change_nothing(person: AwsUser) -> None:
+    there = person.instances()
+    role = "arn:aws:iam::111122223333:role/other"
+    keys = person.client("sts").assume_role(RoleArn=role, RoleSessionName="x")["Credentials"]
+    mine = dict(person.env)
+    person.env |= {
+        "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": keys["SessionToken"],
+    }
+    try:
+        for verb in (["up", "-y"], ["down", "-y"], ["status", "--refresh"]):
+            refused = person.run(*verb, check=None, timeout=120)
+            assert refused.code == 2 and "belongs to the aws account 123456789012" in refused.told()
+        assert person.pulumi("destroy", "-y").returncode != 0
+    finally:
+        person.env = mine
+    assert person.instances().keys() == there.keys()
+
+
+def test_down_leaves_nothing(person: AwsUser) -> None:
+    person.run("down", "-y", timeout=300)
+    ec2 = person.client("ec2")
+    mine = {"Filters": [{"Name": "tag:skyrig-stack", "Values": [person.stack]}]}
+    assert person.instances() == {}
+    assert ec2.describe_vpcs(**mine)["Vpcs"] == [] and ec2.describe_addresses(**mine)["Addresses"] == []
+    assert ec2.describe_security_groups(**mine)["SecurityGroups"] == []
+    assert ec2.describe_launch_templates(**mine)["LaunchTemplates"] == []
+    roles = person.client("iam").list_roles()["Roles"]
+    assert [role["RoleName"] for role in roles if person.stack in role["RoleName"]] == []
+    assert [one["status"] for one in person.json("status", "-c", person.stack)["clusters"]] == ["DOWN"]
