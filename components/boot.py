@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import shlex
-from pathlib import Path
 from typing import TypedDict
 
 import jinja2
@@ -14,6 +13,8 @@ from skyrig import places
 
 FOLDER = "/opt/skyrig"
 """Folder of a node's own programs."""
+
+_TEMPLATES = places.shipped() / "templates" / "cloud-init"
 
 
 class NodeBootArgs(TypedDict):
@@ -57,16 +58,23 @@ def user_data(args: BootArgs) -> str:
 
 def programs_of(args: BootArgs) -> dict[str, str]:
     """Text of each program that the node gets, by its name in FOLDER. `stop`, `end` and `fabric` are its cloud's own,
-    where that has them: templates/cloud-init/CLOUD/{stop,end,fabric-KIND}.* in any language, with a first line #!."""
+    where that has them: templates/cloud-init/CLOUD/{stop,end,fabric-KIND}.* in any language, with a first line #!;
+    one that is called *.j2 is a template."""
     environment, cloud = _environment(), args["cloud"]
     sources = {"scratch": "scratch", "check": "check", "stop": f"{cloud}/stop", "end": f"{cloud}/end"}
     if args["fabric"] != "none":
         sources["fabric"] = f"{cloud}/fabric-{args['fabric']}"
     if args["container"]:
         sources["container"] = "container"
-    names = {str(Path(name).with_suffix("")): name for name in environment.list_templates()}
-    there = {program: names[source] for program, source in sources.items() if source in names}
-    return {program: environment.get_template(name).render(**_said(args)) for program, name in there.items()}
+    files = {file.removesuffix(".j2").rpartition(".")[0]: file for file in environment.list_templates()}
+    there = {program: files[source] for program, source in sources.items() if source in files}
+    return {program: _text(environment, file, args) for program, file in there.items()}
+
+
+def _text(environment: jinja2.Environment, file: str, args: BootArgs) -> str:
+    if file.endswith(".j2"):
+        return environment.get_template(file).render(**_said(args))
+    return (_TEMPLATES / file).read_text(encoding="utf-8")
 
 
 def _packed(text: str) -> str:
@@ -79,7 +87,7 @@ def _said(args: BootArgs) -> dict[str, object]:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(places.shipped() / "templates" / "cloud-init"),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,

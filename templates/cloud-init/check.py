@@ -8,9 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DEVICES = os.environ.get("SKYRIG_DEVICES", "/")
+HERE = Path(__file__).resolve().parent
+ROOT = Path(os.environ.get("SKYRIG_ROOT", "/"))
+PROGRAMS = "/opt/aws/neuron/bin:/opt/rocm/bin:"
+ANSWER_S = 120
 NVIDIA = ("nvidia-smi", "--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader")
 NEURON = ("neuron-ls", "--json-output")
 AMD = ("rocm-smi", "--showproductname", "--json")
@@ -19,22 +22,20 @@ GAUDI = ("hl-smi", "-Q", "index,name,driver_version", "-f", "csv,noheader")
 
 def asked(argv, read):
     """The lines that `read` makes of a driver's answer, and why there are none."""
-    program = shutil.which(argv[0], path="/opt/aws/neuron/bin:/opt/rocm/bin:" + os.environ.get("PATH", os.defpath))
+    program = shutil.which(argv[0], path=PROGRAMS + os.environ.get("PATH", os.defpath))
     if not program:
-        return [], "there is no %s on this image" % argv[0]
+        return [], f"there is no {argv[0]} on this image"
     try:
-        done = subprocess.run(
-            (program,) + argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=120
-        )
+        done = subprocess.run((program, *argv[1:]), capture_output=True, text=True, timeout=ANSWER_S, check=False)
     except subprocess.TimeoutExpired:
-        return [], "%s did not answer within 120 s" % argv[0]
+        return [], f"{argv[0]} did not answer within {ANSWER_S} s"
     if done.returncode:
-        said = done.stdout.strip().splitlines() or ["nothing"]
-        return [], "%s exited with %d and said: %s" % (argv[0], done.returncode, said[0])
+        said = (done.stdout + done.stderr).strip().splitlines() or ["nothing"]
+        return [], f"{argv[0]} exited with {done.returncode} and said: {said[0]}"
     try:
         return read(done.stdout), ""
-    except (ValueError, LookupError, AttributeError):
-        return [], "%s said what nobody understands: %.80r" % (argv[0], done.stdout)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return [], f"{argv[0]} said what is not understood: {done.stdout[:80]!r}"
 
 
 def csv(text):
@@ -44,31 +45,29 @@ def csv(text):
 
 def neuron(text):
     """Neuron devices of neuron-ls."""
-    return ["%s, %s NeuronCores" % (each["neuron_device"], each["nc_count"]) for each in json.loads(text)]
+    return [f"{each['neuron_device']}, {each['nc_count']} NeuronCores" for each in json.loads(text)]
 
 
 def amd(text):
     """Cards of rocm-smi."""
-    cards = sorted((key, said) for key, said in json.loads(text).items() if key.startswith("card"))
-    return ["%s, %s" % (key[4:], said.get("Card Series") or said.get("Card series", "")) for key, said in cards]
+    cards = sorted((name, said) for name, said in json.loads(text).items() if name.startswith("card"))
+    return [f"{name[4:]}, {said.get('Card Series') or said.get('Card series', '')}" for name, said in cards]
 
 
-def tpu():
-    """Chips as the kernel names them: older ones /dev/accelN, newer ones a group of vfio each."""
-    for folder, name in (("dev", r"accel\d+"), ("dev/vfio", r"\d+")):
-        folder = os.path.join(DEVICES, folder)
-        found = [each for each in (os.listdir(folder) if os.path.isdir(folder) else []) if re.fullmatch(name, each)]
-        if found:
-            return sorted(found), ""
-    return [], "there is neither /dev/accel* nor /dev/vfio/*"
+def named(folder, pattern):
+    """Names in a folder that match, sorted."""
+    folder = ROOT / folder
+    found = [each.name for each in folder.iterdir()] if folder.is_dir() else []
+    return sorted((name for name in found if re.fullmatch(pattern, name)), key=lambda name: (len(name), name))
 
 
 def accelerators(name):
     """Lines for the accelerators called `name`, and why there are none."""
     if not name:
         return [], ""
-    if name.lower().startswith("tpu"):
-        return tpu()
+    if name.lower().startswith("tpu"):  # the older chips are /dev/accelN, the newer ones a group of vfio each
+        found = named("dev", r"accel\d+") or named("dev/vfio", r"\d+")
+        return found, "" if found else "there is neither /dev/accel* nor /dev/vfio/*"
     if name.startswith(("Trainium", "Inferentia")):
         return asked(NEURON, neuron)
     if re.match(r"MI\d", name):
@@ -78,43 +77,34 @@ def accelerators(name):
     return asked(NVIDIA, csv)
 
 
-def fabric(kind):
-    """Devices of the fabric, and what is wrong with them."""
-    folder = os.path.join(DEVICES, "sys/class/infiniband")
-    found = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    wanted = kind in ("efa", "infiniband", "rdma")
-    return found, "fabric %s declared, no device of it found" % kind if wanted and not found else ""
+def looked(node):
+    """What there is of what the node was declared to have."""
+    found, why = accelerators(node["accelerator"])
+    devices = named("sys/class/infiniband", r".+")
+    wanted = max(-int(-node["count"] // 1), 1) if node["accelerator"] else 0
+    problem = ""
+    if len(found) < wanted:
+        problem = f"{wanted} {node['accelerator']} declared, {len(found)} found" + (f": {why}" if why else "")
+    elif node["fabric"] in ("efa", "infiniband", "rdma") and not devices:
+        problem = f"fabric {node['fabric']} declared, no device of it found"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return {"boot": boot, "ok": not problem, "problem": problem, "accelerators": found, "fabric": devices}
 
 
 def main():
     """Look, say, write; the exit status."""
-    with open(os.path.join(HERE, "node.json")) as file:
-        node = json.load(file)
-    found, why = accelerators(node["accelerator"])
-    devices, problem = fabric(node["fabric"])
-    wanted = max(-int(-node["count"] // 1), 1) if node["accelerator"] else 0
-    if len(found) < wanted:
-        said = "%d %s declared, %d found" % (wanted, node["accelerator"], len(found))
-        problem = said + (": " + why if why else "")
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        boot = file.read().strip()
-    checked = {"boot": boot, "ok": not problem, "problem": problem, "accelerators": found, "fabric": devices}
-    write(os.path.join(HERE, "checked.json"), checked)
-    for line in found:
-        print("%s %s" % (node["accelerator"], line))
-    if problem:
-        print("skyrig check: " + problem, file=sys.stderr)
-    return 1 if problem else 0
-
-
-def write(path, said):
-    """Write at once or not at all, for everybody to read; who may not write here has looked all the same."""
-    if not os.access(os.path.dirname(path), os.W_OK):
-        return
-    with open(path + ".new", "w") as file:
-        json.dump(said, file)
-    os.chmod(path + ".new", 0o644)
-    os.replace(path + ".new", path)
+    node = json.loads((HERE / "node.json").read_text())
+    checked = looked(node)
+    if os.access(HERE, os.W_OK):  # who may not write here has looked all the same
+        new = HERE / "checked.json.new"
+        new.write_text(json.dumps(checked))
+        new.chmod(0o644)
+        new.replace(HERE / "checked.json")
+    for line in checked["accelerators"]:
+        print(node["accelerator"], line)
+    if checked["problem"]:
+        print("skyrig check:", checked["problem"], file=sys.stderr)
+    return 1 if checked["problem"] else 0
 
 
 if __name__ == "__main__":

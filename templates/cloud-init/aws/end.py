@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Terminates this instance, with the rights of its own role: ec2:TerminateInstances on itself.
 
-Credentials come from the instance's metadata and stay in this process. Where EC2 cannot be had, the instance powers off,
-so that nothing but its disk is paid for, and this exits 1.
+Credentials come from the instance's metadata and stay in this process. Where EC2 cannot be had, the instance powers
+off, so that nothing but its disk is paid for, and this exits 1.
 """
 
 import datetime
@@ -50,17 +50,18 @@ def signed(url, body, region, key, now):
         "x-amz-security-token": key["Token"],
     }
     names = ";".join(sorted(headers))
-    lines = "".join("%s:%s\n" % (name, headers[name]) for name in sorted(headers))
+    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     digest = hashlib.sha256(body).hexdigest()
     asked = "\n".join(("POST", parts.path or "/", "", lines, names, digest))
-    scope = "%s/%s/ec2/aws4_request" % (stamp[:8], region)
+    scope = f"{stamp[:8]}/{region}/ec2/aws4_request"
     text = "\n".join(("AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(asked.encode()).hexdigest()))
     secret = ("AWS4" + key["SecretAccessKey"]).encode()
     for part in scope.split("/"):
         secret = hmac.new(secret, part.encode(), hashlib.sha256).digest()
     signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
-    said = "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s"
-    return dict(headers, authorization=said % (key["AccessKeyId"], scope, names, signature))
+    who = f"{key['AccessKeyId']}/{scope}"
+    said = f"AWS4-HMAC-SHA256 Credential={who}, SignedHeaders={names}, Signature={signature}"
+    return {**headers, "authorization": said}
 
 
 def terminate():
@@ -72,7 +73,7 @@ def terminate():
     if not role:
         raise ValueError("this instance has no role")
     key = json.loads(metadata("meta-data/iam/security-credentials/" + role[0], token))
-    url = EC2 or "https://ec2.%s.%s/" % (region, metadata("meta-data/services/domain", token))
+    url = EC2 or f"https://ec2.{region}.{metadata('meta-data/services/domain', token)}/"
     words = {"Action": "TerminateInstances", "InstanceId.1": instance, "Version": "2016-11-15"}
     body = urllib.parse.urlencode(words).encode()
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -89,13 +90,13 @@ def main():
             terminate()
             return 0
         except urllib.error.HTTPError as error:
-            why = "HTTP %d: %.300s" % (error.code, " ".join(error.read().decode(errors="replace").split()))
+            why = f"HTTP {error.code}: {' '.join(error.read().decode(errors='replace').split()):.300}"
         except (OSError, ValueError, KeyError) as error:
             why = str(error)
         if time.monotonic() > until:
             break
         time.sleep(3)
-    print("end: this instance cannot terminate itself, it powers off: %s" % why, file=sys.stderr)
+    print(f"end: this instance cannot terminate itself, it powers off: {why}", file=sys.stderr)
     subprocess.call(("shutdown", "-P", "now"))
     return 1
 
