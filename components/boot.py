@@ -1,6 +1,7 @@
 """What a machine is told at its first boot: cloud-init user data, out of templates/cloud-init. Pure functions."""
 
 import base64
+import functools
 import gzip
 import json
 import shlex
@@ -85,6 +86,7 @@ def _said(args: BootArgs) -> dict[str, object]:
     return {"user": USER, "accelerator_count": 0, "lifetime_s": 0, **args}
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),

@@ -32,12 +32,12 @@ def run(*argv):
 
 
 def local_disks():
-    """Local disks as lsblk tells of them."""
-    listed = json.loads(run("lsblk", "--json", "-o", "PATH,MODEL,MOUNTPOINT,TYPE"))["blockdevices"]
+    """Paths of the local disks, sorted."""
     named = os.environ.get("SKYRIG_SCRATCH_DISKS")  # for a machine whose local disks have other models
+    listed = json.loads(run("lsblk", "--json", "--nodeps", "-o", "PATH,MODEL"))["blockdevices"]
     if named is not None:
-        return [disk for disk in listed if disk["path"] in named.split()]
-    return [disk for disk in listed if re.fullmatch(LOCAL, (disk["model"] or "").strip())]
+        return sorted({disk["path"] for disk in listed} & set(named.split()))
+    return sorted(disk["path"] for disk in listed if re.fullmatch(LOCAL, (disk["model"] or "").strip()))
 
 
 def signatures(path):
@@ -46,15 +46,28 @@ def signatures(path):
     return json.loads(found)["signatures"] if found else []
 
 
-def usable(disk):
-    """Whether the disk is blank or was made here; a disk that somebody uses is neither."""
-    below = disk.get("children", [])
-    if disk["mountpoint"] or any(child["mountpoint"] or child.get("children") for child in below):
+def holders(path):
+    """Devices that a device is a part of."""
+    return [f"/dev/{each.name}" for each in Path("/sys/class/block", Path(path).name, "holders").iterdir()]
+
+
+def free(path):
+    """Whether nobody uses a device: no mount, no array, no swap."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_EXCL))
+    except OSError:
         return False
-    if not all(child["type"].startswith(("raid", "md")) for child in below):
+    return True
+
+
+def usable(path):
+    """Whether a disk is blank or was made here, and is in nobody's use."""
+    arrays = holders(path)
+    if not all(re.fullmatch(r"/dev/md\d+", each) and free(each) for each in arrays):
         return False
-    found = signatures(disk["path"])
-    return all(each["type"] in MADE and (each["label"] or "").split(":")[-1] == NAME for each in found)
+    if not arrays and not free(path):
+        return False
+    return all(each["type"] in MADE and (each["label"] or "").split(":")[-1] == NAME for each in signatures(path))
 
 
 def has_mdadm():
@@ -68,22 +81,22 @@ def has_mdadm():
 
 def striped(disks):
     """The device that the disks are together: the array of the last boot, or a new one."""
-    arrays = {child["path"] for disk in disks for child in disk.get("children", [])}
-    if len(arrays) == 1 and all(disk.get("children") for disk in disks):
+    arrays = {array for disk in disks for array in holders(disk)}
+    if len(arrays) == 1 and all(holders(disk) for disk in disks):
         return arrays.pop()  # the kernel has put it together already
     for array in arrays:
         run("mdadm", "--stop", array)
-    paths = [disk["path"] for disk in disks]
-    if all(signatures(path) for path in paths):
+    if all(signatures(disk) for disk in disks):
         try:
-            run("mdadm", "--assemble", ARRAY, *paths)
+            run("mdadm", "--assemble", ARRAY, *disks)
             return ARRAY
         except subprocess.CalledProcessError:
             pass  # one of them was changed for another: what the others hold is of no use
-    for path in paths:
-        run("wipefs", "--all", path)
-    raid = ("--level=0", f"--raid-devices={len(paths)}", f"--name={NAME}", "--homehost=any")
-    run("mdadm", "--create", ARRAY, "--run", "--force", *raid, *paths)
+    for disk in disks:
+        run("wipefs", "--all", disk)
+    raid = ("--level=0", f"--raid-devices={len(disks)}", f"--name={NAME}", "--homehost=any")
+    run("mdadm", "--create", ARRAY, "--run", "--force", *raid, *disks)
+    run("wipefs", "--all", ARRAY)  # where the file system of an older array began
     return ARRAY
 
 
@@ -107,12 +120,12 @@ def by_image():
 
 def made():
     """Make the scratch disk; what it is now."""
-    disks = sorted((disk for disk in local_disks() if usable(disk)), key=lambda disk: disk["path"])
+    disks = [disk for disk in local_disks() if usable(disk)]
     if len(disks) > 1 and not has_mdadm():
         print(f"scratch: there is no mdadm, none can be had: 1 disk of {len(disks)} is used", file=sys.stderr)
         disks = disks[:1]
     if disks:
-        mount(striped(disks) if len(disks) > 1 else disks[0]["path"])
+        mount(striped(disks) if len(disks) > 1 else disks[0])
         return "1 local disk" if len(disks) == 1 else f"{len(disks)} local disks as one"
     place = by_image()
     if place:
