@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -90,7 +91,8 @@ def main():
             terminate()
             return 0
         except urllib.error.HTTPError as error:
-            why = f"HTTP {error.code}: {' '.join(error.read().decode(errors='replace').split()):.300}"
+            said = re.findall(r"<(?:Code|Message)>(.*?)<", error.read().decode(errors="replace"), re.DOTALL)
+            why = ": ".join([f"HTTP {error.code}", *said])[:400]
         except (OSError, ValueError, KeyError) as error:
             why = str(error)
         if time.monotonic() > until:
