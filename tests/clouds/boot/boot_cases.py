@@ -16,7 +16,7 @@ from components.keypair import new_key_pair
 HERE = Path(__file__).parent
 CASES = sorted((HERE / "cases").glob("*.json"))
 HOST_PRIVATE, HOST_PUBLIC = new_key_pair()
-CLIENT = new_key_pair()[1]
+CLIENT_PRIVATE, CLIENT = new_key_pair()
 
 
 def args(case: Path, private: str = HOST_PRIVATE, public: str = HOST_PUBLIC, client: str = CLIENT) -> BootArgs:
