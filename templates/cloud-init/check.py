@@ -70,10 +70,12 @@ def accelerators(name):
         return found, "" if found else "there is neither /dev/accel* nor /dev/vfio/*"
     if name.startswith(("Trainium", "Inferentia")):
         return asked(NEURON, neuron)
-    if re.match(r"MI\d", name):
+    if re.match(r"MI\d|Radeon", name):
         return asked(AMD, amd)
     if name.startswith("Gaudi"):
         return asked(GAUDI, csv)
+    if name.startswith("Qualcomm"):
+        return [], "how to look for these is not known here"
     return asked(NVIDIA, csv)
 
 
