@@ -9,7 +9,7 @@ from attrs import frozen
 
 @frozen
 class Subnet:
-    """One subnet of the zone. `way` is where its default route goes: internet, elsewhere (NAT, a transit gateway), ""."""
+    """One subnet of the zone. `way` is where its default route goes: internet, elsewhere (a NAT gateway), ""."""
 
     id: str
     way: str

@@ -14,7 +14,7 @@ from components.aws.network import AwsNetwork
 from components.aws.wrong import wrong
 from components.refuse import refuse
 from components.tags import tags
-from components.wanted import CloudArgs
+from components.wanted import CloudArgs, WantedNodeArgs
 from skyrig import places
 from skyrig.catalog import egress, instances
 
@@ -37,21 +37,33 @@ class AwsCloud(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         child = pulumi.ResourceOptions(parent=self, providers={"aws": provider})
-        way = machine["egress"] or egress.default(len(args["nodes"]))
-        groups = self._groups(name, args, way, child)
-        said = [groups[wanted["group"]].said[wanted["id"]] for wanted in args["nodes"]]
+        base = self._base(name, args, machine["egress"] or egress.default(len(args["nodes"])), child)
+        where = image.source(instances.find("aws", machine["instance_type"]), machine["image"])
+        base["image_id"] = image.found(where, pulumi.InvokeOptions(parent=self, provider=provider))
+        base["image_mark"] = image.mark(where)
+        said: dict[str, pulumi.Output[describe.SaidNode]] = {}
+        for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"]):
+            nodes = [wanted for wanted in args["nodes"] if wanted["group"] == group]
+            said |= AwsNodeGroup(f"{name}-{group}", _of_group(args, nodes, base), child).said
         records = places.records(args["stack"]).as_uri()
-        self.description = pulumi.Output.all(args["public_key"], *said).apply(
+        self.description = pulumi.Output.all(args["public_key"], *(said[node["id"]] for node in args["nodes"])).apply(
             lambda known: describe.describe("aws", args, known[1:], known[0], records)
         )
         self.register_outputs({"description": self.description})
 
-    def _groups(self, name: str, args: CloudArgs, way: str, child: pulumi.ResourceOptions) -> dict[str, AwsNodeGroup]:
-        """The nodes by group, with all that they stand on."""
+    def _base(self, name: str, args: CloudArgs, way: str, child: pulumi.ResourceOptions) -> dict[str, Any]:
+        """What nodes stand on, as their group is told it. `way` is how they reach the internet."""
         machine, ours = args["machine"], tags(args)
-        place = {"region": machine["region"], "tags": ours}
         network = AwsNetwork(
-            f"{name}-network", {**place, "zone": machine["zone"], "vpc": machine["network"], "egress": way}, child
+            f"{name}-network",
+            {
+                "region": machine["region"],
+                "zone": machine["zone"],
+                "vpc": machine["network"],
+                "egress": way,
+                "tags": ours,
+            },
+            child,
         )
         firewall = AwsFirewall(
             f"{name}-firewall",
@@ -66,37 +78,42 @@ class AwsCloud(pulumi.ComponentResource):
             child,
         )
         identity = AwsIdentity(
-            f"{name}-identity", {**place, "stack": args["stack"], "account": machine["account"], "buckets": []}, child
+            f"{name}-identity",
+            {
+                "stack": args["stack"],
+                "region": machine["region"],
+                "account": machine["account"],
+                "buckets": [],
+                "tags": ours,
+            },
+            child,
         )
-        where = image.source(instances.find("aws", machine["instance_type"]), machine["image"])
-        image_id = image.found(where, pulumi.InvokeOptions(provider=child.providers["aws"]))
         return {
-            group: AwsNodeGroup(
-                f"{name}-{group}",
-                {
-                    "stack": args["stack"],
-                    "nodes": [wanted for wanted in args["nodes"] if wanted["group"] == group],
-                    "head": args["nodes"][0]["id"],
-                    "instance_type": machine["instance_type"],
-                    "network_tier": machine["network_tier"],
-                    "capacity": machine["capacity"],
-                    "each_public": way == "public-outbound",
-                    "image_id": image_id,
-                    "image_mark": image.mark(where),
-                    "container": image.container(machine["image"]),
-                    "disk_gb": machine["disk_gb"],
-                    "disk_tier": machine["disk_tier"],
-                    "public_subnet_id": network.public_subnet_id,
-                    "private_subnet_id": network.private_subnet_id,
-                    "nodes_group_id": firewall.nodes_group_id,
-                    "head_group_id": firewall.head_group_id,
-                    "profile_name": identity.profile_name,
-                    "public_key": args["public_key"],
-                    "power": args["power"],
-                    "starts": args["starts"],
-                    "tags": ours,
-                },
-                child,
-            )
-            for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"])
+            "public_subnet_id": network.public_subnet_id,
+            "private_subnet_id": network.private_subnet_id,
+            "nodes_group_id": firewall.nodes_group_id,
+            "head_group_id": firewall.head_group_id,
+            "profile_name": identity.profile_name,
+            "each_public": way == "public-outbound",
+            "tags": ours,
         }
+
+
+def _of_group(args: CloudArgs, nodes: list[WantedNodeArgs], base: dict[str, Any]) -> Any:
+    """AwsNodeGroupArgs of the group of `nodes`."""
+    machine = args["machine"]
+    return {
+        **base,
+        "stack": args["stack"],
+        "nodes": nodes,
+        "head": args["nodes"][0]["id"],
+        "instance_type": machine["instance_type"],
+        "network_tier": machine["network_tier"],
+        "capacity": machine["capacity"],
+        "container": image.container(machine["image"]),
+        "disk_gb": machine["disk_gb"],
+        "disk_tier": machine["disk_tier"],
+        "public_key": args["public_key"],
+        "power": args["power"],
+        "starts": args["starts"],
+    }

@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components.aws import efa, market, power, template
+from components.aws import address, efa, market, power, template
 from components.aws.boot import Startup, startup
 from components.aws.disks import boot
 from components.describe import SaidNode
@@ -85,7 +85,8 @@ class AwsNodeGroup(pulumi.ComponentResource):
         if not efa.wanted(self._kind, args["network_tier"]) or not market.placed(capacity(args["capacity"])):
             return None
         group = aws.ec2.PlacementGroup(f"{name}-placement", strategy="cluster", tags=args["tags"], opts=self._child)
-        return group.name
+        placed: pulumi.Output[str] = group.name
+        return placed
 
     def _template(self, name: str, args: AwsNodeGroupArgs, head: bool) -> aws.ec2.LaunchTemplate:
         """What instances are launched from: one template for the head, one for all other nodes."""
@@ -118,7 +119,7 @@ class AwsNodeGroup(pulumi.ComponentResource):
             ),
         )
         state = power.switched(node, instance.id, args["power"], args["starts"], self)
-        public = self._address(node, instance, tags) if head or self._several(args) else pulumi.Output.from_input("")
+        public = address.given(node, instance, tags, self) if head or self._several(args) else ""
         return pulumi.Output.all(instance.id, instance.private_ip, public, key.public_key, state).apply(
             lambda known: {
                 "id": wanted["id"],
@@ -134,18 +135,6 @@ class AwsNodeGroup(pulumi.ComponentResource):
     def _several(self, args: AwsNodeGroupArgs) -> bool:
         """Whether each node needs an address that is given to it: AWS assigns none to several interfaces."""
         return args["each_public"] and len(efa.interfaces(self._kind, args["network_tier"])) > 1
-
-    def _address(self, node: str, instance: aws.ec2.Instance, tags: dict[str, str]) -> pulumi.Output[str]:
-        """A public address that stays while the instance behind it is stopped or replaced. It is at the primary
-        interface: an instance with several interfaces takes none by its id."""
-        address = aws.ec2.Eip(f"{node}-address", domain="vpc", tags=tags, opts=self._child)
-        aws.ec2.EipAssociation(
-            f"{node}-addressed",
-            allocation_id=address.id,
-            network_interface_id=instance.primary_network_interface_id,
-            opts=self._child,
-        )
-        return address.public_ip
 
     def _startup(self, args: AwsNodeGroupArgs, wanted: WantedNodeArgs, key: HostKey) -> pulumi.Output[str]:
         said: Startup = {

@@ -40,7 +40,8 @@ def found(where: str, opts: pulumi.InvokeOptions) -> pulumi.Input[str]:
     """The image's id, looked up where `where` is a parameter."""
     if not where.startswith("/"):
         return where
-    return aws.ssm.get_parameter_output(name=where, opts=opts).value
+    parameter: pulumi.Output[str] = aws.ssm.get_parameter_output(name=where, opts=opts).value
+    return parameter
 
 
 def mark(where: str) -> str:

@@ -24,10 +24,11 @@ def switched(
     when it is made; removing the earlier one does nothing. That the instance has left the state by itself is no change
     of the wish, and is left alone.
     """
-    made = aws.ec2transitgateway.InstanceState(  # the SDK files it there
+    made = aws.ec2transitgateway.InstanceState(  # it is EC2's; the SDK has it under this name
         f"{node}-{wanted}-{starts}",
         instance_id=instance,
         state=STATES[wanted],
         opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["state"]),
     )
-    return made.state
+    state: pulumi.Output[str] = made.state
+    return state

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from components.aws import disks, efa, image
 from components.wanted import ClusterArgs, MachineArgs
-from skyrig.catalog import instances
+from skyrig.catalog import instances, power
 from skyrig.catalog.instances import InstanceType
 from skyrig.cluster.machine import capacity
 from skyrig.errors import BadInput
@@ -32,6 +32,9 @@ def wrong(args: ClusterArgs) -> Mapping[str, str]:
         "machine.labels": _labels(machine["labels"]),
         **_type(machine),
     }
+    if args["power"] == "stopped" and not found.get("machine.instance_type") and not found["machine.capacity"]:
+        kind = instances.find("aws", machine["instance_type"])
+        found["power"] = power.of(kind, capacity(machine["capacity"])).refused
     return {path: said for path, said in found.items() if said}
 
 
@@ -42,9 +45,7 @@ def _type(machine: MachineArgs) -> dict[str, str]:
         return {"machine.instance_type": str(error)}
     unknown = efa.wanted(kind, machine["network_tier"]) and not efa.known(kind)
     return {
-        "machine.network_tier": f"the network cards of {kind.name} are not known: only standard works"
-        if unknown
-        else "",
+        "machine.network_tier": f"network cards of {kind.name} are not known: only standard works" if unknown else "",
         "machine.capacity": _capacity(kind, machine["capacity"]),
     }
 
