@@ -19,6 +19,10 @@ SECRET = "4dabf18193072939515e22adb298388d"
 """Key by which Pulumi marks a secret in plain data."""
 
 
+Answer = Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""What a call is answered, also by what it asks."""
+
+
 @attrs.frozen
 class Registration:
     """One resource as the engine is asked for it."""
@@ -35,7 +39,7 @@ class Recorder(mocks.Mocks):
     is not among them fails the test. Computed outputs get made up as NAME-PROPERTY."""
 
     outputs: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
-    answers: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    answers: Mapping[str, Answer] = attrs.field(factory=dict)
     made: list[Registration] = attrs.field(factory=list)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
@@ -46,14 +50,15 @@ class Recorder(mocks.Mocks):
     def call(self, args: mocks.MockCallArgs) -> dict[Any, Any]:
         if args.token not in self.answers:
             raise AssertionError(f"nobody answers {args.token}({args.args})")
-        return dict(self.answers[args.token])
+        said = self.answers[args.token]
+        return dict(said(args.args) if callable(said) else said)
 
 
 def record(
     program: Callable[[], Any],
     *,
     outputs: Mapping[str, Mapping[str, Any]] | None = None,
-    answers: Mapping[str, Mapping[str, Any]] | None = None,
+    answers: Mapping[str, Answer] | None = None,
     preview: bool = False,
 ) -> tuple[list[Registration], Any]:
     """Run `program` under the mock engine; what it registered, by name, and what it returned (an Output resolved).

@@ -31,7 +31,8 @@ def test_it_is_there_as_it_was_asked_for(person: AwsUser) -> None:
     there = person.instances()
     assert sorted(there) == ["n0", "n1", "n2"]
     for each in there.values():
-        assert (each["InstanceType"], each["Placement"]["AvailabilityZone"]) == ("g6.xlarge", f"{REGION}b")
+        [subnet] = person.client("ec2").describe_subnets(SubnetIds=[each["SubnetId"]])["Subnets"]
+        assert (each["InstanceType"], subnet["AvailabilityZone"]) == ("g6.xlarge", f"{REGION}b")
         assert each["MetadataOptions"]["HttpTokens"] == "required"
     [cluster] = person.json("status", "-c", person.stack)["clusters"]
     assert (cluster["cloud"], cluster["region"]) == ("aws", REGION)

@@ -1,0 +1,103 @@
+"""What clusters on AWS register, against golden files that were read line by line; SKYRIG_GOLDEN=1 writes them anew."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from aws_cases import CASES, FOLDER, args, registered
+from registrations import SECRET, Registration, golden
+
+from skyrig.cluster.description import from_json
+
+UNTAGGED = {
+    "aws:ec2/routeTableAssociation:RouteTableAssociation", "aws:ec2/eipAssociation:EipAssociation",
+    "aws:ec2transitgateway/instanceState:InstanceState", "aws:iam/rolePolicy:RolePolicy",
+    "pulumi-python:dynamic/skyrig:HostKey", "pulumi:providers:aws",
+}  # fmt: skip
+"""What takes no tags."""
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[str, list[Registration], Any]:
+    made, described = registered(args(request.param))
+    return request.param, made, described
+
+
+def of_type(made: list[Registration], kind: str) -> list[Registration]:
+    return [each for each in made if each.type.endswith(f":{kind}")]
+
+
+def test_as_in_the_golden_file(case: tuple[str, list[Registration], Any]) -> None:
+    name, made, described = case
+    file = FOLDER / "golden" / f"{name}.json"
+    text = golden(made) + json.dumps(described | {"records": ""}, indent=1, sort_keys=True) + "\n"
+    if os.environ.get("SKYRIG_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_described(case: tuple[str, list[Registration], Any]) -> None:
+    name, _, described = case
+    cluster = from_json(described)
+    asked = args(name)
+    assert [node.id for node in cluster.nodes] == [node["id"] for node in asked["nodes"]]
+    assert cluster.head.host == "203.0.113.9" and cluster.head.jump == ""
+    assert all(node.jump == "n0" and node.host == node.address for node in cluster.nodes[1:])
+    assert bool(cluster.fabric.env) == (asked["machine"]["network_tier"] == "best")
+
+
+def test_everything_is_tagged(case: tuple[str, list[Registration], Any]) -> None:
+    _, made, _ = case
+    assert len(made) > 15
+    for each in made:
+        if each.type.startswith("skyrig:") or each.type in UNTAGGED:
+            continue
+        tags = each.inputs["tags"]
+        assert (tags["skyrig-stack"], tags["skyrig-owner"], tags["skyrig-task"]) == ("dev", "ada", "train"), each.name
+        assert tags["team"] == "ml"
+    for instance in of_type(made, "Instance"):
+        assert instance.inputs["tags"]["skyrig-node"] in ("n0", "n1")
+        assert instance.inputs["rootBlockDevice"]["tags"] == instance.inputs["tags"]
+
+
+def test_safe(case: tuple[str, list[Registration], Any]) -> None:
+    _, made, _ = case
+    for group in of_type(made, "SecurityGroup"):
+        for rule in group.inputs["ingress"]:
+            open_to_all = "0.0.0.0/0" in rule.get("cidrBlocks", ())
+            assert not (open_to_all and rule["fromPort"] <= 22 <= rule["toPort"])
+    for template in of_type(made, "LaunchTemplate"):
+        assert template.inputs["metadataOptions"]["httpTokens"] == "required"
+    for instance in of_type(made, "Instance"):
+        assert instance.inputs["rootBlockDevice"]["encrypted"] is True
+        assert SECRET in instance.inputs["userDataBase64"]
+        text = gzip.decompress(base64.b64decode(instance.inputs["userDataBase64"]["value"])).decode()
+        assert text.count("PRIVATE") == 1 and f"PRIVATE {instance.name}-key" in text
+    for policy in of_type(made, "RolePolicy"):
+        for allowed in json.loads(policy.inputs["policy"])["Statement"]:
+            assert "*" not in str(allowed["Action"]) and allowed["Resource"] != "*"
+
+
+def test_efa_stands_where_it_can(case: tuple[str, list[Registration], Any]) -> None:
+    """One addressed interface first; all EFA interfaces in one subnet, each at a place of its own; no wish for an
+    address where there are several."""
+    name, made, _ = case
+    for template in of_type(made, "LaunchTemplate"):
+        interfaces: list[Mapping[str, Any]] = template.inputs["networkInterfaces"]
+        assert interfaces[0]["interfaceType"] == "interface"
+        places = [(each["networkCardIndex"], each["deviceIndex"]) for each in interfaces]
+        assert places[0] == (0, 0) and len(set(places)) == len(places)
+        adapters = [each for each in interfaces if each["interfaceType"] == "efa-only"]
+        assert len(adapters) == len(interfaces) - 1 and len({each["subnetId"] for each in adapters}) <= 1
+        assert all("associatePublicIpAddress" not in each for each in interfaces) or len(interfaces) == 1
+        if args(name)["machine"]["network_tier"] == "best":
+            assert adapters
+    expected = name in ("p5-efa", "p4d-spot", "trn1-efa", "adopted")
+    assert bool(of_type(made, "PlacementGroup")) == expected
