@@ -200,8 +200,8 @@ def local_candidate(task: Task) -> Resources:
     """What the local cloud shall make of a task: the first candidate that it can. NoCapacity where none is."""
     fitting = [each for each in task.choice.each if not each.needs_cloud]
     if not fitting:
-        asked = task.resources
-        what = str(asked.infra) or str(asked.accelerator)
+        wishes = list(dict.fromkeys(str(each.infra) or str(each.accelerator) for each in task.choice.each))
+        what = " or ".join([", ".join(wishes[:-1]), wishes[-1]] if len(wishes) > 1 else wishes)
         raise NoCapacity(
             f"the task asks for {what} and no cloud is usable yet", hint="`--infra local` rehearses it here"
         )

@@ -46,14 +46,11 @@ RUN = (
 )
 """RUN FLAGS."""
 
-LAUNCH = (
-    *RUN,
+RESOURCES = (
     INFRA,
     flag("cloud", "clouds to choose from: A,B"),
     flag("cpus", "cores of each node: 4, 4+"),
     flag("memory", "memory of each node in GiB: 16, 16+, 64GB"),
-    flag("no-setup", "leave the setup out", kind=bool),
-    flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("region", "region of the cloud"),
     flag("zone", "zone of the region"),
     flag("instance-type t", "type of the machines"),
@@ -66,6 +63,14 @@ LAUNCH = (
     flag("image-id", "image of the machines"),
     flag("ports", "ports to open: 8080, 8000-8010; may be repeated", kind=list),
     flag("max-hourly-cost", "most that a node may cost, in USD an hour"),
+)
+"""What a task asks of its nodes; `exec` only compares it with what is there."""
+
+LAUNCH = (
+    *RUN,
+    *RESOURCES,
+    flag("no-setup", "leave the setup out", kind=bool),
+    flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
     *AUTOSTOP,
     flag("retry-until-up r", "try until there is capacity", kind=bool, later=True),
@@ -121,7 +126,9 @@ def nodes(values: Values) -> int | None:
 
 
 def refuse_other_clouds(values: Values) -> None:
-    """NoCapacity for a command line that names a cloud which is not usable."""
+    """NoCapacity for a command line that names a cloud which is not usable, and no `--infra local` to rehearse it."""
+    if "cloud" in _places(values) and (values.text("infra") or "").lower() == "local":
+        return
     for name in ("infra", "cloud"):
         place = values.text(name) if name in _places(values) else None
         if place is not None and place.lower().partition("/")[0] != "local":
