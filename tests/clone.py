@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -64,4 +65,5 @@ def new_clone(folder: Path, **env_more: str) -> Iterator[Clone]:
     made = Clone(path, folder / "home", env_more)
     yield made
     for state in (made.home / "state" / ".pulumi" / "stacks" / "skyrig").glob("*.json"):
-        made.run("invoke", "down", "-y", "-c", state.stem)
+        if json.loads(state.read_text())["checkpoint"]["latest"].get("resources"):
+            made.run("invoke", "down", "-y", "-c", state.stem)
