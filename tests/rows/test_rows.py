@@ -149,6 +149,29 @@ def test_plain_ssh_knows_the_cluster(clone: Clone) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (7, ["on n0"]), said(done)
 
 
+PKILL = """\
+python -c 'import time; print("its own", flush=True); time.sleep(600)' >began &
+until [ -s began ]; do sleep 0.05; done
+pkill -f "ray start --address"; pkill -f "ray start --head --port=6379"; pkill python; pkill -f python
+wait $!; echo "its own ended by $(($? - 128)), node $SKYPILOT_NODE_RANK is alive"
+"""
+
+
+@pytest.mark.usefixtures("cluster")
+def test_who_ends_python_by_name_ends_nothing_of_ours(clone: Clone) -> None:
+    if shutil.which("pkill") is None:
+        pytest.skip("no pkill on this machine")
+    (clone.path / "pkill.yaml").write_text(yaml.safe_dump({"num_nodes": 2, "run": PKILL}))
+    for _ in range(2):  # the second job finds all that it needs
+        done = clone.run("skyrig", "exec", NAME, "pkill.yaml")
+        assert done.returncode == 0, said(done)
+        assert {f"(rank {k}, n{k}) its own ended by 15, node {k} is alive" for k in (0, 1)} == set(
+            done.stdout.splitlines()
+        )
+    (found,) = answer(clone, "status", NAME)["clusters"]
+    assert [node["status"] for node in found["nodes"]] == ["UP", "UP"]
+
+
 @pytest.mark.usefixtures("cluster")
 def test_a_new_cluster_by_name_of_the_task_and_down(clone: Clone) -> None:
     (refused,) = [case for case in GIVEN["refused"] if "allatonce" in case["skyrig"]]
