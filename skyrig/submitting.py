@@ -7,7 +7,7 @@ import getpass
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from skyrig import checkout, local
 from skyrig.cluster.autostop import WAITS, Autostop
@@ -16,7 +16,7 @@ from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 from skyrig.fitting import local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
-from skyrig.launch import mends
+from skyrig.launch import mends, misplaced
 from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRequest
 from skyrig.launch.mounts import Mounts
@@ -25,8 +25,10 @@ from skyrig.launch.render import render_launch, render_setup
 from skyrig.launch.submission import Submission
 from skyrig.provision import Confirm, Notify, autostop, ensure, is_stopped, new_name, not_up, up
 from skyrig.stack import config, described, status
+from skyrig.task.infra import Infra
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
+from skyrig.task.service import Pool
 from skyrig.training import TrainingRun
 
 
@@ -104,10 +106,26 @@ def note_unheeded(asked: Resources | None, notify: Notify) -> None:
         notify(f"on the local cloud these say nothing: {', '.join(asked.unheeded_locally)}")
 
 
-def _note_mends(task: Task, notify: Notify) -> None:
-    """Say what is added to the task's `run` text, each time: the job's log stays the task's own."""
+def _note_run(task: Task, workdir: Path | None, mounts: Mapping[str, Path | None], notify: Notify) -> None:
+    """Say what is added to the task's `run` text, each time, and what in it will not do what it seems to: the job's log
+    stays the task's own."""
+    if task.service is not None:
+        section = "pool" if isinstance(task.service, Pool) else "service"
+        notify(f"the section `{section}` says nothing here: the task runs as a job, once")
     for mend in mends.of_run(task.run or "", task.num_nodes):
         notify(mend.note)
+    for line in misplaced.notes(task.run or "", workdir, mounts):
+        notify(line)
+
+
+def _rehearsed(task: Task, cluster: ClusterDescription, notify: Notify) -> Task:
+    """`task` as nodes of the local cloud run it: there every task is rehearsed, whichever cloud it asks for."""
+    asked = {each.infra.cloud: str(each.infra) for each in task.choice.each}
+    if cluster.cloud != "local" or None in asked or "local" in asked:
+        return task
+    notify(f"{cluster.name} is on the local cloud: what asks for {' or '.join(asked.values())} is rehearsed there")
+    each = tuple(evolve(one, infra=Infra("local")) for one in task.choice.each)
+    return evolve(task, choice=evolve(task.choice, each=each))
 
 
 def for_launch(
@@ -129,6 +147,7 @@ def for_launch(
         note_unheeded(local_candidate(task), notify)
         cluster = up(stack or new_name(task), notify, task=task, confirm=confirm)
     elif (reason := misfit(cluster, task)) is not None:
+        shape_for(before, task)
         notify(reason)
         cluster = up(stack, notify, task=task, confirm=confirm)
     else:
@@ -138,7 +157,7 @@ def for_launch(
         if stop is not None:
             autostop(cluster.name, stop, notify)
         return cluster, None
-    _note_mends(task, notify)
+    _note_run(task, workdir, mounts.sources, notify)
     return cluster, Submission(request, workdir, mounts.sources, stop)
 
 
@@ -155,13 +174,15 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
     if task.num_nodes > len(cluster.nodes):
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")
+    task = _rehearsed(task, cluster, notify)
     refuse_misfit(cluster, task)
     if closed := missing(ports_of(task), cluster.ports):
         notify(f"not open on {stack}: {', '.join(closed)}; `launch` opens ports")
     if task.mounts.copies or task.mounts.buckets:
         notify("exec brings no file_mounts; launch does")
-    _note_mends(task, notify)
-    return cluster, Submission(request, _workdir(task, notify))
+    workdir = _workdir(task, notify)
+    _note_run(task, workdir, mounts_of(task).sources, notify)
+    return cluster, Submission(request, workdir)
 
 
 def refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, shape: Shape) -> None:

@@ -16,7 +16,7 @@ from skyrig.errors import BadInput
         flag("task", "task file whose resources are wanted"),
         flags.NODES,
         flags.GPUS,
-        *flags.PLACE,
+        *flags.RESOURCES,
         *flags.JSON,
     ],
 )

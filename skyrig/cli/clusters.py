@@ -27,7 +27,7 @@ SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
         flag("task", "task file whose resources the cluster shall have"),
         flags.NODES,
         flags.GPUS,
-        *flags.PLACE,
+        *flags.RESOURCES,
         flag("force", "remove nodes also where jobs run", kind=bool),
         flags.YES,
     ],

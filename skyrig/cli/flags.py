@@ -47,7 +47,7 @@ RUN = (
 )
 """RUN FLAGS."""
 
-PLACE = (
+RESOURCES = (
     INFRA,
     flag("cloud", "clouds to choose from: A,B"),
     flag("region", "region of the cloud"),
@@ -65,11 +65,11 @@ PLACE = (
     flag("ports", "ports to open: 8080, 8000-8010; may be repeated", kind=list),
     flag("max-hourly-cost", "most that a node may cost, in USD an hour"),
 )
-"""What machines, and where."""
+"""What a task asks of its nodes, and where; `exec` only compares it with what is there."""
 
 LAUNCH = (
     *RUN,
-    *PLACE,
+    *RESOURCES,
     flag("no-setup", "leave the setup out", kind=bool),
     flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
@@ -127,7 +127,7 @@ def nodes(values: Values) -> int | None:
 
 
 def machines_of(values: Values) -> Task | None:
-    """What GPUS and the flags of PLACE ask for, as a task that says nothing else; None where they ask for nothing."""
+    """What GPUS and RESOURCES ask for, as a task that says nothing else; None where they ask for nothing."""
     from skyrig.task.model import Task
     from skyrig.task.override import overridden, placed
 

@@ -48,7 +48,7 @@ def launch(values: Values) -> int:
     )
 
 
-@verb("exec", [positional("file", "task file, or a command in quotes"), *flags.RUN])
+@verb("exec", [positional("file", "task file, or a command in quotes"), *flags.RUN, *flags.RESOURCES])
 def exec_(values: Values) -> int:
     """Sync and run a task file on a cluster that is up: no provisioning, no setup."""
     from skyrig import verbs

@@ -167,14 +167,14 @@ def from_json(data: Mapping[str, Any]) -> ClusterDescription:
     if version != VERSION:
         raise BadDescription(
             f"cluster description of version {version!r}, this Skyrig reads {VERSION}",
-            hint="run `invoke up` with the Skyrig that shall use the cluster",
+            hint="run `up` with the Skyrig that shall use the cluster",
         )
     try:
         described = _CONVERTER.structure(dict(data), ClusterDescription)
     except BaseValidationError as error:
         first = cattrs.transform_error(error)[0]
-        raise BadDescription(f"cluster description: {first}", hint="run `invoke up` again") from error
+        raise BadDescription(f"cluster description: {first}", hint="run `up` again") from error
     ranks = [node.rank for node in described.nodes]
     if not ranks or ranks != list(range(len(ranks))):
-        raise BadDescription(f"cluster description: ranks {ranks} are not 0..n-1", hint="run `invoke up` again")
+        raise BadDescription(f"cluster description: ranks {ranks} are not 0..n-1", hint="run `up` again")
     return described

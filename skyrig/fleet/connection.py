@@ -45,7 +45,7 @@ class Credentials:
             try:
                 self._read.append(asyncssh.import_private_key(self.private_key))
             except asyncssh.KeyImportError as error:
-                raise BadInput("the cluster's SSH key cannot be read", hint="run `invoke up` again") from error
+                raise BadInput("the cluster's SSH key cannot be read", hint="run `up` again") from error
         return self._read[0]
 
 
@@ -134,7 +134,7 @@ async def _persist(
         raise Unreachable(
             f"{target.where} does not answer: {refusal} (tried for {deadline_s:g} s)",
             node_id=target.id,
-            hint="`invoke status` shows whether it runs",
+            hint="`status` shows whether it runs",
         ) from refusal
     raise AssertionError("tenacity ended without a result")
 
@@ -157,13 +157,13 @@ async def _attempt(
             raise Unreachable(f"{target.where}: {_reason(error)}", node_id=target.id) from error
         raise HostKeyMismatch(
             f"{target.where} has another host key than the pinned one",
-            hint="if the machine was replaced, run `invoke up`; if not, somebody else answers there",
+            hint="if the machine was replaced, run `up`; if not, somebody else answers there",
         ) from error
     except asyncssh.PermissionDenied as error:
         raise Unreachable(
             f"{target.where} refuses user {target.user} with the cluster's key",
             node_id=target.id,
-            hint="run `invoke up` to set the key again",
+            hint="run `up` to set the key again",
         ) from error
     except asyncio.TimeoutError as error:
         raise _Refused(f"no answer within {timeout_s:g} s") from error
@@ -187,7 +187,7 @@ def _options(
     try:
         pinned = _public(target.host_key)
     except asyncssh.KeyImportError as error:
-        raise BadInput(f"{target.where}: its pinned host key cannot be read", hint="run `invoke up` again") from error
+        raise BadInput(f"{target.where}: its pinned host key cannot be read", hint="run `up` again") from error
     return asyncssh.SSHClientConnectionOptions(
         config=None,
         username=target.user,

@@ -39,7 +39,7 @@ class CommandLost(NodeLost):
     hold what came before."""
 
     def __init__(self, message: str, *, node_id: str, stdout: bytes, stderr: bytes) -> None:
-        super().__init__(message, node_id=node_id, hint="`invoke status` shows whether the node runs")
+        super().__init__(message, node_id=node_id, hint="`status` shows whether the node runs")
         self.stdout = stdout
         self.stderr = stderr
 

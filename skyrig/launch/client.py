@@ -97,7 +97,7 @@ async def cancel(desc: ClusterDescription, job_ids: list[int] | None, reason: st
         known = {record.id for record in await _jobs(link)}
         for job_id in job_ids or ():
             if job_id not in known:
-                raise BadInput(f"there is no job {job_id} on {desc.name}", hint="invoke queue lists them")
+                raise BadInput(f"there is no job {job_id} on {desc.name}", hint="`queue` lists them")
         cancelled: list[int] = (await link.ask({"op": "cancel", "ids": job_ids, "reason": reason}))["cancelled"]
         return cancelled
 
@@ -315,12 +315,10 @@ async def _finish(desc: ClusterDescription, view: _View, lost: bool) -> int:
             reason = f"lost node {desc.head.id} (the head): {error.message}"
             _record_loss(desc, view, reason)
             job = f"job {view.record.id} FAILED: " if view.record else ""
-            raise NodeLost(
-                job + reason, node_id=desc.head.id, hint=f"invoke up -c {desc.name} brings it back"
-            ) from error
+            raise NodeLost(job + reason, node_id=desc.head.id, hint=f"`up -c {desc.name}` brings it back") from error
     if view.detached:
         job = f" -j {view.record.id}" if view.record else ""
-        view._notify(f"detached; the job goes on: invoke logs -c {desc.name}{job}")
+        view._notify(f"detached; the job goes on: `logs -c {desc.name}{job}` shows it")
         return 0
     return view.ended()
 

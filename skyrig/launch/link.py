@@ -87,7 +87,7 @@ class KeeperLink:
         await _authorize(self.desc, answer["unprepared"], hello["public_key"])
         failed = (await self.ask({"op": "prepare", "digest": _digest(document)}))["failed"]
         for node_id, reason in failed.items():
-            raise NodeLost(f"the head cannot reach {node_id}: {reason}", node_id=node_id, hint="run `invoke up`")
+            raise NodeLost(f"the head cannot reach {node_id}: {reason}", node_id=node_id, hint="run `up`")
 
     async def autostop(self, wanted: Autostop | None) -> AutostopNote | None:
         """Set autostop, or with None cancel it; what is known of it then."""
@@ -263,4 +263,4 @@ async def _authorize(desc: ClusterDescription, node_ids: Sequence[str], public_k
     for node_id, result in done.items():
         if result.code != 0:
             reason = result.stderr.decode(errors="replace").strip()[-200:]
-            raise NodeLost(f"{node_id} could not be prepared: {reason}", node_id=node_id, hint="run `invoke up`")
+            raise NodeLost(f"{node_id} could not be prepared: {reason}", node_id=node_id, hint="run `up`")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from attrs import frozen
 
@@ -94,7 +95,7 @@ def _port(server: _Server, arguments: Sequence[str]) -> int | None:
 
 def _value(arguments: Sequence[str], options: Sequence[str]) -> str | None:
     """What stands behind the first of `options`, also as OPTION=VALUE; "" where nothing does."""
-    for word, after in zip(arguments, (*arguments[1:], ""), strict=True):
+    for word, after in zip_longest(arguments, arguments[1:], fillvalue=""):
         name, equals, value = word.partition("=")
         if name in options:
             return value if equals else after

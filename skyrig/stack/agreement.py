@@ -81,7 +81,7 @@ def check(stack: str, here: Shape) -> None:
         raise conflict(stack, here, there)
     raise BadInput(
         f"the config of stack {stack} is missing or older here than its last deployment ({difference(here, there)})",
-        hint=f"`invoke up -c {stack}`, or pulumi in the activated environment, takes the deployed one",
+        hint=f"`up -c {stack}`, or pulumi in the activated environment, takes the deployed one",
     )
 
 

@@ -73,13 +73,15 @@ def _chosen(choice: Choice, given: Mapping[str, str]) -> Choice:
 
 
 def _places(given: Mapping[str, str]) -> list[Infra]:
-    """The places that `--infra` or `--cloud A,B` name."""
-    if given.get("infra") and given.get("cloud"):
+    """The places that `--infra` or `--cloud A,B` name. `--infra local` beside clouds rehearses what would go there."""
+    words = [word.strip() for word in given.get("cloud", "").split(",") if word.strip()]
+    clouds = [_read("cloud", {"k8s": "kubernetes"}.get(word.lower(), word), _cloud) for word in words]
+    if not given.get("infra"):
+        return clouds
+    place = _read("infra", given["infra"], infra.read)
+    if clouds and place.cloud != "local":
         raise BadInput("--infra and --cloud say the same thing", hint="give one of them")
-    if given.get("infra"):
-        return [_read("infra", given["infra"], infra.read)]
-    clouds = [word.strip() for word in given.get("cloud", "").split(",") if word.strip()]
-    return [_read("cloud", {"k8s": "kubernetes"}.get(word.lower(), word), _cloud) for word in clouds]
+    return [place]
 
 
 def _narrowed(place: Infra, given: Mapping[str, str]) -> Infra:

@@ -99,7 +99,7 @@ def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
 
 def test_a_task_that_needs_a_cloud_is_rehearsed_here_when_asked(clone: Any) -> None:
     (clone.path / "task.yaml").write_text(
-        "name: rehearsal\nresources: {accelerators: H100:8, use_spot: true}\n"
+        "name: rehearsal\nresources: {accelerators: H100:8, use_spot: true}\nservice: {readiness_probe: /}\n"
         "setup: echo setup of $NAME\nenvs: {NAME: }\n"
         'run: echo "$NAME has $SKYPILOT_NUM_GPUS_PER_NODE, secret ${#S}"\n'
     )
@@ -118,6 +118,7 @@ def test_a_task_that_needs_a_cloud_is_rehearsed_here_when_asked(clone: Any) -> N
     ran = clone.run("skyrig", "launch", "-c", "h", "task.yaml", *flags, "--infra", "local")
     assert ran.returncode == 0, ran.stderr
     assert "on the local cloud these say nothing: use_spot" in ran.stderr
+    assert "the section `service` says nothing here: the task runs as a job, once" in ran.stderr
     assert ran.stdout.splitlines()[-1] == "it has 8, secret 12"
     again = clone.run("skyrig", "exec", "h", "task.yaml", *flags)
     assert again.stdout.splitlines() == ["it has 8, secret 12"]

@@ -138,6 +138,7 @@ def test_every_mend_says_so_in_one_line() -> None:
         ("echo uvicorn app:app --host 0.0.0.0 --port 8000", []),
         ("vllm serve m --port 800000", []),
         ("pip install uvicorn vllm", []),
+        ("uvicorn() { python serve.py; }; gunicorn", []),
     ],
 )
 def test_a_servers_port_is_seen(text: str, ports: list[int]) -> None:

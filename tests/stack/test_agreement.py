@@ -107,7 +107,7 @@ def test_plain_pulumi_in_a_second_clone_takes_nothing_away(site: Site) -> None:
         }
         words = ["--stack", "pair", "--non-interactive", "--yes", "--skip-preview"]
         said = two.run(str(engine), "up", *words, env=own, code=None)
-        assert "is missing or older here" in said and "`invoke up -c pair`" in said
+        assert "is missing or older here" in said and "`up -c pair`" in said
         assert site.nodes("pair") == before
 
         # with the wrapper it is done for the user

@@ -28,6 +28,7 @@ from skyrig.fleet.local.files import wait_for
 from skyrig.fleet.local.layout import SHUTDOWN_S, NodeFolder
 from skyrig.fleet.local.session import NodeSession
 from skyrig.fleet.local.terminals import Terminals
+from skyrig.fleet.title import shown_as
 
 _LOOK_S = 0.05
 
@@ -134,6 +135,7 @@ def running(folder: NodeFolder) -> list[int]:
 
 def main(arguments: list[str]) -> None:
     """Take over the inherited descriptors and serve."""
+    shown_as(["skyrig.fleet.local.server", *arguments])
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     lock, *listeners = (int(number) for number in arguments[1:])
     for number in (lock, *listeners):

@@ -24,6 +24,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from skyrig.fleet.title import shown_as
 from skyrig.launch.runtime import code
 
 _LONGEST_SOCKET_PATH = 90
@@ -269,6 +270,7 @@ def _end_with_node(lock: IO[str]) -> None:
 
 def main(words: list[str]) -> None:
     """Run one command."""
+    shown_as(["skyrig.launch.keeper", *words])
     if words == ["serve"]:
         serve()
     elif words in (["ensure"], ["ensure", "--fresh"]):

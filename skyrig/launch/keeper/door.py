@@ -77,7 +77,7 @@ class Door:
         handler = self._handlers.get(message["op"])
         try:
             if handler is None:
-                raise SkyrigError(f"the keeper does not know the request {message['op']!r}", hint="run `invoke up`")
+                raise SkyrigError(f"the keeper does not know the request {message['op']!r}", hint="run `up`")
             return await handler(message, payload)
         except SkyrigError as error:
             return {"error": error.message, "hint": error.hint, "code": error.exit_code}
@@ -161,7 +161,7 @@ class Door:
         record = table.get(job_id) if job_id is not None else None
         if record is None:
             missing = f"there is no job {job_id}" if job_id is not None else "there is no job yet"
-            await send(self._writer, {"error": missing, "hint": "invoke queue lists them", "code": 2})
+            await send(self._writer, {"error": missing, "hint": "`queue` lists them", "code": 2})
             return
         offset = message.get("offset", 0)
         if message.get("tail") is not None:

@@ -113,7 +113,7 @@ class Keeper:
         self.caretaker.admit()
         why_not = refusal(_demand(request), self.cluster.nodes)
         if why_not:
-            raise BadInput(why_not, hint="ask for less, or grow the cluster: invoke up --nodes K")
+            raise BadInput(why_not, hint="ask for less, or grow the cluster: `up --nodes K`")
         job_id = self.table.next_id(request.first_id)
         record = JobRecord(
             id=job_id,

@@ -126,7 +126,7 @@ class Nodes:
         deadline = loop.time() + _TRIES_S
         while failed := await access.prepare(self.pool, self.cluster, self.key, [node]):
             if loop.time() > deadline:
-                raise SkyrigError(f"{node.id} could not be prepared: {failed[node.id]}", hint="run `invoke up`")
+                raise SkyrigError(f"{node.id} could not be prepared: {failed[node.id]}", hint="run `up`")
             await asyncio.sleep(_TRY_AGAIN_S)
 
     async def _when_upgraded(self, digest: str, upgrading: dict[str, asyncio.Task[None]]) -> None:

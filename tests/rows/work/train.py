@@ -1,0 +1,3 @@
+from pathlib import Path
+
+print("training in", Path.cwd().name)
