@@ -1,4 +1,4 @@
-"""Jobs on a live cluster of two nodes: ends, losses, and what arrives in them."""
+"""A live cluster of two nodes: what is said of it, and jobs: their ends, losses, and what arrives in them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,45 @@ time.sleep(421.75)
 """
 
 
-@pytest.mark.parametrize("strategy", ["torchrun", "accelerate", "plain", "deepspeed"])
+def test_status_json_has_the_promised_form(user: User) -> None:
+    (cluster,) = json.loads(user.run("status", "-c", user.stack, "--json").out)["clusters"]
+    assert set(cluster) >= {
+        "name",
+        "stack",
+        "status",
+        "cloud",
+        "region",
+        "nodes",
+        "hourly_cost",
+        "autostop",
+        "endpoints",
+    }
+    assert (cluster["name"], cluster["status"], cluster["cloud"]) == (user.stack, "UP", "local")
+    assert [(node["rank"], node["name"], node["status"]) for node in cluster["nodes"]] == [
+        (0, "n0", "UP"),
+        (1, "n1", "UP"),
+    ]
+    assert cluster["endpoints"] == {}
+    none = user.run("status", "-c", user.stack, "--endpoint", check=2).err.decode()
+    assert f"cluster {user.stack} has no open port" in none and "--ports PORT" in none
+    described = subprocess.run(
+        ["pulumi", "stack", "output", "cluster", "--json"],
+        cwd=user.clone,
+        env=user.env,
+        check=True,
+        capture_output=True,
+    ).stdout
+    document = json.loads(described)
+    assert document["version"] == 1
+    assert "PRIVATE KEY" not in described.decode()
+    assert len(document["nodes"]) == 2
+
+
+WITHIN_S = {"plain": 10, "torchrun": 10 + 5}
+"""A failing rank ends a sleeping one within ten seconds of its end; torch's import takes up to 5, once it was read."""
+
+
+@pytest.mark.parametrize("strategy", ["plain", "accelerate", "torchrun", "deepspeed"])
 def test_the_exit_code_is_that_of_the_rank_that_failed(
     user: User, script: Callable[[str], Path], strategy: str
 ) -> None:
@@ -47,15 +85,7 @@ def test_the_exit_code_is_that_of_the_rank_that_failed(
     assert job["exit_codes"][1] == 7
     assert user.processes(str(path)) == []
     assert user.processes("421.75") == []
-    assert done.seconds < 10 or strategy != "plain"
-
-
-def test_a_failing_rank_ends_a_sleeping_one_within_ten_seconds_of_its_end(
-    user: User, script: Callable[[str], Path]
-) -> None:
-    path = script(SEVEN)
-    warm = user.run("train", "--script", str(path), "-c", user.stack, check=7)
-    assert warm.seconds < 10 + 5, f"{warm.seconds:.1f} s, of which torch's import takes up to 5"
+    assert done.seconds < WITHIN_S.get(strategy, 120)
 
 
 def test_argv_env_and_paths_arrive_byte_for_byte(user: User, tmp_path: Path) -> None:
