@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import asyncssh
+from skyrig.fleet.ssh import asyncssh
 
 T = TypeVar("T")
 
