@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from attrs import field, frozen
+from user import end_nodes
 
 ROOT = Path(__file__).parents[2]
 DOORS = {"invoke": [sys.executable, "-m", "invoke"], "skyrig": [sys.executable, "-m", "skyrig.cli"]}
@@ -52,12 +53,11 @@ class Clone:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Clone]:
-    """A clone with nothing in it yet; whatever cluster a test leaves is destroyed."""
+    """A clone with nothing in it yet; whatever nodes a test leaves are ended."""
     folder = tmp_path / "clone"
     (folder / "stacks").mkdir(parents=True)
     for name in ("Pulumi.yaml", "tasks.py", "invoke.yaml", "stacks/__main__.py"):
         shutil.copy(ROOT / name, folder / name)
     made = Clone(folder, tmp_path / "home")
     yield made
-    for state in (made.home / "state" / ".pulumi" / "stacks" / "skyrig").glob("*.json"):
-        made.run("invoke", "down", "-y", "-c", state.stem)
+    end_nodes(made.home)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import User, until
+from user import end_nodes
 
 pytestmark = pytest.mark.e2e
 
@@ -18,8 +19,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     folder = tmp_path_factory.mktemp("newcomer")
     person = User(folder, f"c{folder.stat().st_ino}")
     yield person
-    for cluster in person.json("status")["clusters"]:
-        person.run("down", "-c", cluster["name"], "-y", check=None)
+    end_nodes(person.home)
 
 
 def alive(person: User) -> list[str]:
