@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from forked import forker
+
 from skyrig import places
 from skyrig.fleet.local import node
 
@@ -64,8 +66,10 @@ class User:
         )
 
     def json(self, *words: str) -> Any:
-        """The JSON that a verb prints."""
-        return json.loads(self.run(*words, "--json").out)
+        """The JSON that a verb prints. It runs in a fork of a process that is kept: tests look often."""
+        done = forker().run("invoke", [*words, "--json"], self.clone, self.env)
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
 
     def jobs(self) -> list[dict[str, Any]]:
         """Rows of `queue --json`."""

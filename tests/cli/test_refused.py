@@ -2,28 +2,19 @@
 
 import json
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import Forker
+from forked import forker
 
 CASES = json.loads((Path(__file__).parent / "cases" / "refused.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
-    """What runs the command lines."""
-    made = Forker(tmp_path_factory.mktemp("forker"))
-    yield made
-    made.close()
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("invoke") or f"skyrig {case['skyrig']}")
-def test_one_line_an_exit_code_and_nothing_made(case: dict[str, Any], clone: Any, forker: Forker) -> None:
+def test_one_line_an_exit_code_and_nothing_made(case: dict[str, Any], clone: Any) -> None:
     door = "invoke" if "invoke" in case else "skyrig"
-    done = forker.run(door, shlex.split(case[door]), clone.path, clone.env)
+    done = forker().run(door, shlex.split(case[door]), clone.path, clone.env)
     assert done.returncode == case.get("code", 2), done.stderr
     assert case["says"] in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -17,7 +17,7 @@ HERE = f"/skyrig-mounts-{uuid.uuid4().hex[:8]}"
 """A place that this machine does not have, and must not get."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def user(request: pytest.FixtureRequest) -> User:
     """A user with a cluster of two nodes that have a file system of their own."""
     if local.isolation(Shape()) != "namespaces":

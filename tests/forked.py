@@ -1,30 +1,44 @@
-"""The doors for hundreds of short command lines: each runs in a fork of one process that has imported what they import.
+"""The doors for hundreds of short command lines: each runs in a fork of one process that has imported what they import,
+which takes most of their time.
 
 As a program it is that process: it reads a command line from each line of its input and prints the exit code of each.
 """
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 MODULES = {"invoke": "invoke", "skyrig": "skyrig.cli"}
-IMPORTED = ("invoke.program", "skyrig.cli.program", "skyrig.cli.collection", "skyrig.task.reading", "skyrig.verbs")
+IMPORTED = (
+    "invoke.program",
+    "skyrig.cli.collection",
+    "skyrig.cli.program",
+    "skyrig.launch.client",
+    "skyrig.task.reading",
+    "skyrig.verbs",
+)
 
 
 class Forker:
     """That process, seen from the tests. What it runs has its own folder, environment and outputs."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp())
+        self._turn = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -36,10 +50,11 @@ class Forker:
         out, err = self._folder / "out", self._folder / "err"
         asked = {"module": MODULES[door], "words": words, "folder": str(folder), "env": dict(env)}
         assert self._process.stdin and self._process.stdout
-        self._process.stdin.write(json.dumps({**asked, "out": str(out), "err": str(err)}) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        said = [file.read_text(errors="surrogateescape") for file in (out, err)]
+        with self._turn:
+            self._process.stdin.write(json.dumps({**asked, "out": str(out), "err": str(err)}) + "\n")
+            self._process.stdin.flush()
+            code = int(self._process.stdout.readline())
+            said = [file.read_text(errors="surrogateescape") for file in (out, err)]
         return subprocess.CompletedProcess([door, *words], code, *said)
 
     def close(self) -> None:
@@ -47,6 +62,15 @@ class Forker:
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait(20)
+        shutil.rmtree(self._folder)
+
+
+@functools.cache
+def forker() -> Forker:
+    """One for all tests of this process."""
+    made = Forker()
+    atexit.register(made.close)
+    return made
 
 
 def serve() -> None:
