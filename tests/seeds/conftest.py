@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from user import User, end_nodes, until
+from user import User, until
 
-__all__ = ["User", "end_nodes", "until"]
+__all__ = ["User", "until"]

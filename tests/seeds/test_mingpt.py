@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import User, end_nodes, until
+from user import User, end_nodes, until
 
 pytestmark = pytest.mark.e2e
 
