@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import field, frozen
+from user import end_nodes
 
 ROOT = Path(__file__).parents[1]
 DOORS = {"invoke": [sys.executable, "-m", "invoke"], "skyrig": [sys.executable, "-m", "skyrig.cli"]}
@@ -57,13 +57,11 @@ class Clone:
 
 @contextmanager
 def new_clone(folder: Path, **env_more: str) -> Iterator[Clone]:
-    """A clone in `folder` with nothing in it yet; whatever cluster is left at the end of the block is destroyed."""
+    """A clone in `folder` with nothing in it yet; whatever nodes are left at the end of the block are ended."""
     path = folder / "clone"
     (path / "stacks").mkdir(parents=True)
     for name in ("Pulumi.yaml", "tasks.py", "invoke.yaml", "stacks/__main__.py"):
         shutil.copy(ROOT / name, path / name)
     made = Clone(path, folder / "home", env_more)
     yield made
-    for state in (made.home / "state" / ".pulumi" / "stacks" / "skyrig").glob("*.json"):
-        if json.loads(state.read_text())["checkpoint"]["latest"].get("resources"):
-            made.run("invoke", "down", "-y", "-c", state.stem)
+    end_nodes(made.home)

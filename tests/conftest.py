@@ -9,8 +9,21 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from user import User, cluster_of
+
+CLUSTERS = {
+    "tests/e2e/test_jobs.py": "two nodes",
+    "tests/e2e/test_latency.py": "two nodes",
+    "tests/mounts/test_launches.py": "two nodes",
+    "tests/faults/test_flood.py": "faults",
+    "tests/faults/test_keeper_killed.py": "faults",
+    "tests/faults/test_kit.py": "faults",
+    "tests/faults/test_partition.py": "faults",
+}
+"""Files whose tests leave a cluster whole, by the name of the one that they share: one worker has all of them."""
 
 os.environ["SKYRIG_SSH_CONFIG"] = ""
 
@@ -27,12 +40,32 @@ def _the_developers_ssh_config(tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert not file.exists() or str(tmp_path_factory.getbasetemp()).encode() not in file.read_bytes()
 
 
+@pytest.fixture(scope="session")
+def two_nodes_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user with a cluster of two CPU nodes that is up, for all tests that leave it whole (see CLUSTERS)."""
+    with cluster_of(tmp_path_factory.mktemp("user"), 2) as person:
+        yield person
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the soak tier and of the fault kit."""
     group = parser.getgroup("skyrig")
     group.addoption("--soak", action="store_true", help="run the tests of full length too (marker soak)")
     group.addoption("--faults-seed", type=int, help="seed of the random faults; a failed run prints the one it had")
     group.addoption("--faults-plan", metavar="FILE", help="run exactly these faults: the JSON that a failed run wrote")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile` gives a worker whole files; files that share a cluster go to one worker, too."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByCluster(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = str(super()._split_scope(nodeid))
+            return CLUSTERS.get(file, file)
+
+    return ByCluster(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,7 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from forked import forker
+
 from skyrig import places
+from skyrig.fleet.local import node
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.prefix) / "bin"
@@ -64,8 +66,10 @@ class User:
         )
 
     def json(self, *words: str) -> Any:
-        """The JSON that a verb prints."""
-        return json.loads(self.run(*words, "--json").out)
+        """The JSON that a verb prints. It runs in a fork of a process that is kept: tests look often."""
+        done = forker().run("invoke", [*words, "--json"], self.clone, self.env)
+        assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
 
     def jobs(self) -> list[dict[str, Any]]:
         """Rows of `queue --json`."""
@@ -131,9 +135,14 @@ def cluster_of(folder: Path, nodes: int, changed: Mapping[str, str | None] = {})
         person.run("up", "-c", person.stack, "--nodes", str(nodes))
         yield person
     finally:
-        person.run("down", "-c", person.stack, "-y", check=None)
-        for node in person.nodes().values():  # a failed `down` must not leave nodes to the next run
-            os.kill(node["pid"], signal.SIGKILL)
+        end_nodes(person.home)
+
+
+def end_nodes(home: Path) -> None:
+    """Take away what is left of local clusters in this SKYRIG_HOME, whatever became of them, and without the engine:
+    it takes four seconds for each."""
+    for folder in (home / "local").glob("[!.]*"):
+        node.stop_all(folder)
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:

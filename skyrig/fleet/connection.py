@@ -11,7 +11,6 @@ import errno
 from collections.abc import Callable
 from functools import cache
 
-import asyncssh
 from attrs import field, frozen
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
@@ -19,6 +18,7 @@ from skyrig.errors import BadInput, HostKeyMismatch, Unreachable
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.descriptors import TooManyFiles
 from skyrig.fleet.pace import Door, Pace
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 
 KEEPALIVE_S = 3.0

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakSet
 
-import asyncssh
-
 from skyrig.errors import SkyrigError
+from skyrig.fleet.ssh import asyncssh
 
 SPARE = 256
 """Descriptors left for all that is no connection of a pool: files, pipes, listening sockets."""

@@ -11,13 +11,13 @@ import signal
 from collections.abc import Callable, Iterable
 from functools import partial
 
-import asyncssh
 from attrs import define, field, frozen
 
 from skyrig.errors import NodeLost, SkyrigError, Unreachable
 from skyrig.fleet.connection import loss_reason
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 
 _CHUNK = 1 << 16

@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from types import TracebackType
 
-import asyncssh
 from attrs import define, field
 
 from skyrig.errors import SkyrigError, Unreachable
 from skyrig.fleet import descriptors
 from skyrig.fleet.connection import Credentials, connect
 from skyrig.fleet.pace import Pace
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 
 SESSIONS = 8

@@ -22,7 +22,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import asyncssh
 from attrs import define, field, frozen
 
 from skyrig.errors import NodeLost, SkyrigError
@@ -36,6 +35,7 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Meter, Report
 from skyrig.fleet.receiver import Changes
 from skyrig.fleet.relay import MARK, STALL_S
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 
 FLAT_NODES = 16

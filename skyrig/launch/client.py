@@ -14,12 +14,12 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
-import asyncssh
 from attrs import evolve
 
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, NodeLost
+from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse

@@ -14,8 +14,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import asyncssh
-
 from skyrig import places
 from skyrig.cluster.autostop import Autostop, AutostopNote, read_note
 from skyrig.cluster.description import ClusterDescription
@@ -23,6 +21,7 @@ from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.connection import Credentials, connect, loss_reason
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import from_description
 from skyrig.launch import nodeside
 from skyrig.launch.protocol import KeeperGone, Message, ask, check_version

@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
-from user import User
-
-import skyrig as sky
+from user import User, end_nodes
 
 
 @frozen
@@ -60,5 +58,4 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             patch.setenv(name, value)
         patch.chdir(person.clone)
         yield Place(person.clone, env)
-        for cluster in sky.get(sky.status()):
-            sky.get(sky.down(cluster.name))
+        end_nodes(person.home)

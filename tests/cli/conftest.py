@@ -9,6 +9,6 @@ from clone import Clone, new_clone
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Clone]:
-    """A clone with nothing in it yet; whatever cluster a test leaves is destroyed."""
+    """A clone with nothing in it yet; whatever nodes a test leaves are ended."""
     with new_clone(tmp_path) as made:
         yield made

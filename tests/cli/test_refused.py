@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import forker
 
 CASES = json.loads((Path(__file__).parent / "cases" / "refused.json").read_text())
 
@@ -13,7 +14,7 @@ CASES = json.loads((Path(__file__).parent / "cases" / "refused.json").read_text(
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.get("invoke") or f"skyrig {case['skyrig']}")
 def test_one_line_an_exit_code_and_nothing_made(case: dict[str, Any], clone: Any) -> None:
     door = "invoke" if "invoke" in case else "skyrig"
-    done = clone.run(door, *shlex.split(case[door]))
+    done = forker().run(door, shlex.split(case[door]), clone.path, clone.env)
     assert done.returncode == case.get("code", 2), done.stderr
     assert case["says"] in done.stderr
     assert len(done.stderr.splitlines()) == 1

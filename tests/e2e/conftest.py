@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from user import ROOT, User, cluster_of, until
+from user import ROOT, User, until
 
 __all__ = ["ROOT", "User", "ranks_in", "until"]
 
 
-@pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    """A user with a cluster of two CPU nodes that is up, for one module of tests; taken away again with its last."""
-    with cluster_of(tmp_path_factory.mktemp("user"), 2) as person:
-        yield person
+@pytest.fixture
+def user(two_nodes_up: User) -> User:
+    """A user with a cluster of two CPU nodes that is up and stays whole."""
+    return two_nodes_up
 
 
 @pytest.fixture

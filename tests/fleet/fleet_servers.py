@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-import asyncssh
 from attrs import evolve, frozen
 
 from skyrig.fleet.connection import Credentials
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")

@@ -19,10 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import asyncssh
-
 from skyrig.cluster.description import Accelerators, ClusterDescription, Node, SshAccess
 from skyrig.fleet.content import Entry, Manifest, frame
+from skyrig.fleet.ssh import asyncssh
 from skyrig.launch.job import CONVERTER, JobRequest, Scripts
 from skyrig.launch.lines import parse
 
@@ -35,7 +34,7 @@ def end_with_the_tests():
 threading.Thread(target=end_with_the_tests, daemon=True).start()
 sys.path.insert(0, sys.argv[1])
 from fleet_servers import Keys, asyncssh_server
-import asyncssh
+from skyrig.fleet.ssh import asyncssh
 
 async def main(home, port):
     keys = [asyncssh.read_private_key(str(home.parent / name)) for name in ("client", "host", "host")]

@@ -67,10 +67,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> LocalEngine:
     return LocalEngine(tmp_path_factory.mktemp("engine"))
 
 
+@pytest.fixture(params=["best", pytest.param("plain", marks=pytest.mark.soak)])
+def engine_level(request: pytest.FixtureRequest, best_level: str) -> str:
+    """The level for a whole life by the engine, which knows of levels nothing but the word: both, with --soak."""
+    return best_level if request.param == "best" else str(request.param)
+
+
 @pytest.fixture
-def stack(engine: LocalEngine, level: str) -> Iterator[LocalStack]:
-    """A new stack, destroyed after the test."""
-    made = engine.stack(level)
+def stack(engine: LocalEngine, engine_level: str) -> Iterator[LocalStack]:
+    """A new stack, whose nodes are ended after the test."""
+    made = engine.stack(engine_level)
     yield made
     made.remove()
 

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import asyncssh
+from skyrig.fleet.ssh import asyncssh
 
 T = TypeVar("T")
 
@@ -115,8 +115,10 @@ def processes_of(folder: Path) -> list[int]:
 def listing_digest(folder: Path) -> str:
     """A digest of names, sizes and times of everything below `folder`, but for compiled files."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if "__pycache__" not in path.parts:
-            told = path.lstat()
-            digest.update(f"{path} {told.st_size} {told.st_mtime_ns if path.is_file() else 0}\n".encode())
+    for place, folders, files in os.walk(folder):  # twenty thousand files: pathlib takes four times as long
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in sorted(files):
+            told = os.lstat(f"{place}/{name}")
+            digest.update(f"{place}/{name} {told.st_size} {told.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        digest.update(f"{place} {folders}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

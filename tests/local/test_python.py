@@ -14,6 +14,7 @@ from local_programs import LocalPrograms, listing_digest
 
 HOST = Path(sysconfig.get_path("purelib"))
 INHERITED = "iniconfig"
+UV_UNINSTALL = "uv pip uninstall --system"
 
 
 def wheel(folder: Path, name: str, version: str) -> Path:
@@ -42,18 +43,18 @@ def untouched() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "install",
+    ("install", "uninstall"),
     [
-        "pip install --no-index",
-        "pip3 install -q -U --no-index",
-        "python -m pip install --no-index",
-        "python3 -m pip install --no-index --force-reinstall",
-        "uv pip install --no-index",
-        "uv pip install --system --no-index",
-        "uv pip install --no-index --system --reinstall",
+        ("pip install --no-index", "python -m pip uninstall -y"),
+        ("pip3 install -q -U --no-index", UV_UNINSTALL),
+        ("python -m pip install --no-index", UV_UNINSTALL),
+        ("python3 -m pip install --no-index --force-reinstall", UV_UNINSTALL),
+        ("uv pip install --no-index", "python -m pip uninstall -y"),
+        ("uv pip install --system --no-index", UV_UNINSTALL),
+        ("uv pip install --no-index --system --reinstall", UV_UNINSTALL),
     ],
 )
-def test_installs_stay_on_the_node(programs: LocalPrograms, node: dict[str, Any], install: str) -> None:
+def test_installs_stay_on_the_node(programs: LocalPrograms, node: dict[str, Any], install: str, uninstall: str) -> None:
     home = Path(node["folder"], "home")
     fresh = wheel(home, "skyrig_test_fresh", "1.5")
     newer = wheel(home, INHERITED, "99.0")
@@ -62,7 +63,7 @@ def test_installs_stay_on_the_node(programs: LocalPrograms, node: dict[str, Any]
     look = f"import skyrig_test_fresh as f, {INHERITED} as n; print(f.VERSION, n.VERSION, f.__file__)"
     told = str(programs.inside(node, f'python -c "{look}"', check=True).stdout).split()
     assert told[:2] == ["1.5", "99.0"] and told[2].startswith(f"{node['folder']}/env/")
-    programs.inside(node, f"python -m pip uninstall -y skyrig_test_fresh {INHERITED}", check=True)
+    programs.inside(node, f"{uninstall} skyrig_test_fresh {INHERITED}", check=True)
     assert programs.inside(node, f'python -c "import {INHERITED}; {INHERITED}.VERSION"').exit_status == 1
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from user import Result, User, cluster_of
+from user import Result, User
 
 from skyrig import local
 from skyrig.cluster.shape import Shape
@@ -19,12 +18,12 @@ HERE = f"/skyrig-mounts-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture(scope="module")
-def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+def user(request: pytest.FixtureRequest) -> User:
     """A user with a cluster of two nodes that have a file system of their own."""
     if local.isolation(Shape()) != "namespaces":
         pytest.skip("this machine gives local nodes no file system of their own")
-    with cluster_of(tmp_path_factory.mktemp("user"), 2) as person:
-        yield person
+    person: User = request.getfixturevalue("two_nodes_up")
+    return person
 
 
 def launch(user: User, text: str, *words: str, verb: str = "launch", check: int | None = 0) -> Result:
@@ -51,9 +50,9 @@ file_mounts:
   {HERE}/bucket: s3://some-bucket/path
   ~/models: {{name: my-models, mode: MOUNT}}
 setup: |
-  cat {HERE}/data/a >>~/setups
+  cat {HERE}/data/a >>~/setups-of-mounts
 run: |
-  cd {HERE}; cat data/a data/inner copied/a ~/deep/one; stat -c '%a %F %n' bucket data/link; wc -l <~/setups
+  cd {HERE}; cat data/a data/inner copied/a ~/deep/one; stat -c '%a %F %n' bucket data/link; wc -l <~/setups-of-mounts
 """
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from user import User, until
+from user import User, end_nodes, until
 
 from skyrig.cluster.ports import ranges
 
@@ -50,9 +49,7 @@ def newcomer(tmp_path: Path) -> Iterator[User]:
     """A user who has nothing yet, with a stack name of their own."""
     person = User(tmp_path, f"e{os.getpid()}-{time.monotonic_ns() % 100000}")
     yield person
-    person.run("down", "-c", person.stack, "-y", check=None)
-    for node in person.nodes().values():  # a failed `down` must not leave nodes to the next run
-        os.kill(node["pid"], signal.SIGKILL)
+    end_nodes(person.home)
 
 
 def test_a_served_port_has_an_endpoint_for_as_long_as_the_cluster_is_there(newcomer: User, tmp_path: Path) -> None:

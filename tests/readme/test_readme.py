@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from user import end_nodes
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -31,10 +32,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copy(ROOT / "stacks" / "__main__.py", tree / "stacks")
     _bash(tree, "pulumi stack init dev")  # the wrapper does that in its own clone alone (tests/rig)
     yield tree
-    _bash(tree, "invoke down -y", check=False)
+    end_nodes(folder / "home")
 
 
-def _bash(tree: Path, text: str, *, check: bool = True) -> str:
+def _bash(tree: Path, text: str) -> str:
     from skyrig import places
 
     env = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "SKYRIG_"))}
@@ -48,7 +49,7 @@ def _bash(tree: Path, text: str, *, check: bool = True) -> str:
     done = subprocess.run(
         ["bash", "-e", "-c", text], cwd=tree, env=env, capture_output=True, text=True, timeout=300, check=False
     )
-    assert not check or done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 
 

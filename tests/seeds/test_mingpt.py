@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import User, until
+from user import User, end_nodes, until
 
 pytestmark = pytest.mark.e2e
 
@@ -43,9 +42,7 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     text = (HERE / "mingpt.yaml").read_text().replace("WORKDIR", str(folder / "work"))
     (folder / "train.yaml").write_text(text)
     yield person
-    person.run("down", "-c", person.stack, "-y", check=None)
-    for node in person.nodes().values():
-        os.kill(node["pid"], signal.SIGKILL)
+    end_nodes(person.home)
 
 
 def told(output: bytes) -> list[dict[str, Any]]:

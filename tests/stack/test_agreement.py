@@ -96,28 +96,25 @@ def test_a_shared_backend_is_asked_through_the_engine(project_folder: Path, monk
 def test_plain_pulumi_in_a_second_clone_takes_nothing_away(site: Site) -> None:
     one, two = site.clone("one"), site.clone("two")
     one.up("pair", 1)
-    try:
-        before = site.nodes("pair")
-        # the engine alone, without our wrapper: the program refuses and says what to do
-        engine = next(places.engine("3.258.0").parents[1].glob("*/bin/pulumi"))
-        own = {
-            "PULUMI_BACKEND_URL": f"file://{site.home}/state",
-            "PULUMI_CONFIG_PASSPHRASE_FILE": str(site.home / "passphrase"),
-            "PATH": f"{engine.parent}:{site.env['PATH']}",
-        }
-        words = ["--stack", "pair", "--non-interactive", "--yes", "--skip-preview"]
-        said = two.run(str(engine), "up", *words, env=own, code=None)
-        assert "is missing or older here" in said and "`up -c pair`" in said
-        assert site.nodes("pair") == before
+    before = site.nodes("pair")
+    # the engine alone, without our wrapper: the program refuses and says what to do
+    engine = next(places.engine("3.258.0").parents[1].glob("*/bin/pulumi"))
+    own = {
+        "PULUMI_BACKEND_URL": f"file://{site.home}/state",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(site.home / "passphrase"),
+        "PATH": f"{engine.parent}:{site.env['PATH']}",
+    }
+    words = ["--stack", "pair", "--non-interactive", "--yes", "--skip-preview"]
+    said = two.run(str(engine), "up", *words, env=own, code=None)
+    assert "is missing or older here" in said and "`up -c pair`" in said
+    assert site.nodes("pair") == before
 
-        # with the wrapper it is done for the user
-        said = two.pulumi("preview", "pair", "--expect-no-changes")
-        assert "is not here: taking it from there" in said
-        two.config("pair").unlink()
-        two.pulumi("destroy", "pair", "--yes", "--skip-preview")
-        assert site.nodes("pair") == {}
-    finally:
-        one.down("pair", code=None)
+    # with the wrapper it is done for the user
+    said = two.pulumi("preview", "pair", "--expect-no-changes")
+    assert "is not here: taking it from there" in said
+    two.config("pair").unlink()
+    two.pulumi("destroy", "pair", "--yes", "--skip-preview")
+    assert site.nodes("pair") == {}
 
 
 @pytest.mark.parametrize(

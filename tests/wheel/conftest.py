@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from user import end_nodes
 from wheel_venv import Installed, built
 
 
@@ -20,5 +21,4 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Skyrig as somebody has it who installed the wheel; clusters that tests leave are taken away."""
     made = Installed(tmp_path_factory.mktemp("installed"), wheel)
     yield made
-    for state in made.home.glob("state/.pulumi/stacks/skyrig/*.json"):
-        made.skyrig("down", "-c", state.stem, "-y")
+    end_nodes(made.home)

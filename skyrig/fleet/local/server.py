@@ -20,14 +20,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import asyncssh
-
 from skyrig.fleet.local import plain, processes
 from skyrig.fleet.local.children import Children
 from skyrig.fleet.local.files import wait_for
 from skyrig.fleet.local.layout import SHUTDOWN_S, NodeFolder
 from skyrig.fleet.local.session import NodeSession
 from skyrig.fleet.local.terminals import Terminals
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.title import shown_as
 
 _LOOK_S = 0.05

@@ -13,13 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncssh
-from asyncssh import EXTENDED_DATA_STDERR, SSHServerChannel
-from asyncssh.channel import SSHChannel
-from asyncssh.stream import SSHServerStreamSession
-
 from skyrig.fleet.local.children import Children
 from skyrig.fleet.local.terminals import Terminals
+from skyrig.fleet.ssh import SSHChannel, SSHServerStreamSession, asyncssh
 
 _READ_LIMIT = 256 * 1024
 _TERMINAL_DRAIN_S = 1.0
@@ -46,7 +42,7 @@ class _FileServer(asyncssh.SFTPServer):
 
 
 def _file_server(channel: SSHChannel[bytes]) -> asyncssh.SFTPServer:
-    assert isinstance(channel, SSHServerChannel)
+    assert isinstance(channel, asyncssh.SSHServerChannel)
     return _FileServer(channel)
 
 
@@ -74,7 +70,7 @@ class _Output(asyncio.Protocol):
 class _Input(asyncio.BaseProtocol):
     """Holds the client back while the process does not read."""
 
-    def __init__(self, channel: SSHServerChannel[bytes]) -> None:
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes]) -> None:
         self._channel = channel
 
     def pause_writing(self) -> None:
@@ -127,15 +123,15 @@ class NodeSession(SSHServerStreamSession[bytes]):
             self._conn.create_task(self._run(command))  # type: ignore[union-attr]
 
     @property
-    def _channel(self) -> SSHServerChannel[bytes]:
-        assert isinstance(self._chan, SSHServerChannel)
+    def _channel(self) -> asyncssh.SSHServerChannel[bytes]:
+        assert isinstance(self._chan, asyncssh.SSHServerChannel)
         return self._chan
 
     async def _run(self, command: str | None) -> None:
         try:
             ended = await self._start(command)
         except OSError as error:
-            self._channel.write(f"cannot start: {error}\n".encode(), EXTENDED_DATA_STDERR)
+            self._channel.write(f"cannot start: {error}\n".encode(), asyncssh.EXTENDED_DATA_STDERR)
             self._channel.exit(126)
             return
         code = await ended
@@ -179,7 +175,7 @@ class NodeSession(SSHServerStreamSession[bytes]):
         finally:
             for descriptor in (stdin, stdout, stderr):
                 os.close(descriptor)
-        await self._connect(to_process, [(from_stdout, None), (from_stderr, EXTENDED_DATA_STDERR)])
+        await self._connect(to_process, [(from_stdout, None), (from_stderr, asyncssh.EXTENDED_DATA_STDERR)])
         return ended
 
     async def _start_on_terminal(self, argv: list[str], options: dict[str, Any]) -> asyncio.Future[int]:

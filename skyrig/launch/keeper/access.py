@@ -10,13 +10,12 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-import asyncssh
-
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.connection import Credentials
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target, inside
 from skyrig.launch import nodeside
 

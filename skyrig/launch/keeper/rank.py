@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-import asyncssh
 from attrs import frozen
 
 from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 from skyrig.launch import nodeside
 from skyrig.launch.keeper.logbook import Logbook

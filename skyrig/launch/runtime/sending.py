@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 from attrs import frozen
 
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.connection import loss_reason
+from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import nodeside
 from skyrig.launch.runtime import code, sources
 from skyrig.launch.runtime.layers import Layer, forget, layer, sha256_of
