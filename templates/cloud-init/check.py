@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Prints one line for each accelerator of this machine; exits 1, with one line that says why, where those that it was
-declared to have are not there. What was found lies in checked.json beside this file, with the boot that it is of."""
+declared to have are not there. What was found lies in checked.json beside this file, with the boot that it is of.
+
+With --boot, as at every boot, it first runs what makes the machine ready; what fails there is told likewise.
+"""
 
 import json
 import os
@@ -13,6 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = Path(os.environ.get("SKYRIG_ROOT", "/"))
 PROGRAMS = "/opt/aws/neuron/bin:/opt/rocm/bin:"
+STEPS = ("scratch", "fabric", "container")
 ANSWER_S = 120
 NVIDIA = ("nvidia-smi", "--query-gpu=index,name,memory.total,driver_version", "--format=csv,noheader")
 NEURON = ("neuron-ls", "--json-output")
@@ -79,24 +83,39 @@ def accelerators(name):
     return asked(NVIDIA, csv)
 
 
-def looked(node):
-    """What there is of what the node was declared to have."""
+def made_ready():
+    """Run the programs that make the machine ready; the last line of each that failed."""
+    failed = []
+    for program in (HERE / name for name in STEPS):
+        if program.exists():
+            done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+            print(done.stdout, end="", flush=True)
+            print(done.stderr, end="", file=sys.stderr, flush=True)
+            if done.returncode:
+                said = done.stderr.strip().splitlines() or [f"{program.name} exited with {done.returncode}"]
+                failed.append(said[-1])
+    return failed
+
+
+def looked(node, problems):
+    """What there is of what the node was declared to have; `problems` there are already."""
     found, why = accelerators(node["accelerator"])
     devices = named("sys/class/infiniband", r".+")
     wanted = max(-int(-node["count"] // 1), 1) if node["accelerator"] else 0
-    problem = ""
     if len(found) < wanted:
-        problem = f"{wanted} {node['accelerator']} declared, {len(found)} found" + (f": {why}" if why else "")
-    elif node["fabric"] in ("efa", "infiniband", "rdma") and not devices:
-        problem = f"fabric {node['fabric']} declared, no device of it found"
+        said = f"{wanted} {node['accelerator']} declared, {len(found)} found"
+        problems = [*problems, f"{said}: {why}" if why else said]
+    if node["fabric"] in ("efa", "infiniband", "rdma") and not devices:
+        problems = [*problems, f"fabric {node['fabric']} declared, no device of it found"]
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    problem = "; ".join(problems)
     return {"boot": boot, "ok": not problem, "problem": problem, "accelerators": found, "fabric": devices}
 
 
 def main():
     """Look, say, write; the exit status."""
     node = json.loads((HERE / "node.json").read_text())
-    checked = looked(node)
+    checked = looked(node, made_ready() if sys.argv[1:] == ["--boot"] else [])
     if os.access(HERE, os.W_OK):  # who may not write here has looked all the same
         new = HERE / "checked.json.new"
         new.write_text(json.dumps(checked))

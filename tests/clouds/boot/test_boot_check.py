@@ -52,11 +52,16 @@ class Machine:
         (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / path).touch()
 
-    def check(self, accelerator: str = "", count: float = 0, fabric: str = "none") -> Checked:
+    def step(self, name: str, text: str) -> None:
+        """One of the programs that make it ready."""
+        (self.folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (self.folder / name).chmod(0o755)
+
+    def check(self, accelerator: str = "", count: float = 0, fabric: str = "none", *words: str) -> Checked:
         node = {"accelerator": accelerator, "count": count, "fabric": fabric}
         (self.folder / "node.json").write_text(json.dumps(node))
         env = {"SKYRIG_ROOT": str(self.folder), "PATH": f"{self.folder / 'bin'}:/usr/bin:/bin"}
-        argv = [sys.executable, "-I", str(self.program)]
+        argv = [sys.executable, "-I", str(self.program), *words]
         done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
         left = json.loads((self.folder / "checked.json").read_text())
         return Checked(done.returncode, done.stdout.splitlines(), done.stderr.strip(), left)
@@ -142,3 +147,23 @@ def test_a_fabric_without_devices_is_told(machine: Machine) -> None:
     assert machine.check(fabric="tcpx").code == 0  # plain network devices
     machine.device("sys/class/infiniband/rdmap16s27")
     assert machine.check(fabric="efa").left["fabric"] == ["rdmap16s27"]
+
+
+def test_at_a_boot_the_machine_is_made_ready_first_in_order(machine: Machine) -> None:
+    for name in ("container", "fabric", "scratch"):
+        machine.step(name, f"echo {name} is ready")
+    checked = machine.check("", 0, "none", "--boot")
+    assert checked.lines == ["scratch is ready", "fabric is ready", "container is ready"]
+    assert (checked.code, checked.left["ok"]) == (0, True)
+    assert machine.check().lines == []
+
+
+def test_what_fails_at_a_boot_keeps_nothing_else_back_and_is_told(machine: Machine) -> None:
+    machine.step("scratch", "exit 3")
+    machine.step("fabric", "echo trying >&2; echo 'fabric: no software' >&2; exit 1")
+    machine.step("container", "echo container is ready")
+    checked = machine.check("", 0, "efa", "--boot")
+    assert (checked.code, checked.lines) == (1, ["container is ready"])
+    told = "scratch exited with 3; fabric: no software; fabric efa declared, no device of it found"
+    assert checked.left["problem"] == told
+    assert checked.complaint.splitlines()[-1] == f"skyrig check: {told}"

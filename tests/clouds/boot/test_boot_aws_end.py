@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from boot_cases import HERE, programs
-from metadata_server import serving
+from boot_metadata import serving
 from moto.server import ThreadedMotoServer
 
 REGION = "eu-west-1"

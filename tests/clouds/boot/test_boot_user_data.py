@@ -135,6 +135,7 @@ def test_every_program_says_what_runs_it_and_parses(case: Path, tmp_path: Path) 
     for name, text in programs(case).items():
         first = text.splitlines()[0]
         assert first in ("#!/bin/sh", "#!/bin/bash", "#!/usr/bin/env python3"), name
+        assert "{%" not in text, f"{name} is a template that is not called *.j2"
         if "python3" in first:
             ast.parse(text, name, feature_version=(3, 8))
 
