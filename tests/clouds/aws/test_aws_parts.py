@@ -130,9 +130,8 @@ def test_markets() -> None:
     assert market.options(Capacity()) == {} and market.placed(Capacity())
     assert market.options(Capacity("spot"))["instance_market_options"]["market_type"] == "spot"
     block = market.options(Capacity("block", "cr-1"))
-    assert block["instance_market_options"] == {"market_type": "capacity-block"} and not market.placed(
-        Capacity("block")
-    )
+    assert block["instance_market_options"] == {"market_type": "capacity-block"}
+    assert not market.placed(Capacity("block", "cr-1")) and not market.placed(Capacity("reservation", "cr-1"))
     assert block["capacity_reservation_specification"]["capacity_reservation_target"] == {
         "capacity_reservation_id": "cr-1"
     }
@@ -247,9 +246,9 @@ def test_components_have_a_schema() -> None:
     assert set(definitions) == {component.__name__ for component in components}
     for definition in definitions.values():
         assert definition.description
-        inherited = set(ClusterArgs.__annotations__) if definition.name == "AwsCloud" else set()
-        bare = [name for name, one in definition.inputs.items() if not one.description]
-        assert set(bare) <= inherited
+        # The analyzer reads no description of what CloudArgs has from ClusterArgs.
+        inherited = len(ClusterArgs.__annotations__) if definition.name == "AwsCloud" else 0
+        assert len([name for name, one in definition.inputs.items() if not one.description]) == inherited
 
 
 def test_cases_are_those_with_golden_files() -> None:
