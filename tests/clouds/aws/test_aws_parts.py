@@ -172,7 +172,8 @@ def test_an_existing_vpc() -> None:
     vpc = Vpc("vpc-1", "us-east-1a", True, subnets)
     assert adopted.chosen(vpc, "nat") == ("subnet-a", "subnet-b")
     assert adopted.chosen(vpc, "none") == ("subnet-a", "subnet-c")
-    assert adopted.chosen(vpc, "public-outbound") == ("subnet-a", "subnet-a")
+    assert adopted.chosen(vpc, "public-outbound") == ("subnet-a", "subnet-b")
+    assert adopted.chosen(attrs.evolve(vpc, subnets=subnets[:1]), "public-outbound") == ("subnet-a", "subnet-a")
     assert [adopted.wrong(vpc, way) for way in ("nat", "none", "public-outbound")] == ["", "", ""]
     assert "DNS" in adopted.wrong(attrs.evolve(vpc, names=False), "nat")
     assert "internet gateway" in adopted.wrong(attrs.evolve(vpc, subnets=subnets[1:]), "nat")
