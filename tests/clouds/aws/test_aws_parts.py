@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import attrs
+import moto
 import pulumi
 import pytest
 from aws_cases import FOLDER, adopted_vpc, args, registered
@@ -65,6 +68,21 @@ def test_no_type_is_asked_for_more_than_it_has(kind: instances.InstanceType) -> 
     assert sum(each.kind == "efa-only" for each in found) == kind.facts["efa_max"]
     for card in range(kind.facts["network_cards"]):
         assert 1 <= sum(each.card == card for each in found) <= kind.facts["eni_per_card"]
+
+
+def test_every_interface_is_of_a_kind_that_its_card_takes() -> None:
+    """Against what EC2 says of each network card, as moto keeps it."""
+    file = Path(moto.__file__).parent / "ec2" / "resources" / "instance_types.json.gz"
+    said = json.loads(gzip.decompress(file.read_bytes()))
+    seen = 0
+    for kind in EFA:
+        if kind.name in said and efa.known(kind):
+            network = said[kind.name]["NetworkInfo"]
+            cards = {card["NetworkCardIndex"]: card["InterfaceTypes"] for card in network["NetworkCards"]}
+            assert network["EfaInfo"]["MaximumEfaInterfaces"] == kind.facts["efa_max"]
+            assert all(each.kind in cards[each.card] for each in efa.interfaces(kind, "best")), kind.name
+            seen += 1
+    assert seen > 20
 
 
 def test_plain_networking_is_one_interface() -> None:
