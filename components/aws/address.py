@@ -13,7 +13,8 @@ def given(node: str, instance: aws.ec2.Instance, tags: dict[str, str], parent: p
         f"{node}-addressed",
         allocation_id=address.id,
         network_interface_id=instance.primary_network_interface_id,
-        opts=child,
+        allow_reassociation=True,  # it may be with an instance that somebody has ended
+        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
     )
     public: pulumi.Output[str] = address.public_ip
     return public

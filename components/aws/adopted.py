@@ -72,9 +72,10 @@ def wrong(vpc: Vpc, egress: str) -> str:
 
 
 def chosen(vpc: Vpc, egress: str) -> tuple[str, str]:
-    """The public subnet and the private one, which is the public one where each node has an address of its own."""
-    public = _first(vpc, "internet")
-    return public, {"nat": _first(vpc, "elsewhere"), "none": _first(vpc, "")}.get(egress, public)
+    """The public subnet and the private one. Where each node has an address of its own the private one holds EFA
+    interfaces alone: the one that nodes behind NAT would be in, so that a cluster that grows keeps it, or any."""
+    public, nat, none = _first(vpc, "internet"), _first(vpc, "elsewhere"), _first(vpc, "")
+    return public, {"nat": nat, "none": none}.get(egress, nat or none or public)
 
 
 def _first(vpc: Vpc, wanted: str) -> str:

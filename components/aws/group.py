@@ -119,7 +119,7 @@ class AwsNodeGroup(pulumi.ComponentResource):
             ),
         )
         state = power.switched(node, instance.id, args["power"], args["starts"], self)
-        public = address.given(node, instance, tags, self) if head or self._several(args) else ""
+        public = address.given(f"{name}-{wanted['id']}", instance, tags, self) if head or self._several(args) else ""
         return pulumi.Output.all(instance.id, instance.private_ip, public, key.public_key, state).apply(
             lambda known: {
                 "id": wanted["id"],

@@ -28,7 +28,11 @@ def switched(
         f"{node}-{wanted}-{starts}",
         instance_id=instance,
         state=STATES[wanted],
-        opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["state"]),
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            ignore_changes=["state"],
+            custom_timeouts=pulumi.CustomTimeouts(create="20m"),  # machines with 2 TiB take their time to stop
+        ),
     )
     state: pulumi.Output[str] = made.state
     return state
