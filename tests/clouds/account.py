@@ -29,6 +29,11 @@ class AwsUser(User):
             "PATH": f"{BIN}:{plugins(folder / 'plugins')}:{os.environ['PATH']}",
         }
 
+    @property
+    def mine(self) -> dict[str, Any]:
+        """The filter of EC2's calls that finds what is the stack's."""
+        return {"Filters": [{"Name": "tag:skyrig-stack", "Values": [self.stack]}]}
+
     def client(self, service: str) -> Any:
         """A client of AWS, past Skyrig."""
         return boto3.client(
@@ -41,7 +46,7 @@ class AwsUser(User):
 
     def instances(self) -> dict[str, dict[str, Any]]:
         """Instances of the stack that are there, by node id."""
-        found = self.client("ec2").describe_instances(Filters=[{"Name": "tag:skyrig-stack", "Values": [self.stack]}])
+        found = self.client("ec2").describe_instances(**self.mine)
         there = [each for group in found["Reservations"] for each in group["Instances"]]
         return {
             next(tag["Value"] for tag in each["Tags"] if tag["Key"] == "skyrig-node"): each
