@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import inspect
 import json
 import os
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from aws_cases import CASES, FOLDER, args, registered
+from pulumi_aws import ec2
 from registrations import SECRET, Registration, golden
 
 from skyrig.cluster.description import from_json
@@ -21,6 +23,23 @@ UNTAGGED = {
     "pulumi-python:dynamic/skyrig:HostKey", "pulumi:providers:aws",
 }  # fmt: skip
 """What takes no tags."""
+
+
+NESTED: Mapping[str, Mapping[str, Any]] = {
+    "LaunchTemplate": {
+        "networkInterfaces": ec2.LaunchTemplateNetworkInterfaceArgs,
+        "placement": ec2.LaunchTemplatePlacementArgs,
+        "metadataOptions": ec2.LaunchTemplateMetadataOptionsArgs,
+        "instanceMarketOptions": ec2.LaunchTemplateInstanceMarketOptionsArgs,
+        "capacityReservationSpecification": ec2.LaunchTemplateCapacityReservationSpecificationArgs,
+        "iamInstanceProfile": ec2.LaunchTemplateIamInstanceProfileArgs,
+        "tagSpecifications": ec2.LaunchTemplateTagSpecificationArgs,
+    },
+    "Instance": {"rootBlockDevice": ec2.InstanceRootBlockDeviceArgs, "launchTemplate": ec2.InstanceLaunchTemplateArgs},
+    "SecurityGroup": {"ingress": ec2.SecurityGroupIngressArgs, "egress": ec2.SecurityGroupEgressArgs},
+    "RouteTable": {"routes": ec2.RouteTableRouteArgs},
+}
+"""The SDK's own types of what is passed as plain dictionaries."""
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -83,6 +102,25 @@ def test_safe(case: tuple[str, list[Registration], Any]) -> None:
     for policy in of_type(made, "RolePolicy"):
         for allowed in json.loads(policy.inputs["policy"])["Statement"]:
             assert "*" not in str(allowed["Action"]) and allowed["Resource"] != "*"
+
+
+def test_every_name_in_a_dictionary_is_the_sdks(case: tuple[str, list[Registration], Any]) -> None:
+    """Plain dictionaries are passed on as they are: a misspelt name would reach the provider."""
+    _, made, _ = case
+    looked = 0
+    for each in made:
+        for name, shape in NESTED.get(each.type.rsplit(":", 1)[1], {}).items():
+            given = each.inputs.get(name) or []
+            known = {_camel(word) for word in inspect.signature(shape).parameters} | {"self"}
+            for entry in given if isinstance(given, list) else [given]:
+                assert set(entry) <= known, f"{each.name}: {name}"
+                looked += 1
+    assert looked > 8
+
+
+def _camel(word: str) -> str:
+    first, *rest = word.split("_")
+    return first + "".join(part.title() for part in rest)
 
 
 def test_efa_stands_where_it_can(case: tuple[str, list[Registration], Any]) -> None:
