@@ -8,6 +8,7 @@ unlooked: a create of a type without resolver stops the run and is named.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ from skyrig.errors import SkyrigError
 from skyrig.stack import backend, config, engine
 
 CREATING = "creating"
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
 
 @frozen
@@ -62,9 +66,10 @@ def creates(stack: str) -> list[Create]:
 
 
 def resolve(stack: str, wanted: Callable[[], Shape | None], notify: Callable[[str], None]) -> list[str] | None:
-    """Look up all creates that were left half-way, with one line on each. Gives the flags with which `pulumi refresh`
-    then corrects the state; None where no operation was left. `wanted` tells what the stack shall have (None: nothing),
-    and is asked where a create was left. SkyrigError for a type that nobody can look up."""
+    """Look up all creates that were left half-way, with one line on each, and take those that are there into the state.
+    Gives the flags with which `pulumi refresh` then corrects the rest; None where no operation was left. `wanted` tells
+    what the stack shall have (None: nothing), and is asked where a create was left. SkyrigError for a type that nobody
+    can look up."""
     operations = _operations(stack)
     if not operations:
         return None
@@ -72,7 +77,7 @@ def resolve(stack: str, wanted: Callable[[], Shape | None], notify: Callable[[st
     for create in left:
         if resolver_of(create) is None:
             raise _unresolved(stack, create)
-    flags: list[str] = []
+    there: dict[str, str] = {}
     shape = wanted() if left else None
     for create in left:
         resolver = resolver_of(create)
@@ -80,8 +85,39 @@ def resolve(stack: str, wanted: Callable[[], Shape | None], notify: Callable[[st
         found = resolver(create, shape)
         notify(f"  {create.name} was being made when an earlier run was cut off: {found.says}")
         if found.import_id:
-            flags += ["--import-pending-creates", create.urn, "--import-pending-creates", found.import_id]
-    return [*flags, "--clear-pending-creates"]
+            there[create.urn] = found.import_id
+    if there:
+        _take_in(stack, there)
+    return ["--clear-pending-creates"]
+
+
+def taken_in(deployment: dict[str, Any], there: Mapping[str, str]) -> dict[str, Any]:
+    """A deployment in which creates that were left half-way are done: those in `there`, by urn, under the provider's id
+    of what is there. What a provider says of each the next refresh adds."""
+    pending = list(deployment.get("pending_operations") or [])
+    done = [each for each in pending if each["type"] == CREATING and each["resource"]["urn"] in there]
+    resources = list(deployment.get("resources") or [])
+    for each in done:
+        resource = each["resource"]
+        known = {key: value for key, value in (resource.get("inputs") or {}).items() if not _is_secret(value)}
+        made = {"id": there[resource["urn"]], "inputs": known, "outputs": {**known, "id": there[resource["urn"]]}}
+        resources.append({**resource, **made})
+    left = [each for each in pending if each not in done]
+    return {**deployment, "resources": resources, "pending_operations": left}
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get(_SIGNATURE) == _SECRET
+
+
+def _take_in(stack: str, there: Mapping[str, str]) -> None:
+    """The engine has a flag for this, `refresh --import-pending-creates`, and forgets what it is told (3.258.0)."""
+    document = json.loads(engine.query(["stack", "export"], stack=stack))
+    document["deployment"] = taken_in(document["deployment"], there)
+    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="skyrig-") as file:
+        json.dump(document, file)
+        file.flush()
+        engine.query(["stack", "import", "--file", file.name], stack=stack)
 
 
 def resolver_of(create: Create) -> Resolver | None:
