@@ -88,7 +88,7 @@ def test_what_stopped_is_seen_stays_and_starts_again_as_itself(person: AwsUser) 
 def test_another_accounts_credentials_change_nothing(person: AwsUser) -> None:
     there = person.instances()
     role = "arn:aws:iam::111122223333:role/other"
-    keys = person.client("sts").assume_role(RoleArn=role, RoleSessionName="x")["Credentials"]
+    keys = person.client("sts").assume_role(RoleArn=role, RoleSessionName="other")["Credentials"]
     mine = dict(person.env)
     person.env |= {
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
