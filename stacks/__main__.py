@@ -68,6 +68,6 @@ def main() -> None:
 
 try:
     main()
-except SkyrigError as error:
+except (SkyrigError, pulumi.InputPropertiesError) as error:
     pulumi.log.error(str(error))
     sys.exit(EXIT_SAID)

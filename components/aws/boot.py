@@ -20,6 +20,8 @@ class Startup(TypedDict):
     """Fabric of the node; none where it is not asked for."""
     accelerator: str
     """Name of its accelerators; "" on a CPU node."""
+    accelerator_count: float
+    """How many of them it must find."""
     container: str
     """Image of the container that jobs run in; "" where they run on the machine."""
 
@@ -32,6 +34,7 @@ def startup(said: Startup, host_private_key: str, host_public_key: str, client_k
             "host": host_name(said["host"]),
             "fabric": said["fabric"],
             "accelerator": said["accelerator"],
+            "accelerator_count": said["accelerator_count"],
             "container": said["container"],
             "host_private_key": host_private_key,
             "host_public_key": host_public_key,

@@ -141,6 +141,7 @@ class AwsNodeGroup(pulumi.ComponentResource):
             "host": f"{args['stack']}-{wanted['id']}",
             "fabric": "efa" if efa.wanted(self._kind, args["network_tier"]) else "none",
             "accelerator": self._kind.accelerator,
+            "accelerator_count": self._kind.accelerator_count,
             "container": args["container"],
         }
         known: pulumi.Output[list[Any]] = pulumi.Output.all(key.private_key, key.public_key, args["public_key"])
