@@ -133,10 +133,10 @@ class AzureNetwork(pulumi.ComponentResource):
             virtual_network_name=where.network,
             opts=pulumi.InvokeOptions(parent=self),
         )
-        return found.apply(lambda seen: _fit(seen, where.subnet, args))
+        return found.apply(lambda seen: fit(seen, where.subnet, args))
 
 
-def _fit(seen: Any, wanted: str, args: AzureNetworkArgs) -> str:
+def fit(seen: Any, wanted: str, args: AzureNetworkArgs) -> str:
     """The id of the subnet `wanted` of a network that was read; InputPropertyError where it will not do."""
     part = next((one for one in seen.subnets or [] if (one.name or "").lower() == wanted.lower()), None)
     if part is None:

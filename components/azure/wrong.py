@@ -21,7 +21,10 @@ _MOST_TAGS = 45  # of 50: four are ours
 
 def wrong(args: ClusterArgs) -> dict[str, str]:
     """What is wrong, by property path; nothing where the cluster can be made."""
-    return dict([*_of_machine(args["machine"]), *_of_type(args)])
+    found: dict[str, str] = {}
+    for path, reason in (*_of_machine(args["machine"]), *_of_type(args)):
+        found.setdefault(path, reason)
+    return found
 
 
 def _of_machine(machine: MachineArgs) -> Iterator[tuple[str, str]]:
