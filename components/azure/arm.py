@@ -42,7 +42,13 @@ class Arm:
         from urllib3.util.retry import Retry
 
         # Both calls may be made twice, so what failed on the way is asked again; Retry-After is respected.
-        again = Retry(total=8, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None)
+        again = Retry(
+            total=8,
+            connect=3,
+            backoff_factor=pause_s / 5,
+            status_forcelist=(429, 500, 502, 503, 504),
+            allowed_methods=None,
+        )
         again.raise_on_status = False
         self._session = requests.Session()
         self._session.trust_env = not address.startswith("http://")  # no proxy to loopback

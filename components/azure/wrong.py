@@ -57,11 +57,11 @@ def _of_type(args: ClusterArgs) -> Iterator[tuple[str, str]]:
     except BadInput as error:
         yield "machine.instance_type", str(error)
         return
-    if not image.find(kind, machine["image"]):
-        said = (
-            f"no image is known for {kind.name}: name one" if not machine["image"] else "no URN and no id of an image"
-        )
-        yield "machine.image", said
+    found = image.find(kind, machine["image"])
+    if found is None:
+        yield "machine.image", "no URN and no id of an image" if machine["image"] else f"name one: {kind.name} has none"
+    elif found.driver_extension and machine["egress"] == "none" and len(args["nodes"]) > 1:
+        yield "machine.egress", f"the driver of {kind.name} is installed from the internet, which none cannot reach"
     try:
         paid = capacity(machine["capacity"])
     except ValueError as error:

@@ -129,7 +129,7 @@ def test_images() -> None:
         ("machine.labels", {"labels": {f"l{n}": "v" for n in range(46)}}, "45 at most"),
         ("machine.instance_type", {"instance_type": "Standard_ND96isr_H100_v6"}, "mean Standard_ND96isr_H100_v5"),
         ("machine.image", {"image": "ubuntu"}, "no URN"),
-        ("machine.image", {"instance_type": "Standard_ND128isr_GB300_v6"}, "no image is known"),
+        ("machine.image", {"instance_type": "Standard_ND128isr_GB300_v6"}, "name one"),
         ("machine.capacity", {"capacity": "block/cb-1"}, "not sold on Azure"),
         ("machine.capacity", {"capacity": "flex/3600"}, "not sold on Azure"),
         ("machine.capacity", {"capacity": "gold"}, "not known"),
