@@ -87,7 +87,8 @@ class AzureNetwork(pulumi.ComponentResource):
             nat_gateway={"id": gateway} if gateway is not None else None,
             opts=self._child,
         )
-        return part.id
+        made: pulumi.Output[str] = part.id
+        return made
 
     def _gateway(self) -> pulumi.Output[str]:
         name, tags = self._name, self._args["tags"]
@@ -110,7 +111,8 @@ class AzureNetwork(pulumi.ComponentResource):
             **self._place,
             opts=self._child,
         )
-        return gateway.id
+        made: pulumi.Output[str] = gateway.id
+        return made
 
     def _application_group(self, role: str) -> pulumi.Output[str]:
         group = network.ApplicationSecurityGroup(
@@ -120,7 +122,8 @@ class AzureNetwork(pulumi.ComponentResource):
             **self._place,
             opts=self._child,
         )
-        return group.id
+        made: pulumi.Output[str] = group.id
+        return made
 
     def _adopted(self) -> pulumi.Output[str]:
         """The id of an existing subnet, once it was looked at and will do."""
@@ -133,7 +136,8 @@ class AzureNetwork(pulumi.ComponentResource):
             virtual_network_name=where.network,
             opts=pulumi.InvokeOptions(parent=self),
         )
-        return found.apply(lambda seen: fit(seen, where.subnet, args))
+        subnet: pulumi.Output[str] = found.apply(lambda seen: fit(seen, where.subnet, args))
+        return subnet
 
 
 def fit(seen: Any, wanted: str, args: AzureNetworkArgs) -> str:

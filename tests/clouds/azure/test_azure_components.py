@@ -32,8 +32,10 @@ def test_components_have_a_schema() -> None:
         assert definition.description
         described = {**getattr(definition, "inputs", {}), **getattr(definition, "properties", {})}
         # The analyzer does not look into classes that are inherited: ClusterArgs describes its own.
-        inherited = ClusterArgs.__annotations__ if definition is definitions["AzureCloud"] else {}
-        assert [name for name, one in described.items() if not (one.description or name in inherited)] == []
+        own = definition is not definitions["AzureCloud"]
+        inherited = {name.replace("_", "") for name in ([] if own else ClusterArgs.__annotations__)}
+        missing = [name for name, one in described.items() if not one.description]
+        assert {name.lower() for name in missing} <= inherited
 
 
 def bucket(**changed: Any) -> list[Registration]:
