@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 from pulumi_azure_native import Provider, resources
 
-from components.azure import names
+from components.azure import aliases, names
 from components.azure.group import AzureNodeGroup
 from components.azure.identity import AzureIdentity
 from components.azure.network import AzureNetwork
@@ -31,7 +31,8 @@ class AzureCloud(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         refuse("AzureCloud", wrong(args))
-        super().__init__("skyrig:index:AzureCloud", name, {}, opts)
+        quick = pulumi.ResourceOptions(transformations=[aliases.dropped])
+        super().__init__("skyrig:index:AzureCloud", name, {}, pulumi.ResourceOptions.merge(opts, quick))
         self._name, self._args, self._wanted = name, args, args["machine"]
         self._kind = instances.find("azure", self._wanted["instance_type"])
         self._fabric = fabrics.of(self._kind, self._wanted["network_tier"]).kind
