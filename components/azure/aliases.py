@@ -1,8 +1,8 @@
 """The SDK's own aliases, and how a cluster does without them.
 
 Each resource of azure-native says of itself that it may have been made under any earlier version of its API: up to
-sixty aliases, which the SDK turns into thousands of outputs for a cluster of 64 nodes (half of its preview). No stack of
-ours was ever made under another version.
+sixty aliases, of which the SDK makes thousands of outputs for 64 nodes (half of the time that their preview takes). No
+stack of ours was ever made under another version.
 """
 
 import pulumi
@@ -25,5 +25,5 @@ def _versions(alias: object, module: str, name: str) -> bool:
     if not isinstance(alias, pulumi.Alias) or not isinstance(alias.type_, str):
         return False
     said = alias.type_.partition("/")[0] == module or alias.type_.startswith(f"{module}:")
-    others = (alias.name, alias.parent, alias.stack, alias.project)
+    others: tuple[object, ...] = (alias.name, alias.parent, alias.stack, alias.project)
     return said and alias.type_.endswith(f":{name}") and all(other is ... for other in others)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from typing import Any
 
+import pulumi
 import pytest
 from pulumi.provider.experimental.analyzer import Analyzer
 from registrations import Registration, record
 
+from components.azure.aliases import dropped
 from components.azure.bucket import AzureBucket
 from components.azure.cloud import AzureCloud
 from components.azure.group import AzureNodeGroup
@@ -95,3 +97,27 @@ def test_the_sdk_is_imported_where_azure_is_used(module: str) -> None:
     code = f"import sys, {module}; print(json.dumps(sorted(m for m in sys.modules if 'azure_native' in m)))"
     done = subprocess.run([sys.executable, "-c", f"import json; {code}"], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_cluster_does_without_the_sdks_aliases_and_keeps_all_others() -> None:
+    def asked(*given: Any) -> Any:
+        opts = pulumi.ResourceOptions(aliases=list(given))
+        args = pulumi.ResourceTransformationArgs(
+            resource=None,  # type: ignore[arg-type]
+            name="n",
+            type_="azure-native:network:NetworkInterface",
+            props={},
+            opts=opts,
+        )
+        changed = dropped(args)
+        assert changed is not None and opts.aliases == list(given)
+        return changed.opts.aliases
+
+    version = pulumi.Alias(type_="azure-native:network/v20230201:NetworkInterface")
+    ours = [
+        pulumi.Alias(type_="azure-native:network/v20230201:NetworkInterface", name="old"),
+        pulumi.Alias(name="old"),
+        pulumi.Alias(type_="azure:network/networkInterface:NetworkInterface"),
+        "urn:pulumi:dev::skyrig::azure-native:network:NetworkInterface::old",
+    ]
+    assert asked(version, *ours) == ours
