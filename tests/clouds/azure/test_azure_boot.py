@@ -35,10 +35,14 @@ sys.exit(22)
 
 
 def program(name: str) -> str:
+    """Text of a program as a node gets it: what is called *.j2 is a template, anything else is taken as it is."""
+    plain = FOLDER / "azure" / f"{name}.sh"
+    if plain.exists():
+        return plain.read_text()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
-    return environment.get_template(f"azure/{name}.sh").render()
+    return environment.get_template(f"azure/{name}.sh.j2").render()
 
 
 def run(name: str, folder: Path, answers: dict[str, str]) -> tuple[int, str, list[Any]]:
