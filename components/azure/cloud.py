@@ -9,12 +9,12 @@ from components.azure import aliases, names
 from components.azure.group import AzureNodeGroup
 from components.azure.identity import AzureIdentity
 from components.azure.network import AzureNetwork
-from components.azure.node import AzureNode
 from components.azure.placement import AzurePlacement
 from components.azure.placing import placing, remark
+from components.azure.said import facts, said
 from components.azure.shared import AzureSharedArgs
 from components.azure.wrong import wrong
-from components.describe import SaidNode, describe
+from components.describe import describe
 from components.refuse import refuse
 from components.tags import tags
 from components.wanted import CloudArgs
@@ -31,10 +31,11 @@ class AzureCloud(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         refuse("AzureCloud", wrong(args))
-        quick = pulumi.ResourceOptions(transformations=[aliases.dropped])
-        super().__init__("skyrig:index:AzureCloud", name, {}, pulumi.ResourceOptions.merge(opts, quick))
+        opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[aliases.dropped]))
+        super().__init__("skyrig:index:AzureCloud", name, {}, opts)
         self._name, self._args, self._wanted = name, args, args["machine"]
         self._kind = instances.find("azure", self._wanted["instance_type"])
+        self._paid = capacity(self._wanted["capacity"])
         self._fabric = fabrics.of(self._kind, self._wanted["network_tier"]).kind
         self._egress = self._wanted["egress"] or egress.default(len(args["nodes"]))
         self._tags = tags(args)
@@ -45,11 +46,11 @@ class AzureCloud(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self, provider=provider)
         groups = self._groups()
         nodes = [groups[wanted["group"]].nodes[wanted["id"]] for wanted in args["nodes"]]
-        self.description = pulumi.Output.all(args["public_key"], *[_facts(node) for node in nodes]).apply(
+        self.description = pulumi.Output.all(args["public_key"], *[facts(node) for node in nodes]).apply(
             lambda known: describe(
                 "azure",
                 args,
-                [_said(wanted["id"], fact) for wanted, fact in zip(args["nodes"], known[1:], strict=True)],
+                [said(wanted["id"], fact) for wanted, fact in zip(args["nodes"], known[1:], strict=True)],
                 known[0],
                 places.records(args["stack"]).as_uri(),
             )
@@ -58,14 +59,13 @@ class AzureCloud(pulumi.ComponentResource):
 
     def _tell(self) -> None:
         """Say at preview what may not be as the reader expects."""
-        said = remark(self._kind, self._wanted["network_tier"], capacity(self._wanted["capacity"]))
-        if said:
-            pulumi.log.warn(said, self)
+        told = remark(self._kind, self._wanted["network_tier"], self._paid)
+        if told:
+            pulumi.log.warn(told, self)
         if self._egress == "none":
             pulumi.log.warn("with egress none only the head can stop itself: Azure's API is on the internet", self)
 
     def _groups(self) -> dict[str, AzureNodeGroup]:
-        """The groups of nodes, by name."""
         args, shared = self._args, self._shared()
         return {
             group: AzureNodeGroup(
@@ -90,12 +90,12 @@ class AzureCloud(pulumi.ComponentResource):
     def _shared(self) -> AzureSharedArgs:
         """What all nodes are put into."""
         args, wanted, name, child = self._args, self._wanted, self._name, self._child
-        region, account, said = wanted["region"], wanted["account"], self._tags
+        region, marks = wanted["region"], self._tags
         group = resources.ResourceGroup(
             f"{name}-group",
             resource_group_name=names.resource_group(args["stack"]),
             location=region,
-            tags=said,
+            tags=marks,
             opts=child,
         )
         network = AzureNetwork(
@@ -103,13 +103,13 @@ class AzureCloud(pulumi.ComponentResource):
             {
                 "resource_group": group.name,
                 "region": region,
-                "account": account,
+                "account": wanted["account"],
                 "network": wanted["network"],
                 "egress": self._egress,
                 "fabric": self._fabric,
                 "ssh_from": wanted["ssh_from"],
                 "ports": args["ports"],
-                "tags": said,
+                "tags": marks,
             },
             child,
         )
@@ -117,24 +117,24 @@ class AzureCloud(pulumi.ComponentResource):
             f"{name}-identity",
             {
                 "stack": args["stack"],
-                "account": account,
+                "account": wanted["account"],
                 "region": region,
                 "resource_group": group.name,
                 "scope": group.id,
                 "containers": [],
-                "tags": said,
+                "tags": marks,
             },
             child,
         )
         placement = AzurePlacement(
             f"{name}-placement",
             {
-                "put": placing(self._kind, wanted["network_tier"], capacity(wanted["capacity"])),
+                "put": placing(self._kind, wanted["network_tier"], self._paid),
                 "instance_type": wanted["instance_type"],
                 "resource_group": group.name,
                 "region": region,
                 "zone": wanted["zone"],
-                "tags": said,
+                "tags": marks,
             },
             child,
         )
@@ -148,14 +148,3 @@ class AzureCloud(pulumi.ComponentResource):
             "placement": placement.machine,
             "public_key": args["public_key"],
         }
-
-
-def _facts(node: AzureNode) -> pulumi.Output[Any]:
-    return pulumi.Output.all(node.machine, node.boot, node.public, node.private, node.host_key, node.seen)
-
-
-def _said(node_id: str, facts: list[str]) -> SaidNode:
-    machine, boot, public, private, host_key, power = facts
-    return SaidNode(
-        id=node_id, machine=machine, boot=boot, public=public, private=private, host_key=host_key, power=power
-    )

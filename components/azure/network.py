@@ -6,6 +6,7 @@ import pulumi
 from pulumi_azure_native import network
 
 from components.azure import subnets
+from components.azure.adopted import fit
 from components.azure.rules import rules
 
 
@@ -136,18 +137,7 @@ class AzureNetwork(pulumi.ComponentResource):
             virtual_network_name=where.network,
             opts=pulumi.InvokeOptions(parent=self),
         )
-        subnet: pulumi.Output[str] = found.apply(lambda seen: fit(seen, where.subnet, args))
+        subnet: pulumi.Output[str] = found.apply(
+            lambda seen: fit(seen, where.subnet, args["region"], args["egress"], args["fabric"])
+        )
         return subnet
-
-
-def fit(seen: Any, wanted: str, args: AzureNetworkArgs) -> str:
-    """The id of the subnet `wanted` of a network that was read; InputPropertyError where it will not do."""
-    part = next((one for one in seen.subnets or [] if (one.name or "").lower() == wanted.lower()), None)
-    if part is None:
-        raise pulumi.InputPropertyError("network", f"{seen.name} has no subnet {wanted}")
-    prefixes = seen.address_space.address_prefixes or []
-    gateway = part.nat_gateway is not None or part.route_table is not None
-    unfit = subnets.unfit(args["region"], seen.location or "", prefixes, gateway, args["egress"], args["fabric"])
-    if unfit:
-        raise pulumi.InputPropertyError("network", f"{args['network']}: {unfit}")
-    return str(part.id)

@@ -19,8 +19,8 @@ import pytest
 from registrations import SECRET, Registration, golden, record
 
 from components.azure import names
+from components.azure.adopted import fit
 from components.azure.cloud import AzureCloud
-from components.azure.network import fit
 from skyrig.cluster.description import from_json
 
 HERE = Path(__file__).parent
@@ -178,10 +178,10 @@ def test_a_network_that_will_not_do_is_refused(subnet: str, changed: dict[str, A
     ]
     space = SimpleNamespace(address_prefixes=["10.0.0.0/8"])
     found = {"name": "hub", "location": "East US 2", "address_space": space, "subnets": parts}
-    wanted: Any = {"network": "shared-net/hub/x", "region": "eastus2", "egress": "nat", "fabric": "infiniband"}
-    assert fit(SimpleNamespace(**found), "GPU", wanted) == "gpu-id"
+    wanted = ("eastus2", "nat", "infiniband")
+    assert fit(SimpleNamespace(**found), "GPU", *wanted) == "gpu-id"
     with pytest.raises(pulumi.InputPropertyError, match=reason):
-        fit(SimpleNamespace(**{**found, **changed}), subnet, wanted)
+        fit(SimpleNamespace(**{**found, **changed}), subnet, *wanted)
 
 
 def test_what_is_not_as_expected_is_told_at_preview(caplog: pytest.LogCaptureFixture) -> None:
