@@ -89,12 +89,11 @@ class AzureCloud(pulumi.ComponentResource):
 
     def _shared(self) -> AzureSharedArgs:
         """What all nodes are put into."""
-        args, wanted, name, child = self._args, self._wanted, self._name, self._child
-        region, marks = wanted["region"], self._tags
+        args, wanted, name, child, marks = self._args, self._wanted, self._name, self._child, self._tags
         group = resources.ResourceGroup(
             f"{name}-group",
             resource_group_name=names.resource_group(args["stack"]),
-            location=region,
+            location=wanted["region"],
             tags=marks,
             opts=child,
         )
@@ -102,7 +101,7 @@ class AzureCloud(pulumi.ComponentResource):
             f"{name}-network",
             {
                 "resource_group": group.name,
-                "region": region,
+                "region": wanted["region"],
                 "account": wanted["account"],
                 "network": wanted["network"],
                 "egress": self._egress,
@@ -118,7 +117,7 @@ class AzureCloud(pulumi.ComponentResource):
             {
                 "stack": args["stack"],
                 "account": wanted["account"],
-                "region": region,
+                "region": wanted["region"],
                 "resource_group": group.name,
                 "scope": group.id,
                 "containers": [],
@@ -132,7 +131,7 @@ class AzureCloud(pulumi.ComponentResource):
                 "put": placing(self._kind, wanted["network_tier"], self._paid),
                 "instance_type": wanted["instance_type"],
                 "resource_group": group.name,
-                "region": region,
+                "region": wanted["region"],
                 "zone": wanted["zone"],
                 "tags": marks,
             },
