@@ -1,0 +1,113 @@
+"""The few calls of the Compute Engine API that switch machines on and off, with the credentials of the provider.
+
+As for the provider, GOOGLE_OAUTH_ACCESS_TOKEN or GOOGLE_CREDENTIALS (a file or its text) say who calls, else the
+application default credentials; GOOGLE_COMPUTE_CUSTOM_ENDPOINT says where the API is.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+from google import auth
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2.credentials import Credentials
+
+from skyrig.errors import SkyrigError
+
+ENDPOINT = "https://compute.googleapis.com/compute/v1/"
+SCOPES = ("https://www.googleapis.com/auth/compute",)
+LIMIT_S = 900.0
+"""Seconds that starting or stopping may take."""
+_ANSWER_S = 180.0
+"""Seconds for one answer: the call that waits for an operation answers after two minutes at most."""
+
+
+class ComputeError(SkyrigError):
+    """A call of the Compute Engine API that failed, or an operation that ended with an error."""
+
+
+class Zone:
+    """The machines of one zone of a project."""
+
+    def __init__(self, project: str, zone: str) -> None:
+        endpoint = os.environ.get("GOOGLE_COMPUTE_CUSTOM_ENDPOINT", ENDPOINT).rstrip("/")
+        self._url = f"{endpoint}/projects/{project}/zones/{zone}"
+        self._session = _session()
+
+    def look(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """`status` of each machine as the API calls it and when it was last `started`; a machine that is gone has the
+        status "GONE"."""
+        return {name: self._looked(name) for name in names}
+
+    def switch(self, names: Sequence[str], verb: str) -> None:
+        """`start` or `stop` these machines, all at once, and wait until that is done. What is on local disks of a
+        stopped machine is discarded: it cannot be kept on machines with accelerators."""
+        asked = {"discardLocalSsd": "true"} if verb == "stop" else {}
+        begun, failed = {}, {}
+        for name in names:
+            try:
+                begun[name] = self._call("POST", f"instances/{name}/{verb}", asked)["name"]
+            except ComputeError as error:
+                failed[name] = str(error)
+        until = time.monotonic() + LIMIT_S
+        for name, operation in begun.items():
+            said = self._ended(operation, until)
+            if said:
+                failed[name] = said
+        if failed:
+            told = "; ".join(f"{name}: {why}" for name, why in failed.items())
+            raise ComputeError(f"{verb} failed: {told}", hint="run the same command again: what is done stays done")
+
+    def _looked(self, name: str) -> dict[str, str]:
+        said = self._call("GET", f"instances/{name}", {"fields": "status,lastStartTimestamp"}, missing=True)
+        return {"status": said.get("status", "GONE"), "started": said.get("lastStartTimestamp", "")}
+
+    def _ended(self, operation: str, until: float) -> str:
+        """What is wrong with an operation once it has ended; "" where nothing is."""
+        while True:
+            said = self._call("POST", f"operations/{operation}/wait", {})
+            if said.get("status") == "DONE":
+                errors = said.get("error", {}).get("errors", [])
+                return "; ".join(error.get("message") or error["code"] for error in errors)
+            if time.monotonic() > until:
+                return f"not done after {LIMIT_S:.0f} s"
+
+    def _call(self, method: str, path: str, query: Mapping[str, str], *, missing: bool = False) -> dict[str, Any]:
+        """The answer; {} where what is asked for is `missing` and may be."""
+        try:
+            answer = self._session.request(method, f"{self._url}/{path}", params=dict(query), timeout=_ANSWER_S)
+        except (requests.RequestException, auth.exceptions.GoogleAuthError) as error:
+            raise ComputeError(f"{method} {path}: {error}") from error
+        if missing and answer.status_code == 404:
+            return {}
+        if not answer.ok:
+            raise ComputeError(f"{method} {path}: HTTP {answer.status_code}: {_reason(answer)}")
+        said: dict[str, Any] = answer.json()
+        return said
+
+
+def _reason(answer: requests.Response) -> str:
+    try:
+        return str(answer.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
+
+
+def _session() -> AuthorizedSession:
+    token, given = os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN", ""), os.environ.get("GOOGLE_CREDENTIALS", "")
+    if token:
+        return AuthorizedSession(Credentials(token=token))
+    try:
+        if given:
+            text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+            credentials, _ = auth.load_credentials_from_dict(json.loads(text), scopes=list(SCOPES))
+        else:
+            credentials, _ = auth.default(scopes=list(SCOPES))
+    except (auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
+        hint = "`gcloud auth application-default login`, or set GOOGLE_CREDENTIALS"
+        raise ComputeError(f"no credentials of Google Cloud: {error}", hint=hint) from error
+    return AuthorizedSession(credentials)
