@@ -117,9 +117,10 @@ def _instance(
 
 
 def _options() -> pulumi.ResourceOptions:
-    """User data is read at the first boot alone, and an image family moves on: neither makes another machine. Local
-    disks come with the type and are not asked for."""
+    """User data is read at the first boot alone, an image family moves on, and the labels of a boot disk are those of
+    its making: none of that makes another machine. Local disks come with the type and are not asked for."""
+    made = [f"bootDisk.initializeParams.{what}" for what in ("image", "labels")]
     return pulumi.ResourceOptions(
         additional_secret_outputs=["metadata"],
-        ignore_changes=["metadata", "bootDisk.initializeParams.image", "scratchDisks"],
+        ignore_changes=["metadata", "scratchDisks", *made],
     )

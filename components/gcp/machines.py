@@ -98,7 +98,7 @@ class GcpMachines(pulumi.ComponentResource):
             description=described(shared["labels"]),
             region=self._args["region"],
             group_placement_policy={"collocation": "COLLOCATED"},
-            opts=self._child,
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["description"])),
         )
         return policy.self_link
 

@@ -34,7 +34,8 @@ def labels(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def described(tags: Mapping[str, str]) -> str:
-    """Tags as the description of what carries no labels: networks, firewall rules, routers."""
+    """Tags as the description of what carries no labels: networks, firewall rules, routers. Another description of a
+    network is another network to Google Cloud, so changes of it are to be ignored."""
     return " ".join(f"{name}={value}" for name, value in sorted(tags.items()))
 
 

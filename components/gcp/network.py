@@ -78,7 +78,8 @@ class GcpNetwork(pulumi.ComponentResource):
 
     def _made(self, wanted: FabricNetwork, cidrs: list[str]) -> tuple[pulumi.Output[str], list[pulumi.Output[str]]]:
         """A network with a subnet of each range: their links."""
-        child, name = pulumi.ResourceOptions(parent=self), f"{self._name}-{wanted.name}"
+        child = pulumi.ResourceOptions(parent=self, ignore_changes=["description"])
+        name = f"{self._name}-{wanted.name}"
         profile = f"projects/{self._args['project']}/global/networkProfiles/{wanted.profile}"
         network = Network(
             name,

@@ -105,6 +105,7 @@ def _slice(
         labels={**args["labels"], "skyrig-node": members[0]["id"]},
         tags=[args["cluster"], f"{args['cluster']}-head"] if is_head else [args["cluster"]],
         opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(additional_secret_outputs=["metadata"], ignore_changes=["metadata"])
+            opts,
+            pulumi.ResourceOptions(additional_secret_outputs=["metadata"], ignore_changes=["metadata", "description"]),
         ),
     )
