@@ -1,5 +1,10 @@
 """What a machine is told at its first boot: cloud-init user data, out of templates/cloud-init. Pure functions."""
 
+import base64
+import functools
+import gzip
+import json
+import shlex
 from typing import TypedDict
 
 import jinja2
@@ -7,9 +12,14 @@ import jinja2
 from components.describe import USER
 from skyrig import places
 
+FOLDER = "/opt/skyrig"
+"""Folder of a node's own programs."""
 
-class BootArgs(TypedDict):
-    """What the user data of one node is made from."""
+_TEMPLATES = places.shipped() / "templates" / "cloud-init"
+
+
+class NodeBootArgs(TypedDict):
+    """What the user data of every node is made from."""
 
     cloud: str
     """Name of the cloud: templates/cloud-init/CLOUD/ holds what is its own."""
@@ -29,16 +39,63 @@ class BootArgs(TypedDict):
     """Image of the container that jobs run in; "" where they run on the machine."""
 
 
+class BootArgs(NodeBootArgs, total=False):
+    """The same, and what most nodes do without."""
+
+    accelerator_count: float
+    """How many accelerators the node must find; 0, the default, is one at least where `accelerator` names some."""
+    lifetime_s: int
+    """Longest time from a boot until the node ends itself, in seconds; 0, the default, is without end."""
+
+
 def user_data(args: BootArgs) -> str:
     """The user data: a #cloud-config document that pins the host key, makes the user, checks drivers, stripes local
-    disks into one scratch disk, and puts the programs in place by which the node ends itself."""
-    folder = places.shipped() / "templates" / "cloud-init"
+    disks into one scratch disk, and puts the programs in place by which the node stops and ends itself. The programs
+    are compressed in it: a cloud takes 16 KiB (AWS) at most."""
+    programs = {name: _packed(text) for name, text in programs_of(args).items()}
+    template = _environment().get_template("node.yaml.j2")
+    return template.render(**_said(args), folder=FOLDER, programs=programs)
+
+
+def programs_of(args: BootArgs) -> dict[str, str]:
+    """Text of each program that the node gets, by its name in FOLDER. `stop`, `end` and `fabric` are its cloud's own,
+    where that has them: templates/cloud-init/CLOUD/{stop,end,fabric-KIND}.* in any language, with a first line #!;
+    one that is called *.j2 is a template."""
+    environment, cloud = _environment(), args["cloud"]
+    sources = {"scratch": "scratch", "check": "check", "stop": f"{cloud}/stop", "end": f"{cloud}/end"}
+    if args["fabric"] != "none":
+        sources["fabric"] = f"{cloud}/fabric-{args['fabric']}"
+    if args["container"]:
+        sources["container"] = "container"
+    files = {file.removesuffix(".j2").rpartition(".")[0]: file for file in environment.list_templates()}
+    there = {program: files[source] for program, source in sources.items() if source in files}
+    return {program: _text(environment, file, args) for program, file in there.items()}
+
+
+def _text(environment: jinja2.Environment, file: str, args: BootArgs) -> str:
+    if file.endswith(".j2"):
+        return environment.get_template(file).render(**_said(args))
+    return (_TEMPLATES / file).read_text(encoding="utf-8")
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _said(args: BootArgs) -> dict[str, object]:
+    return {"user": USER, "accelerator_count": 0, "lifetime_s": 0, **args}
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=False,  # YAML and shell: values go through tojson or the shell filter
+        autoescape=False,  # YAML and shell: values go through the filters `json` and `shell`
     )
-    return environment.get_template("node.yaml.j2").render(user=USER, **args)
+    environment.filters["json"] = json.dumps
+    environment.filters["shell"] = shlex.quote
+    return environment
