@@ -26,6 +26,7 @@ def metadata(
             "client_key": known[2],
             "fabric": fabric,
             "accelerator": kind.accelerator,
+            "accelerator_count": kind.accelerator_count,
             "container": container(image),
         }
         return user_data(args)

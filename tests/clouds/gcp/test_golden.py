@@ -1,4 +1,4 @@
-"""What clusters on Google Cloud register, against golden files. SKYRIG_GOLDEN=write writes them anew, for review."""
+"""What clusters on Google Cloud register, against golden files. SKYRIG_UPDATE_GOLDEN=1 writes them anew, for review."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import pytest
 
 from skyrig.cluster.description import from_json
-from tests.clouds.gcp.conftest import HERE, case, registered
+from gcp_cases import HERE, case, registered
 from tests.clouds.registrations import golden
 
 CASES = sorted(file.stem for file in (HERE / "cases").glob("*.json"))
@@ -18,7 +18,7 @@ def test_golden(name: str) -> None:
     args = case(name)
     made, described = registered(args)
     text, file = golden(made), HERE / "golden" / f"{name}.json"
-    if os.environ.get("SKYRIG_GOLDEN") == "write":
+    if os.environ.get("SKYRIG_UPDATE_GOLDEN") == "1":
         file.write_text(text)
     assert text == file.read_text()
     cluster = from_json(described)

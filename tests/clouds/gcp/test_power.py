@@ -9,7 +9,7 @@ import pytest
 
 from components.gcp.compute_api import ComputeError, Zone
 from components.gcp.power import GcpPowerProvider
-from tests.clouds.gcp.compute_server import ComputeServer
+from compute_server import ComputeServer
 
 PROVIDER = GcpPowerProvider()
 
