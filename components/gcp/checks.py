@@ -36,7 +36,7 @@ def wrong(args: ClusterArgs) -> dict[str, str]:
         return {**told, "machine.capacity": str(error)}
     told.update(_type(args, kind))
     told.update(_capacity(args, kind, paid))
-    if kind.fabric == "tpu-ici":
+    if "slice_hosts" in kind.facts:
         told.update(_slice(args, kind, paid))
     return told
 

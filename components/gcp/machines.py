@@ -100,7 +100,8 @@ class GcpMachines(pulumi.ComponentResource):
             group_placement_policy={"collocation": "COLLOCATED"},
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["description"])),
         )
-        return policy.self_link
+        link: pulumi.Output[str] = policy.self_link
+        return link
 
 
 def _group(shared: dict[str, Any], group: str, nodes: list[WantedNodeArgs]) -> GcpNodeGroupArgs:

@@ -10,6 +10,7 @@ from components.gcp import gpudirect, ranges
 from components.gcp.adoption import adopt
 from components.gcp.gpudirect import FabricNetwork
 from components.gcp.nics import FabricNicArgs
+from components.refuse import refuse
 from skyrig.catalog import instances
 
 
@@ -66,7 +67,10 @@ class GcpNetwork(pulumi.ComponentResource):
             main = FabricNetwork("main", gpudirect.mtu(kind, args["network_tier"]), "GVNIC")
             (self.network, (self.subnetwork, *_)) = self._made(main, [self.range])
         wanted = gpudirect.networks(kind, args["network_tier"], args["zone"])
-        free = iter(ranges.fabric_ranges(gpudirect.subnets(wanted), self.range))
+        try:
+            free = iter(ranges.fabric_ranges(gpudirect.subnets(wanted), self.range))
+        except ValueError as error:
+            refuse("GcpNetwork", {"machine.network": str(error)})
         self.fabric: list[FabricNicArgs] = []
         self.fabric_networks: list[pulumi.Input[str]] = []
         for each in wanted:

@@ -20,7 +20,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
     "gcp:compute/resourcePolicy:ResourcePolicy": {"selfLink": "link of {name}"},
     "gcp:serviceaccount/account:Account": {"email": "nodes@p.example", "member": "serviceAccount:nodes@p.example"},
     "gcp:storage/bucket:Bucket": {"url": "gs://of {name}"},
-    "pulumi-python:dynamic/skyrig:HostKey": {"public_key": "ssh-ed25519 of {name}", "private_key": "the host's secret"},
+    "pulumi-python:dynamic/skyrig:HostKey": {"public_key": "ssh-ed25519 of {name}", "private_key": "HOST PRIVATE KEY"},
 }
 ANSWERS: dict[str, dict[str, Any]] = {
     "gcp:compute/getNetwork:getNetwork": {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from gcp_cases import HERE, case, registered
 
 from skyrig.cluster.description import from_json
-from gcp_cases import HERE, case, registered
 from tests.clouds.registrations import golden
 
 CASES = sorted(file.stem for file in (HERE / "cases").glob("*.json"))

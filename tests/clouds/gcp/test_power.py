@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from compute_server import ComputeServer
 
 from components.gcp.compute_api import ComputeError, Zone
 from components.gcp.power import GcpPowerProvider
-from compute_server import ComputeServer
 
 PROVIDER = GcpPowerProvider()
 
