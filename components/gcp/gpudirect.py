@@ -43,15 +43,10 @@ def mtu(kind: InstanceType, network_tier: str) -> int:
     return int(kind.facts["networks"]["mtu"]) if active(kind, network_tier) else DEFAULT_MTU
 
 
-def compact(kind: InstanceType, network_tier: str, capacity: str, nodes: int) -> bool:
-    """Whether nodes are placed close to each other by a policy. What a reservation holds has its place already, and
-    flex start takes no such policy."""
-    return (
-        network_tier == "best"
-        and nodes > 1
-        and kind.facts.get("placement") == "compact"
-        and capacity in ("on-demand", "spot")
-    )
+def compact(kind: InstanceType, network_tier: str, capacity: str) -> bool:
+    """Whether nodes are placed close to each other by a policy: also a single one, so that it stays as it is when
+    others are added. What a reservation holds has its place already, and flex start takes no such policy."""
+    return network_tier == "best" and kind.facts.get("placement") == "compact" and capacity in ("on-demand", "spot")
 
 
 def subnets(wanted: Sequence[FabricNetwork]) -> int:

@@ -100,7 +100,7 @@ def _instance(
             },
         },
         network_interfaces=nics.interfaces(args["subnetwork"], args["fabric"], address, args["public"]),
-        scheduling=scheduling.scheduling(kind, paid),
+        scheduling=scheduling.scheduling(kind, paid, placed=args["placement"] is not None),
         reservation_affinity=scheduling.affinity(paid),
         resource_policies=args["placement"],
         service_account={"email": args["email"], "scopes": [SCOPE]},

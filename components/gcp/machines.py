@@ -88,9 +88,9 @@ class GcpMachines(pulumi.ComponentResource):
 
     def _placement(self) -> pulumi.Output[str] | None:
         """Link of the policy that places the nodes close to each other, where there is one."""
-        shared, count = self._args["group"], len(self._args["nodes"])
+        shared = self._args["group"]
         kind, paid = instances.find("gcp", shared["instance_type"]), capacity(shared["capacity"])
-        if not gpudirect.compact(kind, shared["network_tier"], paid.kind, count):
+        if not gpudirect.compact(kind, shared["network_tier"], paid.kind):
             return None
         policy = ResourcePolicy(
             f"{self._name}-placement",

@@ -9,10 +9,10 @@ FLEX_SECONDS = (600, 604_800)
 """Shortest and longest run of flex start in seconds."""
 
 
-def scheduling(kind: InstanceType, capacity: Capacity) -> dict[str, Any]:
-    """The `scheduling` of an instance. Machines with accelerators cannot move to another host, so they end with
-    theirs, and start again there where nothing forbids it. A preempted machine is stopped, not deleted: it can start
-    again, under its own id."""
+def scheduling(kind: InstanceType, capacity: Capacity, placed: bool) -> dict[str, Any]:
+    """The `scheduling` of an instance, which may be `placed` by a policy. Machines with accelerators cannot move to
+    another host, so they end with theirs, and start again where no policy forbids it. A preempted machine is stopped,
+    not deleted: it can start again, under its own id."""
     moving = "TERMINATE" if kind.accelerator else "MIGRATE"
     if capacity.kind == "spot":
         return {
@@ -32,13 +32,15 @@ def scheduling(kind: InstanceType, capacity: Capacity) -> dict[str, Any]:
         }
     bound = capacity.kind == "reservation" and kind.facts.get("reservation_bound")
     model = "RESERVATION_BOUND" if bound else "STANDARD"
-    return {"provisioning_model": model, "automatic_restart": True, "on_host_maintenance": moving}
+    return {"provisioning_model": model, "automatic_restart": not placed, "on_host_maintenance": moving}
 
 
-def affinity(capacity: Capacity) -> dict[str, Any]:
-    """The `reservation_affinity` of an instance: a reservation is used by who names it, and by nobody else, so that
-    nothing runs in what others keep free."""
-    if capacity.kind != "reservation":
+def affinity(capacity: Capacity) -> dict[str, Any] | None:
+    """The `reservation_affinity` of an instance: the reservation that is named; none with flex start, which takes none;
+    else Google's own choice: a reservation that is paid for and open to all machines of the project is used first."""
+    if capacity.kind == "flex":
         return {"type": "NO_RESERVATION"}
+    if capacity.kind != "reservation":
+        return None
     named = {"key": "compute.googleapis.com/reservation-name", "values": [capacity.id]}
     return {"type": "SPECIFIC_RESERVATION", "specific_reservation": named}

@@ -42,7 +42,7 @@ class GcpSlices(pulumi.ComponentResource):
             self.said.append(
                 pulumi.Output.all(
                     id=wanted["id"],
-                    machine=pulumi.Output.concat(group.slices[first].id, f"/{host}"),
+                    machine=pulumi.Output.concat(group.slices[first].id, f"/{host} at ", endpoint.ip_address),
                     private=endpoint.ip_address,
                     public=endpoint.access_configs[0].external_ip if wanted["id"] == head else "",
                     host_key=group.host_keys[first].public_key,

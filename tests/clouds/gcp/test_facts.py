@@ -111,27 +111,29 @@ def test_disk_tiers_are_complete_and_of_the_longest_family() -> None:
 
 def test_scheduling_by_capacity() -> None:
     gpu, cpu = TYPES["a3-megagpu-8g"], TYPES["n2-standard-8"]
-    assert scheduling.scheduling(gpu, Capacity())["on_host_maintenance"] == "TERMINATE"
-    assert scheduling.scheduling(cpu, Capacity())["on_host_maintenance"] == "MIGRATE"
-    spot = scheduling.scheduling(gpu, Capacity("spot"))
+    assert scheduling.scheduling(gpu, Capacity(), False)["on_host_maintenance"] == "TERMINATE"
+    assert scheduling.scheduling(cpu, Capacity(), False)["on_host_maintenance"] == "MIGRATE"
+    spot = scheduling.scheduling(gpu, Capacity("spot"), False)
     assert (spot["provisioning_model"], spot["instance_termination_action"]) == ("SPOT", "STOP")
     assert not spot["automatic_restart"]
-    flex = scheduling.scheduling(gpu, Capacity("flex", "3600"))
+    flex = scheduling.scheduling(gpu, Capacity("flex", "3600"), False)
     assert flex["max_run_duration"] == {"seconds": 3600} and flex["instance_termination_action"] == "DELETE"
     held = Capacity("reservation", "mine")
-    assert scheduling.scheduling(gpu, held)["provisioning_model"] == "STANDARD"
-    assert scheduling.scheduling(TYPES["a4-highgpu-8g"], held)["provisioning_model"] == "RESERVATION_BOUND"
-    assert scheduling.affinity(held)["specific_reservation"]["values"] == ["mine"]
-    assert {scheduling.affinity(Capacity(kind))["type"] for kind in ("on-demand", "spot")} == {"NO_RESERVATION"}
+    assert scheduling.scheduling(gpu, held, False)["provisioning_model"] == "STANDARD"
+    assert scheduling.scheduling(TYPES["a4-highgpu-8g"], held, False)["provisioning_model"] == "RESERVATION_BOUND"
+    assert scheduling.scheduling(gpu, Capacity(), True)["automatic_restart"] is False
+    affinity = scheduling.affinity(held)
+    assert affinity and affinity["specific_reservation"]["values"] == ["mine"]
+    assert scheduling.affinity(Capacity()) is None and scheduling.affinity(Capacity("spot")) is None
+    assert scheduling.affinity(Capacity("flex", "3600")) == {"type": "NO_RESERVATION"}
 
 
-def test_compact_placement_is_for_fabrics_of_several_nodes() -> None:
+def test_compact_placement_goes_with_the_fabric() -> None:
     kind = TYPES["a3-megagpu-8g"]
-    assert gpudirect.compact(kind, "best", "on-demand", 2) and gpudirect.compact(kind, "best", "spot", 2)
-    assert not gpudirect.compact(kind, "best", "on-demand", 1)
-    assert not gpudirect.compact(kind, "standard", "on-demand", 2)
-    assert not gpudirect.compact(kind, "best", "reservation", 2) and not gpudirect.compact(kind, "best", "flex", 2)
-    assert not gpudirect.compact(TYPES["a3-ultragpu-8g"], "best", "on-demand", 2)
+    assert gpudirect.compact(kind, "best", "on-demand") and gpudirect.compact(kind, "best", "spot")
+    assert not gpudirect.compact(kind, "standard", "on-demand")
+    assert not gpudirect.compact(kind, "best", "reservation") and not gpudirect.compact(kind, "best", "flex")
+    assert not gpudirect.compact(TYPES["a3-ultragpu-8g"], "best", "on-demand")
 
 
 def test_power_by_capacity_and_type() -> None:
