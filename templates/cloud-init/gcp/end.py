@@ -32,7 +32,7 @@ def delete():
     project = metadata("project/project-id")
     zone = metadata("instance/zone").rpartition("/")[2]
     token = json.loads(metadata("instance/service-accounts/default/token"))["access_token"]
-    url = "%s/projects/%s/zones/%s/instances/%s" % (COMPUTE, project, zone, metadata("instance/name"))
+    url = f"{COMPUTE}/projects/{project}/zones/{zone}/instances/{metadata('instance/name')}"
     request = urllib.request.Request(url, headers={"Authorization": "Bearer " + token}, method="DELETE")
     with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
         answer.read()
@@ -46,13 +46,13 @@ def main():
             delete()
             return 0
         except urllib.error.HTTPError as error:
-            why = "HTTP %d: %.300s" % (error.code, " ".join(error.read().decode(errors="replace").split()))
+            why = f"HTTP {error.code}: {' '.join(error.read().decode(errors='replace').split())[:300]}"
         except (OSError, ValueError, KeyError) as error:
             why = str(error)
         if time.monotonic() > until:
             break
         time.sleep(3)
-    print("end: this machine cannot delete itself, it powers off: %s" % why, file=sys.stderr)
+    print(f"end: this machine cannot delete itself, it powers off: {why}", file=sys.stderr)
     subprocess.call(("shutdown", "-P", "now"))
     return 1
 

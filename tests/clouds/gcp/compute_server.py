@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 class ComputeServer:
     """Serves /projects/P/zones/Z/... with the states in `machines`. `calls` is what was asked: "stop n0 true" for a
-    stop that discards local disks; `without_capacity` are machines that do not start."""
+    stop that discards local disks; `without_capacity` are machines that do not start; a list has `page` machines."""
 
     def __init__(self) -> None:
         self.machines: dict[str, str] = {}
@@ -18,6 +19,7 @@ class ComputeServer:
         self.calls: list[str] = []
         self.tokens: set[str] = set()
         self.without_capacity: set[str] = set()
+        self.page = 500
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -36,18 +38,26 @@ class ComputeServer:
 
     def answer(self, method: str, path: list[str], query: dict[str, list[str]]) -> tuple[int, dict[str, object]]:
         """Status and body."""
-        if method == "GET" and path[0] == "instances":
-            return self._looked(path[1])
+        if method == "GET" and path == ["instances"]:
+            return 200, self._listed(query)
         if method == "POST" and path[0] == "instances":
             return self._switched(path[1], path[2], query)
         if method == "POST" and path[0] == "operations" and path[2] == "wait":
             return 200, self._waited(path[1])
         return 400, {"error": {"message": f"{method} {path}"}}
 
-    def _looked(self, name: str) -> tuple[int, dict[str, object]]:
-        if name not in self.machines:
-            return 404, {"error": {"message": f"{name} was not found"}}
-        return 200, {"status": self.machines[name], "lastStartTimestamp": f"start {self.starts.get(name, 0)}"}
+    def _listed(self, query: dict[str, list[str]]) -> dict[str, object]:
+        """Machines by the filter, `page` of them at a time."""
+        pattern = query["filter"][0].removeprefix("name eq ")
+        names = sorted(name for name in self.machines if re.fullmatch(pattern, name))
+        first = int(query.get("pageToken", ["0"])[0])
+        shown = names[first : first + self.page]
+        more = {"nextPageToken": str(first + self.page)} if first + self.page < len(names) else {}
+        return {"items": [self._one(name) for name in shown], **more} if shown else {}
+
+    def _one(self, name: str) -> dict[str, str]:
+        started = f"start {self.starts.get(name, 0)}"
+        return {"name": name, "status": self.machines[name], "lastStartTimestamp": started}
 
     def _switched(self, name: str, verb: str, query: dict[str, list[str]]) -> tuple[int, dict[str, object]]:
         self.calls.append(" ".join([verb, name, *query.get("discardLocalSsd", [])]))

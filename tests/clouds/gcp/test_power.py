@@ -128,3 +128,11 @@ def test_credentials_that_are_no_file_are_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("GOOGLE_CREDENTIALS", "/no/such/file")
     with pytest.raises(ComputeError, match="no credentials of Google Cloud"):
         Zone("p", "us-central1-a")
+
+
+def test_a_large_cluster_is_looked_at_page_by_page(server: ComputeServer) -> None:
+    server.page, names = 3, [f"c-n{number}-v1" for number in range(10)]
+    server.machines = {**dict.fromkeys(names, "RUNNING"), "other-n0-v1": "TERMINATED"}
+    assert {name: said["status"] for name, said in Zone("p", "z").look(names).items()} == dict.fromkeys(
+        names, "RUNNING"
+    )
