@@ -1,7 +1,8 @@
 """The few calls of the Compute Engine API that switch machines on and off, with the credentials of the provider.
 
-As for the provider, GOOGLE_OAUTH_ACCESS_TOKEN or GOOGLE_CREDENTIALS (a file or its text) say who calls, else the
-application default credentials; GOOGLE_COMPUTE_CUSTOM_ENDPOINT says where the API is.
+As for the provider, GOOGLE_OAUTH_ACCESS_TOKEN or one of KEY_VARIABLES (a file or its text) say who calls, else the
+application default credentials; GOOGLE_IMPERSONATE_SERVICE_ACCOUNT says as whom, and GOOGLE_COMPUTE_CUSTOM_ENDPOINT
+where the API is.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 import requests
 from google import auth
+from google.auth import impersonated_credentials
 from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.credentials import Credentials
 
@@ -20,6 +22,7 @@ from skyrig.errors import SkyrigError
 
 ENDPOINT = "https://compute.googleapis.com/compute/v1/"
 SCOPES = ("https://www.googleapis.com/auth/compute",)
+KEY_VARIABLES = ("GOOGLE_CREDENTIALS", "GOOGLE_CLOUD_KEYFILE_JSON", "GCLOUD_KEYFILE_JSON")
 LIMIT_S = 900.0
 """Seconds that starting or stopping may take."""
 _ANSWER_S = 180.0
@@ -107,16 +110,23 @@ def _reason(answer: requests.Response) -> str:
 
 
 def _session() -> AuthorizedSession:
-    token, given = os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN", ""), os.environ.get("GOOGLE_CREDENTIALS", "")
-    if token:
-        return AuthorizedSession(Credentials(token=token))
+    token, target = (
+        os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN", ""),
+        os.environ.get("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"),
+    )
+    credentials = Credentials(token=token) if token else _credentials()
+    if target:
+        credentials = impersonated_credentials.Credentials(credentials, target, list(SCOPES))
+    return AuthorizedSession(credentials)
+
+
+def _credentials() -> Any:
+    given = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), "")
     try:
-        if given:
-            text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
-            credentials, _ = auth.load_credentials_from_dict(json.loads(text), scopes=list(SCOPES))
-        else:
-            credentials, _ = auth.default(scopes=list(SCOPES))
+        if not given:
+            return auth.default(scopes=list(SCOPES))[0]
+        text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
+        return auth.load_credentials_from_dict(json.loads(text), scopes=list(SCOPES))[0]
     except (auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
         hint = "`gcloud auth application-default login`, or set GOOGLE_CREDENTIALS"
         raise ComputeError(f"no credentials of Google Cloud: {error}", hint=hint) from error
-    return AuthorizedSession(credentials)

@@ -72,7 +72,7 @@ def _argv(file: Path) -> bytes:
 @pytest.fixture
 def google() -> Iterator[Google]:
     with Google() as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield server
         server.shutdown()

@@ -136,3 +136,12 @@ def test_a_large_cluster_is_looked_at_page_by_page(server: ComputeServer) -> Non
     assert {name: said["status"] for name, said in Zone("p", "z").look(names).items()} == dict.fromkeys(
         names, "RUNNING"
     )
+
+
+def test_who_is_impersonated_is_asked_for(server: ComputeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token of that account is asked for with the caller's own; nobody answers for it here."""
+    monkeypatch.setenv("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT", "deployer@p.iam.gserviceaccount.com")
+    monkeypatch.setenv("HTTPS_PROXY", server.endpoint)
+    with pytest.raises(ComputeError, match="iamcredentials"):
+        Zone("p", "us-central1-a").look(["c-n0-v1"])
+    assert server.tokens == set()
