@@ -22,9 +22,11 @@ def wrong(args: ClusterArgs) -> dict[str, str]:
         told["machine.zone"] = f"{machine['zone']} is not in {machine['region']}"
     if not machine["ssh_from"]:
         told["machine.ssh_from"] = "is empty: nobody could log in"
-    for network in machine["ssh_from"]:
-        if ipaddress.ip_network(network).prefixlen == 0:
+    for network in map(ipaddress.ip_network, machine["ssh_from"]):
+        if network.prefixlen == 0:
             told["machine.ssh_from"] = f"{network} is everybody: name your own networks"
+        elif network.version == 6:
+            told["machine.ssh_from"] = f"{network} cannot log in: the head has an IPv4 address alone"
     if not args["nodes"]:
         told["nodes"] = "are none"
     try:

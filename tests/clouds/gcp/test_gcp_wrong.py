@@ -17,6 +17,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("g2-l4-spot", {"machine.ssh_from": []}, "machine.ssh_from", "nobody could log in"),
     ("g2-l4-spot", {"machine.ssh_from": ["0.0.0.0/0"]}, "machine.ssh_from", "is everybody"),
     ("g2-l4-spot", {"machine.ssh_from": ["::/0"]}, "machine.ssh_from", "is everybody"),
+    ("g2-l4-spot", {"machine.ssh_from": ["2001:db8::/32"]}, "machine.ssh_from", "an IPv4 address alone"),
     ("g2-l4-spot", {"machine.instance_type": "g2-standard-9"}, "machine.instance_type", "did you mean g2-standard-"),
     ("g2-l4-spot", {"machine.disk_tier": "ultra"}, "machine.disk_tier", "no boot disks of tier ultra"),
     ("g2-l4-spot", {"machine.capacity": "block/x"}, "machine.capacity", "blocks are of AWS"),
