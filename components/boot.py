@@ -11,6 +11,7 @@ import jinja2
 
 from components.describe import USER
 from skyrig import places
+from skyrig.catalog import facts
 
 FOLDER = "/opt/skyrig"
 """Folder of a node's own programs."""
@@ -60,7 +61,8 @@ def user_data(args: BootArgs) -> str:
 def programs_of(args: BootArgs) -> dict[str, str]:
     """Text of each program that the node gets, by its name in FOLDER. `stop`, `end` and `fabric` are its cloud's own,
     where that has them: templates/cloud-init/CLOUD/{stop,end,fabric-KIND}.* in any language, with a first line #!;
-    one that is called *.j2 is a template."""
+    one that is called *.j2 is a template, which knows
+    the `facts` of the fabric too (skyrig.catalog.fabrics)."""
     environment, cloud = _environment(), args["cloud"]
     sources = {"scratch": "scratch", "check": "check", "stop": f"{cloud}/stop", "end": f"{cloud}/end"}
     if args["fabric"] != "none":
@@ -83,7 +85,8 @@ def _packed(text: str) -> str:
 
 
 def _said(args: BootArgs) -> dict[str, object]:
-    return {"user": USER, "accelerator_count": 0, "lifetime_s": 0, **args}
+    about = facts.of(args["cloud"], "fabric").get(args["fabric"], {})
+    return {"user": USER, "accelerator_count": 0, "lifetime_s": 0, "facts": about, **args}
 
 
 @functools.cache

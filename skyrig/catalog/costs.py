@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skyrig.catalog import egress, prices
+from skyrig.catalog import egress, instances, prices
 from skyrig.cluster.shape import Shape
 
 
@@ -18,10 +18,19 @@ def of_shape(shape: Shape) -> float | None:
 def hourly(cloud: str, region: str, instance_type: str, spot: bool, nodes: int, way: str) -> float | None:
     """USD an hour of so many nodes, their gateways and addresses; None where the price of the type is not known.
     `way` is how they reach the internet, "" what is chosen by default."""
-    each = prices.hourly(cloud, region, instance_type, spot=spot)
+    each = _node(cloud, region, instance_type, spot)
     return None if each is None else nodes * each + egress.hourly(cloud, way or egress.default(nodes), nodes)
 
 
 def said(hourly: float | None) -> str:
     """An hourly price for the reader."""
     return "price not known" if hourly is None else f"${hourly:.2f}/h"
+
+
+def _node(cloud: str, region: str, instance_type: str, spot: bool) -> float | None:
+    """Of one node. A type whose accelerators alone have a price names it in its fact `priced_as`."""
+    kind = instances.of_cloud(cloud).get(instance_type)
+    if kind is None or "priced_as" not in kind.facts:
+        return prices.hourly(cloud, region, instance_type, spot=spot)
+    one = prices.hourly(cloud, region, kind.facts["priced_as"], spot=spot)
+    return None if one is None else one * kind.accelerator_count

@@ -1,7 +1,8 @@
 """How nodes reach the internet, and what that costs.
 
 `data/CLOUD/egress.json`: `address_hourly`, USD an hour of a public address in use; `nat_hourly`, of a NAT gateway;
-`nat_per_gb`, USD a GB through it; `sources`. Kinds are those of `skyrig.cluster.machine.EGRESSES`.
+or `nat_hourly_per_node`, of each node behind it until that is reached; `nat_per_gb`, USD a GB through it; `sources`.
+Kinds are those of `skyrig.cluster.machine.EGRESSES`.
 """
 
 from __future__ import annotations
@@ -18,5 +19,8 @@ def hourly(cloud: str, kind: str, nodes: int) -> float:
     """USD an hour of a cluster of so many nodes: its gateways and addresses. The head always has an address."""
     said = facts.of(cloud, "egress")
     addresses = nodes if kind == "public-outbound" else 1
-    gateway = said["nat_hourly"] + said["address_hourly"] if kind == "nat" else 0.0
+    gateway = 0.0
+    if kind == "nat":
+        behind = said.get("nat_hourly_per_node", said["nat_hourly"]) * max(nodes - 1, 1)
+        gateway = min(said["nat_hourly"], behind) + said["address_hourly"]
     return float(addresses * said["address_hourly"] + gateway)

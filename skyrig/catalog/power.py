@@ -2,7 +2,8 @@
 
 `data/CLOUD/power.json`: `stop`, `end`, `start` in words; `billed_when_stopped`; `stop_itself` and `end_itself`, the
 commands with which a node does that; `identity`, the rights that these need, each with its reason; `refused`, by the
-capacity kind or accelerator family that it holds for, why a node cannot be stopped; `sources`.
+capacity kind, fabric or accelerator that it holds for, why a node cannot be stopped; `cannot_end`, where there is one,
+by the same, why it cannot end itself; `sources`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from skyrig.cluster.machine import Capacity
 
 
 def of(kind: InstanceType, capacity: Capacity) -> Power:
-    """The power of nodes of a type that are paid for like that. What cannot be stopped can still end itself."""
+    """The power of nodes of a type that are paid for like that. Most that cannot be stopped can still end itself."""
     said = facts.of(kind.cloud, "power")
     power = Power(
         stop=said["stop"],
@@ -26,7 +27,10 @@ def of(kind: InstanceType, capacity: Capacity) -> Power:
         stop_itself=said["stop_itself"],
         end_itself=said["end_itself"],
     )
-    for family in (capacity.kind, kind.fabric, kind.accelerator):
-        if family in said["refused"]:
-            return evolve(power, stop="", start="", stop_itself="", refused=said["refused"][family])
+    families = (capacity.kind, kind.fabric, kind.accelerator)
+    unstoppable = next((said["refused"][family] for family in families if family in said["refused"]), "")
+    if unstoppable:
+        power = evolve(power, stop="", start="", stop_itself="", refused=unstoppable)
+    if any(family in said.get("cannot_end", {}) for family in families):
+        power = evolve(power, end="", end_itself="")
     return power

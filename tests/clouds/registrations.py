@@ -70,10 +70,11 @@ def record(
         set_mocks(recorder, project="skyrig", stack="dev", preview=preview)
 
         async def run() -> Any:
-            returned = program()
-            value = await pulumi.Output.from_input(returned).future() if returned is not None else None
-            await wait_for_rpcs()
-            return value
+            try:
+                returned = program()
+                return await pulumi.Output.from_input(returned).future() if returned is not None else None
+            finally:  # also of a program that failed: what it has begun would wait in the next one's loop
+                await wait_for_rpcs()
 
         value = loop.run_until_complete(run())
     finally:

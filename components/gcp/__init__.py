@@ -1,0 +1,1 @@
+"""Clusters on Google Cloud: Compute Engine instances and TPU VMs. Nothing outside this folder imports pulumi_gcp."""
