@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -15,7 +15,7 @@ _GONE = ("terminated", "shutting-down", "deleted", "deleting")
 
 @frozen
 class _Listing:
-    """How EC2 lists a type of thing: the call, the key of its answer, the key of the id that the engine imports by."""
+    """How EC2 lists a type of thing: the call, the key of its answer, the key of the id that the engine knows it by."""
 
     call: str
     listed: str
@@ -45,7 +45,6 @@ TIES = (
     "aws:ec2/eipAssociation:EipAssociation",
     "aws:ec2/mainRouteTableAssociation:MainRouteTableAssociation",
     "aws:ec2/route:Route",
-    "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:ec2/vpcEndpointRouteTableAssociation:VpcEndpointRouteTableAssociation",
     "aws:ec2transitgateway/instanceState:InstanceState",
     "aws:iam/rolePolicy:RolePolicy",
@@ -57,12 +56,14 @@ TIES = (
 
 
 def find(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
-    """The id by which the engine imports the thing of type `kind` with the tags of `inputs`; None where there is none
+    """The id under which the engine knows the thing of type `kind` with the tags of `inputs`; None where there is none
     (of a tie: where it is made again). SkyrigError for a type that is not known here, or where several are alike."""
     if kind in TIES:
         return None
     if kind in ("aws:iam/role:Role", "aws:iam/instanceProfile:InstanceProfile"):
-        return _by_name(kind, str(inputs["name"]), region)
+        return _named(kind, inputs, region)
+    if kind == "aws:ec2/routeTableAssociation:RouteTableAssociation":
+        return _routed(inputs, region)
     if kind not in _LISTED:
         raise SkyrigError(f"aws: nobody knows how to look for a {kind}")
     listing = _LISTED[kind]
@@ -81,27 +82,42 @@ def find(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
     return ids[0] if ids else None
 
 
-def _by_name(kind: str, name: str, region: str) -> str | None:
-    from botocore.exceptions import ClientError
+def _named(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
+    """A role or an instance profile: its name begins as the create wanted, and it carries the tags of the create."""
+    iam, prefix = session.client("iam", region), str(inputs.get("name") or inputs["namePrefix"])
+    what = "role" if kind == "aws:iam/role:Role" else "instance_profile"
+    listed, name = ("Roles", "RoleName") if what == "role" else ("InstanceProfiles", "InstanceProfileName")
+    wanted = _tags(inputs)
+    with session.asking(f"looking for {prefix}"):
+        pages = iam.get_paginator(f"list_{what}s").paginate()
+        names = [each[name] for page in pages for each in page[listed] if each[name].startswith(prefix)]
+        tags = {one: getattr(iam, f"list_{what}_tags")(**{name: one})["Tags"] for one in names}
+    found = [one for one in names if wanted.items() <= {tag["Key"]: tag["Value"] for tag in tags[one]}.items()]
+    return _only(kind, found)
 
-    iam = session.client("iam", region)
-    try:
-        if kind == "aws:iam/role:Role":
-            iam.get_role(RoleName=name)
-        else:
-            iam.get_instance_profile(InstanceProfileName=name)
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchEntity":
-            return None
-        with session.asking(f"looking for {name}"):
-            raise
-    return name
+
+def _routed(inputs: Mapping[str, Any], region: str) -> str | None:
+    """The association of a subnet with a route table; a second one is refused."""
+    subnet = str(inputs["subnetId"])
+    with session.asking(f"routes of {subnet}"):
+        tables = session.client("ec2", region).describe_route_tables(
+            Filters=[{"Name": "association.subnet-id", "Values": [subnet]}]
+        )["RouteTables"]
+    ties = [tie for table in tables for tie in table["Associations"] if tie.get("SubnetId") == subnet]
+    return str(ties[0]["RouteTableAssociationId"]) if ties else None
+
+
+def _only(kind: str, ids: Sequence[str]) -> str | None:
+    if len(ids) > 1:
+        told = f"aws: {', '.join(ids)} all carry the tags of one {kind}"
+        raise SkyrigError(told, hint="remove those that are not used")
+    return ids[0] if ids else None
 
 
 def _tags(inputs: Mapping[str, Any]) -> dict[str, str]:
     """The tags that a create was to give. Without the stack's own they would find anything."""
     tags = {str(name): str(value) for name, value in (inputs.get("tags") or {}).items()}
-    if "skyrig-stack" not in tags or "Name" not in tags:
+    if "skyrig-stack" not in tags:
         raise SkyrigError("aws: a thing without tags was being made, and cannot be told from others")
     return tags
 
