@@ -77,10 +77,9 @@ def rights_are_narrow(each: Resource) -> Iterator[str]:
             yield f"it may do {statement['Action']}"
         if "*" in _listed(statement["Resource"]):
             yield f"it may do {statement['Action']} to anything"
-    actions = [
-        one for given in inputs.get("permissions", ()) for one in (given["actions"] if _is_map(given) else [given])
-    ]
-    yield from (f"it may do {action}" for action in actions if "*" in action)
+    for given in inputs.get("permissions", ()):
+        actions = given["actions"] if isinstance(given, Mapping) else [given]
+        yield from (f"it may do {action}" for action in actions if "*" in action)
 
 
 def buckets_are_private(each: Resource) -> Iterator[str]:
