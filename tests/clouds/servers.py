@@ -20,7 +20,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 _BRIDGES = (os.environ.get("SKYRIG_CLOUD_PLUGINS", ""), ROOT.parent / "shared" / "tools" / "aws-bridge")
-_ECHOES = ("gcp", "azure-native")
 _START_S = 60.0
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -40,15 +39,17 @@ def plugins(folder: Path) -> Path:
     source = bridge()
     if source is None:
         pytest.skip("no provider plugin can be had here: neither a bridge beside the clone nor SKYRIG_CLOUD_PLUGINS")
-    _write(folder / "pulumi-resource-aws", source / "lib" / "aws_provider.py")
-    for name in _ECHOES:
-        _write(folder / f"pulumi-resource-{name}", source / "lib" / "echo_provider.py")
+    library = source / "lib"
+    _write(folder / "pulumi-resource-aws", library / "aws_provider.py")
+    _write(folder / "pulumi-resource-gcp", library / "echo_provider.py")
+    _write(folder / "pulumi-resource-azure-native", Path(__file__).with_name("echo_azure.py"), library)
     return folder
 
 
-def _write(file: Path, program: Path) -> None:
+def _write(file: Path, program: Path, echo: Path = Path()) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f'#!/bin/sh\nPULUMI_PLUGIN_NAME={file.name} exec "{sys.executable}" "{program}" "$@"\n')
+    named = f'PULUMI_PLUGIN_NAME={file.name} SKYRIG_ECHO="{echo}"'
+    file.write_text(f'#!/bin/sh\n{named} exec "{sys.executable}" "{program}" "$@"\n')
     file.chmod(0o755)
 
 
