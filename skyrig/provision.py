@@ -24,6 +24,7 @@ from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, described, lock, powers, stacks, status
 from skyrig.stack.progress import Changes
+from skyrig.stack.risks import Risk
 from skyrig.task.model import Task
 
 Notify = Callable[[str], None]
@@ -71,7 +72,8 @@ def up(
     renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
-        changes = _made(stack, shape, notify, before=before, at_least=at_least, new=there is None)
+        may = _asked_apart(stack, notify, confirm)
+        changes = _made(stack, shape, notify, before=before, at_least=at_least, new=there is None, may=may)
     notify(f"{stack}: {changes}")
     cluster = described.describe(stack, fresh=True, notify=notify)
     if cluster is None:
@@ -197,10 +199,30 @@ def not_up(stack: str) -> ClusterNotUp:
     return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
 
 
-def _made(stack: str, shape: Shape, notify: Notify, *, before: Shape, at_least: bool, new: bool) -> Changes:
+def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list[Risk]], bool]:
+    """Lists nodes that would be taken away, and asks for that alone: another yes than the one to what it costs."""
+
+    def may(found: list[Risk]) -> bool:
+        for each in found:
+            notify(f"{stack}: {each}, with all that is on it")
+        return confirm(f"{stack}: {', '.join(each.name for each in found)} will be taken away. Go on?")
+
+    return may
+
+
+def _made(
+    stack: str,
+    shape: Shape,
+    notify: Notify,
+    *,
+    before: Shape,
+    at_least: bool,
+    new: bool,
+    may: Callable[[list[Risk]], bool],
+) -> Changes:
     """Bring `shape` up, or nothing of it: where its cloud refuses a node, what was made of the others goes again."""
     try:
-        return stacks.up(stack, shape, notify, before=before if at_least else None)
+        return stacks.up(stack, shape, notify, before=before if at_least else None, may=may)
     except EngineError as error:
         refusal = renting.refused(shape, error)
         if refusal is None:

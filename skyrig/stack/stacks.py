@@ -13,8 +13,22 @@ from skyrig.cluster.keys import NAMESPACE
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import adoption, agreement, backend, config, described, engine, guard, lock, pending, project, sweep
+from skyrig.stack import (
+    adoption,
+    agreement,
+    backend,
+    config,
+    described,
+    engine,
+    guard,
+    lock,
+    pending,
+    project,
+    risks,
+    sweep,
+)
 from skyrig.stack.progress import Changes, Progress
+from skyrig.stack.risks import Risk
 
 DEFAULT = "dev"
 """The stack that is used where none is named or selected."""
@@ -63,22 +77,34 @@ def settled(stack: str, notify: Notify) -> Shape:
 
 
 def up(
-    stack: str, shape: Shape | None, notify: Notify, *, refresh: bool = True, before: Shape | None = None
+    stack: str,
+    shape: Shape | None,
+    notify: Notify,
+    *,
+    refresh: bool = True,
+    before: Shape | None = None,
+    may: Callable[[list[Risk]], bool] = lambda found: True,
 ) -> Changes:
     """Make the stack what its config says, after writing `shape` (if given) there, so that plain `pulumi up` means
     the same afterwards. Makes the stack if it is not there. With `refresh`, nodes that are gone come back. `before`
     is the shape that `shape` was worked out from: nodes that the config has got since then, while another run was
-    waited for, stay; ports that it has got stay in any case."""
+    waited for, stay; ports that it has got stay in any case. `may` is asked before nodes on a paid cloud are replaced
+    or deleted; where it says no, the config is as before, and that is BadInput."""
     stack_name(stack)
 
     def make(at_work: int) -> Changes:
         _ready(stack, notify)
+        now = config.read_shape(stack)
         if shape is not None:
-            now = config.read_shape(stack)
             config.write_shape(stack, with_ports(shape if before is None else joined(shape, now, before), now))
         guard.check(stack, config.read_shape(stack))
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
-        flags = ["--skip-preview", *(["--refresh"] if refresh and not _is_new(stack) else [])]
+        looks = ["--refresh"] if refresh and not _is_new(stack) else []
+        found = _risks(stack, looks, at_work)
+        if found and not may(found):
+            config.write_shape(stack, now)
+            raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
+        flags = ["--skip-preview", *looks]
         changes = _change(["up", *flags], stack, notify, at_work)
         agreement.note_seen(stack, config.read_shape(stack))
         return changes
@@ -201,6 +227,13 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         if not lenient:
             raise
         notify(f"{error.message}: passed over")
+
+
+def _risks(stack: str, looks: list[str], at_work: int) -> list[Risk]:
+    """Nodes that an up would take away; looked for where they cost money, and there are some."""
+    if config.read_shape(stack).cloud == "local" or _is_new(stack):
+        return []
+    return risks.of(json.loads(engine.query(["preview", "--json", *looks], stack=stack, at_work=at_work)))
 
 
 def _guard(stack: str) -> None:

@@ -85,6 +85,15 @@ def test_what_stopped_is_seen_stays_and_starts_again_as_itself(person: AwsUser) 
     }
 
 
+def test_a_node_is_taken_away_only_by_a_yes_of_its_own(person: AwsUser) -> None:
+    there = person.instances()
+    refused = person.run("up", "--nodes", "2", check=2, timeout=120)
+    assert f"{person.stack}-aws-main-n2-1 would be deleted, with all that is on it" in refused.told()
+    assert person.instances().keys() == there.keys()
+    assert len(person.json("status", "-c", person.stack)["clusters"][0]["nodes"]) == 3
+    assert person.pulumi("preview", "--expect-no-changes").returncode == 0
+
+
 def test_another_accounts_credentials_change_nothing(person: AwsUser) -> None:
     there = person.instances()
     role = "arn:aws:iam::111122223333:role/other"
