@@ -63,16 +63,14 @@ def offer(task: Task) -> Offer:
     found = offers.of_choice(task.choice.each, task.choice.mode, usable)
     if found:
         return found[0]
-    asked = task.resources
-    what = " or ".join(dict.fromkeys(_asked(each) for each in task.choice.each))
-    rehearse = "`--infra local` rehearses it here"
-    wanted = [each.infra.cloud for each in task.choice.each if each.infra.cloud is not None]
-    if not usable or (wanted and not set(wanted) & set(usable)):
-        reasons = "; ".join(
-            f"{name}: {lacking.get(name, 'not built yet')}" for name in dict.fromkeys(wanted or lacking)
-        )
-        raise NoCapacity(f"the task asks for {what} and no cloud is usable for that ({reasons})", hint=rehearse)
-    raise NoCapacity(f"{', '.join(usable)}: no offer has {what}", hint=f"other resources than {asked}, or {rehearse}")
+    wishes = list(dict.fromkeys(str(each.infra) or _asked(each) for each in task.choice.each))
+    what = " or ".join([", ".join(wishes[:-1]), wishes[-1]] if len(wishes) > 1 else wishes)
+    wanted = {each.infra.cloud for each in task.choice.each if each.infra.cloud is not None}
+    if not usable or (wanted and not wanted & set(usable)):
+        hint = "`check` says why; `--infra local` rehearses it here"
+        raise NoCapacity(f"the task asks for {what} and no cloud is usable for that", hint=hint)
+    fits = " or ".join(dict.fromkeys(_asked(each) for each in task.choice.each))
+    raise NoCapacity(f"{', '.join(usable)}: no offer has {fits}", hint="`--infra local` rehearses it here")
 
 
 def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:

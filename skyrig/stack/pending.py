@@ -213,7 +213,9 @@ _CLOUD_OF = {"aws": "aws"}
 """Clouds by the package of their resources."""
 
 RESOLVERS: Mapping[str, Resolver] = {
+    "pulumi-python:dynamic/skyrig:AzurePower": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:ClientKey": _in_the_state_alone,
+    "pulumi-python:dynamic/skyrig:GcpPower": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:HostKey": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:LocalNetwork": _local_network,
     "pulumi-python:dynamic/skyrig:LocalNode": _local_node,

@@ -22,7 +22,7 @@ from user import BIN, User
 from components.azure import names as azure_names
 from components.gcp import names as gcp_names
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 MOST_PREVIEW_S = 30.0
 """A preview of two nodes takes 5 to 7 s on two cores that have nothing else to do; here it shares them."""

@@ -45,6 +45,7 @@ def test_code(rank: Rank, case: str) -> None:
         script = script.replace(f"{{r{local}.{code}}}", rank.record(local, code))
     follower = rank.start(script)
     assert brief(follower.end()) == expected
+    until(lambda: rank.call("status")["k"] == "exit", "the result is stored: followers are told it first")
     assert rank.call("status")["code"] == expected[0]
 
 

@@ -72,6 +72,7 @@ def test_no_capacity_for_the_third_of_four_leaves_nothing_that_is_paid_for(perso
     del person.env["BRIDGE_FAIL"]
 
 
+@pytest.mark.soak
 def test_an_engine_killed_while_it_makes_instances_makes_none_twice(person: AwsUser) -> None:
     killed_when(person, words(person, 3), lambda: len(person.instances()) >= 2)
     before = {each["InstanceId"] for each in person.instances().values()}
