@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import evolve
 
 from skyrig.catalog import costs, instances, offers, refusals
+from skyrig.catalog.instances import InstanceType
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import Accelerators
@@ -19,6 +20,7 @@ from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
 from skyrig.task.model import Task
+from skyrig.task.quantities import least_cores
 from skyrig.task.resources import Resources
 
 SSH_FROM = "SKYRIG_SSH_FROM"
@@ -106,7 +108,7 @@ def has(shape: Shape, task: Task) -> bool:
     if shape.cloud == "local" or not machine.instance_type:
         return False
     kind = instances.find(shape.cloud, machine.instance_type)
-    return any(offers.fits(kind, each) and _is_there(shape, each) for each in task.choice.each)
+    return any(_will_do(kind, each) and _is_there(shape, each) for each in task.choice.each)
 
 
 def settled(shape: Shape) -> Shape:
@@ -167,6 +169,16 @@ def _image(asked: Resources, region: str) -> str:
     name = asked.image.by_region.get(region) or asked.image.by_region.get(None) or ""
     container = f"docker:{asked.image.container}" if asked.image.container else ""
     return ",".join(part for part in (name, container) if part)
+
+
+def _will_do(kind: InstanceType, asked: Resources) -> bool:
+    """Whether nodes that are there have what is asked for: more than that will do too."""
+    wanted = asked.accelerator
+    if wanted is not None and (
+        wanted.name.lower() != kind.accelerator.lower() or wanted.count > kind.accelerator_count
+    ):
+        return False
+    return asked.instance_type in (None, kind.name) and least_cores(asked.cpus) <= kind.cpus
 
 
 def _is_there(shape: Shape, asked: Resources) -> bool:

@@ -45,7 +45,7 @@ def find(cloud: str, name: str) -> InstanceType:
     known = of_cloud(cloud)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"`invoke gpus` lists what {cloud} has"
+        hint = f"did you mean {near[0]}?" if near else f"names are {cloud}'s own, for instance {next(iter(known), '')}"
         raise BadInput(f"{name or 'no type'}: not an instance type of {cloud}", hint=hint)
     return known[name]
 

@@ -137,7 +137,7 @@ def machines_of(values: Values) -> Task | None:
     for each in task.choice.each:
         if each.infra.cloud == "local" and each.infra.region is not None:
             raise BadInput(f"{each.infra}: the local cloud has no regions")
-    return task if task != Task() else None
+    return task if task.choice != Task().choice else None
 
 
 def autostop(values: Values, idle: str = IDLE.key) -> Autostop | None:

@@ -57,6 +57,8 @@ def test_machines_that_will_do_are_kept() -> None:
     shape = fitting.shape_for(Shape(), task(accelerators="L4:1", infra="aws/us-east-2"))
     assert fitting.shape_for(shape, task(accelerators="L4:1")).machine == shape.machine
     assert fitting.shape_for(shape, task(accelerators="L4:1", infra="aws/us-west-2")).machine != shape.machine
+    assert fitting.shape_for(shape, task(cpus="2+")) == fitting.shape_for(shape, task()) == shape
+    assert fitting.shape_for(shape, task(accelerators="L4:8")).machine != shape.machine
 
 
 def test_what_is_not_asked_for_is_settled_once(aws_here: str, monkeypatch: pytest.MonkeyPatch) -> None:

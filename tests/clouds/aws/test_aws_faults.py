@@ -12,7 +12,7 @@ import pytest
 from account import REGION, AwsUser
 from user import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]  # minutes of waiting for AWS
 START_S = 240.0
 
 
@@ -72,7 +72,6 @@ def test_no_capacity_for_the_third_of_four_leaves_nothing_that_is_paid_for(perso
     del person.env["BRIDGE_FAIL"]
 
 
-@pytest.mark.soak
 def test_an_engine_killed_while_it_makes_instances_makes_none_twice(person: AwsUser) -> None:
     killed_when(person, words(person, 3), lambda: len(person.instances()) >= 2)
     before = {each["InstanceId"] for each in person.instances().values()}
@@ -84,7 +83,6 @@ def test_an_engine_killed_while_it_makes_instances_makes_none_twice(person: AwsU
     assert len(running) == 3 and sorted(known(person)) == ["n0", "n1", "n2"] and before <= set(running)
 
 
-@pytest.mark.soak
 def test_a_killed_destroy_goes_on_and_an_edited_group_is_put_right(person: AwsUser) -> None:
     person.run(*words(person, 2), timeout=START_S)
     ec2 = person.client("ec2")

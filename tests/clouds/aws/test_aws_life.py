@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from account import REGION, AwsUser
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]  # minutes of waiting for AWS
 PRICE = 0.8048
 """USD an hour of a g6.xlarge on demand (skyrig/catalog/data/prices.csv)."""
 
