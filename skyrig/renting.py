@@ -6,7 +6,6 @@ import getpass
 import ipaddress
 import os
 import platform
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
@@ -133,6 +132,8 @@ def settled(shape: Shape) -> Shape:
 
 def who_may_log_in() -> tuple[str, ...]:
     """Networks of SKYRIG_SSH_FROM, else the public address that this machine is seen under."""
+    import urllib.request  # slow to import, and most commands rent nothing
+
     given = os.environ.get(SSH_FROM, "")
     try:
         if given:

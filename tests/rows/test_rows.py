@@ -111,7 +111,7 @@ def test_a_node_knows_sky_show_ips(cluster: Done) -> None:
 
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("case", GIVEN["rows"], ids=case_id)
-@pytest.mark.parametrize("door", DOORS)  # all rows through one door, then all through the other
+@pytest.mark.parametrize("door", ["skyrig", pytest.param("invoke", marks=pytest.mark.soak)])  # one after the other
 def test_a_row(clone: Clone, case: dict[str, Any], door: str) -> None:
     job = str(newest(clone)["id"]) if "JOB" in case[door] else ""
 
