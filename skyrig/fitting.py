@@ -9,6 +9,7 @@ from collections.abc import Callable
 from attrs import evolve
 
 from skyrig import renting
+from skyrig.catalog import instances
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.ports import union
@@ -36,7 +37,7 @@ def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, port
 
 def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
-    if renting.has(shape, task):
+    if _will_do(shape, task):
         return shape
     asked = local_candidate(task)
     if asked is None:
@@ -95,16 +96,41 @@ def refuse_misfit(cluster: ClusterDescription, task: Task) -> None:
 
 
 def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
-    there, wanted = cluster.head, accelerators_of(asked)
-    has = f"nodes of {cluster.name} have"
-    if wanted.count and (
-        wanted.name.lower() != there.accelerators.name.lower() or wanted.count > there.accelerators.count
-    ):
-        return f"the task asks for {_accelerator_text(wanted)}, {has} {_accelerator_text(there.accelerators)}"
-    if cluster.cloud != "local" and least_cores(asked.cpus) > there.cpus:  # local nodes only declare theirs
-        return f"the task asks for {asked.cpus} cores, {has} {there.cpus:g}"
+    cores = math.inf if cluster.cloud == "local" else cluster.head.cpus  # local nodes only declare theirs
+    lack = _lack(cluster.head.accelerators, cores, asked)
+    if lack is not None:
+        return f"the task asks for {lack[0]}, nodes of {cluster.name} have {lack[1]}"
     if asked.infra.cloud not in (None, cluster.cloud):
         return f"the task asks for {asked.infra}, {cluster.name} is on the {cluster.cloud} cloud"
+    return None
+
+
+def _will_do(shape: Shape, task: Task) -> bool:
+    """Whether the machines of a shape on a cloud have what one of a task's candidates asks for."""
+    machine = shape.machine
+    if shape.cloud == "local" or not machine.instance_type:
+        return False
+    cores = instances.find(shape.cloud, machine.instance_type).cpus
+    place = (shape.cloud, machine.region, machine.zone, machine.instance_type)
+    return any(
+        _lack(shape.accelerators, cores, each) is None
+        and all(
+            wanted in (None, there)
+            for wanted, there in zip(
+                (each.infra.cloud, each.infra.region, each.infra.zone, each.instance_type), place, strict=True
+            )
+        )
+        for each in task.choice.each
+    )
+
+
+def _lack(there: Accelerators, cores: float, asked: Resources) -> tuple[str, str] | None:
+    """What is asked for of a node, and what a node has of it, in words; None where it has enough of all."""
+    wanted = accelerators_of(asked)
+    if wanted.count and (wanted.name.lower() != there.name.lower() or wanted.count > there.count):
+        return _accelerator_text(wanted), _accelerator_text(there)
+    if least_cores(asked.cpus) > cores:
+        return f"{asked.cpus} cores", f"{cores:g}"
     return None
 
 

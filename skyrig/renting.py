@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import costs, instances, offers, refusals
-from skyrig.catalog.instances import InstanceType
+from skyrig.catalog import costs, offers, refusals
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import Accelerators
@@ -19,7 +18,6 @@ from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
 from skyrig.task.model import Task
-from skyrig.task.quantities import least_cores
 from skyrig.task.resources import Resources
 
 SSH_FROM = "SKYRIG_SSH_FROM"
@@ -101,15 +99,6 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
     )
 
 
-def has(shape: Shape, task: Task) -> bool:
-    """Whether the machines of a shape on a cloud are what one of a task's candidates asks for."""
-    machine = shape.machine
-    if shape.cloud == "local" or not machine.instance_type:
-        return False
-    kind = instances.find(shape.cloud, machine.instance_type)
-    return any(_will_do(kind, each) and _is_there(shape, each) for each in task.choice.each)
-
-
 def settled(shape: Shape) -> Shape:
     """`shape` with what is not asked for but must be known before anything is made, and stays as it is from then on:
     account, zone, who may log in, whose it is. One round trip each, and only for what is missing."""
@@ -170,22 +159,6 @@ def _image(asked: Resources, region: str) -> str:
     name = asked.image.by_region.get(region) or asked.image.by_region.get(None) or ""
     container = f"docker:{asked.image.container}" if asked.image.container else ""
     return ",".join(part for part in (name, container) if part)
-
-
-def _will_do(kind: InstanceType, asked: Resources) -> bool:
-    """Whether nodes that are there have what is asked for: more than that will do too."""
-    wanted = asked.accelerator
-    if wanted is not None and (
-        wanted.name.lower() != kind.accelerator.lower() or wanted.count > kind.accelerator_count
-    ):
-        return False
-    return asked.instance_type in (None, kind.name) and least_cores(asked.cpus) <= kind.cpus
-
-
-def _is_there(shape: Shape, asked: Resources) -> bool:
-    places = ((asked.infra.cloud, shape.cloud), (asked.infra.region, shape.machine.region),
-              (asked.infra.zone, shape.machine.zone))  # fmt: skip
-    return all(wanted in (None, there) for wanted, there in places)
 
 
 def _asked(asked: Resources) -> str:

@@ -16,7 +16,7 @@ from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.ports import numbers
 from skyrig.errors import BadInput, ClusterNotUp, NodeLost, SkyrigError
-from skyrig.fitting import rendered_shape
+from skyrig.fitting import refuse_misfit, rendered_shape
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
 from skyrig.provision import (
@@ -86,7 +86,10 @@ def train(
     what its nodes shall be on a cloud, as a task that says nothing else."""
     config.read_shape(stack)
     training_request(run, 1, Accelerators(), options)
-    if machines is not None and described.describe(stack) is None:
+    there = described.describe(stack) if machines is not None else None
+    if machines is not None and there is not None:
+        refuse_misfit(there, machines)
+    elif machines is not None:
         up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, confirm=confirm)
     cluster = ensure(stack, options.nodes, notify, options.ports, confirm)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
