@@ -30,6 +30,13 @@ _ECHO = "https://checkip.amazonaws.com"
 _ECHO_S = 5.0
 
 
+_NAMED_BY = {
+    "azure": "`az account set -s NAME`, or ARM_SUBSCRIPTION_ID",
+    "gcp": "`gcloud config set project NAME`, or GOOGLE_CLOUD_PROJECT",
+}
+"""What names the account that pays, by cloud whose credentials may reach several."""
+
+
 class Cost(str):
     """A question whose answer costs money."""
 
@@ -108,7 +115,7 @@ def settled(shape: Shape) -> Shape:
     if shape.cloud in clouds.known():
         cloud = clouds.of(shape.cloud)
         if not machine.account:
-            machine = evolve(machine, account=cloud.account(machine.region))
+            machine = evolve(machine, account=_payer(shape.cloud, machine.region))
         if not machine.zone:
             zones = cloud.zones(machine.region, machine.instance_type)
             if not zones:
@@ -117,6 +124,16 @@ def settled(shape: Shape) -> Shape:
     if not machine.ssh_from:
         machine = evolve(machine, ssh_from=who_may_log_in())
     return evolve(shape, machine=machine, owner=shape.owner or f"{getpass.getuser()}@{platform.node()}")
+
+
+def _payer(cloud: str, region: str) -> str:
+    """Whose money it is, where the stack does not say yet."""
+    account = clouds.of(cloud).account(region)
+    if not account:
+        raise BadInput(
+            f"{cloud}: nothing says which account pays", hint=_NAMED_BY.get(cloud, "name it in the stack's config")
+        )
+    return account
 
 
 def who_may_log_in() -> tuple[str, ...]:

@@ -76,10 +76,11 @@ class Cloud(Protocol):
         NotUsable: that is a finding."""
 
     def account(self, region: str) -> str:
-        """The account, project or subscription that the credentials here belong to."""
+        """The account, project or subscription that the credentials here belong to, or that is named beside them; ""
+        where they may use several and none is named."""
 
     def zones(self, region: str, instance_type: str) -> Sequence[str]:
-        """Zones of a region that have a type, sorted."""
+        """Zones of a region that have a type, the one to take first; "" among them is the region without a zone."""
 
     def machines(self, stack: str, region: str) -> Sequence[SeenMachine]:
         """The machines under a stack's tag that are there, up or stopped."""
