@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attrs import frozen
+
 from skyrig.clouds.aws import check, finding, leftovers, machines, session
 from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Wanted
 
 
+@frozen
 class Aws:
-    """AWS, by the credentials that boto3 finds."""
+    """AWS, by the credentials that boto3 finds. They belong to one account, whatever `owner` is."""
+
+    owner: str = ""
 
     def missing(self) -> str:
         """What is missing here for using it; "" where nothing is."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from compute_server import ComputeServer
 
-from components.gcp.compute_api import ComputeError, Zone
 from components.gcp.power import GcpPowerProvider
+from skyrig.clouds.gcp.switching import Zone
+from skyrig.errors import SkyrigError
 
 PROVIDER = GcpPowerProvider()
 
@@ -110,7 +111,7 @@ def test_a_machine_that_is_gone_is_told(server: ComputeServer) -> None:
 def test_a_start_without_capacity_names_the_machine(server: ComputeServer) -> None:
     outs = created(power="stopped")
     server.without_capacity = {"c-n1-v1"}
-    with pytest.raises(ComputeError, match="start failed: c-n1-v1: the zone has no such machine left"):
+    with pytest.raises(SkyrigError, match="start failed: c-n1-v1: the zone has no such machine left"):
         PROVIDER.update("", outs, props())
     server.without_capacity, server.calls = set(), []
     assert PROVIDER.diff("", outs, props()).changes  # the state is the old one: the next run does the rest
@@ -119,14 +120,14 @@ def test_a_start_without_capacity_names_the_machine(server: ComputeServer) -> No
 
 
 def test_an_api_that_refuses_is_quoted(server: ComputeServer) -> None:
-    with pytest.raises(ComputeError, match=r"stop failed: c-n9-v1: .*HTTP 404: c-n9-v1 was not found"):
+    with pytest.raises(SkyrigError, match=r"stop failed: c-n9-v1: .*HTTP 404: c-n9-v1 was not found"):
         Zone("p", "us-central1-a").switch(["c-n9-v1"], "stop")
 
 
 def test_credentials_that_are_no_file_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN", raising=False)
     monkeypatch.setenv("GOOGLE_CREDENTIALS", "/no/such/file")
-    with pytest.raises(ComputeError, match="no credentials of Google Cloud"):
+    with pytest.raises(SkyrigError, match="no credentials of Google Cloud"):
         Zone("p", "us-central1-a")
 
 
@@ -142,6 +143,6 @@ def test_who_is_impersonated_is_asked_for(server: ComputeServer, monkeypatch: py
     """A token of that account is asked for with the caller's own; nobody answers for it here."""
     monkeypatch.setenv("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT", "deployer@p.iam.gserviceaccount.com")
     monkeypatch.setenv("HTTPS_PROXY", server.endpoint)
-    with pytest.raises(ComputeError, match="iamcredentials"):
+    with pytest.raises(SkyrigError, match="iamcredentials"):
         Zone("p", "us-central1-a").look(["c-n0-v1"])
     assert server.tokens == set()
