@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from compute_server import ComputeServer
 
-from components.gcp.power import GcpPowerProvider
+from components.gcp.power import MADE, GcpPowerProvider
+from skyrig.clouds.cloud import NotUsable
 from skyrig.clouds.gcp.switching import Zone
 from skyrig.errors import SkyrigError
 
@@ -36,8 +37,10 @@ def created(**changed: Any) -> dict[str, Any]:
 
 def test_a_new_cluster_runs(server: ComputeServer) -> None:
     outs = created()
-    assert outs["nodes"] == {node: {"status": "RUNNING", "started": "start 0"} for node in ("n0", "n1")}
-    assert server.calls == [] and server.tokens == {"Bearer a-token"}
+    assert outs["nodes"] == dict.fromkeys(("n0", "n1"), MADE)
+    assert server.calls == [] and server.tokens == set()  # nobody was asked
+    assert PROVIDER.read("p/us-central1-a", outs).outs == outs
+    assert server.tokens == {"Bearer a-token"}
 
 
 def test_a_new_cluster_can_be_stopped(server: ComputeServer) -> None:
@@ -55,6 +58,14 @@ def test_what_stopped_itself_is_no_drift(server: ComputeServer, refreshed: bool)
         assert outs["nodes"]["n1"]["status"] == "TERMINATED"
     assert not PROVIDER.diff("", outs, props()).changes
     assert server.calls == []
+
+
+def test_a_machine_that_was_stopped_and_started_from_outside_is_seen_to_have_restarted(server: ComputeServer) -> None:
+    outs = created()
+    server.machines["c-n1-v1"] = "TERMINATED"
+    Zone("p", "us-central1-a").switch(["c-n1-v1"], "start")
+    nodes = PROVIDER.read("", outs).outs["nodes"]
+    assert nodes == {"n0": MADE, "n1": {"status": "RUNNING", "started": "start 1"}}
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
@@ -127,7 +138,7 @@ def test_an_api_that_refuses_is_quoted(server: ComputeServer) -> None:
 def test_credentials_that_are_no_file_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN", raising=False)
     monkeypatch.setenv("GOOGLE_CREDENTIALS", "/no/such/file")
-    with pytest.raises(SkyrigError, match="no credentials of Google Cloud"):
+    with pytest.raises(NotUsable, match="no credentials of Google Cloud"):
         Zone("p", "us-central1-a")
 
 
@@ -143,6 +154,6 @@ def test_who_is_impersonated_is_asked_for(server: ComputeServer, monkeypatch: py
     """A token of that account is asked for with the caller's own; nobody answers for it here."""
     monkeypatch.setenv("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT", "deployer@p.iam.gserviceaccount.com")
     monkeypatch.setenv("HTTPS_PROXY", server.endpoint)
-    with pytest.raises(SkyrigError, match="iamcredentials"):
+    with pytest.raises(NotUsable, match="iamcredentials"):
         Zone("p", "us-central1-a").look(["c-n0-v1"])
     assert server.tokens == set()
