@@ -92,14 +92,15 @@ def _rights(door: Door, wanted: dict[str, tuple[str, ...]]) -> list[Finding]:
         may = door.call("POST", path, service="cloudresourcemanager", body=asked).get("permissions", ())
     except SkyrigError as error:
         return [Finding("rights", None, f"they cannot be asked for: {error.message}")]
-    return [_right(door.project, role, [right for right in rights if right not in may])
-            for role, rights in wanted.items()]  # fmt: skip
+    return [_right(door, role, [right for right in rights if right not in may]) for role, rights in wanted.items()]
 
 
-def _right(project: str, role: str, lacking: list[str]) -> Finding:
+def _right(door: Door, role: str, lacking: list[str]) -> Finding:
     if not lacking:
         return Finding(role, True)
-    fix = f"`gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}`"
+    who = door.who if "@" in door.who else "YOU"
+    member = f"serviceAccount:{who}" if who.endswith(".gserviceaccount.com") else f"user:{who}"
+    fix = f"`gcloud projects add-iam-policy-binding {door.project} --member={member} --role={role}`"
     return Finding(role, False, f"{', '.join(lacking)} not allowed: {fix}")
 
 

@@ -155,7 +155,7 @@ def _slices(door: Door, stack: str, region: str) -> list[Leftover]:
 def _slice_hourly(described: Described) -> float | None:
     """Of all chips of a slice."""
     said, kind = described.get("schedulingConfig", {}), instances.of_cloud("gcp").get(described["acceleratorType"])
-    if described.get("state") in machines.SLICE_OFF:
+    if described.get("state") in (*machines.SLICE_OFF, machines.PREEMPTED):
         return 0.0
     if kind is None or "priced_as" not in kind.facts:
         return None

@@ -16,7 +16,10 @@ OFF = ("TERMINATED", "STOPPING", "PENDING_STOP", "SUSPENDED", "SUSPENDING")
 SLICE_OFF = ("STOPPED", "STOPPING")
 """The same of a TPU slice."""
 
-_SLICE_GONE = ("DELETING", "TERMINATED", "PREEMPTED")
+PREEMPTED = "PREEMPTED"
+"""State of a TPU slice that was taken back: its hosts are gone, and it is there until it is deleted."""
+
+_SLICE_GONE = ("DELETING", "TERMINATED")
 _HOSTS = "Nodes "
 """What the description of a slice begins with; the ids of its hosts follow, in their order."""
 
@@ -24,7 +27,10 @@ _HOSTS = "Nodes "
 def of_stack(door: Door, stack: str, region: str) -> list[SeenMachine]:
     """The machines under the stack's label that are there. A stack has instances or slices, never both."""
     return [_instance(each) for each in instances(door, stack)] or [
-        host for each in slices(door, stack, region) for host in _hosts(door.project, each)
+        host
+        for each in slices(door, stack, region)
+        if each.get("state") != PREEMPTED
+        for host in _hosts(door.project, each)
     ]
 
 
@@ -66,7 +72,8 @@ def slice_path(slice_: Mapping[str, Any]) -> str:
 
 
 def _instance(said: Described) -> SeenMachine:
-    nic = next(iter(said.get("networkInterfaces", ())), {})
+    nics: list[Described] = said.get("networkInterfaces", [])
+    nic = nics[0] if nics else {}
     return SeenMachine(
         node_id=said.get("labels", {}).get("skyrig-node", ""),
         machine=str(said["id"]),

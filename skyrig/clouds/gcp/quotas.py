@@ -28,11 +28,11 @@ def findings(door: Door, project: Described, region: str, wanted: Wanted, kind: 
     code = quota_code(kind, spot=wanted.spot)
     if code is not None and code.startswith("NVIDIA_") and _ALL_REGIONS in whole:
         needed = kind.accelerator_count * wanted.nodes
-        found.append(_against(door, _ALL_REGIONS, _free(whole[_ALL_REGIONS]), needed, "GPUs", "all regions"))
+        found.append(_against(door, _ALL_REGIONS, _free(whole[_ALL_REGIONS]), needed, "GPUs in all regions"))
     networks = kind.facts.get("networks")
     if networks and _NETWORKS in whole:
         needed = 1 + networks["gvnic"] + bool(networks["mrdma"])
-        found.append(_against(door, _NETWORKS, _free(whole[_NETWORKS]), needed, "networks", "its fabric"))
+        found.append(_against(door, _NETWORKS, _free(whole[_NETWORKS]), needed, "networks"))
     return found
 
 
@@ -57,7 +57,7 @@ def _own(door: Door, region: str, wanted: Wanted, kind: InstanceType) -> Finding
     if free is None:
         told = f"{region} does not list it; {each * wanted.nodes:g} {unit} are wanted: {_page(door.project)}"
         return Finding(f"quota {code}", None, told)
-    return _against(door, code, free, each * wanted.nodes, unit, region)
+    return _against(door, code, free, each * wanted.nodes, f"{unit} in {region}")
 
 
 def _of_region(door: Door, region: str, metric: str) -> float | None:
@@ -84,9 +84,9 @@ def _free(quota: Mapping[str, Any]) -> float:
     return float(quota["limit"]) - float(quota.get("usage", 0))
 
 
-def _against(door: Door, code: str, free: float, needed: float, unit: str, where: str) -> Finding:
-    told = f"{free:g} {unit} free in {where}, {needed:g} wanted" if where != "its fabric" else (
-        f"{free:g} {unit} free, {needed:g} wanted for {where}")  # fmt: skip
+def _against(door: Door, code: str, free: float, needed: float, what: str) -> Finding:
+    """What is free against what is needed of `what`."""
+    told = f"{free:g} {what} free, {needed:g} wanted"
     if free >= needed:
         return Finding(f"quota {code}", True, told)
     return Finding(f"quota {code}", False, f"{told}: ask for more: {_page(door.project)}")

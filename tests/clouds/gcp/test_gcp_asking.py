@@ -82,6 +82,7 @@ def test_hosts_of_a_slice_are_machines_as_their_description_calls_them(google: G
     ]
     tpu(google, "PREEMPTED")
     assert cloud.of("gcp").machines(STACK, "us-west4") == []
+    assert [(each.kind, each.hourly) for each in cloud.of("gcp").leftovers(STACK, "us-west4")] == [("TPU slice", 0.0)]
     google.disabled = {"tpu"}
     assert cloud.of("gcp").machines(STACK, "us-west4") == []
 
@@ -296,7 +297,7 @@ def test_a_check_of_a_project_that_lacks_nothing(google: GoogleCloud) -> None:
     found = checked(Wanted("g2-standard-4", nodes=3))
     assert {ok for ok, _ in found.values()} == {True}
     assert set(found) >= {"credentials", "compute.googleapis.com", "roles/compute.admin", "quota GPUS_ALL_REGIONS"}
-    assert found["quota NVIDIA_L4_GPUS"][1] == f"3 GPUs free in {REGION}, 3 wanted"
+    assert found["quota NVIDIA_L4_GPUS"][1] == f"3 GPUs in {REGION} free, 3 wanted"
     assert found["g2-standard-4"][1] == "in us-central1-a" and PROJECT in found["credentials"][1]
 
 
@@ -311,7 +312,7 @@ def test_a_check_says_what_is_in_the_way_and_what_to_do(google: GoogleCloud) -> 
     ]  # fmt: skip
     assert f"`gcloud services enable iam.googleapis.com --project {PROJECT}`" in bad["iam.googleapis.com"]
     assert "compute.networks.create" in bad["roles/compute.admin"] and "--role=roles/compute.admin" in str(bad)
-    assert "1 GPUs free in us-central1, 3 wanted: ask for more" in bad["quota PREEMPTIBLE_NVIDIA_L4_GPUS"]
+    assert "1 GPUs in us-central1 free, 3 wanted: ask for more" in bad["quota PREEMPTIBLE_NVIDIA_L4_GPUS"]
     assert f"no zone of {REGION} has it" in bad["g2-standard-4"]
 
 
