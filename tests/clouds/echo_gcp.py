@@ -20,6 +20,9 @@ from common import from_struct, jsonable, to_struct, urn_type  # type: ignore[im
 CLOUD = os.environ.get("ECHO_CLOUD", "")
 LATE_S = float(os.environ.get("ECHO_LATE_S", "0"))
 
+CHIPS_A_HOST = 4
+"""Of TPU slices of several hosts."""
+
 
 def ids(name: str, inputs: dict[str, Any], said: dict[str, Any]) -> None:
     """Ids as the provider has them, of types of which the echo does not know it."""
@@ -31,6 +34,10 @@ def ids(name: str, inputs: dict[str, Any], said: dict[str, Any]) -> None:
         said["id"] = f"{project}/{region}/{inputs['router']}/{inputs['name']}"
     elif "acceleratorType" in inputs:
         said["id"] = f"projects/{project}/locations/{inputs['zone']}/nodes/{inputs['name']}"
+        hosts = int(inputs["acceleratorType"].rpartition("-")[2]) // CHIPS_A_HOST
+        said["networkEndpoints"] = [
+            {"ipAddress": echo.ip(), "accessConfigs": [{"externalIp": echo.ip(private=False)}]} for _ in range(hosts)
+        ]
     elif "member" in inputs:
         said["id"] = f"{project}/{inputs['role']}/{inputs['member']}"
 

@@ -55,7 +55,8 @@ class GoogleCloud(ComputeServer):
         """Put a thing there; where it is in its project."""
         where = f"{api}/projects/{PROJECT}/{path}"
         zone = {"zone": f"https://x/zones/{path.split('/')[1]}"} if path.startswith("zones/") else {}
-        self.things[where] = {"name": path.rpartition("/")[2], **zone, **body}
+        name = f"projects/123/{path}" if api == "tpu" else path.rpartition("/")[2]
+        self.things[where] = {"name": name, **zone, **body}
         if "/instances/" in path:
             self.machines[path.rpartition("/")[2]] = body.get("status", "RUNNING")
         return where
@@ -192,6 +193,9 @@ _ECHOED = {"iAMCustomRole": "iam", "serviceaccount": "iam", "v2Vm": "tpu", "stor
 def _as_the_api_says(said: Body) -> Body:
     """What the provider says of a thing, in the words of its API."""
     body = {key: said[key] for key in ("description", "labels", "title", "displayName") if key in said}
+    if "networkEndpoints" in said:
+        ends = [{**each, "accessConfig": each["accessConfigs"][0]} for each in said["networkEndpoints"]]
+        return {**body, "state": "READY", "acceleratorType": said["acceleratorType"], "networkEndpoints": ends}
     if "instanceId" not in said:
         return body
     nics = [

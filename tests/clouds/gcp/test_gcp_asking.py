@@ -55,7 +55,6 @@ def tpu(google: GoogleCloud, state: str = "READY") -> str:
                description="Nodes n0, n1", schedulingConfig={"spot": False},
                networkEndpoints=[{"ipAddress": "10.128.0.2", "accessConfig": {"externalIp": "203.0.113.4"}},
                                  {"ipAddress": "10.128.0.3"}])  # fmt: skip
-    google.things[f"tpu/{AT}/{path}"]["name"] = f"projects/123/{path}"
     return path
 
 

@@ -10,6 +10,8 @@ import pytest
 from gcp_account import START_S, ZONE, GcpUser
 from google_cloud import PROJECT, GoogleCloud
 
+from skyrig.clouds import cloud
+
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 
@@ -103,6 +105,24 @@ def test_no_capacity_for_the_second_of_two_leaves_nothing_that_is_paid_for(anoth
     assert f"gcp has no g2-standard-4 in {ZONE} now (does not have enough resources" in up.told()
     assert "try another --zone, --region or --cloud" in up.told()
     assert another.google.machines == {} and not [each for each in another.google.left() if "address" in each]
+
+
+def test_a_slice_is_one_machine_whose_hosts_are_nodes(another: GcpUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in another.google.env.items():
+        monkeypatch.setenv(name, value)
+    place = ["--infra", "gcp/us-west4/us-west4-a", "-t", "v5litepod-16", "--nodes", "4"]
+    another.run("up", *place, "-y", timeout=START_S)
+    [path] = [each for each in another.google.left() if "/nodes/" in each]
+    cluster = json.loads(another.pulumi("stack", "output", "--json").stdout)["cluster"]
+    seen = cloud.of("gcp", PROJECT).machines(another.stack, "us-west4")
+    assert {each.node_id: each.machine for each in seen} == incarnations(another)
+    assert [each.private for each in seen] == [node["address"] for node in cluster["nodes"]]
+    another.google.end(f"tpu/projects/{PROJECT}/{path}")
+    assert set(another.statuses().values()) == {"DOWN"}
+    another.run("up", "-y", timeout=START_S)
+    assert len(set(incarnations(another).values())) == 4
+    another.run("down", "-y", timeout=START_S)
+    assert another.google.left() == []
 
 
 def test_an_engine_killed_while_it_makes_instances_makes_none_twice(another: GcpUser) -> None:
