@@ -25,6 +25,7 @@ class GcpUser(User):
     def __init__(self, folder: Path, stack: str, google: GoogleCloud) -> None:
         super().__init__(folder, stack)
         self.google = google
+        google.put(f"zones/{ZONE}/machineTypes/g2-standard-4")
         self.env |= google.env | {
             "CLOUDSDK_CONFIG": str(folder / "gcloud"),
             "ECHO_PROJECT": PROJECT,
@@ -34,8 +35,8 @@ class GcpUser(User):
         }
 
     def up(self, nodes: int, *more: str) -> list[str]:
-        """An up of so many small GPU nodes that was agreed to."""
-        return ["up", "--infra", f"gcp/us-central1/{ZONE}", "-t", "g2-standard-4", "--nodes", str(nodes), "-y", *more]
+        """An up of so many small GPU nodes that was agreed to, in the one zone of a region that has them."""
+        return ["up", "--infra", "gcp/us-central1", "-t", "g2-standard-4", "--nodes", str(nodes), "-y", *more]
 
     def name(self, node: str, version: int = 1) -> str:
         """Name of the machine behind a node."""

@@ -62,8 +62,9 @@ class GoogleCloud(ComputeServer):
         return where
 
     def left(self) -> list[str]:
-        """What is there beside the project."""
-        return sorted(key.partition(f"/{PROJECT}/")[2] for key in self.things if key.count("/") > 2)
+        """What is there beside the project and the types that it may have."""
+        things = [key for key in self.things if key.count("/") > 2 and "/machineTypes/" not in key]
+        return sorted(key.partition(f"/{PROJECT}/")[2] for key in things)
 
     def answer(self, method: str, url: str, query: dict[str, list[str]], body: Any) -> Answer:
         self.urls.append(f"{method} {url}")

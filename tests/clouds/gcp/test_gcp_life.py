@@ -55,6 +55,16 @@ def test_what_stopped_is_seen_stays_and_starts_again_as_itself(person: GcpUser) 
     assert after["n0"] != before["n0"] and (after["n1"], after["n2"]) == (before["n1"], before["n2"])
 
 
+def test_a_check_says_what_is_in_the_way(person: GcpUser) -> None:
+    words = ["check", "gcp", "--gpus", "L4:1", "--infra", "gcp/us-central1"]
+    found = person.run(*words).told()
+    assert PROJECT in found and "g2-standard-4" in found
+    person.google.disabled = {"iam"}
+    lacking = person.run(*words, check=3).told()
+    person.google.disabled = set()
+    assert f"gcloud services enable iam.googleapis.com --project {PROJECT}" in lacking
+
+
 def incarnations(person: GcpUser) -> dict[str, str]:
     """The machine behind each node, as the stack knows it."""
     cluster = json.loads(person.pulumi("stack", "output", "--json").stdout)["cluster"]
@@ -125,7 +135,7 @@ def test_a_slice_is_one_machine_whose_hosts_are_nodes(another: GcpUser, monkeypa
     assert another.google.left() == []
 
 
-def test_an_engine_killed_while_it_makes_instances_makes_none_twice(another: GcpUser) -> None:
+def test_an_engine_killed_while_it_makes_or_deletes_instances_leaves_nothing_twice_or_behind(another: GcpUser) -> None:
     another.env["ECHO_LATE_S"] = "5"
     another.killed_when(another.up(3), lambda: len(another.google.machines) >= 2)
     del another.env["ECHO_LATE_S"]
@@ -136,6 +146,9 @@ def test_an_engine_killed_while_it_makes_instances_makes_none_twice(another: Gcp
     assert sorted(after) == [another.name(node) for node in ("n0", "n1", "n2")]
     assert before.items() <= after.items()
     assert set(incarnations(another).values()) == set(after.values())
+    another.env["ECHO_LATENCY_S"] = "delete=1"
+    another.killed_when(["down", "-y"], lambda: len(another.google.machines) < 3)
+    del another.env["ECHO_LATENCY_S"]
     another.run("down", "-y", timeout=START_S)
     assert another.google.left() == []
 
