@@ -70,8 +70,8 @@ def _of_family(door: Door, region: str, code: str) -> float | None:
     """The limit of a quota by family of GPUs; what is used of it is not told."""
     name, _, family = code.partition("/")
     path = f"locations/global/services/compute.googleapis.com/quotaInfos/{name}"
-    said = door.call("GET", path, service="cloudquotas")
-    for each in said.get("dimensionsInfos", ()):
+    said = door.call("GET", path, service="cloudquotas").get("dimensionsInfos", ())
+    for each in sorted(said, key=lambda each: "gpu_family" not in each.get("dimensions", {})):
         dimensions = each.get("dimensions", {})
         here = dimensions.get("region") == region or region in each.get("applicableLocations", ())
         if here and dimensions.get("gpu_family", family) == family:

@@ -319,8 +319,10 @@ def test_a_check_says_what_is_in_the_way_and_what_to_do(google: GoogleCloud) -> 
 def test_quotas_that_regions_do_not_list_are_asked_for(google: GoogleCloud, limit: str | None, ok: bool | None) -> None:
     name = "locations/global/services/compute.googleapis.com/quotaInfos/GPUS-PER-GPU-FAMILY-per-project-region"
     others = {"dimensions": {"region": "us-east1", "gpu_family": "NVIDIA_H100_MEGA"}, "details": {"value": "64"}}
-    mine = {"dimensions": {"region": REGION, "gpu_family": "NVIDIA_H100_MEGA"}, "details": {"value": limit}}
-    google.put(name, "cloudquotas", dimensionsInfos=[others, *([mine] if limit else [])])
+    family = {"dimensions": {"gpu_family": "NVIDIA_H100_MEGA"}, "applicableLocations": ["us-west1", REGION]}
+    rest = {"dimensions": {}, "applicableLocations": [REGION], "details": {"value": "0"}}
+    mine = [rest, {**family, "details": {"value": limit}}]  # what holds for all families comes after its own
+    google.put(name, "cloudquotas", dimensionsInfos=[others, *(mine if limit else [])])
     google.things[f"compute/{AT}"]["quotas"] = [{"metric": "NETWORKS", "limit": 15, "usage": 10}]
     found = checked(Wanted("a3-megagpu-8g", nodes=2))
     assert found["quota GPUS-PER-GPU-FAMILY-per-project-region/NVIDIA_H100_MEGA"][0] is ok
