@@ -57,8 +57,10 @@ class GcpPowerProvider(ResourceProvider):
         return CreateResult(f"{props['project']}/{props['zone']}", {**props, "nodes": nodes})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Switch the machines, where that is asked for."""
-        return UpdateResult({**_news, "nodes": _switched(_news, _asked(_olds, _news))})
+        """Switch the machines, where that is asked for. Else those that were just made run, and nobody is asked."""
+        asked = _asked(_olds, _news)
+        nodes = _switched(_news, asked) if asked or _news["power"] == "stopped" else _grown(_olds, _news)
+        return UpdateResult({**_news, "nodes": nodes})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """The machines as they are."""
@@ -78,6 +80,12 @@ class GcpPower(Resource, module="skyrig", name="GcpPower"):
 def _asked(olds: dict[str, Any], news: dict[str, Any]) -> bool:
     """Whether another power than before is wanted, or another start."""
     return bool(olds["power"] != news["power"] or olds["starts"] != news["starts"])
+
+
+def _grown(olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the machines after some were made or removed: those that are there as before are as before."""
+    same = {node for node, id_ in news["ids"].items() if olds.get("ids", {}).get(node) == id_}
+    return {node: olds["nodes"][node] if node in same else MADE for node in news["machines"]}
 
 
 def _switched(props: dict[str, Any], asked: bool) -> dict[str, Any]:

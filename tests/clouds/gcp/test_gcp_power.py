@@ -102,11 +102,21 @@ def test_power_stopped_and_up_again(server: ComputeServer) -> None:
 def test_a_new_node_starts_no_other_one(server: ComputeServer) -> None:
     outs = created()
     server.machines.update({"c-n1-v1": "TERMINATED", "c-n2-v1": "RUNNING"})
+    outs = PROVIDER.read("", outs).outs
     machines = {"n0": "c-n0-v1", "n1": "c-n1-v1", "n2": "c-n2-v1"}
     wanted = props(machines=machines, ids={"n0": "1", "n1": "2", "n2": "3"})
     assert PROVIDER.diff("", outs, wanted).changes
     outs = PROVIDER.update("", outs, wanted).outs
-    assert server.calls == [] and outs["nodes"]["n1"]["status"] == "TERMINATED"
+    assert server.calls == []
+    assert [outs["nodes"][node]["status"] for node in machines] == ["RUNNING", "TERMINATED", "RUNNING"]
+
+
+def test_who_is_made_and_removed_needs_no_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_COMPUTE_CUSTOM_ENDPOINT", "http://127.0.0.1:9")
+    outs = created()
+    wanted = props(machines={"n0": "c-n0-v1", "n2": "c-n2-v1"}, ids={"n0": "7", "n2": "3"})
+    outs = PROVIDER.update("", outs, wanted).outs
+    assert outs["nodes"] == {node: {"status": "RUNNING", "started": ""} for node in ("n0", "n2")}
 
 
 def test_a_machine_that_is_gone_is_told(server: ComputeServer) -> None:
