@@ -37,7 +37,7 @@ _ASK = (
     "d=/opt/skyrig; [ -e $d/node.json ] || exit 0; "  # a machine that somebody else made
     "read -r boot </proc/sys/kernel/random/boot_id; read -r checked 2>/dev/null <$d/checked.json; "
     'case "$checked" in *"\\"boot\\": \\"$boot\\", \\"ok\\": true,"*) exit 0 ;; esac; '
-    's=$(systemctl show --property ActiveState --value skyrig-node.service 2>/dev/null); '
+    "s=$(systemctl show --property ActiveState --value skyrig-node.service 2>/dev/null); "
     'echo "skyrig-boot $boot ${s:-unknown} $checked"'
 )
 """Says nothing on a node that is ready; else its boot, what becomes of its unit, and what that left."""
