@@ -8,9 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import yaml
 from foreign_nodes import ForeignNode, wait_for
 
-from components.boot import BootArgs, programs_of
+from components.boot import BootArgs, programs_of, user_data
 
 FOLDER = "/opt/skyrig"
 IMAGE = "skyrig-test:1"
@@ -58,6 +59,9 @@ def with_container(node: ForeignNode, image: str = IMAGE) -> str:
         "cloud": "aws", "host": "n", "host_private_key": "", "host_public_key": "", "client_key": "",
         "fabric": "none", "accelerator": "", "container": image,
     }  # fmt: skip
+    for file in yaml.safe_load(user_data(args))["write_files"]:
+        if file["path"].startswith("/etc/profile.d/"):  # hides what the test machine has there
+            node.run(f"mount -t tmpfs tmpfs /etc/profile.d; cat >{file['path']} <<'TEXT'\n{file['content']}TEXT")
     text, scratch = programs_of(args)["container"], " --volume /scratch:/scratch:rslave"
     assert text.count(scratch) == 1  # there is none on the machine that runs the tests, and none is made there
     node.run(f"cat >{FOLDER}/container <<'PROGRAM'\n{text.replace(scratch, '')}PROGRAM\nchmod 755 {FOLDER}/container")

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncssh
 import pytest
 from cloud_nodes import IMAGE, booted, of_a_cloud, with_container, with_docker, without_docker
 from foreign_jobs import Followed, follow, request, until
@@ -22,7 +23,7 @@ from skyrig.launch.render import render_launch, render_setup
 HOME = "/home/ubuntu"
 INSIDE = """\
 cat /etc/was-set-up; echo $(id -u) $HOME $PWD $OF_THE_IMAGE $BOTH $SECRET $LD_LIBRARY_PATH
-cat data.txt; python; sudo -n id -u; echo kept >from-the-job
+cat data.txt /run/tcpx/file; python; sudo -n id -u; echo kept >from-the-job
 grep -q skyrig-supervisor /proc/$PPID/cmdline && echo "sees the node's processes"
 exit 7
 """
@@ -30,6 +31,7 @@ SEEN = [
     "set up by 0",
     f"0 {HOME} {HOME}/sky_workdir yes job word /job/lib:/image/lib",
     "what was synced",
+    "of the fabric",
     "the python of the image",
     "0",
     "sees the node's processes",
@@ -96,6 +98,7 @@ def docked(
             rule = f"{request.param} ALL=(ALL) NOPASSWD:ALL"
             node.run(f"echo '{rule}' >/run/sudoers; chmod 440 /run/sudoers; mount --bind /run/sudoers /etc/sudoers")
         of_a_cloud(node)
+        node.run("mkdir /run/tcpx; echo of the fabric >/run/tcpx/file")
         with_docker(node)
         assert with_container(node) == f"container: {IMAGE}", node.run("tail /run/dockerd.log")
         booted(node)
@@ -123,6 +126,27 @@ def test_a_container_that_somebody_stopped_is_started_for_the_next_job(docked: L
     with docked.entered():
         seen = asyncio.run(follow(docked.description("docked"), request("echo $OF_THE_IMAGE", 1)))
     assert (seen.code, seen.lines) == (0, ["yes"]), seen.said
+
+
+def test_a_person_at_a_terminal_is_in_the_container_and_a_command_on_the_machine(docked: Lab) -> None:
+    (node,) = docked.nodes
+    if node.machine.user == "root":
+        pytest.skip("people log in as ubuntu")
+
+    known = ([node.host_key.convert_to_public()], [], [])
+
+    async def scenario() -> tuple[str, str]:
+        async with asyncssh.connect(
+            "10.7.0.2", username="ubuntu", client_keys=[docked.key], known_hosts=None
+        ) as client:
+            shell = await client.run(None, term_type="xterm", input="echo $OF_THE_IMAGE-$HOME-$(id -u)\nexit\n")
+            command = await client.run("echo $OF_THE_IMAGE-$HOME-$(id -u)")
+        return str(shell.stdout), str(command.stdout)
+
+    with docked.entered():
+        shell, command = asyncio.run(scenario())
+    assert f"yes-{HOME}-0" in shell, shell[-900:]
+    assert command == f"-{HOME}-4242\n"
 
 
 def test_an_image_that_jobs_cannot_use_is_told_at_the_boot(docked: Lab) -> None:
