@@ -136,9 +136,8 @@ def test_a_person_at_a_terminal_is_in_the_container_and_a_command_on_the_machine
     known = ([node.host_key.convert_to_public()], [], [])
 
     async def scenario() -> tuple[str, str]:
-        async with asyncssh.connect(
-            "10.7.0.2", username="ubuntu", client_keys=[docked.key], known_hosts=None
-        ) as client:
+        given = {"username": "ubuntu", "client_keys": [docked.key], "known_hosts": known}
+        async with asyncssh.connect("10.7.0.2", **given) as client:
             shell = await client.run(None, term_type="xterm", input="echo $OF_THE_IMAGE-$HOME-$(id -u)\nexit\n")
             command = await client.run("echo $OF_THE_IMAGE-$HOME-$(id -u)")
         return str(shell.stdout), str(command.stdout)
