@@ -157,12 +157,14 @@ def test_an_image_that_jobs_cannot_use_is_told_at_the_boot(docked: Lab) -> None:
         assert with_container(node) == f"container: {IMAGE}"
 
 
-def test_cancel_ends_all_that_runs_in_the_container(docked: Lab, home: Path) -> None:
+def test_a_job_outlives_its_container_and_cancel_ends_all_of_it(docked: Lab, home: Path) -> None:
     async def scenario() -> Followed:
         seen = Followed()
         desc = docked.description("docked")
         job = asyncio.create_task(follow(desc, request(BUSY, 1), seen=seen))
         await until(lambda: len(docked.head.pids("sleep 4711")) == 3)
+        docked.head.run("docker stop --time 0 skyrig")
+        assert len(docked.head.pids("sleep 4711")) == 3
         assert len(await client.cancel(desc, None)) == 1
         return await job
 
