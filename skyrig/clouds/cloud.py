@@ -10,7 +10,10 @@ from attrs import frozen
 
 from skyrig.errors import SkyrigError
 
-_HOMES = {"aws": "skyrig.clouds.aws.cloud:Aws"}
+_HOMES = {
+    "aws": "skyrig.clouds.aws.cloud:Aws",
+    "azure": "skyrig.clouds.azure.cloud:Azure",
+}
 """Where each cloud's class lies."""
 
 
