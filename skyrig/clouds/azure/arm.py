@@ -105,7 +105,7 @@ class Arm:
             found += page.get("value", [])
             if not page.get("nextLink"):
                 return found
-            answer = self._ask("GET", self._ours(str(page["nextLink"]), f"list of {name(path)}"))
+            answer = self._ask("GET", self._ours(str(page["nextLink"]), f"list of {name(path)}: its next page"))
         return found
 
     def delete(self, path: str, version: str) -> None:
@@ -138,7 +138,7 @@ class Arm:
     def _wait(self, accepted: Any, until: float, what: str) -> None:
         """Follow an operation that was accepted to its end."""
         where = accepted.headers.get("Azure-AsyncOperation") or accepted.headers.get("Location") or ""
-        where, answer = self._ours(where, what), accepted
+        where, answer = self._ours(where, f"{what}: accepted, and what becomes of it"), accepted
         while True:
             self._pause(answer, until, f"azure: {what}: not done in {self._limit_s:.0f} s")
             answer = self._ask("GET", where)
@@ -164,7 +164,7 @@ class Arm:
     def _ours(self, url: str, what: str) -> str:
         """An address that an answer names; the token goes nowhere but to this server."""
         if urlsplit(url).netloc != urlsplit(self._address).netloc:
-            raise ArmError(f"azure: {what}: accepted, and Azure does not say where to follow it")
+            raise ArmError(f"azure: {what} is not said to be at {urlsplit(self._address).netloc}")
         return url
 
     def _ask(self, method: str, url: str, query: Mapping[str, str] | None = None) -> Any:

@@ -1,5 +1,5 @@
 """Azure Resource Manager on loopback: things by their paths, accepted operations that are polled, pages, throttling,
-machines that are busy or gone, and things that others hang on. A real HTTP server; only what is behind it is made up."""
+things that are busy, gone, or hang on others. A real HTTP server; only what is behind it is made up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Manager:
     """The server's state. `machines` is the power of each machine, `things` all else, both by path in lower case;
     `said` are fixed answers by path. `next` are answers that are given instead of the right ones, each once: code,
     error code, headers. `polls` is how often an operation is still in progress when it is asked for, `page` how many
-    things a page has. Of `subscriptions` (None: all) only these are there; what is named in `locked` stays."""
+    things a page has. Of `subscriptions` (None: all) only these are there; what is named in `locked` stays, and what
+    has something of `denied` in its path nobody may ask for."""
 
     machines: dict[str, str] = attrs.field(factory=dict)
     things: dict[str, dict[str, Any]] = attrs.field(factory=dict)
@@ -34,6 +35,7 @@ class Manager:
     page: int = 100
     subscriptions: set[str] | None = None
     locked: set[str] = attrs.field(factory=set)
+    denied: set[str] = attrs.field(factory=set)
     asked: list[str] = attrs.field(factory=list)
     tokens: list[str] = attrs.field(factory=list)
     address: str = ""
@@ -56,6 +58,8 @@ class Manager:
             parts = path.lower().split("/")
             if self.subscriptions is not None and parts[2] not in self.subscriptions:
                 return _error(404, "SubscriptionNotFound", "no such subscription")
+            if any(each.lower() in path.lower() for each in self.denied):
+                return _error(403, "AuthorizationFailed", f"no authorization for {path}")
             if path.lower() in self.said:
                 return self._page(self.said[path.lower()], url, query)
             return self._of_thing(method, path, body, url, query)
@@ -147,7 +151,7 @@ class Manager:
         if not (isinstance(said, dict) and isinstance(said.get("value"), list)):
             return 200, said, {}
         start = int(query.get("$skiptoken", ["0"])[0])
-        page: dict[str, Any] = {"value": said["value"][start : start + self.page]}
+        page: dict[str, Any] = {**said, "value": said["value"][start : start + self.page]}
         if start + self.page < len(said["value"]):
             base = url.partition("&$skiptoken")[0]
             page["nextLink"] = f"{self.address}{base}&$skiptoken={start + self.page}"
@@ -199,7 +203,7 @@ def _error(status: int, code: str, message: str, headers: dict[str, str] | None 
 
 
 def _is_machine(path: str) -> bool:
-    before, found, name = path.lower().partition(_MACHINE)
+    _, found, name = path.lower().partition(_MACHINE)
     return bool(found) and "/" not in name
 
 

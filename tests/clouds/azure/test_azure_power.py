@@ -94,7 +94,7 @@ def test_a_machine_that_is_gone_is_told_from_a_subscription_that_is_not_ours(man
 def test_an_operation_is_followed_nowhere_else(manager: Manager) -> None:
     for headers in ({"Azure-AsyncOperation": "http://192.0.2.1/operations/0"}, {}):
         manager.next.append((202, "", headers))
-        with pytest.raises(ArmError, match="does not say where"):
+        with pytest.raises(ArmError, match="is not said to be at"):
             arm(manager).act(MACHINE, "start")
     assert manager.asked == ["POST start"] * 2
 
