@@ -9,6 +9,7 @@ from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
+from skyrig.stack import config, guard
 
 GONE = "gone"
 """Power of a node whose machine is not there any more, or is another one than the description says."""
@@ -27,6 +28,8 @@ def of(cluster: ClusterDescription) -> Mapping[str, str]:
 
 
 def asked(cluster: ClusterDescription) -> Mapping[str, str]:
-    """The same of a cluster on a cloud; SkyrigError says why its cloud cannot be asked."""
+    """The same of a cluster on a cloud; SkyrigError says why its cloud cannot be asked. Another account than the one
+    that pays is not asked: there all would be gone."""
+    guard.check(cluster.name, config.read_shape(cluster.name))
     seen = {each.machine: each.power for each in clouds.of(cluster.cloud).machines(cluster.name, cluster.region)}
     return {node.id: seen.get(node.incarnation, GONE) for node in cluster.nodes}
