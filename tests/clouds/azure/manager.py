@@ -40,6 +40,7 @@ class Manager:
     tokens: list[str] = attrs.field(factory=list)
     address: str = ""
     _disks: dict[str, datetime] = attrs.field(factory=dict)
+    _made: dict[str, datetime] = attrs.field(factory=dict)
     _hours: int = 0
     _running: dict[str, tuple[str, str, int]] = attrs.field(factory=dict)
     _lock: Any = attrs.field(factory=threading.Lock)
@@ -73,6 +74,7 @@ class Manager:
         if _is_machine(path) and path.lower() not in self.machines:
             self.machines[path.lower()] = "running"
             self._changed(path.lower())
+            self._made[path.lower()] = self._disks[path.lower()]
             self.put(_disk(path), managedBy=path, sku={"name": "StandardSSD_LRS"}, properties={"diskSizeGB": 100})
 
     def switch(self, machine: str, power: str) -> None:
@@ -122,7 +124,7 @@ class Manager:
         if path in self.machines:
             statuses = [{"code": "ProvisioningState/succeeded"}, {"code": f"PowerState/{self.machines[path]}"}]
             properties |= {
-                "timeCreated": _START.isoformat(),
+                "timeCreated": self._made.get(path, _START).isoformat(),
                 "instanceView": {"statuses": statuses},
                 "storageProfile": {"osDisk": {"managedDisk": {"id": _disk(thing["id"])}}},
             }
