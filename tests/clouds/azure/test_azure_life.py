@@ -128,7 +128,7 @@ def test_what_stopped_is_seen_stays_and_starts_again_as_itself(person: AzureUser
 
 def test_another_subscription_changes_nothing(person: AzureUser, manager: Manager) -> None:
     manager.switch(machine(person.stack, "n1"), "deallocated")
-    person.run("status", "--refresh", timeout=LONG_S)
+    person.run("up", "-y", timeout=LONG_S)
     there, other = sorted(manager.things), ACCOUNT.replace("1", "9")
     manager.subscriptions = {ACCOUNT, other}
     person.env["ARM_SUBSCRIPTION_ID"] = other
