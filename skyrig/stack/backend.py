@@ -77,9 +77,10 @@ def salt(stack: str) -> str | None:
 
 
 def lock_files(stack: str) -> list[Path]:
-    """The engine's own locks on `stack` on a file backend, oldest name first."""
+    """The engine's own locks on `stack` on a file backend, by name: `ID.json`, and `ID.json.TIME.tmp` while it is being
+    written, which an engine that dies just then leaves, and the next one minds as well."""
     base = folder()
-    return sorted((base / "locks" / "organization" / NAMESPACE / stack).glob("*.json")) if base else []
+    return sorted((base / "locks" / "organization" / NAMESPACE / stack).glob("*.json*")) if base else []
 
 
 def _login() -> str:

@@ -124,6 +124,8 @@ def environment() -> dict[str, str]:
     env["PATH"] = os.pathsep.join([*before, env.get("PATH", os.defpath)])
     env["PULUMI_PYTHON_CMD"] = sys.executable
     env.pop("PYTHONSAFEPATH", None)  # providers find `components` from the folder that they run in
+    if env.pop("PYTHONDONTWRITEBYTECODE", ""):  # to compile the SDK of a cloud takes seconds, and every run would
+        env.setdefault("PYTHONPYCACHEPREFIX", str(places.cache() / "bytecode"))
     env["PWD"] = str(project.find())
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
     env[DIRECT] = "1"

@@ -43,6 +43,9 @@ _POLL_S = 0.1
 _SILENT_S = 0.2
 """How long is waited without a word: others hold a lock for a moment when they look who has it."""
 
+_WRITING_S = 5.0
+"""How long an engine may take over writing its lock, a hundred bytes."""
+
 _ENDING_S = 1.0
 """How long an engine that has ended may take over ending what it had started."""
 
@@ -191,8 +194,10 @@ def _engine(stack: str, before: dict[str, Any], notify: Notify) -> str | None:
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError):
-            return f"the owner of the unreadable lock {file}"
-        if host != socket.gethostname() or leftovers.is_engine(pid):
+            if not _half_written(file):
+                return f"the owner of the unreadable lock {file}"
+            pid, host = 0, socket.gethostname()
+        if host != socket.gethostname() or (pid and leftovers.is_engine(pid)):
             user, since = lock.get("username", "somebody"), str(lock.get("timestamp", "?"))[:19]
             return f"{user}'s engine (process {pid} on {host}, since {since} UTC)"
         file.unlink(missing_ok=True)
@@ -201,6 +206,14 @@ def _engine(stack: str, before: dict[str, Any], notify: Notify) -> str | None:
         notify(f"an earlier run on stack {stack} was cut off")
         leftovers.wait_for_starters()
     return None
+
+
+def _half_written(file: Path) -> bool:
+    """Whether a lock is one that its engine began to write, and no engine is writing any more."""
+    try:
+        return file.suffix == ".tmp" and time.time() - file.stat().st_mtime > _WRITING_S
+    except FileNotFoundError:
+        return True
 
 
 def _left_by(before: dict[str, Any], engines: list[int]) -> str:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from attrs import field, frozen
+from attrs import astuple, field, frozen
 
 from skyrig.progress import Kind, Step, tell
 from skyrig.stack.engine import Event
@@ -46,6 +46,10 @@ class Changes:
     def any(self) -> bool:
         """Whether there is any change at all."""
         return bool(self.create or self.update or self.replace or self.delete)
+
+    def __add__(self, more: Changes) -> Changes:
+        pairs = zip(astuple(self), astuple(more), strict=True)
+        return Changes(*(first + second for first, second in pairs))
 
     def __str__(self) -> str:
         counts = {"create": self.create, "update": self.update, "replace": self.replace, "delete": self.delete}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 
 from attrs import evolve
 
+from skyrig.catalog import refusals
 from skyrig.cluster import ports
 from skyrig.cluster.keys import NAMESPACE
 from skyrig.cluster.shape import Shape, stack_name
-from skyrig.errors import BadInput
+from skyrig.errors import BadInput, EngineError
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import (
     adoption,
@@ -32,6 +34,9 @@ from skyrig.stack.risks import Risk
 
 DEFAULT = "dev"
 """The stack that is used where none is named or selected."""
+
+_PAUSES_S = (5.0, 15.0, 45.0)
+"""How long after a run that a cloud has throttled the next one begins. Providers have tried for minutes by then."""
 
 _RETRY_S = 2.0
 """How long after the engine has found the stack locked it is tried again, in seconds."""
@@ -203,12 +208,23 @@ def _in_turn(verb: str, stack: str, notify: Notify, work: Callable[[int], Change
 
 
 def _change(args: list[str], stack: str, notify: Notify, at_work: int) -> Changes:
-    progress = Progress(notify)
-    try:
-        engine.change(args, stack=stack, at_work=at_work, on_event=progress)
-    finally:
-        progress.close()
-    return progress.changes
+    """Run the engine; again where its cloud was asked more than it takes: what is made stays made."""
+    cloud, done = config.read_shape(stack).cloud, Changes()
+    for pause_s in (*_PAUSES_S, None):
+        progress = Progress(notify)
+        try:
+            engine.change(args, stack=stack, at_work=at_work, on_event=progress)
+        except EngineError as error:
+            if pause_s is None or refusals.kind(cloud, error.message) != "throttling":
+                raise
+            notify(f"{cloud} is asked too much ({refusals.code(cloud, error.message)}): again in {pause_s:.0f} s")
+            time.sleep(pause_s)
+        else:
+            return done + progress.changes
+        finally:
+            progress.close()
+        done += progress.changes
+    raise AssertionError("the last try ends it")
 
 
 def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:

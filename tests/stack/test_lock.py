@@ -82,6 +82,20 @@ def test_a_number_that_another_program_has_now_is_as_good_as_dead() -> None:
         assert not file.exists()
 
 
+@pytest.mark.parametrize("written", [1000, 40, 0])
+def test_a_lock_that_its_engine_died_over_is_broken(written: int) -> None:
+    """The engine writes its lock beside it, then renames it; the next one minds what is left there too."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    file = engine_lock(dead.pid, socket.gethostname())
+    left = file.rename(file.with_name("1.json.18a2b3c4d5e6f708.tmp"))
+    left.write_bytes(left.read_bytes()[:written])
+    long_ago = time.time() - 60
+    os.utime(left, (long_ago, long_ago))
+    with lock.held("s", lambda line: None, wait_s=5):
+        assert not left.exists()
+
+
 def test_an_engines_lock_of_another_host_is_waited_for() -> None:
     file = engine_lock(1, "another-host.example")
     with pytest.raises(StackBusy, match=r"another-host\.example"), lock.held("s", lambda line: None, wait_s=0.3):

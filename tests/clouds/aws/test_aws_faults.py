@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from account import REGION, AwsUser
+from aws_throttle import throttled
 from user import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]  # minutes of waiting for AWS
@@ -70,6 +71,17 @@ def test_no_capacity_for_the_third_of_four_leaves_nothing_that_is_paid_for(perso
     ec2 = person.client("ec2")
     assert ec2.describe_vpcs(**person.mine)["Vpcs"] == [] == ec2.describe_addresses(**person.mine)["Addresses"]
     del person.env["BRIDGE_FAIL"]
+
+
+def test_an_aws_that_is_asked_too_much_is_asked_again(person: AwsUser, aws_url: str) -> None:
+    """First by its provider, as often as that is told to, then by a run of the engine that keeps what is made."""
+    with throttled(aws_url, "RunInstances", 4) as way:
+        person.env |= {"AWS_ENDPOINT_URL": way.url, "AWS_MAX_ATTEMPTS": "2"}
+        up = person.run(*words(person, 2), timeout=START_S)
+        assert way.refused == 4
+    person.env["AWS_ENDPOINT_URL"] = aws_url
+    assert "aws is asked too much (RequestLimitExceeded): again in 5 s" in up.told()
+    assert sorted(known(person)) == ["n0", "n1"] and len(person.instances()) == 2
 
 
 def test_an_engine_killed_while_it_makes_instances_makes_none_twice(person: AwsUser) -> None:
