@@ -169,7 +169,9 @@ def test_no_capacity_for_the_second_of_two_leaves_nothing_that_is_paid_for(anoth
     assert another.mine() == [] and another.machines() == {}
 
 
-def test_an_engine_killed_while_it_makes_machines_makes_none_twice(another: AzureUser) -> None:
+def test_an_engine_killed_while_it_makes_machines_makes_none_twice_and_a_killed_destroy_goes_on(
+    another: AzureUser,
+) -> None:
     another.env["SKYRIG_LINGER_S"] = "60"
     killed_when(another, [*another.words(2), "-y"], lambda: len(another.machines()) == 2)
     another.env["SKYRIG_LINGER_S"] = "0"
@@ -178,6 +180,9 @@ def test_an_engine_killed_while_it_makes_machines_makes_none_twice(another: Azur
     assert "was being made when an earlier run was cut off" in up.told() and "is taken over" in up.told()
     assert {node: another.vm_id(node) for node in ("n0", "n1")} == before
     assert another.machines() == {"n0": "running", "n1": "running"}
+    another.env["ECHO_LATENCY_S"] = "delete=1"
+    killed_when(another, ["down", "-y"], lambda: len(another.machines()) < 2)
+    assert another.mine()
     another.run("down", "-y", timeout=LONG_S)
     assert another.mine() == []
 
