@@ -6,7 +6,6 @@ import pulumi
 from pulumi_gcp.provider import Provider
 
 from components.describe import SaidNode, describe
-from components.gcp.checks import wrong
 from components.gcp.firewall import GcpFirewall
 from components.gcp.gateway import GcpGateway
 from components.gcp.identity import GcpIdentity
@@ -15,6 +14,7 @@ from components.gcp.names import cluster_name, described, labels
 from components.gcp.network import GcpNetwork
 from components.gcp.power import OFF
 from components.gcp.slices import GcpSlices
+from components.gcp.wrong import wrong
 from components.refuse import refuse
 from components.tags import tags
 from components.wanted import CloudArgs
