@@ -69,5 +69,6 @@ def _long_after(now: Seen) -> bool:
 
 def _since(where: Arm, properties: Mapping[str, Any]) -> str:
     disk = properties.get("storageProfile", {}).get("osDisk", {}).get("managedDisk", {}).get("id", "")
-    found = where.get(disk, DISKS) if disk else None
-    return str((found or {}).get("properties", {}).get("LastOwnershipUpdateTime", ""))
+    found = (where.get(disk, DISKS) if disk else None) or {}
+    said = {name.lower(): value for name, value in found.get("properties", {}).items()}
+    return str(said.get("lastownershipupdatetime", ""))  # the one property that Azure writes with a capital letter
