@@ -12,6 +12,7 @@ from skyrig.errors import SkyrigError
 
 _HOMES = {
     "aws": "skyrig.clouds.aws.cloud:Aws",
+    "azure": "skyrig.clouds.azure.cloud:Azure",
     "gcp": "skyrig.clouds.gcp.cloud:Gcp",
 }
 """Where each cloud's class lies."""

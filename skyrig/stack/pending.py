@@ -209,7 +209,7 @@ def _on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
     return Finding(f"{found} is there, and is taken over", import_id=found)
 
 
-_CLOUD_OF = {"aws": "aws", "gcp": "gcp"}
+_CLOUD_OF = {"aws": "aws", "azure-native": "azure", "gcp": "gcp"}
 """Clouds by the package of their resources."""
 
 RESOLVERS: Mapping[str, Resolver] = {
