@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure_stack import ACCOUNT, home, machine
+from killing import killed_when
 from manager import Manager, serve
 from servers import plugins
-from user import BIN, User, until
+from user import BIN, User
 
 from skyrig.catalog import prices
 
@@ -185,26 +185,3 @@ def test_an_engine_killed_while_it_makes_machines_makes_none_twice_and_a_killed_
     assert another.mine()
     another.run("down", "-y", timeout=LONG_S)
     assert another.mine() == []
-
-
-def killed_when(person: AzureUser, command: list[str], moment: Callable[[], object]) -> None:
-    """Run a command until a moment has come, then kill its engine and the client with SIGKILL."""
-    with (person.home.parent / "killed.log").open("wb") as out:
-        client = person.start(*command, stdout=out)
-        until(moment, "the moment to kill", LONG_S)
-        for pid in [*engines(person), client.pid]:
-            os.kill(pid, signal.SIGKILL)
-        client.wait(timeout=30)
-    until(lambda: not engines(person), "the engine is dead")
-
-
-def engines(person: AzureUser) -> list[int]:
-    """Engines at work on the stack, by their command lines."""
-    return [pid for pid in person.processes(f"--stack\0{person.stack}") if _program(pid) == "pulumi"]
-
-
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""

@@ -4,14 +4,12 @@ agrees with that cloud in the provider's place."""
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 from google_cloud import PROJECT, GoogleCloud
 from servers import plugins
-from user import BIN, User, until
+from user import BIN, User
 
 from skyrig.clouds.gcp.names import cluster_name, machine_name
 
@@ -55,24 +53,3 @@ class GcpUser(User):
         """A plain engine command in the clone."""
         command = [str(BIN / "pulumi"), *words, "-s", self.stack, "--non-interactive"]
         return subprocess.run(command, cwd=self.clone, env=self.env, capture_output=True, timeout=300, check=False)
-
-    def killed_when(self, command: list[str], moment: Callable[[], object]) -> None:
-        """Run a command until a moment has come, then kill its engine and the client with SIGKILL."""
-        with (self.home.parent / "killed.log").open("wb") as out:
-            client = self.start(*command, stdout=out)
-            until(moment, "the moment to kill", START_S)
-            for pid in [*self.engines(), client.pid]:
-                os.kill(pid, signal.SIGKILL)
-            client.wait(timeout=30)
-        until(lambda: not self.engines(), "the engine is dead")
-
-    def engines(self) -> list[int]:
-        """Engines at work on the stack, by their command lines."""
-        return [pid for pid in self.processes(f"--stack\0{self.stack}") if _program(pid) == "pulumi"]
-
-
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from gcp_account import START_S, ZONE, GcpUser
 from google_cloud import PROJECT, GoogleCloud
+from killing import killed_when
 
 from skyrig.clouds import cloud
 
@@ -137,7 +138,7 @@ def test_a_slice_is_one_machine_whose_hosts_are_nodes(another: GcpUser, monkeypa
 
 def test_an_engine_killed_while_it_makes_or_deletes_instances_leaves_nothing_twice_or_behind(another: GcpUser) -> None:
     another.env["ECHO_LATE_S"] = "5"
-    another.killed_when(another.up(3), lambda: len(another.google.machines) >= 2)
+    killed_when(another, another.up(3), lambda: len(another.google.machines) >= 2)
     del another.env["ECHO_LATE_S"]
     before = {name: said["id"] for name, said in _instances(another).items()}
     up = another.run("up", "-y", timeout=START_S)
@@ -147,7 +148,7 @@ def test_an_engine_killed_while_it_makes_or_deletes_instances_leaves_nothing_twi
     assert before.items() <= after.items()
     assert set(incarnations(another).values()) == set(after.values())
     another.env["ECHO_LATENCY_S"] = "delete=1"
-    another.killed_when(["down", "-y"], lambda: len(another.google.machines) < 3)
+    killed_when(another, ["down", "-y"], lambda: len(another.google.machines) < 3)
     del another.env["ECHO_LATENCY_S"]
     another.run("down", "-y", timeout=START_S)
     assert another.google.left() == []
