@@ -23,7 +23,7 @@ from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
-from skyrig.launch.link import KeeperLink, NoRuntime, keeper
+from skyrig.launch.link import KeeperLink, NoRuntime, keeper, patience
 from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
 from skyrig.launch.submission import Submission
@@ -37,16 +37,13 @@ _LAST_LINES = 10
 _HEAD_PATIENCE_S = 10.0
 """How long a follower tries to reach a head that went away before it calls it lost; a lease's length."""
 
-_BOOT_PATIENCE_S = 60.0
-"""How long a submission waits for a head that may still boot."""
-
 
 async def submit_and_follow(
     desc: ClusterDescription, what: Submission, *, detach: bool, out: BinaryIO, notify: Notify
 ) -> int:
     """Submit a job with its files, and unless `detach` follow it to its end. Returns the exit code for the caller's
     process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
-    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
+    async with keeper(desc, patience_s=patience(desc), prepare=True, notify=notify) as link:
         record = await _submitted(link, what, notify)
         if detach:
             return 0
@@ -57,7 +54,7 @@ async def submit_and_follow(
 
 async def submit(desc: ClusterDescription, what: Submission, notify: Notify) -> JobRecord:
     """Submit a job with its files; the job as it was then."""
-    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True, notify=notify) as link:
+    async with keeper(desc, patience_s=patience(desc), prepare=True, notify=notify) as link:
         return await _submitted(link, what, notify)
 
 
@@ -106,13 +103,13 @@ async def autostop(desc: ClusterDescription, wanted: Autostop | None) -> None:
     """Have the cluster stop or end itself when it is idle, as `wanted`; None cancels that. BadInput where its nodes
     cannot."""
     with suppress(NoRuntime):  # a head that was never used has nothing to cancel
-        async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=wanted is not None) as link:
+        async with keeper(desc, patience_s=patience(desc), prepare=wanted is not None) as link:
             keeping.note_autostop(desc, await link.autostop(wanted))
 
 
 async def acquaint(desc: ClusterDescription) -> None:
     """Have the keeper know the cluster's nodes as they are now, also where no job is to be run."""
-    async with keeper(desc, patience_s=_BOOT_PATIENCE_S, prepare=True):
+    async with keeper(desc, patience_s=patience(desc), prepare=True):
         pass
 
 

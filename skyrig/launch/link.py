@@ -7,11 +7,13 @@ again. Either way jobs go on, and followers come back by themselves. Where all i
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 from skyrig import places
@@ -36,6 +38,16 @@ Channel = tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]
 
 LOOK_PATIENCE_S = 4.0
 """How long a look at a cluster's jobs waits for its head; the stack's records answer else."""
+
+BOOT_PATIENCE_S = 60.0
+"""How long whoever wants to run something waits for a head that may still boot."""
+
+FIRST_PATIENCE_S = 600.0
+"""The same where nobody here has met the head since it was made or started on a cloud: machines with eight accelerators
+take minutes until they let anybody in."""
+
+_TOLD_AFTER_S = 15.0
+"""When that wait is told."""
 
 _KEEPER_TRIES = 3
 """How often a keeper that died before it could be spoken to is started again."""
@@ -83,7 +95,7 @@ class KeeperLink:
             return
         document = self.desc.public().to_json()
         answer = await self.ask({"op": "describe", "cluster": document})
-        await _authorize(self.desc, answer["unprepared"], hello["public_key"])
+        await _authorize(self.desc, answer["unprepared"], hello["public_key"], self._way.notify)
         failed = (await self.ask({"op": "prepare", "digest": _digest(document)}))["failed"]
         for node_id, reason in failed.items():
             raise NodeLost(f"the head cannot reach {node_id}: {reason}", node_id=node_id, hint="run `up`")
@@ -92,6 +104,25 @@ class KeeperLink:
         """Set autostop, or with None cancel it; what is known of it then."""
         answer = await self.ask({"op": "autostop", "setting": wanted.orders() if wanted is not None else None})
         return read_note(json.dumps(answer["note"]))
+
+
+def patience(desc: ClusterDescription) -> float:
+    """How long whoever wants to run something waits for the cluster's nodes to let them in, in seconds."""
+    is_met = _remembered(desc).get("boot") == desc.head.boot
+    return BOOT_PATIENCE_S if is_met or desc.isolation != "machine" else FIRST_PATIENCE_S
+
+
+@contextmanager
+def _told(notify: Notify, what: str, patience_s: float) -> Iterator[None]:
+    """Says once that a first boot is waited for, should that take long."""
+    line = f"{what}: nobody is let in yet; a first boot is waited for, up to {patience_s / 60:.0f} minutes"
+    after = asyncio.get_running_loop().call_later(_TOLD_AFTER_S, notify, line)
+    if patience_s < FIRST_PATIENCE_S:
+        after.cancel()
+    try:
+        yield
+    finally:
+        after.cancel()
 
 
 @asynccontextmanager
@@ -108,7 +139,8 @@ async def keeper(
     that was never used."""
     target, key = from_description(desc, desc.head.id), Credentials(desc.ssh.private_key)
     async with AsyncExitStack() as stack:
-        with activity(notify, Step(Kind.WAIT, f"{desc.head.id} (the head)", "is being reached")):
+        what = f"{desc.head.id} (the head)"
+        with activity(notify, Step(Kind.WAIT, what, "is being reached")), _told(notify, what, patience_s):
             connection = await stack.enter_async_context(await connect(target, key, deadline_s=patience_s))
             way = _Way(desc, connection, notify)
             try:
@@ -145,9 +177,8 @@ class _Way:
     def __init__(self, desc: ClusterDescription, connection: asyncssh.SSHClientConnection, notify: Notify) -> None:
         self._desc = desc
         self._connection = connection
-        self._notify = notify
-        self._file = places.stack(desc.name) / "keeper.json"
-        self._known = self._remembered()
+        self.notify = notify
+        self._known = _remembered(desc)
 
     async def open(self, *, install: bool = False) -> Channel:
         """A channel to the keeper's socket: where it was last time, else where `ensure` says it is. `install` brings
@@ -183,25 +214,18 @@ class _Way:
     async def renew(self) -> Channel:
         """Have the head run the code that it shall run; what runs there goes on."""
         if self._desc.isolation == "machine":
-            self._notify(f"the keeper on {self._desc.head.id} is of an older Skyrig; it is replaced, jobs go on")
+            self.notify(f"the keeper on {self._desc.head.id} is of an older Skyrig; it is replaced, jobs go on")
             await self._install((await self._run("look"))["absent"])
         return await self._connect(await self._run("ensure", "--fresh"))
 
     def _remember(self, **news: str) -> None:
         """Keep something about the head for the next client."""
-        self._known = {**self._known, "incarnation": self._desc.head.incarnation, **news}
-        places.made(self._file.parent)
-        fresh = self._file.with_name(f".keeper.{os.getpid()}")
+        head, file = self._desc.head, _memory(self._desc)
+        self._known = {**self._known, "incarnation": head.incarnation, "boot": head.boot, **news}
+        places.made(file.parent)
+        fresh = file.with_name(f".keeper.{os.getpid()}")
         fresh.write_text(json.dumps(self._known))
-        fresh.replace(self._file)
-
-    def _remembered(self) -> dict[str, str]:
-        """What is known of this very head; nothing where it is another machine by now."""
-        try:
-            known: dict[str, str] = json.loads(self._file.read_text())
-            return known if known["incarnation"] == self._desc.head.incarnation else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+        fresh.replace(file)
 
     async def _connect(self, said: dict[str, Any]) -> Channel:
         """A channel to the socket that `ensure` told. A keeper that died since is started again, a few times."""
@@ -224,7 +248,7 @@ class _Way:
             what = f"{system} on {machine}" + (" with musl" if system == "Linux" and platform else "")
             known = " and ".join(sources.PLATFORMS)
             raise SkyrigError(f"{self._desc.head.id} is {what}", hint=f"a head needs Linux with glibc, on {known}")
-        await sending.install(self._connection, self._desc.head.id, platform, self._notify)
+        await sending.install(self._connection, self._desc.head.id, platform, self.notify)
 
     async def _run(self, *words: str) -> dict[str, Any]:
         """What the head's runtime says to `words`, or {"absent": [...]} where there is none."""
@@ -240,6 +264,20 @@ class _Way:
         raise SkyrigError(f"the keeper did not start on {head}: {reason[0]}", hint="see ~/.skyrig/keeper.log there")
 
 
+def _memory(desc: ClusterDescription) -> Path:
+    """Where it is kept what is known of a cluster's head."""
+    return places.stack(desc.name) / "keeper.json"
+
+
+def _remembered(desc: ClusterDescription) -> dict[str, str]:
+    """What is known of this very head; nothing where it is another machine by now."""
+    try:
+        known: dict[str, str] = json.loads(_memory(desc).read_text())
+        return known if known["incarnation"] == desc.head.incarnation else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
 def _bytes(output: object) -> bytes:
     return output if isinstance(output, bytes) else b""
 
@@ -253,12 +291,14 @@ def _digest(document: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-async def _authorize(desc: ClusterDescription, node_ids: Sequence[str], public_key: str) -> None:
+async def _authorize(desc: ClusterDescription, node_ids: Sequence[str], public_key: str, notify: Notify) -> None:
     """Let the keeper's key into these nodes, all at once, with the client's own key."""
     command, stdin = nodeside.program("prepare", {"authorize": [public_key]})
     targets = [from_description(desc, node_id) for node_id in node_ids]
-    async with Pool(Credentials(desc.ssh.private_key)) as pool:
-        done = await fanout.run_all(pool, targets, command, stdin=stdin, timeout_s=60)
+    wait_s = FIRST_PATIENCE_S if desc.isolation == "machine" else BOOT_PATIENCE_S  # they may have been made just now
+    async with Pool(Credentials(desc.ssh.private_key), deadline_s=wait_s) as pool:
+        with _told(notify, ", ".join(node_ids), wait_s):
+            done = await fanout.run_all(pool, targets, command, stdin=stdin, timeout_s=60)
     for node_id, result in done.items():
         if result.code != 0:
             reason = result.stderr.decode(errors="replace").strip()[-200:]
