@@ -145,12 +145,13 @@ class CheckpointManager:
         """Load the newest complete checkpoint, or that of `step`; None if there is none yet.
 
         Incomplete and damaged ones are passed over, each with a warning that says why. CheckpointsDamaged if there were
-        complete ones and none is whole any more; BadInput if the checkpoint is of another model, or `step` is not there.
+        complete ones and none is whole any more; BadInput if the checkpoint is of another model, or `step` is missing.
         """
         self.wait()
         ranks, _ = self._joined()
         found = ranks.from_first(lambda: History(self.store))
-        rejected, damaged = [], False
+        rejected: list[str] = []
+        damaged = False
         for save in found.saves:
             if step is not None and save.step != step:
                 continue

@@ -36,7 +36,11 @@ class S3Store:
         """See Store."""
         if length == 0:
             return b""
-        span = {} if not start and length is None else {"Range": f"bytes={start}-{'' if length is None else start + length - 1}"}
+        span = (
+            {}
+            if not start and length is None
+            else {"Range": f"bytes={start}-{'' if length is None else start + length - 1}"}
+        )
         try:
             answer = self._client.get_object(Bucket=self.bucket, Key=self.prefix + name, **span)
             return bytes(answer["Body"].read())

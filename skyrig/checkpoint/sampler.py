@@ -15,8 +15,8 @@ from skyrig.errors import BadInput
 class ResumableSampler(Sampler):  # type: ignore[misc]
     """Indices of `length` samples, each rank its share: what DistributedSampler gives, but it goes on in the middle.
 
-    The program says with `advance` what it has trained on; what a loader's workers fetched ahead does not count. Save it
-    as part of the run's `state`. An epoch that was begun by 4 ranks goes on with 2 from the same sample. The last
+    The program says with `advance` what it has trained on; what a loader's workers fetched ahead does not count. Save
+    it as part of the run's `state`. An epoch that was begun by 4 ranks goes on with 2 from the same sample. The last
     samples of an epoch that do not go round all ranks are left out.
     """
 

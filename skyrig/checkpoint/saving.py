@@ -85,14 +85,14 @@ def _publish(save: Save, info: Mapping[str, Any], parts: Parts, store: Store, ra
         if time.monotonic() > until:
             name, size = min(missing)
             raise SaveFailed(
-                f"step {save.step} was not saved: {name} ({size} bytes), which its rank wrote, is not in {store} on rank 0",
+                f"step {save.step} was not saved: rank 0 does not see {name} ({size} bytes) in {store}",
                 hint="all ranks must look on one place: a folder that nodes share, a mounted bucket, or s3://",
             )
         time.sleep(_LOOK_AGAIN_S)
     newest = max(incarnation.claims(store), default=save.incarnation)
     if newest > save.incarnation:
         raise Superseded(
-            f"step {save.step} was not saved: incarnation {newest} of the run has taken over {store} from {save.incarnation}",
+            f"step {save.step} was not saved: incarnation {newest} has taken over {store} from {save.incarnation}",
             hint="this process belongs to an older life of the run; end it",
         )
     run = incarnation.of_the_run(os.environ)

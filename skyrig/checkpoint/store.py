@@ -28,7 +28,7 @@ class Store(Protocol):
         """Write a content, whole when this returns; one of that name is replaced. A block is valid until the next."""
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """`length` bytes from `start` on, fewer at the end, all without `length`. FileNotFoundError if none is there."""
+        """`length` bytes from `start` on, fewer at the end, all without `length`. FileNotFoundError without any."""
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Bytes of each content whose name begins with `prefix`."""
