@@ -69,8 +69,8 @@ def save_checkpoint(
 def load_checkpoint(
     save_dir: str, checkpoint_prefix: str = "checkpoint"
 ) -> Callable[[Callable[P, T]], Callable[P, T | None]]:
-    """Decorate a function that loads from `save_dir`: it is called with the newest `step` there is, whatever it was given;
-    if that one is not whole, or the function raises, with the one before, and so on, each with a warning.
+    """Decorate a function that loads from `save_dir`: it is called with the newest `step`, not the one it was given; if
+    that one is not whole, or the function raises, with the one before, and so on, each with a warning.
 
     What `save_checkpoint` recorded is checked first. In a folder without any record, steps are taken from file names
     (`NAME_STEP.EXT`). With nothing there, the function is called as it was; if it finds no file either, the answer is

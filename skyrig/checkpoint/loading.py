@@ -29,7 +29,7 @@ def own(rank: int) -> str:
 
 
 def examine(save: Save, history: History, store: Store, ranks: Ranks) -> Manifest | Unfit:
-    """The manifest of a save that is whole, or why it must not be loaded. All ranks share the work and get one answer."""
+    """The manifest of a save that is whole, or why it must not be loaded. All ranks share the work."""
 
     def look() -> Manifest | Unfit:
         if save.manifest not in history.sizes:
