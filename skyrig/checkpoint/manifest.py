@@ -85,7 +85,7 @@ class Manifest:
         return b" ".join((_WORD, _VERSION, hashlib.sha256(body).hexdigest().encode())) + b"\n" + body
 
     @staticmethod
-    def from_bytes(content: bytes) -> Manifest:
+    def from_bytes(content: bytes | bytearray) -> Manifest:
         """What `to_bytes` made. Unfit if it is not whole, or of a version that is not known."""
         head, _, body = content.partition(b"\n")
         words = head.split(b" ")

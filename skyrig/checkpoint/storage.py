@@ -130,7 +130,7 @@ class ShardReader(StorageReader):  # type: ignore[misc]
         self._folder = folder
         self._manifest = manifest
 
-    def blob(self, name: str) -> bytes:
+    def blob(self, name: str) -> bytes | bytearray:
         """A value that is no tensor. KeyError if there is none of that name."""
         piece = self._manifest.blobs[name]
         return self._store.read(self._folder + piece.shard, piece.at, piece.length)
@@ -159,8 +159,9 @@ class ShardReader(StorageReader):  # type: ignore[misc]
         piece = chunk.piece
         if not piece.length:
             return torch.empty(chunk.sizes, dtype=dtype)
-        content = bytearray(self._store.read(self._folder + piece.shard, piece.at, piece.length))
-        return torch.frombuffer(content, dtype=dtype).reshape(chunk.sizes)
+        content = self._store.read(self._folder + piece.shard, piece.at, piece.length)
+        writable = content if isinstance(content, bytearray) else bytearray(content)  # as torch asks for
+        return torch.frombuffer(writable, dtype=dtype).reshape(chunk.sizes)
 
     def reset(self, checkpoint_id: Any = None) -> None:
         """Nothing is left of a load before."""

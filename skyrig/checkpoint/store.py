@@ -27,7 +27,7 @@ class Store(Protocol):
     def put(self, name: str, blocks: Iterable[Block]) -> None:
         """Write a content, whole when this returns; one of that name is replaced. A block is valid until the next."""
 
-    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes | bytearray:
         """`length` bytes from `start` on, fewer at the end, all without `length`. FileNotFoundError without any."""
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
@@ -66,16 +66,18 @@ class FolderStore:
             finally:
                 os.close(folder)
 
-    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes | bytearray:
         """See Store."""
         with (self.root / name).open("rb", buffering=0) as file:
             file.seek(start)
             if length is None:
                 return file.readall()
-            found = bytearray()
-            while len(found) < length and (more := file.read(length - len(found))):
-                found += more
-            return bytes(found)
+            found, count = bytearray(length), 0
+            with memoryview(found) as view:
+                while count < length and (more := file.readinto(view[count:])):
+                    count += more
+            del found[count:]
+            return found
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """See Store. Files that vanish meanwhile are left out."""

@@ -60,6 +60,6 @@ def to_bytes(what: str, value: Any) -> bytes:
     return content
 
 
-def from_bytes(content: bytes) -> Any:
+def from_bytes(content: bytes | bytearray) -> Any:
     """What `to_bytes` was given; tensors on the CPU."""
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

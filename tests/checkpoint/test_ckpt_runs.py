@@ -39,7 +39,8 @@ def _killed(folder: Path, seed: int, times: int) -> dict[str, Any]:
     """Kill writers of one place at random moments; after each, everybody gets the newest complete state."""
     print(f"seed {seed}")
     moments = random.Random(seed)
-    incomplete, last = 0, 0
+    incomplete: set[str] = set()
+    last = 0
     for _ in range(times):
         with runs.begun(runs.save_on_and_on, folder) as (process, said):
             assert runs.hear(said) == ("restored", last)
@@ -48,7 +49,7 @@ def _killed(folder: Path, seed: int, times: int) -> dict[str, Any]:
             heard = runs.heard(said)
         begun = max((step for what, step in heard if what == "begun"), default=last)
         safe = max((step for what, step in heard if what == "safe"), default=last)
-        incomplete += sum(1 for each in folder.glob("step-*") if not (each / "manifest.json").exists())
+        incomplete |= {each.name for each in folder.glob("step-*") if not (each / "manifest.json").exists()}
         state = runs.content(0)
         found = CheckpointManager(folder, {"weights": state}, readonly=True).restore()
         last = found.step if found else 0
@@ -56,7 +57,8 @@ def _killed(folder: Path, seed: int, times: int) -> dict[str, Any]:
         assert runs.same(state, runs.content(last))
         assert last == _newest_whole(folder)
     assert last > times
-    return {"incomplete_saves": incomplete, "last_step": last, "state_bytes": sum(map(_size, runs.content(0).values()))}
+    state_bytes = sum(map(_size, runs.content(0).values()))
+    return {"incomplete_saves": len(incomplete), "last_step": last, "state_bytes": state_bytes}
 
 
 def _newest_whole(folder: Path) -> int:
