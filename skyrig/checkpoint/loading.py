@@ -12,7 +12,7 @@ from skyrig.checkpoint import rng, tree
 from skyrig.checkpoint import state as states
 from skyrig.checkpoint.history import History, Save
 from skyrig.checkpoint.manifest import Manifest, Unfit
-from skyrig.checkpoint.ranks import Ranks
+from skyrig.checkpoint.ranks import Ranks, portable
 from skyrig.checkpoint.saving import log
 from skyrig.checkpoint.state import State
 from skyrig.checkpoint.storage import ShardReader
@@ -48,13 +48,17 @@ def examine(save: Save, history: History, store: Store, ranks: Ranks) -> Manifes
     manifest = ranks.from_first(look)
     if isinstance(manifest, Unfit):
         return manifest
-    mine: Unfit | None = None
+    mine: Exception | None = None
     try:
         for shard in manifest.shards[ranks.rank :: ranks.size]:
             manifests.check_content(store, save.folder, shard)
-    except Unfit as error:
-        mine = error
-    return next((reason for reason in ranks.gather(mine) if reason is not None), manifest)
+    except Exception as error:  # noqa: BLE001  (an SDK's errors have no common root, and the others wait; raised below)
+        mine = error if isinstance(error, Unfit) else portable(error)
+    found = [each for each in ranks.gather(mine) if each is not None]
+    for each in found:
+        if not isinstance(each, Unfit):  # the store fails, which says nothing of the checkpoint
+            raise each
+    return next((each for each in found if isinstance(each, Unfit)), manifest)
 
 
 def load(save: Save, manifest: Manifest, state: State, own_state: dict[str, Any], store: Store, ranks: Ranks) -> None:

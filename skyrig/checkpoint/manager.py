@@ -195,19 +195,23 @@ class CheckpointManager:
         ranks.settle()
         told = ranks.gather((self._notice.left_s, self.took_s))
         left, needed = min(each[0] for each in told), max(each[1] for each in told)
-        reason = ""
         try:
             self.wait()
-            if self.safe != step and needed <= left:
+            if self.safe == step:
+                self._say(ranks, step, "it was saved just now")
+            elif needed > left:
+                self._say(ranks, step, f"a save takes {needed:.1f} s, {max(left, 0):.1f} s are left")
+            else:
+                self._say(ranks, step, "saving once more")  # said before, for the end may come amid it
                 self.save(step, wait=True)
+                self._say(ranks, step, f"saved in {self.took_s:.1f} s")
         except SaveFailed as error:
-            reason = f" ({error})"
-        else:
-            if self.safe != step:
-                reason = f" (a save takes {needed:.1f} s, {max(left, 0):.1f} s were left)"
+            self._say(ranks, step, str(error))
+
+    def _say(self, ranks: Ranks, step: int, more: str) -> None:
         if ranks.first:
             safe = "nothing is safe" if self.safe is None else f"step {self.safe} is safe"
-            log.warning("told to stop after step %d: %s in %s%s", step, safe, self.store, reason)
+            log.warning("told to stop after step %d: %s in %s (%s)", step, safe, self.store, more)
 
     def close(self) -> None:
         """Wait for the save that is under way, then part. SaveFailed if it came to nothing."""

@@ -117,6 +117,8 @@ def check_content(store: Store, folder: str, shard: Shard) -> None:
             digest.update(store.read(folder + shard.name, at, min(BLOCK, shard.size - at)))
     except FileNotFoundError:
         raise Unfit(f"shard {shard.name} is missing") from None
+    except ConnectionError:  # the store fails, not the checkpoint
+        raise
     except OSError as error:
         raise Unfit(f"shard {shard.name} cannot be read: {error.strerror or error}") from None
     if digest.hexdigest() != shard.sha256:

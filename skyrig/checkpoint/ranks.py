@@ -8,7 +8,14 @@ from typing import Any, TypeVar
 import torch
 from torch import distributed as dist
 
+from skyrig.errors import SkyrigError
+
 T = TypeVar("T")
+
+
+def portable(error: Exception) -> Exception:
+    """An error that every rank can be sent: an SDK's own may not be such."""
+    return error if isinstance(error, (SkyrigError, OSError)) else SkyrigError(f"{type(error).__name__}: {error}")
 
 
 class Ranks:
@@ -37,7 +44,7 @@ class Ranks:
             try:
                 answer[0] = make()
             except Exception as error:  # noqa: BLE001  (the others must hear of it, whatever it is; raised below)
-                answer[1] = error
+                answer[1] = portable(error)
         dist.broadcast_object_list(answer, src=0, group=self.group)
         if answer[1] is not None:
             raise answer[1]

@@ -291,8 +291,24 @@ def test_without_time_nothing_is_begun_and_what_is_safe_is_said(
     with caplog.at_level(logging.WARNING, "skyrig.checkpoint"):
         assert manager.after_step(13)
     assert f"told to stop after step 13: step 10 is safe in {tmp_path} (a save takes " in caplog.messages[-1]
-    assert caplog.messages[-1].endswith(" s, 0.0 s were left)")
+    assert caplog.messages[-1].endswith(" s, 0.0 s are left)")
     assert loaded(tmp_path)[0] == 10
+
+
+class _Away(FolderStore):
+    """A store that cannot be reached when a shard is read."""
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes | bytearray:
+        if name.endswith(".shard"):
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return super().read(name, start, length)
+
+
+def test_a_store_that_fails_is_no_reason_to_take_an_older_one(tmp_path: Path) -> None:
+    saved(tmp_path, 1, 2)
+    with pytest.raises(ConnectionResetError):
+        loaded(_Away(tmp_path))
+    assert loaded(tmp_path) == (2, ())
 
 
 class _Full(FolderStore):
@@ -354,3 +370,21 @@ def _in_a_bucket() -> None:
     assert {name[5:17] for name in store.sizes("step-")} == {"000000000003", "000000000004"}
     with pytest.raises(Superseded):
         old.save(5, wait=True)
+
+
+def test_the_examples_of_the_docs_run_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "checkpoint.md").read_text(encoding="utf-8")
+    first, second = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # pytest's own handler stays
+    names: dict[str, Any] = {}
+    exec(first, names)
+    assert (names["found"], names["step"]) == (None, 1000)
+    again: dict[str, Any] = {}
+    exec(first, again)
+    assert again["found"].step == again["step"] == 1000
+    (tmp_path / "own").mkdir()
+    monkeypatch.chdir(tmp_path / "own")
+    exec(second, names)
+    names["save_model"](7, names["model"])
+    assert names["load_model"](0, names["model"]) == 7
