@@ -77,7 +77,6 @@ def load(save: Save, manifest: Manifest, state: State, own_state: dict[str, Any]
             storage_reader=reader,
             planner=DefaultLoadPlanner(flatten_state_dict=False),
             process_group=ranks.group,
-            no_dist=not ranks.many,
         )
     except dcp.CheckpointException as error:
         rank, (reason, _) = min(error.failures.items())

@@ -23,7 +23,7 @@ class Ranks:
     for, `background` for a save behind it. All ranks must make one, and call its methods, in the same order."""
 
     def __init__(self) -> None:
-        self.many = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+        self.many = dist.is_available() and dist.is_initialized()
         self.rank = dist.get_rank() if self.many else 0
         self.size = dist.get_world_size() if self.many else 1
         self.group: Any = dist.new_group(backend="gloo") if self.many else None

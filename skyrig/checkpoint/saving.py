@@ -67,7 +67,6 @@ def write(saving: Saving, store: Store, ranks: Ranks, retention: Retention) -> N
             storage_writer=writer,
             planner=DefaultSavePlanner(flatten_state_dict=False),
             process_group=ranks.background,
-            no_dist=not ranks.many,
         )
     except dcp.CheckpointException as error:
         _clean(store, writer.shard)

@@ -24,8 +24,19 @@ class Staging:
         pinned = torch.cuda.is_available() and any(tensor.is_cuda for tensor in tensors.values())
         self._stager = BlockingAsyncStager(cache_staged_state_dict=pinned)
         copied = self._stager.stage(tensors)
+        for key, tensor in tensors.items():
+            if (
+                _memory(copied[key]) == _memory(tensor) != 0
+            ):  # some versions of torch take what is on the CPU for a copy
+                copied[key] = tensor.clone()
         if not pinned:  # torch keeps pinned memory alone by itself
             self._stager.state_dict_cache = copied
             self._stager.cache_staged_state_dict = True
         self._known = shapes
         return dict(copied)
+
+
+def _memory(tensor: Any) -> int:
+    """Where this rank's part of a tensor begins; 0 if it has none."""
+    local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return int(local.data_ptr()) if isinstance(local, torch.Tensor) else 0

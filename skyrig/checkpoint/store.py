@@ -87,11 +87,12 @@ class FolderStore:
         while folders:
             with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
                 for entry in entries:
+                    name = Path(entry.path).relative_to(self.root).as_posix()
+                    if not f"{name}/".startswith(prefix):  # the folder may hold more than checkpoints
+                        continue
                     if entry.is_dir():
                         folders.append(Path(entry.path))
-                        continue
-                    name = Path(entry.path).relative_to(self.root).as_posix()
-                    if name.startswith(prefix):
+                    else:
                         found[name] = entry.stat().st_size
         return found
 

@@ -138,11 +138,16 @@ def test_a_reader_takes_nothing_from_the_run(tmp_path: Path) -> None:
 
 
 def test_the_newest_stay_and_every_tenth(tmp_path: Path) -> None:
+    other = tmp_path / "step-by-step" / "mine.shard"
+    other.parent.mkdir()
+    other.write_text("not ours")
     manager = saved(tmp_path, keep=2, keep_every=10)
     for step in range(5, 36, 5):
         manager.save(step, wait=True)
     left = sorted(int(path.parent.name[5:17]) for path in tmp_path.glob("step-*/manifest.json"))
     assert left == [10, 20, 30, 35]
+    assert other.read_text() == "not ours"
+    other.unlink()
     assert {path.parent for path in tmp_path.rglob("*.shard")} == {
         path.parent for path in tmp_path.rglob("manifest.json")
     }
