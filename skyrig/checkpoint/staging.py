@@ -25,9 +25,7 @@ class Staging:
         self._stager = BlockingAsyncStager(cache_staged_state_dict=pinned)
         copied = self._stager.stage(tensors)
         for key, tensor in tensors.items():
-            if (
-                _memory(copied[key]) == _memory(tensor) != 0
-            ):  # some versions of torch take what is on the CPU for a copy
+            if _memory(copied[key]) == _memory(tensor) != 0:  # an older torch may take what is on the CPU for a copy
                 copied[key] = tensor.clone()
         if not pinned:  # torch keeps pinned memory alone by itself
             self._stager.state_dict_cache = copied
