@@ -8,6 +8,7 @@ import pulumi
 
 from components.key import ClientKey
 from components.wanted import ClusterArgs
+from skyrig.catalog import fabrics, instances
 from skyrig.cluster.description import ClusterDescription
 
 CLOUDS = {
@@ -31,6 +32,7 @@ class Cluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("skyrig:index:Cluster", name, {}, opts)
+        self._tell(args)
         child = pulumi.ResourceOptions(parent=self)
         key = ClientKey(f"{name}-key", args["stack"], child)
         module, _, component = CLOUDS[args["cloud"]].partition(":")
@@ -39,6 +41,14 @@ class Cluster(pulumi.ComponentResource):
         self.description = cloud.description
         self.private_key = key.private_key
         self.register_outputs({"description": self.description})
+
+    def _tell(self, args: ClusterArgs) -> None:
+        """Say at preview what the network between nodes will be, where that may surprise."""
+        machine = args["machine"]
+        kind = instances.of_cloud(args["cloud"]).get(machine["instance_type"])
+        told = fabrics.remark(kind, machine["network_tier"], len(args["nodes"])) if kind is not None else ""
+        if told:
+            pulumi.log.warn(told, self)
 
     def exported(self) -> dict[str, Any]:
         """The stack output `cluster`: the description field by field, in which `ssh.private_key` alone is secret."""

@@ -61,7 +61,8 @@ def _plugin(name: str) -> Finding:
     there = plugins.there(name)
     if there:
         return Finding("plugin", True, there)
-    return Finding("plugin", None, f"the engine downloads it at first use: pulumi plugin install resource {name}")
+    package = plugins.PACKAGES[name]
+    return Finding("plugin", None, f"the engine downloads it at first use: pulumi plugin install resource {package}")
 
 
 def _first(offered: Sequence[Offer], name: str) -> Offer | None:

@@ -113,11 +113,10 @@ def settled(shape: Shape) -> Shape:
         return shape
     machine = shape.machine
     if shape.cloud in clouds.known():
-        cloud = clouds.of(shape.cloud)
         if not machine.account:
             machine = evolve(machine, account=_payer(shape.cloud, machine.region))
         if not machine.zone:
-            zones = cloud.zones(machine.region, machine.instance_type)
+            zones = clouds.of(shape.cloud, machine.account).zones(machine.region, machine.instance_type)
             if not zones:
                 raise NoCapacity(f"{shape.cloud}: no zone of {machine.region} has {machine.instance_type}")
             machine = evolve(machine, zone=zones[0])

@@ -52,7 +52,7 @@ class AzureIdentity(pulumi.ComponentResource):
             tags=args["tags"],
             opts=child,
         )
-        role_guid = names.guid(account, stack, "role")
+        role_guid = names.role(account, stack)
         role = authorization.RoleDefinition(
             f"{name}-role",
             role_definition_id=role_guid,
@@ -65,7 +65,7 @@ class AzureIdentity(pulumi.ComponentResource):
             opts=child,
         )
         self.id, self.principal = identity.id, identity.principal_id
-        self._assign(f"{name}-power", names.guid(account, stack, "power"), role.id, args["scope"], child)
+        self._assign(f"{name}-power", names.assignment(account, stack), role.id, args["scope"], child)
         blobs = f"/subscriptions/{account}/providers/Microsoft.Authorization/roleDefinitions/{BLOBS}"
         for number, container in enumerate(args["containers"]):
             self._assign(

@@ -29,12 +29,7 @@ def placing(kind: InstanceType, network_tier: str, capacity: Capacity) -> str:
 
 def remark(kind: InstanceType, network_tier: str, capacity: Capacity) -> str:
     """What the user should know of the network before anything is made; "" where it is as asked for."""
-    if network_tier != "best":
-        return ""
-    if kind.fabric == "none":
-        near = "" if capacity.kind == "reservation" else ", so the nodes are only put close to each other"
-        return f"{kind.name} has no fabric: networkTier best gives accelerated networking at most{near}"
-    if capacity.kind == "spot":
+    if network_tier == "best" and kind.fabric != "none" and capacity.kind == "spot":
         return (
             "spot machines share InfiniBand through a flexible scale set, which works where it was tried and which "
             "Microsoft's documentation denies: look for NET/IB in the first run with NCCL_DEBUG=INFO"

@@ -1,13 +1,13 @@
 """Power of one machine, as a dynamic resource: azure-native's VirtualMachine has no property for it."""
 
-import secrets
 from typing import Any, TypedDict
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
-from components.azure import arm
-from components.azure.names import subscription_of
+from skyrig.clouds.azure import arm
+from skyrig.clouds.azure.names import subscription_of
+from skyrig.clouds.azure.started import boot_of, look
 
 
 class AzurePowerArgs(TypedDict):
@@ -40,28 +40,36 @@ class AzurePowerProvider(ResourceProvider):
         return DiffResult(changes=bool(replaces) or _asked(_olds, _news) or lingers, replaces=replaces)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """A new machine is up: nothing is to be done but where it shall not be."""
-        where = _guarded(props)
+        """A machine that was just made is up: Azure is asked only where it shall not be."""
+        _refuse_other(props)
+        outs = {**props, "state": "running", "seen": "up", "boot": "", "since": ""}
         if props["power"] == "stopped":
+            where = arm.of_environment()
             where.act(props["vm"], "deallocate")
-        return CreateResult(f"power-{props['machine']}", {**props, **_seen(where, props["vm"]), "boot": ""})
+            outs |= look(where, props["vm"]).outs()
+        return CreateResult(f"power-{props['machine']}", outs)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Deallocate it, or start it where that was asked for."""
-        where, boot = _guarded(_news), str(_olds.get("boot", ""))
+        _refuse_other(_news)
+        where = arm.of_environment()
+        now = look(where, _news["vm"])
+        boot = boot_of(_olds, now)
         if _news["power"] == "stopped":
             where.act(_news["vm"], "deallocate")
         elif _asked(_olds, _news):
-            was = where.power(_news["vm"])
             where.act(_news["vm"], "start")
-            boot = boot if was == "running" else secrets.token_hex(4)
-        return UpdateResult({**_news, **_seen(where, _news["vm"]), "boot": boot})
+        after = look(where, _news["vm"])
+        boot = boot_of({**now.outs(), "boot": boot}, after)
+        return UpdateResult({**_news, **after.outs(), "boot": boot})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """The machine as it is; nothing where it is gone."""
-        where = _guarded(props)
-        seen = _seen(where, props["vm"])
-        return ReadResult(id_, {**props, **seen}) if seen["state"] else ReadResult(None, {})
+        _refuse_other(props)
+        now = look(arm.of_environment(), props["vm"])
+        if not now.state:
+            return ReadResult(None, {})
+        return ReadResult(id_, {**props, **now.outs(), "boot": boot_of(props, now)})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Nothing: the machine itself is another resource."""
@@ -74,13 +82,18 @@ class AzurePower(Resource, module="skyrig", name="AzurePower"):
     """up or stopped, as it was when the stack was last changed or refreshed."""
 
     boot: pulumi.Output[str]
-    """Another text after each start that was asked for; "" until the first."""
+    """Another text after each start, whoever made it; "" until the first."""
 
     state: pulumi.Output[str]
     """The same in Azure's words: running, deallocated, stopped (shut down from inside, and still paid for)."""
 
+    since: pulumi.Output[str]
+    """When its boot disk was last attached, or it was started or deallocated; "" until Azure was asked."""
+
     def __init__(self, name: str, args: AzurePowerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(AzurePowerProvider(), name, {**args, "seen": None, "boot": None, "state": None}, opts)
+        super().__init__(
+            AzurePowerProvider(), name, {**args, "seen": None, "boot": None, "state": None, "since": None}, opts
+        )
 
 
 def _asked(olds: dict[str, Any], news: dict[str, Any]) -> bool:
@@ -88,14 +101,7 @@ def _asked(olds: dict[str, Any], news: dict[str, Any]) -> bool:
     return bool(olds.get("power") != news["power"] or int(olds.get("starts", 0)) != int(news["starts"]))
 
 
-def _seen(where: arm.Arm, machine: str) -> dict[str, str]:
-    state = where.power(machine)
-    up = state in ("running", "starting", "unknown")
-    return {"state": state or "", "seen": "up" if up else "stopped"}
-
-
-def _guarded(props: dict[str, Any]) -> arm.Arm:
-    """Resource Manager, where the machine is in the stack's subscription."""
+def _refuse_other(props: dict[str, Any]) -> None:
+    """ArmError where the machine is not in the stack's subscription."""
     if subscription_of(props["vm"]) != str(props["account"]).lower():
         raise arm.ArmError(f"{props['vm']} is not in subscription {props['account']}: left alone")
-    return arm.of_environment()

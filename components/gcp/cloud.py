@@ -6,20 +6,20 @@ import pulumi
 from pulumi_gcp.provider import Provider
 
 from components.describe import SaidNode, describe
-from components.gcp.checks import wrong
 from components.gcp.firewall import GcpFirewall
 from components.gcp.gateway import GcpGateway
 from components.gcp.identity import GcpIdentity
 from components.gcp.machines import GcpMachines
-from components.gcp.names import cluster_name, described, labels
 from components.gcp.network import GcpNetwork
-from components.gcp.power import OFF
 from components.gcp.slices import GcpSlices
+from components.gcp.wrong import wrong
 from components.refuse import refuse
 from components.tags import tags
 from components.wanted import CloudArgs
 from skyrig import places
 from skyrig.catalog import egress, instances
+from skyrig.clouds.gcp.machines import OFF
+from skyrig.clouds.gcp.names import cluster_name, described, labels
 
 CLOUD = "gcp"
 _PASSED_ON = ("instance_type", "zone", "capacity", "image")

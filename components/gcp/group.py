@@ -7,11 +7,11 @@ from pulumi_gcp.compute.instance import Instance
 
 from components.gcp import disks, image, nics, scheduling
 from components.gcp.metadata import SCOPE, metadata
-from components.gcp.names import machine_name
 from components.gcp.nics import FabricNicArgs
 from components.hostkey import HostKey
 from components.wanted import WantedNodeArgs
 from skyrig.catalog import fabrics, instances
+from skyrig.clouds.gcp.names import machine_name
 from skyrig.cluster.machine import capacity
 
 

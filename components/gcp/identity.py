@@ -8,7 +8,7 @@ from pulumi_gcp.projects.iam_member import IAMMember
 from pulumi_gcp.serviceaccount.account import Account
 from pulumi_gcp.storage.bucket_iam_member import BucketIAMMember
 
-from components.gcp.names import role_id
+from skyrig.clouds.gcp.names import role_id
 
 PERMISSIONS = ("compute.instances.delete",)
 """What a node may do to itself. To stop, it shuts down, which asks no right (data/gcp/power.json)."""

@@ -8,10 +8,10 @@ from pulumi_gcp.compute.resource_policy import ResourcePolicy
 
 from components.gcp import gpudirect
 from components.gcp.group import GcpNodeGroup, GcpNodeGroupArgs
-from components.gcp.names import described, machine_name
 from components.gcp.power import GcpPower
 from components.wanted import WantedNodeArgs
 from skyrig.catalog import instances
+from skyrig.clouds.gcp.names import described, machine_name
 from skyrig.cluster.machine import capacity
 
 

@@ -18,7 +18,7 @@ class GcpNetworkArgs(TypedDict):
     """What the networks of a cluster are made from."""
 
     cluster: str
-    """Beginning of all names: components.gcp.names.cluster_name."""
+    """Beginning of all names: skyrig.clouds.gcp.names.cluster_name."""
     description: str
     """Description of what carries no labels."""
     project: str

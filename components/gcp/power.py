@@ -11,8 +11,10 @@ from typing import Any, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
 
-OFF = ("TERMINATED", "STOPPING", "PENDING_STOP", "SUSPENDED", "SUSPENDING")
-"""States of a machine that is off, or about to be."""
+from skyrig.clouds.gcp.machines import OFF
+
+MADE = {"status": "RUNNING", "started": ""}
+"""What is known of a machine that was just made, without asking: it runs, and was never started again."""
 
 
 class GcpPowerArgs(TypedDict):
@@ -50,12 +52,15 @@ class GcpPowerProvider(ResourceProvider):
         return DiffResult(changes=bool(changed) or running or _asked(_olds, _news))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Stop machines that shall not run yet."""
-        return CreateResult(f"{props['project']}/{props['zone']}", {**props, "nodes": _switched(props, False)})
+        """Stop machines that shall not run yet. Where they shall, nobody is asked: they were just made."""
+        nodes = _switched(props, False) if props["power"] == "stopped" else dict.fromkeys(props["machines"], MADE)
+        return CreateResult(f"{props['project']}/{props['zone']}", {**props, "nodes": nodes})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Switch the machines, where that is asked for."""
-        return UpdateResult({**_news, "nodes": _switched(_news, _asked(_olds, _news))})
+        """Switch the machines, where that is asked for. Else those that were just made run, and nobody is asked."""
+        asked = _asked(_olds, _news)
+        nodes = _switched(_news, asked) if asked or _news["power"] == "stopped" else _grown(_olds, _news)
+        return UpdateResult({**_news, "nodes": nodes})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """The machines as they are."""
@@ -66,7 +71,7 @@ class GcpPower(Resource, module="skyrig", name="GcpPower"):
     """Power of the machines of a cluster."""
 
     nodes: pulumi.Output[dict[str, Any]]
-    """By node id: `status` of its machine as the API calls it, and when it last `started`."""
+    """By node id: `status` of its machine as the API calls it, and when it last `started` ("": when made)."""
 
     def __init__(self, name: str, args: GcpPowerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(GcpPowerProvider(), name, {**args, "nodes": None}, opts)
@@ -77,10 +82,16 @@ def _asked(olds: dict[str, Any], news: dict[str, Any]) -> bool:
     return bool(olds["power"] != news["power"] or olds["starts"] != news["starts"])
 
 
+def _grown(olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the machines after some were made or removed: those that are there as before are as before."""
+    same = {node for node, id_ in news["ids"].items() if olds.get("ids", {}).get(node) == id_}
+    return {node: olds["nodes"][node] if node in same else MADE for node in news["machines"]}
+
+
 def _switched(props: dict[str, Any], asked: bool) -> dict[str, Any]:
     """Do what is wanted, and say how the machines are afterwards: all that run are stopped with power `stopped`; with
     `up` those that are off are started, if that was `asked` for."""
-    from components.gcp.compute_api import Zone  # where it is used: it imports google-auth and requests
+    from skyrig.clouds.gcp.switching import Zone  # where it is used: it imports google-auth and requests
 
     zone, names = Zone(props["project"], props["zone"]), props["machines"]
     found = zone.look(list(names.values()))
@@ -96,7 +107,7 @@ def _switched(props: dict[str, Any], asked: bool) -> dict[str, Any]:
 
 
 def _looked(props: dict[str, Any]) -> dict[str, Any]:
-    from components.gcp.compute_api import Zone  # where it is used: it imports google-auth and requests
+    from skyrig.clouds.gcp.switching import Zone  # where it is used: it imports google-auth and requests
 
     found = Zone(props["project"], props["zone"]).look(list(props["machines"].values()))
     return {node: found[name] for node, name in props["machines"].items()}

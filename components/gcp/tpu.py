@@ -8,10 +8,10 @@ from pulumi_gcp.tpu.v2_vm import V2Vm
 
 from components.gcp import image
 from components.gcp.metadata import SCOPE, metadata
-from components.gcp.names import machine_name
 from components.hostkey import HostKey
 from components.wanted import WantedNodeArgs
 from skyrig.catalog import instances
+from skyrig.clouds.gcp.names import machine_name
 from skyrig.cluster.machine import capacity
 
 

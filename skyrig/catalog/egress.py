@@ -1,6 +1,7 @@
 """How nodes reach the internet, and what that costs.
 
-`data/CLOUD/egress.json`: `address_hourly`, USD an hour of a public address in use; `nat_hourly`, of a NAT gateway;
+`data/CLOUD/egress.json`: `address_hourly`, USD an hour of a public address in use, `address_idle_hourly` of one that
+is not, where that differs; `nat_hourly`, of a NAT gateway;
 or `nat_hourly_per_node`, of each node behind it until that is reached; `nat_per_gb`, USD a GB through it; `sources`.
 Kinds are those of `skyrig.cluster.machine.EGRESSES`.
 """

@@ -17,3 +17,12 @@ def of(kind: InstanceType, network_tier: str) -> Fabric:
         return Fabric()
     said = facts.of(kind.cloud, "fabric").get(kind.fabric, {})
     return Fabric(kind=kind.fabric, env={**said.get("env", {}), **said.get("env_by_type", {}).get(kind.name, {})})
+
+
+def remark(kind: InstanceType, network_tier: str, nodes: int) -> str:
+    """What is to be known of the network of so many nodes before anything is made; "" where it is what it can be."""
+    if network_tier == "best" and kind.fabric == "none":
+        return f"{kind.name} has no fabric: network_tier best is plain networking there"
+    if network_tier != "best" and kind.fabric != "none" and nodes > 1 and kind.fabric != "tpu-ici":
+        return f"{kind.name} has a fabric ({kind.fabric}) that is not used: network_tier best uses it"
+    return ""

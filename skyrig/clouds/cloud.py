@@ -10,7 +10,11 @@ from attrs import frozen
 
 from skyrig.errors import SkyrigError
 
-_HOMES = {"aws": "skyrig.clouds.aws.cloud:Aws"}
+_HOMES = {
+    "aws": "skyrig.clouds.aws.cloud:Aws",
+    "azure": "skyrig.clouds.azure.cloud:Azure",
+    "gcp": "skyrig.clouds.gcp.cloud:Gcp",
+}
 """Where each cloud's class lies."""
 
 
@@ -95,12 +99,13 @@ class Cloud(Protocol):
         """The engine's id of the thing of type token `kind` that was to be made from `inputs`; None: not there."""
 
 
-def of(name: str) -> Cloud:
-    """The cloud called `name`; NotUsable where there is nothing to ask it by."""
+def of(name: str, owner: str = "") -> Cloud:
+    """The cloud called `name`; NotUsable where there is nothing to ask it by. `owner` is the account that is asked
+    about, for instance a stack's: credentials may reach several. "" is the one that is named beside them."""
     if name not in _HOMES:
         raise NotUsable(f"cloud {name} cannot be asked yet")
     module, _, kind = _HOMES[name].partition(":")
-    cloud: Cloud = getattr(importlib.import_module(module), kind)()
+    cloud: Cloud = getattr(importlib.import_module(module), kind)(owner)
     return cloud
 
 

@@ -14,6 +14,16 @@ from importlib import resources
 from typing import Any
 
 _PYTHON = 'p="$HOME/.skyrig/runtime/bin/python"; [ -x "$p" ] || p=python3; exec "$p" -I -S "$@"'
+_POWERS = "+dac_read_search,+kill,+setgid,+setuid,+sys_admin,+sys_chroot,+sys_ptrace"
+_START = (
+    'p="$HOME/.skyrig/runtime/bin/python"; [ -x "$p" ] || p=$(command -v python3); set -- "$p" -I -S "$@"; '
+    'if [ -x /opt/skyrig/container ] && [ -z "$SKYRIG_NODE_LOCK" ]; then s=SKYRIG_CONTAINER=/run/skyrig-container; '
+    'u=$(id -u); export "$s"; [ "$u" = 0 ] || set -- sudo -n env HOME="$HOME" "$s" setpriv --reuid "$u" '
+    f'--regid "$(id -g)" --init-groups --inh-caps {_POWERS} --ambient-caps {_POWERS} "$@"; fi; exec "$@"'
+)
+"""Starts a supervisor: where the node has a container for jobs, as one that can enter it and end what is root there,
+and is the node's user in all else. Nodes of the local cloud have none, whatever machine they are on."""
+
 _RUN_FROM_STDIN = "import json,sys; m=json.loads(sys.stdin.buffer.readline()); exec(m['program'],{'given':m['given']})"
 
 
@@ -37,7 +47,8 @@ def shell(script: str, *words: str) -> str:
 
 def supervisor(*words: str) -> str:
     """Command line that runs the node's supervisor with `words`."""
-    return shell(f'f="$HOME/.skyrig/{supervisor_file()}"; set -- "$f" "$@"; {_PYTHON}', *words)
+    how = _START if words[0] == "start" else _PYTHON
+    return shell(f'f="$HOME/.skyrig/{supervisor_file()}"; set -- "$f" "$@"; {how}', *words)
 
 
 def program(name: str, given: Any) -> tuple[str, bytes]:

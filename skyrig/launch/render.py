@@ -22,7 +22,7 @@ from skyrig.launch.program import Program, UserText
 TEMPLATES = places.shipped() / "templates" / "launch"
 """Folder of the launch templates."""
 
-_FALLBACKS = ("sky", "uv")
+_FALLBACKS = ("sky", "sudo", "uv")
 _OF_STRATEGY = {"ray": ("gather.py", "joined.py")}
 
 

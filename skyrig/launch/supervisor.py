@@ -19,7 +19,8 @@ Files in DIR (0700): those of the spec (NAME, or FOLDER/NAME, which can be run);
 link to it); `proc/LOCAL.PID` (exit codes, written by rank.sh); `result` (appears, whole and synced, when
 the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds the daemon's pid); `started` (made once:
 no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
-written: they go from stdin to the entry script's environment.
+written: they go from stdin to the entry script's environment. Where SKYRIG_CONTAINER is set, the entry script sees the
+files of the node's container (see `contained`).
 
 Frames are one JSON line each, `log` is followed by `len` bytes: ready (`start` waits for the spec), up, log, proc,
 lease (a renewal went through), exit, gone. `exit` also has `log_cut` (whether output is missing), `dropped` (how many
@@ -78,6 +79,10 @@ MARKS = 512
 LINE = 4096
 RESERVED = 16 * 1024
 MAX_ATTACHED = 200
+CONTAINER = "/opt/skyrig/container"
+"""The node's own program that starts its container."""
+CLONE_NEWNS = 0x00020000
+LIBRARIES = b"LD_LIBRARY_PATH"
 OWN_FILES = {"log", "proc", "result", "result.part", "daemon.lock", "started", "sock", "supervisor.err"}
 
 
@@ -302,6 +307,45 @@ def wake_on_child() -> tuple[int, int]:
     return readable, writable
 
 
+def kept(state: bytes) -> int:
+    """Pid of the process that keeps the container, which `state` names with its start time; 0 where none does."""
+    try:
+        with open(state, "rb") as file:
+            pid, start = file.read().split()
+        about = birth(int(pid))
+    except (OSError, ValueError):
+        return 0
+    return int(pid) if about is not None and about[2] == start.decode() else 0
+
+
+def contained(state: bytes, env: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Go into the node's container, as root there; returns the environment of who has `env` in it. Only its files are
+    entered: this stays a descendant of the warden's, in its session and with its limits, and can use all devices."""
+    import ctypes
+
+    home, folder = os.path.expanduser(b"~"), os.getcwdb()
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    if not kept(state):  # somebody stopped it, or docker itself
+        import subprocess
+
+        subprocess.run([CONTAINER], stdout=subprocess.DEVNULL, check=False)
+    pid = kept(state)
+    if not pid:
+        raise OSError("the node's container does not run")
+    with open(f"/proc/{pid}/environ", "rb") as file:
+        around = dict(each.split(b"=", 1) for each in file.read().split(b"\0") if b"=" in each)
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open(f"/proc/{pid}/ns/mnt", "rb") as namespace:
+        if libc.setns(namespace.fileno(), CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), "the node's container cannot be entered")
+    os.chdir(folder)
+    libraries = [values[LIBRARIES] for values in (env, around) if values.get(LIBRARIES)]  # the fabric's, the image's
+    merged = {**around, b"HOME": home, b"USER": b"root", b"LOGNAME": b"root", **env}
+    return {**merged, LIBRARIES: b":".join(libraries)} if libraries else merged
+
+
 def run_entry(spec: Frame, directory: bytes, output: int) -> NoReturn:
     """Become the entry script, in a session of its own."""
     try:
@@ -311,12 +355,14 @@ def run_entry(spec: Frame, directory: bytes, output: int) -> NoReturn:
         os.dup2(output, 2)
         for signum in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(signum, signal.SIG_DFL)
-        env = {b"PYTHONUNBUFFERED": b"1", **os.environb}
-        env.update({raw(name): raw(value) for name, value in spec["env"].items()})
+        env = {raw(name): raw(value) for name, value in spec["env"].items()}
         env[b"SKYRIG_RANK_DIR"] = directory
         workdir = os.path.expanduser(raw(spec["cwd"]))
         os.makedirs(workdir, exist_ok=True)
         os.chdir(workdir)
+        state = os.environb.get(b"SKYRIG_CONTAINER")
+        env = contained(state, env) if state else {**os.environb, **env}
+        env = {b"PYTHONUNBUFFERED": b"1", **env}
         os.execve(b"/bin/bash", [b"/bin/bash", os.path.join(directory, raw(spec["entry"]))], env)
     except BaseException as problem:  # noqa: BLE001  (this is a forked copy: nothing may return into the caller)
         os.write(2, raw(f"[skyrig] the job could not start: {problem}\n"))

@@ -78,9 +78,11 @@ def salt(stack: str) -> str | None:
 
 def lock_files(stack: str) -> list[Path]:
     """The engine's own locks on `stack` on a file backend, by name: `ID.json`, and `ID.json.TIME.tmp` while it is being
-    written, which an engine that dies just then leaves, and the next one minds as well."""
+    written, which an engine that dies just then leaves, and the next one minds as well. `ID.json.attrs` beside one says
+    nothing."""
     base = folder()
-    return sorted((base / "locks" / "organization" / NAMESPACE / stack).glob("*.json*")) if base else []
+    found = sorted((base / "locks" / "organization" / NAMESPACE / stack).glob("*.json*")) if base else []
+    return [file for file in found if file.suffix != ".attrs"]
 
 
 def _login() -> str:

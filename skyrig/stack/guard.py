@@ -21,7 +21,7 @@ def check(stack: str, shape: Shape) -> None:
     if not paying or shape.cloud not in clouds.known():
         return
     here = clouds.of(shape.cloud).account(shape.machine.region)
-    if here and here != paying:
+    if here and here.lower() != paying.lower():
         raise WrongAccount(
             f"stack {stack} belongs to the {shape.cloud} account {paying}, the credentials here to {here}",
             hint=f"use those of {paying}; nothing was changed",

@@ -202,14 +202,14 @@ def _on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
     """A thing on a cloud is known by its tags, and imported where it is there: then the engine keeps it, or destroys
     it, as the program wants."""
     name = _CLOUD_OF[create.type.partition(":")[0]]
-    region = config.read_shape(create.stack).machine.region
-    found = clouds.of(name).find(create.type, create.inputs, region)
+    machine = config.read_shape(create.stack).machine
+    found = clouds.of(name, machine.account).find(create.type, create.inputs, machine.region)
     if found is None:
         return Finding("no such thing is there, or making it again takes it over")
     return Finding(f"{found} is there, and is taken over", import_id=found)
 
 
-_CLOUD_OF = {"aws": "aws"}
+_CLOUD_OF = {"aws": "aws", "azure-native": "azure", "gcp": "gcp"}
 """Clouds by the package of their resources."""
 
 RESOLVERS: Mapping[str, Resolver] = {

@@ -9,6 +9,7 @@ from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
+from skyrig.stack import config
 
 GONE = "gone"
 """Power of a node whose machine is not there any more, or is another one than the description says."""
@@ -28,5 +29,7 @@ def of(cluster: ClusterDescription) -> Mapping[str, str]:
 
 def asked(cluster: ClusterDescription) -> Mapping[str, str]:
     """The same of a cluster on a cloud; SkyrigError says why its cloud cannot be asked."""
-    seen = {each.machine: each.power for each in clouds.of(cluster.cloud).machines(cluster.name, cluster.region)}
+    owner = config.read_shape(cluster.name).machine.account
+    cloud = clouds.of(cluster.cloud, owner)
+    seen = {each.machine: each.power for each in cloud.machines(cluster.name, cluster.region)}
     return {node.id: seen.get(node.incarnation, GONE) for node in cluster.nodes}

@@ -20,7 +20,7 @@ from servers import plugins
 from user import BIN, User
 
 from components.azure import names as azure_names
-from components.gcp import names as gcp_names
+from skyrig.clouds.gcp import names as gcp_names
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"

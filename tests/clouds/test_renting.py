@@ -9,6 +9,7 @@ from attrs import evolve
 
 from skyrig import fitting, renting
 from skyrig.clouds.aws import session
+from skyrig.clouds.gcp import session as google
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError, NoCapacity
 from skyrig.task.model import Task
@@ -32,6 +33,10 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
+    for name in ("GOOGLE_OAUTH_ACCESS_TOKEN", "GOOGLE_APPLICATION_CREDENTIALS", *google.KEY_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr(google, "_PRODUCT", tmp_path / "none")  # of a machine that is Google's own
 
 
 @pytest.mark.usefixtures("nobody")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,22 @@ def test_taking_all_away_leaves_nothing(programs: LocalPrograms, level: str) -> 
     programs.stop_all("gone")
     assert not programs.stack("gone").exists() and processes_of(programs.stack("gone")) == []
     programs.stop_all("gone")
+
+
+def test_the_folder_of_a_keepers_socket_goes_with_its_node(programs: LocalPrograms) -> None:
+    """It is in /tmp where the node's own path is too long for a socket; whatever else a node names there stays."""
+    for number, kept in ((0, False), (1, True)):
+        programs.start("socket", number, "plain")
+        home = programs.stack("socket") / f"n{number}" / "home" / ".skyrig"
+        home.mkdir(exist_ok=True)
+        named = Path(tempfile.mkdtemp(prefix="skyrig-", dir="/tmp"))
+        (named / "keeper.sock").touch()
+        if kept:
+            (named / "precious").touch()
+        (home / "keeper.where").write_text(str(named))
+        programs.stop_all("socket")
+        assert named.exists() == kept
+    shutil.rmtree(named)
 
 
 def test_bad_requests_are_one_line(programs: LocalPrograms) -> None:

@@ -11,6 +11,7 @@ import pytest
 from render import ranks
 
 from skyrig.fleet.local.declared import nvidia_smi
+from skyrig.launch import mends
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
 
@@ -121,3 +122,28 @@ def test_nodes_without_declared_cards_have_no_such_program(count: int, declared:
 def test_the_program_is_sound_shell(smi: Path) -> None:
     done = subprocess.run([PYTHON / "shellcheck", smi], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+SUDO = {
+    "a command": ("sudo printf x", "x"),
+    "options before it": ("sudo -n -E -H --preserve-env=A -u root -- printf '%s|' -n 'two words'", "-n|two words|"),
+    "a variable": ("sudo -n A='b c' sh -c 'printf \"$A\"'", "b c"),
+    "a shell": ("echo printf x | sudo -s", "x"),
+    "its code": ("sudo sh -c 'exit 7'; printf $?", "7"),
+    "another user": ("sudo -u daemon id 2>&1; printf $?", "sudo: there is none here, so only root can be had\n1"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), SUDO.values(), ids=list(SUDO))
+def test_root_does_without_sudo(text: str, said: str, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("this is for who is root")
+    env = {"PATH": f"{program(tmp_path / 'fallbacks', 'sudo', mends.shim('sudo'))}:{os.defpath}"}
+    assert subprocess.run(["bash", "-c", text], env=env, capture_output=True, text=True).stdout == said
+
+
+def test_who_is_not_root_has_no_sudo() -> None:
+    argv = ["sh", "-c", mends.shim("sudo"), "sudo", "id"]
+    user = {"user": "nobody"} if os.geteuid() == 0 else {}
+    done = subprocess.run(argv, capture_output=True, text=True, **user)  # type: ignore[call-overload]
+    assert (done.returncode, done.stderr) == (127, "sudo: command not found\n")

@@ -96,6 +96,15 @@ def test_a_lock_that_its_engine_died_over_is_broken(written: int) -> None:
         assert not left.exists()
 
 
+def test_what_the_engine_keeps_beside_a_lock_is_no_lock() -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    file = engine_lock(dead.pid, socket.gethostname())
+    file.with_name("1.json.attrs").write_text('{"user.cache_control":"","md5":""}')
+    with lock.held("s", lambda line: None, wait_s=5):
+        assert not file.exists()
+
+
 def test_an_engines_lock_of_another_host_is_waited_for() -> None:
     file = engine_lock(1, "another-host.example")
     with pytest.raises(StackBusy, match=r"another-host\.example"), lock.held("s", lambda line: None, wait_s=0.3):

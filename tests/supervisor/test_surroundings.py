@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import stat
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from supervised import PROGRAM, Rank, about, pids
+from supervised import PROGRAM, Rank, about, pids, until
 
 from skyrig.launch import supervisor
 
@@ -31,7 +34,7 @@ def test_environment_survives_byte_for_byte(env: dict[bytes, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rank = Rank(Path(folder))
         given_env = {escaped(name): escaped(value) for name, value in env.items()}
-        follower = rank.start("cat /proc/$$/environ", env=given_env, files={"data": escaped(b"\xff\x00\n")})
+        follower = rank.start("/bin/cat /proc/$$/environ", env=given_env, files={"data": escaped(b"\xff\x00\n")})
         follower.end()
         seen = dict(entry.split(b"=", 1) for entry in follower.log.split(b"\0") if entry)
         expected = env | {b"SKYRIG_RANK_DIR": os.fsencode(rank.dir)}
@@ -177,3 +180,46 @@ def test_macos_process_lists_are_understood() -> None:
     assert {pid for pid, (parent, _, _) in table.items() if parent == 700} == {701, 702, 703}
     assert table[704][0] == 1
     assert table[705][1] == "Z"
+
+
+APART = """\
+mount -t tmpfs tmpfs /mnt && mkdir /mnt/bin && echo "of the image" >/mnt/file
+exec env -i PATH=/image/bin:/usr/bin:/bin LD_LIBRARY_PATH=/image LANG=C BOTH=image sleep 300
+"""
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Path]:
+    """A file that names a process with files, and an environment, of its own."""
+    if os.geteuid():
+        pytest.skip("files of its own need root")
+    keeping = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", APART])
+    until(lambda: about(keeping.pid, "cmdline").startswith(b"sleep"), "files of its own")
+    began = about(keeping.pid, "stat").rpartition(b")")[2].split()[19].decode()
+    (tmp_path / "container").write_text(f"{keeping.pid} {began}\n")
+    yield tmp_path / "container"
+    keeping.kill()
+    keeping.wait()
+
+
+def test_the_entry_sees_the_files_of_a_container_and_stays_in_the_tree(rank: Rank, container: Path) -> None:
+    rank.popen["env"] = os.environ | {"SKYRIG_CONTAINER": str(container), "OF_THE_NODE": "1"}
+    env = {"LD_LIBRARY_PATH": "/job", "BOTH": "job"}
+    follower = rank.start(
+        'cat /mnt/file; echo "$PATH $LD_LIBRARY_PATH $BOTH $USER $PWD.$OF_THE_NODE"; setsid sleep 300 & sleep 300',
+        env=env,
+    )
+    said = f"of the image\n/image/bin:/usr/bin:/bin /job:/image job root {rank.cwd}.\n"
+    follower.saw(said.encode())
+    assert len(rank.processes()) == 3
+    follower.order(op="end", grace_s=1)
+    assert (follower.end()["code"], follower.log.decode(), rank.processes()) == (128 + signal.SIGTERM, said, [])
+
+
+def test_a_container_that_is_not_there_is_told(rank: Rank, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("becoming root needs root")
+    rank.popen["env"] = os.environ | {"SKYRIG_CONTAINER": str(tmp_path / "none")}
+    follower = rank.start("echo on")
+    assert follower.end()["code"] == 126
+    assert follower.log.startswith(b"[skyrig] the job could not start: ")

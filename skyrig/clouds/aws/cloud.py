@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from attrs import frozen
+
 from skyrig.clouds.aws import check, finding, leftovers, machines, session
-from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Wanted
+from skyrig.clouds.cloud import Finding, Leftover, NotUsable, SeenMachine, Wanted
 
 
+@frozen
 class Aws:
-    """AWS, by the credentials that boto3 finds."""
+    """AWS, by the credentials that boto3 finds. They belong to one account: where `owner` is another one, nothing that
+    they see says anything about its stacks."""
+
+    owner: str = ""
 
     def missing(self) -> str:
         """What is missing here for using it; "" where nothing is."""
@@ -34,8 +41,13 @@ class Aws:
         return sorted(each["Location"] for each in answer["InstanceTypeOfferings"])
 
     def machines(self, stack: str, region: str) -> Sequence[SeenMachine]:
-        """The instances under a stack's tag that are there."""
-        return machines.of_stack(stack, region)
+        """The instances under a stack's tag that are there. NotUsable with the credentials of another account."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            here = pool.submit(self.account, region) if self.owner else None
+            seen = machines.of_stack(stack, region)
+        if here is not None and here.result() != self.owner:
+            raise NotUsable(f"aws: {stack} belongs to account {self.owner}, the credentials here to {here.result()}")
+        return seen
 
     def leftovers(self, stack: str, region: str) -> Sequence[Leftover]:
         """All that is there under a stack's tag."""

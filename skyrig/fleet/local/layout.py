@@ -100,6 +100,11 @@ class NodeFolder(NamedTuple):
         return self.home / ".skyrig" / "at-boot"
 
     @property
+    def keeper_where(self) -> Path:
+        """A file with the folder of the keeper's socket, where that lies in /tmp (skyrig.launch.keeper)."""
+        return self.home / ".skyrig" / "keeper.where"
+
+    @property
     def home(self) -> Path:
         """The node's $HOME."""
         return self.path / "home"

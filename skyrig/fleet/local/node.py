@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -133,10 +134,21 @@ def _clear(folder: NodeFolder) -> None:
     """Remove what a node left, but its lock: stray processes of a dead one (level plain), then its files."""
     if folder.home.exists() and not folder.root.exists():
         plain.end_leftovers(folder)
+        _forget_socket(folder)
     folder.state.unlink(missing_ok=True)
     for entry in list(folder.path.iterdir()):
         if entry != folder.lock:
             remove_tree(entry)
+
+
+def _forget_socket(folder: NodeFolder) -> None:
+    """Remove the folder in /tmp that held the keeper's socket. The file that names it could be anybody's on the node:
+    only such a folder is removed, with nothing but the socket in it."""
+    with contextlib.suppress(OSError, UnicodeError, ValueError):
+        named = Path(folder.keeper_where.read_text())
+        if named.parent == Path("/tmp") and named.name.startswith("skyrig-"):
+            (named / "keeper.sock").unlink(missing_ok=True)
+            named.rmdir()
 
 
 def _memory_gb() -> float:

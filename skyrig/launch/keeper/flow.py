@@ -20,7 +20,7 @@ from skyrig.fleet.progress import Progress, Report
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import gang, sameness
+from skyrig.launch.keeper import booting, gang, sameness
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
 from skyrig.launch.keeper.plan import Plan
@@ -141,6 +141,8 @@ class Flow:
         """Files and setup; the job's end if it ends here already."""
         setup = self._request.setup
         nodes = self._keeper.usable(self._cluster.nodes) if self._is_for_all else self._nodes
+        if self.plan.setup is None and (unfit := await self._booted(nodes)) is not None:
+            return unfit
         if self._request.manifests and self.plan.setup is None:
             spreading = self._keeper.spread(self._request, nodes, self.logbook.note, self._sent)
             try:
@@ -151,6 +153,22 @@ class Flow:
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
         return await self._setup(setup) if setup is not None else None
+
+    async def _booted(self, nodes: Sequence[Node]) -> End | None:
+        """Wait until what each node's boot starts is done: the job's end where that came out badly on one."""
+        if self._cluster.isolation != "machine":
+            return None
+        problems: dict[str, str] = {}
+
+        async def wait() -> None:
+            problems.update(await booting.wait(self._keeper.pool, nodes, self.logbook.note))
+
+        await self._unless_cancelled(wait())
+        if not problems:
+            return None
+        culprit = next((rank for rank, node in enumerate(self._nodes) if node.id in problems), -1)
+        reason = "; ".join(f"{node_id}: {problem}" for node_id, problem in problems.items())
+        return End(JobStatus.FAILED_SETUP, SkyrigError.exit_code, culprit=culprit, reason=reason)
 
     @property
     def _is_for_all(self) -> bool:

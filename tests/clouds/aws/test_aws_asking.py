@@ -60,6 +60,13 @@ def test_machines_are_told_by_tag_and_by_what_they_are_now() -> None:
     assert seen["n0"].private
 
 
+def test_another_account_sees_nothing_that_says_anything() -> None:
+    made = instances("theirs", "us-east-2", "n0")
+    assert cloud.of("aws", "123456789012").machines("theirs", "us-east-2")[0].machine == made["n0"]
+    with pytest.raises(NotUsable, match="belongs to account 111122223333, the credentials here to 123456789012"):
+        cloud.of("aws", "111122223333").machines("theirs", "us-east-2")
+
+
 def test_what_is_left_is_named_with_its_price_and_removed_in_order() -> None:
     region, stack = "eu-west-1", "left"
     ec2 = session.client("ec2", region)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from account import REGION, AwsUser
 from aws_throttle import throttled
-from user import until
+from killing import killed_when
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]  # minutes of waiting for AWS
 START_S = 240.0
@@ -29,29 +27,6 @@ def words(person: AwsUser, nodes: int) -> list[str]:
     """An up of so many small GPU nodes that was agreed to."""
     place = ["--infra", f"aws/{REGION}/{REGION}a", "-t", "g6.xlarge", "--nodes", str(nodes)]
     return ["up", *place, "--image-id", person.image(), "--disk-tier", "low", "-y"]
-
-
-def engines(person: AwsUser) -> list[int]:
-    """Engines at work on the stack, by their command lines."""
-    return [pid for pid in person.processes(f"--stack\0{person.stack}") if _program(pid) == "pulumi"]
-
-
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
-
-
-def killed_when(person: AwsUser, command: list[str], moment: Callable[[], object]) -> None:
-    """Run a command until a moment has come, then kill its engine and the client with SIGKILL."""
-    with (person.home.parent / "killed.log").open("wb") as out:
-        client = person.start(*command, stdout=out)
-        until(moment, "the moment to kill", START_S)
-        for pid in [*engines(person), client.pid]:
-            os.kill(pid, signal.SIGKILL)
-        client.wait(timeout=30)
-    until(lambda: not engines(person), "the engine is dead")
 
 
 def known(person: AwsUser) -> dict[str, str]:

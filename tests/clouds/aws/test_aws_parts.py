@@ -12,7 +12,7 @@ import attrs
 import moto
 import pulumi
 import pytest
-from aws_cases import FOLDER, adopted_vpc, args, registered
+from aws_cases import FOLDER, MADE, SSM, adopted_vpc, args, registered
 from pulumi.provider.experimental.analyzer import Analyzer
 from registrations import record
 
@@ -27,6 +27,7 @@ from components.aws.group import AwsNodeGroup
 from components.aws.identity import AwsIdentity
 from components.aws.network import AwsNetwork
 from components.aws.wrong import wrong
+from components.cluster import Cluster
 from components.wanted import ClusterArgs
 from skyrig.catalog import egress, fabrics, facts, instances, power
 from skyrig.cluster.machine import DISK_TIERS, Capacity
@@ -272,3 +273,13 @@ def test_components_have_a_schema() -> None:
 
 def test_cases_are_those_with_golden_files() -> None:
     assert {path.stem for path in FOLDER.glob("cases/*.json")} == {path.stem for path in FOLDER.glob("golden/*.json")}
+
+
+def test_a_cluster_says_that_a_type_has_no_fabric(caplog: pytest.LogCaptureFixture) -> None:
+    asked = {**args("g6"), "cloud": "aws"}
+    asked["machine"] = {**asked["machine"], "network_tier": "best"}
+    keys = {"pulumi-python:dynamic/skyrig:ClientKey": {"public_key": "ssh-ed25519 CLIENT", "private_key": "PRIVATE"}}
+    ami = {SSM: lambda said: {"value": f"ami-of:{said['name']}"}}
+    made, _ = record(lambda: Cluster("dev", asked).description, outputs={**MADE, **keys}, answers=ami)
+    assert any(each.type == "aws:ec2/instance:Instance" for each in made)
+    assert "g6.xlarge has no fabric" in caplog.text

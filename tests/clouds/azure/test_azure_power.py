@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from manager import Manager, serve
 
-from components.azure import credentials
-from components.azure.arm import LOOPBACK, Arm, ArmError, of_environment
 from components.azure.power import AzurePowerProvider
+from skyrig.clouds.azure import credentials
+from skyrig.clouds.azure.arm import LOOPBACK, Arm, ArmError, of_environment
 
 ACCOUNT = "11111111-2222-3333-4444-555555555555"
 MACHINE = f"/subscriptions/{ACCOUNT}/resourceGroups/skyrig-a/providers/Microsoft.Compute/virtualMachines/n0-v1"
@@ -23,7 +23,8 @@ NEW = {"vm": MACHINE, "machine": "vmid-1", "account": ACCOUNT, "power": "up", "s
 
 @pytest.fixture
 def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
-    found = Manager(machines={MACHINE.lower(): "running"})
+    found = Manager()
+    found.put(MACHINE)
     server = serve(found)
     monkeypatch.setenv(LOOPBACK, found.address)
     yield found
@@ -93,7 +94,7 @@ def test_a_machine_that_is_gone_is_told_from_a_subscription_that_is_not_ours(man
 def test_an_operation_is_followed_nowhere_else(manager: Manager) -> None:
     for headers in ({"Azure-AsyncOperation": "http://192.0.2.1/operations/0"}, {}):
         manager.next.append((202, "", headers))
-        with pytest.raises(ArmError, match="does not say where"):
+        with pytest.raises(ArmError, match="is not said to be at"):
             arm(manager).act(MACHINE, "start")
     assert manager.asked == ["POST start"] * 2
 
@@ -114,11 +115,37 @@ def lived(props: dict[str, Any]) -> dict[str, Any]:
     return dict(AzurePowerProvider().create(props).outs)
 
 
-def test_a_new_machine_is_left_as_it_is(manager: Manager) -> None:
+def test_a_new_machine_is_up_without_a_question(manager: Manager) -> None:
     outs = lived(NEW)
     assert (outs["seen"], outs["state"], outs["boot"]) == ("up", "running", "")
-    assert manager.asked == ["GET instanceView"] and set(manager.tokens) == {""}
+    assert manager.asked == []
     assert not AzurePowerProvider().diff("id", outs, NEW).changes
+    read = AzurePowerProvider().read("id", outs).outs
+    assert (read["seen"], read["boot"]) == ("up", "") and set(manager.tokens) == {""}
+    assert AzurePowerProvider().read("id", read).outs == read
+
+
+def test_a_start_from_outside_is_told_once(manager: Manager) -> None:
+    provider = AzurePowerProvider()
+    first = provider.read("id", lived(NEW)).outs
+    for power in ("deallocated", "running"):
+        manager.switch(MACHINE, power)
+    second = provider.read("id", first).outs
+    assert second["boot"] not in ("", first["boot"]) and provider.read("id", second).outs == second
+    manager.switch(MACHINE, "deallocated")
+    off = provider.read("id", second).outs
+    assert (off["seen"], off["boot"]) == ("stopped", second["boot"])
+    manager.switch(MACHINE, "starting")
+    coming = provider.read("id", off).outs
+    manager.machines[MACHINE.lower()] = "running"
+    third = provider.read("id", coming).outs
+    assert third["boot"] not in (first["boot"], second["boot"]) and not provider.diff("id", third, NEW).changes
+
+
+def test_a_start_before_the_first_look_is_told_where_it_was_long_after_the_machine_was_made(manager: Manager) -> None:
+    for power in ("deallocated", "running"):
+        manager.switch(MACHINE, power)
+    assert AzurePowerProvider().read("id", lived(NEW)).outs["boot"]
 
 
 def test_a_new_machine_that_shall_be_off_is_deallocated(manager: Manager) -> None:
@@ -161,7 +188,7 @@ def test_stopped_means_deallocated(manager: Manager) -> None:
 def test_one_that_is_gone_is_dropped_and_another_machine_is_another_resource(manager: Manager) -> None:
     provider, outs = AzurePowerProvider(), lived(NEW)
     assert provider.diff("id", outs, {**NEW, "machine": "vmid-2"}).replaces == ["machine"]
-    manager.machines.clear()
+    manager.drop(MACHINE)
     assert provider.read("id", outs).id is None
 
 
@@ -190,7 +217,9 @@ def test_the_state_refers_to_the_class_by_name_and_the_sdk_is_not_needed_for_it(
             {**PRINCIPAL, "ARM_USE_OIDC": "true", "ARM_OIDC_TOKEN_FILE_PATH": "/f"},
             "WorkloadIdentityCredential",
         ),
-        ({}, "DefaultAzureCredential"),
+        ({"ARM_USE_DEFAULT_AZURE_CREDENTIAL": "true"}, "DefaultAzureCredential"),
+        ({**PRINCIPAL, "ARM_USE_OIDC": "true", "ARM_OIDC_TOKEN": "t"}, "ClientAssertionCredential"),
+        ({}, "AzureCliCredential"),
     ],
 )  # fmt: skip
 def test_who_asks_is_who_the_provider_is(environment: dict[str, str], kind: str) -> None:

@@ -36,8 +36,12 @@ class ComputeServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, method: str, path: list[str], query: dict[str, list[str]]) -> tuple[int, dict[str, object]]:
-        """Status and body."""
+    def answer(self, method: str, url: str, query: dict[str, list[str]], body: object) -> tuple[int, dict[str, object]]:
+        """Status and body of the answer to one call."""
+        return self.in_zone(method, url.split("/zones/")[1].split("/")[1:], query)
+
+    def in_zone(self, method: str, path: list[str], query: dict[str, list[str]]) -> tuple[int, dict[str, object]]:
+        """The same, of a path behind a zone."""
         if method == "GET" and path == ["instances"]:
             return 200, self._listed(query)
         if method == "POST" and path[0] == "instances":
@@ -48,16 +52,18 @@ class ComputeServer:
 
     def _listed(self, query: dict[str, list[str]]) -> dict[str, object]:
         """Machines by the filter, `page` of them at a time."""
-        pattern = query["filter"][0].removeprefix("name eq ")
+        pattern = query["filter"][0].removeprefix("name eq ").strip('"')
         names = sorted(name for name in self.machines if re.fullmatch(pattern, name))
         first = int(query.get("pageToken", ["0"])[0])
         shown = names[first : first + self.page]
         more = {"nextPageToken": str(first + self.page)} if first + self.page < len(names) else {}
         return {"items": [self._one(name) for name in shown], **more} if shown else {}
 
-    def _one(self, name: str) -> dict[str, str]:
-        started = f"start {self.starts.get(name, 0)}"
-        return {"name": name, "status": self.machines[name], "lastStartTimestamp": started}
+    def _one(self, name: str) -> dict[str, object]:
+        """A machine says when it was stopped once it was; from the first it says when it started."""
+        times, status = self.starts.get(name, 0), self.machines[name]
+        stopped = {"lastStopTimestamp": f"stop {times}"} if times or status == "TERMINATED" else {}
+        return {"name": name, "status": status, "lastStartTimestamp": f"start {times}", **stopped}
 
     def _switched(self, name: str, verb: str, query: dict[str, list[str]]) -> tuple[int, dict[str, object]]:
         self.calls.append(" ".join([verb, name, *query.get("discardLocalSsd", [])]))
@@ -84,12 +90,19 @@ def _handler(server: ComputeServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             self._do("POST")
 
+        def do_DELETE(self) -> None:
+            self._do("DELETE")
+
         def _do(self, method: str) -> None:
             server.tokens.add(self.headers.get("Authorization", ""))
             parts = urlsplit(self.path)
-            status, body = server.answer(method, parts.path.split("/zones/")[1].split("/")[1:], parse_qs(parts.query))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked = json.loads(sent) if sent else None
+            status, body = server.answer(method, parts.path, parse_qs(parts.query), asked)
             text = json.dumps(body).encode()
             self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "0")
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.gcp import disks, gpudirect, image, names, ranges, scheduling
+from components.gcp import disks, gpudirect, image, ranges, scheduling
 from skyrig.catalog import costs, egress, fabrics, facts, instances, power
+from skyrig.clouds.gcp import names
 from skyrig.cluster.machine import DISK_TIERS, Capacity
 
 TYPES = instances.of_cloud("gcp")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from compute_server import ComputeServer
 
-from components.gcp.compute_api import ComputeError, Zone
-from components.gcp.power import GcpPowerProvider
+from components.gcp.power import MADE, GcpPowerProvider
+from skyrig.clouds.cloud import NotUsable
+from skyrig.clouds.gcp.switching import Zone
+from skyrig.errors import SkyrigError
 
 PROVIDER = GcpPowerProvider()
 
@@ -35,8 +37,10 @@ def created(**changed: Any) -> dict[str, Any]:
 
 def test_a_new_cluster_runs(server: ComputeServer) -> None:
     outs = created()
-    assert outs["nodes"] == {node: {"status": "RUNNING", "started": "start 0"} for node in ("n0", "n1")}
-    assert server.calls == [] and server.tokens == {"Bearer a-token"}
+    assert outs["nodes"] == dict.fromkeys(("n0", "n1"), MADE)
+    assert server.calls == [] and server.tokens == set()  # nobody was asked
+    assert PROVIDER.read("p/us-central1-a", outs).outs == outs
+    assert server.tokens == {"Bearer a-token"}
 
 
 def test_a_new_cluster_can_be_stopped(server: ComputeServer) -> None:
@@ -54,6 +58,14 @@ def test_what_stopped_itself_is_no_drift(server: ComputeServer, refreshed: bool)
         assert outs["nodes"]["n1"]["status"] == "TERMINATED"
     assert not PROVIDER.diff("", outs, props()).changes
     assert server.calls == []
+
+
+def test_a_machine_that_was_stopped_and_started_from_outside_is_seen_to_have_restarted(server: ComputeServer) -> None:
+    outs = created()
+    server.machines["c-n1-v1"] = "TERMINATED"
+    Zone("p", "us-central1-a").switch(["c-n1-v1"], "start")
+    nodes = PROVIDER.read("", outs).outs["nodes"]
+    assert nodes == {"n0": MADE, "n1": {"status": "RUNNING", "started": "start 1"}}
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
@@ -90,11 +102,21 @@ def test_power_stopped_and_up_again(server: ComputeServer) -> None:
 def test_a_new_node_starts_no_other_one(server: ComputeServer) -> None:
     outs = created()
     server.machines.update({"c-n1-v1": "TERMINATED", "c-n2-v1": "RUNNING"})
+    outs = PROVIDER.read("", outs).outs
     machines = {"n0": "c-n0-v1", "n1": "c-n1-v1", "n2": "c-n2-v1"}
     wanted = props(machines=machines, ids={"n0": "1", "n1": "2", "n2": "3"})
     assert PROVIDER.diff("", outs, wanted).changes
     outs = PROVIDER.update("", outs, wanted).outs
-    assert server.calls == [] and outs["nodes"]["n1"]["status"] == "TERMINATED"
+    assert server.calls == []
+    assert [outs["nodes"][node]["status"] for node in machines] == ["RUNNING", "TERMINATED", "RUNNING"]
+
+
+def test_who_is_made_and_removed_needs_no_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_COMPUTE_CUSTOM_ENDPOINT", "http://127.0.0.1:9")
+    outs = created()
+    wanted = props(machines={"n0": "c-n0-v1", "n2": "c-n2-v1"}, ids={"n0": "7", "n2": "3"})
+    outs = PROVIDER.update("", outs, wanted).outs
+    assert outs["nodes"] == {node: {"status": "RUNNING", "started": ""} for node in ("n0", "n2")}
 
 
 def test_a_machine_that_is_gone_is_told(server: ComputeServer) -> None:
@@ -110,7 +132,7 @@ def test_a_machine_that_is_gone_is_told(server: ComputeServer) -> None:
 def test_a_start_without_capacity_names_the_machine(server: ComputeServer) -> None:
     outs = created(power="stopped")
     server.without_capacity = {"c-n1-v1"}
-    with pytest.raises(ComputeError, match="start failed: c-n1-v1: the zone has no such machine left"):
+    with pytest.raises(SkyrigError, match="start failed: c-n1-v1: the zone has no such machine left"):
         PROVIDER.update("", outs, props())
     server.without_capacity, server.calls = set(), []
     assert PROVIDER.diff("", outs, props()).changes  # the state is the old one: the next run does the rest
@@ -119,14 +141,14 @@ def test_a_start_without_capacity_names_the_machine(server: ComputeServer) -> No
 
 
 def test_an_api_that_refuses_is_quoted(server: ComputeServer) -> None:
-    with pytest.raises(ComputeError, match=r"stop failed: c-n9-v1: .*HTTP 404: c-n9-v1 was not found"):
+    with pytest.raises(SkyrigError, match=r"stop failed: c-n9-v1: .*HTTP 404: c-n9-v1 was not found"):
         Zone("p", "us-central1-a").switch(["c-n9-v1"], "stop")
 
 
 def test_credentials_that_are_no_file_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_OAUTH_ACCESS_TOKEN", raising=False)
     monkeypatch.setenv("GOOGLE_CREDENTIALS", "/no/such/file")
-    with pytest.raises(ComputeError, match="no credentials of Google Cloud"):
+    with pytest.raises(NotUsable, match="no credentials of Google Cloud"):
         Zone("p", "us-central1-a")
 
 
@@ -142,6 +164,6 @@ def test_who_is_impersonated_is_asked_for(server: ComputeServer, monkeypatch: py
     """A token of that account is asked for with the caller's own; nobody answers for it here."""
     monkeypatch.setenv("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT", "deployer@p.iam.gserviceaccount.com")
     monkeypatch.setenv("HTTPS_PROXY", server.endpoint)
-    with pytest.raises(ComputeError, match="iamcredentials"):
+    with pytest.raises(NotUsable, match="iamcredentials"):
         Zone("p", "us-central1-a").look(["c-n0-v1"])
     assert server.tokens == set()

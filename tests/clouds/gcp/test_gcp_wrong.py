@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from gcp_cases import case, registered
 
-from components.gcp.checks import wrong
+from components.gcp.wrong import wrong
 
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("g2-l4-spot", {"machine.account": ""}, "machine.account", "a project is wanted"),

@@ -30,7 +30,12 @@ def role_id(cluster: str) -> str:
 
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
     """Tags as labels: small letters, digits, "_" and "-" are left of what they say."""
-    return {_label(name): _label(value) for name, value in tags.items()}
+    return {label(name): label(value) for name, value in tags.items()}
+
+
+def account_email(cluster: str, project: str) -> str:
+    """Name of the cluster's service account. A project of an old organization is called ORGANIZATION:NAME."""
+    return f"{cluster}@{'.'.join(reversed(project.split(':')))}.iam.gserviceaccount.com"
 
 
 def described(tags: Mapping[str, str]) -> str:
@@ -39,5 +44,6 @@ def described(tags: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in sorted(tags.items()))
 
 
-def _label(text: str) -> str:
+def label(text: str) -> str:
+    """A tag's name or value as a label."""
     return re.sub(r"[^a-z0-9_-]", "_", text.lower())[:MOST]

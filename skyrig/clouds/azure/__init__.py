@@ -1,0 +1,1 @@
+"""Azure, asked through Resource Manager: azure-identity and requests."""

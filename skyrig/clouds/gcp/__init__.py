@@ -1,0 +1,1 @@
+"""Google Cloud, asked through its REST APIs with google-auth's credentials."""

@@ -1,0 +1,55 @@
+"""Google Cloud as a cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Wanted
+from skyrig.clouds.gcp import check, finding, leftovers, machines, offering, session
+from skyrig.clouds.gcp.door import Door
+
+
+@frozen
+class Gcp:
+    """Google Cloud, by the credentials that its provider would use. They may reach several projects: `owner` is the one
+    that a stack belongs to, "" the one that is named beside the credentials."""
+
+    owner: str = ""
+
+    def missing(self) -> str:
+        """What is missing here for using it; "" where nothing is."""
+        return session.missing()
+
+    def check(self, region: str, wanted: Wanted | None) -> Sequence[Finding]:
+        """All that would stop a cluster, found without making anything."""
+        return check.findings(self.owner or session.project(), region, wanted)
+
+    def account(self, region: str) -> str:
+        """The project that is named beside the credentials; "" where none is."""
+        return session.project()
+
+    def zones(self, region: str, instance_type: str) -> Sequence[str]:
+        """Zones of a region that have a type, sorted."""
+        return offering.zones(self._door(), region, instance_type)
+
+    def machines(self, stack: str, region: str) -> Sequence[SeenMachine]:
+        """The machines under a stack's label that are there."""
+        return machines.of_stack(self._door(), stack, region)
+
+    def leftovers(self, stack: str, region: str) -> Sequence[Leftover]:
+        """All that is there of a stack, but for buckets."""
+        return leftovers.of_stack(self._door(), stack, region)
+
+    def remove(self, stack: str, region: str, left: Sequence[Leftover]) -> None:
+        """Remove what is left, as far as that goes."""
+        leftovers.remove(self._door(), left)
+
+    def find(self, kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
+        """The engine's id of the thing that was to be made from `inputs`."""
+        return finding.find(self._door(), kind, inputs, region)
+
+    def _door(self) -> Door:
+        return Door(self.owner or session.project())

@@ -1,0 +1,180 @@
+"""What Google Cloud still has of a stack, what that costs, and its removal.
+
+`KINDS` is in the order of removal: what others hang on comes later. All kinds are looked for at once. Things are found
+by the beginning of their names, which is the stack's own, and by its label; what takes no labels says the same in its
+description.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from attrs import frozen
+
+from skyrig.catalog import facts, instances, prices
+from skyrig.clouds.cloud import Leftover, NotUsable
+from skyrig.clouds.gcp import machines
+from skyrig.clouds.gcp.door import Described, Door
+from skyrig.clouds.gcp.names import account_email, cluster_name, label, role_id
+from skyrig.errors import SkyrigError
+
+_HOURS_A_MONTH = 730
+LIMIT_S = 600.0
+"""Seconds that removing things of one kind may take."""
+
+
+def _free(described: Described) -> float | None:
+    return 0.0
+
+
+@frozen
+class Kind:
+    """One kind of thing of Compute Engine: the collection that lists it, in `scope` (zones, regions or global), and
+    what one costs an hour."""
+
+    name: str
+    noun: str
+    scope: str
+    hourly: Callable[[Described], float | None] = _free
+
+    def found(self, door: Door, stack: str, region: str) -> list[Leftover]:
+        """Those of the stack."""
+        asked = {"filter": f'name eq "{cluster_name(stack)}-.*"'}
+        if self.scope == "zones":
+            there = door.everywhere(self.noun, asked)
+        else:
+            there = door.listed(f"{_scope(self.scope, region)}/{self.noun}", query=asked)
+        return [
+            Leftover(self.name, self._path(each, region), self.hourly(each)) for each in there if _ours(each, stack)
+        ]
+
+    def _path(self, described: Described, region: str) -> str:
+        where = f"zones/{_last(described['zone'])}" if self.scope == "zones" else _scope(self.scope, region)
+        return f"{where}/{self.noun}/{described['name']}"
+
+
+def of_stack(door: Door, stack: str, region: str) -> list[Leftover]:
+    """All that is there of the stack, in the order of removal; ids are paths in the project."""
+    with ThreadPoolExecutor(max_workers=len(KINDS) + 3) as pool:
+        slices = pool.submit(_slices, door, stack, region)
+        roles, accounts = pool.submit(_roles, door, stack), pool.submit(_accounts, door, stack)
+        found = list(pool.map(lambda kind: kind.found(door, stack, region), KINDS))
+        return [*slices.result(), *(each for kind in found for each in kind), *roles.result(), *accounts.result()]
+
+
+def remove(door: Door, left: Sequence[Leftover]) -> None:
+    """Remove it kind by kind. What Google Cloud refuses to remove now stays, and is listed again."""
+    for name in (_SLICE, *(kind.name for kind in KINDS), _ROLE, _ACCOUNT):
+        wanted = [each for each in left if each.kind == name]
+        if wanted:
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                list(pool.map(lambda each: _remove(door, each), wanted))
+
+
+def _remove(door: Door, each: Leftover) -> None:
+    until = time.monotonic() + LIMIT_S
+    try:
+        if each.kind in (_ROLE, _ACCOUNT):
+            door.call("DELETE", each.id, service="iam")
+        elif each.kind == _SLICE:
+            door.tpu_ended(door.call("DELETE", each.id, service="tpu")["name"], until)
+        else:
+            scope = each.id.rsplit("/", 2)[0]
+            door.ended(scope, door.call("DELETE", each.id)["name"], until)
+    except SkyrigError:
+        return  # it is found again, and named
+
+
+def _ours(described: Described, stack: str) -> bool:
+    if "labels" in described:
+        return machines.is_of(described, stack)
+    return f"skyrig-stack={label(stack)}" in described.get("description", "").split()
+
+
+def _scope(scope: str, region: str) -> str:
+    return f"regions/{region}" if scope == "regions" else scope
+
+
+def _last(link: str) -> str:
+    return link.rpartition("/")[2]
+
+
+def _region(described: Described) -> str:
+    return _last(described["zone"]).rpartition("-")[0]
+
+
+def _instance_hourly(described: Described) -> float | None:
+    if described["status"] in machines.OFF:
+        return 0.0
+    said = described.get("scheduling", {})
+    spot = said.get("provisioningModel") == "SPOT" or bool(said.get("preemptible"))
+    return prices.hourly("gcp", _region(described), _last(described["machineType"]), spot=spot)
+
+
+def _disk_hourly(described: Described) -> float | None:
+    monthly = facts.of("gcp", "disks").get("gb_month", {}).get(_last(described["type"]))
+    return None if monthly is None else float(described["sizeGb"]) * monthly / _HOURS_A_MONTH
+
+
+def _address_hourly(described: Described) -> float | None:
+    said = facts.of("gcp", "egress")
+    return said.get("address_hourly" if described.get("users") else "address_idle_hourly")
+
+
+def _router_hourly(described: Described) -> float | None:
+    """Of a router with a gateway: its address at least. Each machine behind it costs more, until that is gone."""
+    return facts.of("gcp", "egress").get("address_hourly") if described.get("nats") else 0.0
+
+
+KINDS = (
+    Kind("instance", "instances", "zones", _instance_hourly),
+    Kind("NAT gateway", "routers", "regions", _router_hourly),
+    Kind("address", "addresses", "regions", _address_hourly),
+    Kind("disk", "disks", "zones", _disk_hourly),
+    Kind("firewall rule", "firewalls", "global"),
+    Kind("subnet", "subnetworks", "regions"),
+    Kind("network", "networks", "global"),
+    Kind("placement policy", "resourcePolicies", "regions"),
+)
+"""What a cluster is made of, and what it leaves, but for what is not of Compute Engine."""
+
+_SLICE, _ROLE, _ACCOUNT = "TPU slice", "custom role", "service account"
+
+
+def _slices(door: Door, stack: str, region: str) -> list[Leftover]:
+    """TPU slices. Who may not look for any has made none."""
+    try:
+        there = machines.slices(door, stack, region)
+    except NotUsable:
+        return []
+    return [Leftover(_SLICE, machines.slice_path(each), _slice_hourly(each)) for each in there]
+
+
+def _slice_hourly(described: Described) -> float | None:
+    """Of all chips of a slice."""
+    said, kind = described.get("schedulingConfig", {}), instances.of_cloud("gcp").get(described["acceleratorType"])
+    if described.get("state") in (*machines.SLICE_OFF, machines.PREEMPTED):
+        return 0.0
+    if kind is None or "priced_as" not in kind.facts:
+        return None
+    spot = bool(said.get("spot") or said.get("preemptible"))
+    one = prices.hourly("gcp", _region(described), kind.facts["priced_as"], spot=spot)
+    return None if one is None else one * float(kind.facts["slice_chips"])
+
+
+def _roles(door: Door, stack: str) -> list[Leftover]:
+    cluster = cluster_name(stack)
+    path = f"roles/{role_id(cluster)}"
+    found = door.there(path, service="iam")
+    ours = found is not None and not found.get("deleted") and cluster in found.get("title", "").split()
+    return [Leftover(_ROLE, path)] if ours else []
+
+
+def _accounts(door: Door, stack: str) -> list[Leftover]:
+    cluster = cluster_name(stack)
+    path = f"serviceAccounts/{account_email(cluster, door.project)}"
+    found = door.there(path, service="iam")
+    ours = found is not None and cluster in found.get("displayName", "").split()
+    return [Leftover(_ACCOUNT, path)] if ours else []

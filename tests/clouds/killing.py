@@ -1,0 +1,35 @@
+"""Engines that are killed while they work."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from user import User, until
+
+_MOMENT_S = 240.0
+
+
+def killed_when(person: User, command: list[str], moment: Callable[[], object]) -> None:
+    """Run a command until a moment has come, then kill its engine and the client with SIGKILL."""
+    with (person.home.parent / "killed.log").open("wb") as out:
+        client = person.start(*command, stdout=out)
+        until(moment, "the moment to kill", _MOMENT_S)
+        for pid in [*_engines(person), client.pid]:
+            os.kill(pid, signal.SIGKILL)
+        client.wait(timeout=30)
+    until(lambda: not _engines(person), "the engine is dead")
+
+
+def _engines(person: User) -> list[int]:
+    """Engines at work on the stack, by their command lines."""
+    return [pid for pid in person.processes(f"--stack\0{person.stack}") if _program(pid) == "pulumi"]
+
+
+def _program(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
