@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import re
@@ -111,6 +112,16 @@ def test_an_older_incarnation_cannot_publish_over_a_newer_one(tmp_path: Path) ->
     new.save(2, wait=True)
     assert not list(tmp_path.glob(f"step-{9:012d}.*"))
     assert file_of(tmp_path, 2, "manifest.json").parent.name.split(".")[1].startswith("000002-")
+
+
+def test_a_manifest_says_which_run_it_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYRIG_TASK_ID", "sky-2026_run_7")
+    monkeypatch.setenv("SKYRIG_INTERNAL_JOB_ID", "7")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    saved(tmp_path, 1)
+    said = json.loads(file_of(tmp_path, 1, "manifest.json").read_bytes().partition(b"\n")[2])
+    assert said["run"] == {"task": "sky-2026_run_7", "job": "7", "restart": "2"}
+    assert said["incarnation"] == file_of(tmp_path, 1, "manifest.json").parent.name.split(".")[1]
 
 
 class _SeesNoClaims(FolderStore):
