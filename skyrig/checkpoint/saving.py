@@ -71,6 +71,12 @@ def write(saving: Saving, store: Store, ranks: Ranks, retention: Retention) -> N
     except dcp.CheckpointException as error:
         _clean(store, writer.shard)
         raise _failure(saving.save.step, store, error.failures) from error
+    except RuntimeError as error:  # torch.distributed's: a rank is gone
+        _clean(store, writer.shard)
+        reason = str(error).partition("\n")[0]
+        raise SaveFailed(
+            f"step {saving.save.step} was not saved to {store}: the ranks lost each other: {reason}"
+        ) from error
     if ranks.first:
         _prune(saving.save, store, retention)
 

@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -27,7 +28,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
-from skyrig.checkpoint import CheckpointManager, ResumableSampler, saving
+from skyrig.checkpoint import CheckpointManager, FolderStore, ResumableSampler, saving
+from skyrig.checkpoint.store import Block
 from skyrig.errors import SkyrigError
 
 PATIENCE_S = 60.0
@@ -168,7 +170,7 @@ def fill_a_disk(say: Connection, folder: Path) -> None:
 
 
 def ranks(work: Callable[..., None], count: int, folder: Path, *arguments: Any) -> list[Any]:
-    """What `work` returned on each of `count` ranks."""
+    """What `work` returned on each of `count` ranks; None of one that died."""
     meet = folder.parent / f"meet-{random.randrange(1 << 40):x}"
     runs = [begun(_rank, work, rank, count, meet, folder, *arguments) for rank in range(count)]
     entered = [run.__enter__() for run in runs]
@@ -177,8 +179,8 @@ def ranks(work: Callable[..., None], count: int, folder: Path, *arguments: Any) 
     finally:
         for run in runs:
             run.__exit__(*sys.exc_info())
-    assert all(len(each) == 1 for each in found), found
-    return [each[0] for each in found]
+    assert all(len(each) <= 1 for each in found), found
+    return [each[0] if each else None for each in found]
 
 
 def _rank(say: Connection, work: Callable[..., Any], rank: int, count: int, meet: Path, *arguments: Any) -> None:
@@ -269,6 +271,27 @@ def fail_on_one_rank(folder: Path) -> str:
         manager.save(1, wait=True)
     except SkyrigError as error:
         return str(error)
+    return ""
+
+
+class _Deadly(FolderStore):
+    """The second rank dies amid its shard of step 2."""
+
+    def put(self, name: str, blocks: Iterable[Block]) -> None:
+        if name.startswith("step-000000000002") and dist.get_rank():
+            super().put(name, [b"half"])
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().put(name, blocks)
+
+
+def lose_a_rank(folder: Path) -> str:
+    """The error of a save whose other rank dies amid it."""
+    manager = CheckpointManager(_Deadly(folder), {"w": torch.ones(3)})
+    manager.save(1, wait=True)
+    try:
+        manager.save(2, wait=True)
+    except SkyrigError as error:
+        return f"{type(error).__name__} {error}"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,15 @@ def test_what_one_rank_cannot_do_fails_on_all_and_none_waits(tmp_path: Path) -> 
     assert not list(tmp_path.rglob("manifest.json"))
     said = runs.ranks(runs.look_elsewhere, 2, tmp_path / "apart")
     assert all("rank 0 does not see" in each and "all ranks must look on one place" in each for each in said), said
+
+
+def test_a_rank_that_dies_amid_a_save_leaves_the_one_before(tmp_path: Path) -> None:
+    said, nothing = runs.ranks(runs.lose_a_rank, 2, tmp_path / "run")
+    assert nothing is None
+    assert re.match("SaveFailed step 2 was not saved to .*: the ranks lost each other: .*; step 1 is safe", said), said
+    found = CheckpointManager(tmp_path / "run", {"w": torch.zeros(3)}, readonly=True).restore()
+    assert found is not None and found.step == 1
+    assert [reason.rpartition(": ")[2] for reason in found.rejected] == ["it was never completed"]
 
 
 def test_all_ranks_stop_after_the_same_step_and_save_it(tmp_path: Path) -> None:
