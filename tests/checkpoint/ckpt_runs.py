@@ -41,7 +41,7 @@ _NEW_MOUNTS = 0x00020000
 def processes() -> multiprocessing.context.ForkServerContext:
     """Where runs are begun; the first one waits until torch is loaded there."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["ckpt_runs"])
+    found.set_forkserver_preload(["ckpt_runs", "torch._dynamo", "numpy.random"])  # FSDP would load these in each run
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # Python 3.11's server looks for modules nowhere else
     try:
