@@ -166,11 +166,11 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker knows the names from above, and that there are no others
 
     def __getattr__(name: str) -> object:
-        """A name of the API, looked up anew each time: it stands in skyrig.sdk."""
+        """A name of the API, looked up anew each time: it stands in skyrig.sdk. Checkpoints are a room of their own."""
         from importlib import import_module
 
-        if name == "sdk":
-            return import_module("skyrig.sdk")
+        if name in ("sdk", "checkpoint"):
+            return import_module(f"skyrig.{name}")
         if name in __all__:
             return getattr(import_module("skyrig.sdk"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
