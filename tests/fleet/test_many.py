@@ -46,8 +46,8 @@ def fan_out(keys: Keys, targets: list[Target], *limits: str) -> subprocess.Compl
 
 
 def growth(keys: Keys, counts: tuple[int, ...]) -> dict[int, dict[str, Any]]:
-    """What a fan-out to so many servers costs, by their number: times at best of a few, between which other tests on the
-    machine may have come and gone."""
+    """What a fan-out to so many servers costs, by their number: times at best of a few, between which other tests
+    may have come and gone."""
     with servers(keys, counts[-1]) as targets:
         found: dict[int, dict[str, Any]] = {}
         for _ in range(ROUNDS):
