@@ -16,7 +16,7 @@ from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 from skyrig.fitting import local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
-from skyrig.launch import mends, misplaced
+from skyrig.launch import mends, misplaced, outward
 from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRequest
 from skyrig.launch.mounts import Mounts
@@ -140,7 +140,10 @@ def for_launch(
     workdir = _workdir(task, notify)
     cluster = described.describe(stack) if stack is not None else None
     before = config.read_shape(stack) if stack is not None else Shape()
-    refuse_outside_home(mounts, cluster, shape_for(before, task) if cluster is None else before)
+    shape = shape_for(before, task) if cluster is None else before
+    refuse_outside_home(mounts, cluster, shape)
+    if options.setup:
+        outward.refuse(task.setup, cluster.egress if cluster is not None else shape.machine.egress, stack or "")
     for line in mounts.warnings:
         notify(line)
     if stack is None or cluster is None:

@@ -27,6 +27,8 @@ def wrong(args: ClusterArgs) -> dict[str, str]:
             told["machine.ssh_from"] = f"{network} is everybody: name your own networks"
         elif network.version == 6:
             told["machine.ssh_from"] = f"{network} cannot log in: the head has an IPv4 address alone"
+    if machine["egress"] == "head-proxy":
+        told["machine.egress"] = "head-proxy is not made on Google Cloud: nat, public-outbound or none"
     if not args["nodes"]:
         told["nodes"] = "are none"
     try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
+from servers import KEYS
+from user import User
 
 from skyrig import fitting, renting
 from skyrig.clouds.aws import session
@@ -97,3 +101,16 @@ def test_a_refusal_is_told_by_its_code(said: str, means: str) -> None:
     with pytest.raises(NoCapacity, match=means):
         raise renting.refused(shape, EngineError(said)) or AssertionError("not told")
     assert renting.refused(shape, EngineError("something else")) is None
+
+
+def test_a_setup_that_cannot_reach_the_internet_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    person = User(tmp_path, "shut")
+    person.env |= {**KEYS, "AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_CONFIG_FILE": str(tmp_path / "none")}
+    said = {"cloud": "aws", "instanceType": "g6.xlarge", "region": "us-east-1", "egress": "none", "nodes": ["n0"]}
+    config = {f"skyrig:{key}": value for key, value in said.items()}
+    (person.clone / "stacks" / "Pulumi.shut.yaml").write_text(json.dumps({"config": config}))
+    file = tmp_path / "task.yaml"
+    file.write_text("resources: {accelerators: 'L4:1', infra: aws}\nsetup: pip install vllm\nrun: vllm --version\n")
+    refused = person.run("launch", str(file), "-c", "shut", "-y", check=2)
+    assert "setup runs `pip install vllm`, and nodes of shut have no way to the internet" in refused.told()
+    assert not (person.home / "state").exists()
