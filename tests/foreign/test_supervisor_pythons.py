@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from foreign_nodes import ROOT, pythons
+from foreign_nodes import ROOT, pythons, wait_for
 
 TEXT = 'echo out; echo err >&2; (trap "" TERM; exec sleep 4712) & exit 3\n'
 
@@ -30,5 +31,10 @@ def test_a_rank_runs_and_ends_with_its_whole_tree(version: str, tmp_path: Path) 
     (end,) = [frame for frame in frames if frame["k"] == "exit"]
     assert (end["code"], end["why"], end["left"], sorted(output.split())) == (3, "exit", 0, [b"err", b"out"])
     assert not (tmp_path / "rank" / "supervisor.err").read_text()
-    status = subprocess.run([*command, "status", str(tmp_path / "rank")], capture_output=True, check=True).stdout
-    assert json.loads(status)["code"] == 3
+
+    def stored() -> dict[str, Any] | None:  # whoever is attached is told first
+        asked = [*command, "status", str(tmp_path / "rank")]
+        said: dict[str, Any] = json.loads(subprocess.run(asked, capture_output=True, check=True).stdout)
+        return said if said["k"] != "up" else None
+
+    assert wait_for(stored, "the result to be stored")["code"] == 3
