@@ -7,7 +7,8 @@ jobs write. Functions that run or follow a job return its exit code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -120,7 +121,7 @@ def launch_job(
     from skyrig.launch import client
 
     cluster, what = for_launch(task, stack, options, notify, renting.pays)
-    return cluster, asyncio.run(client.submit(cluster, what, notify)) if what is not None else None
+    return cluster, asyncio.run(client.submit(cluster, what, _current(cluster), notify)) if what is not None else None
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
@@ -134,7 +135,7 @@ def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
     from skyrig.launch import client
 
     cluster, what = for_exec(task, stack, options, notify)
-    return cluster, asyncio.run(client.submit(cluster, what, notify))
+    return cluster, asyncio.run(client.submit(cluster, what, _current(cluster), notify))
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -267,9 +268,16 @@ def _live(stack: str, notify: Notify) -> ClusterDescription | None:
     return cluster
 
 
+def _current(cluster: ClusterDescription) -> Callable[[], ClusterDescription | None]:
+    """Tells what the cluster is now, should somebody change it while it is waited for."""
+    return partial(described.known, cluster.name)
+
+
 def _submitted(
     cluster: ClusterDescription, what: Submission, options: RunOptions, out: BinaryIO, notify: Notify
 ) -> int:
     from skyrig.launch import client
 
-    return asyncio.run(client.submit_and_follow(cluster, what, detach=options.detach, out=out, notify=notify))
+    return asyncio.run(
+        client.submit_and_follow(cluster, what, _current(cluster), detach=options.detach, out=out, notify=notify)
+    )

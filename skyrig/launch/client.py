@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from attrs import evolve
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
@@ -24,6 +25,7 @@ from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import KeeperLink, NoRuntime, keeper, patience
+from skyrig.launch.meeting import Current, meeting
 from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
 from skyrig.launch.submission import Submission
@@ -38,12 +40,23 @@ _HEAD_PATIENCE_S = 10.0
 """How long a follower tries to reach a head that went away before it calls it lost; a lease's length."""
 
 
+_asked_again = retry(
+    retry=retry_if_exception_type(KeeperGone),
+    stop=stop_after_delay(_HEAD_PATIENCE_S),
+    wait=wait_fixed(0.1),
+    reraise=True,
+)
+"""For what may be asked twice: a keeper that dies over a question is followed by another one."""
+
+
 async def submit_and_follow(
-    desc: ClusterDescription, what: Submission, *, detach: bool, out: BinaryIO, notify: Notify
+    desc: ClusterDescription, what: Submission, current: Current, *, detach: bool, out: BinaryIO, notify: Notify
 ) -> int:
     """Submit a job with its files, and unless `detach` follow it to its end. Returns the exit code for the caller's
-    process: the job's, or 0 when detached (by `detach` or Ctrl-C)."""
-    async with keeper(desc, patience_s=patience(desc), prepare=True, notify=notify) as link:
+    process: the job's, or 0 when detached (by `detach` or Ctrl-C). `current` tells where nodes are replaced while they
+    are waited for."""
+    async with meeting(desc, current, notify) as link:
+        desc = link.desc
         record = await _submitted(link, what, notify)
         if detach:
             return 0
@@ -52,9 +65,9 @@ async def submit_and_follow(
     return await _finish(desc, view, lost)
 
 
-async def submit(desc: ClusterDescription, what: Submission, notify: Notify) -> JobRecord:
-    """Submit a job with its files; the job as it was then."""
-    async with keeper(desc, patience_s=patience(desc), prepare=True, notify=notify) as link:
+async def submit(desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
+    """Submit a job with its files, `current` as for `submit_and_follow`; the job as it was then."""
+    async with meeting(desc, current, notify) as link:
         return await _submitted(link, what, notify)
 
 
@@ -70,12 +83,14 @@ async def logs(
 ) -> int:
     """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends. Returns its exit code,
     0 while it has none."""
-    async with keeper(desc, notify=notify) as link:
-        view = _View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail)
-        lost = await _interruptible(view.follow(link, keep_on=follow), view)
+    view, lost = _View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow), True
+    with suppress(KeeperGone):
+        async with keeper(desc, notify=notify) as link:
+            lost = await _interruptible(view.follow(link), view)
     return await _finish(desc, view, lost)
 
 
+@_asked_again
 async def queue(desc: ClusterDescription) -> list[JobRecord]:
     """All jobs of the cluster, with those that its stack kept from earlier heads."""
     kept = {record.id: record for record in records.queue(keeping.folder(desc))}
@@ -87,6 +102,7 @@ async def queue(desc: ClusterDescription) -> list[JobRecord]:
     return [record for _, record in sorted({**kept, **{record.id: record for record in live}}.items())]
 
 
+@_asked_again
 async def cancel(desc: ClusterDescription, job_ids: list[int] | None, reason: str = "cancelled") -> list[int]:
     """End jobs (None: all); returns the ids of those that had not ended before. `reason` is what their records say.
     BadInput for an unknown id."""
@@ -99,6 +115,7 @@ async def cancel(desc: ClusterDescription, job_ids: list[int] | None, reason: st
         return cancelled
 
 
+@_asked_again
 async def autostop(desc: ClusterDescription, wanted: Autostop | None) -> None:
     """Have the cluster stop or end itself when it is idle, as `wanted`; None cancels that. BadInput where its nodes
     cannot."""
@@ -107,12 +124,14 @@ async def autostop(desc: ClusterDescription, wanted: Autostop | None) -> None:
             keeping.note_autostop(desc, await link.autostop(wanted))
 
 
+@_asked_again
 async def acquaint(desc: ClusterDescription) -> None:
     """Have the keeper know the cluster's nodes as they are now, also where no job is to be run."""
     async with keeper(desc, patience_s=patience(desc), prepare=True):
         pass
 
 
+@_asked_again
 async def settle(desc: ClusterDescription) -> None:
     """Have all records and logs brought to the stack's own folder: before a stop or down."""
     with suppress(NoRuntime):
@@ -122,6 +141,7 @@ async def settle(desc: ClusterDescription) -> None:
                 await keeping.fetch(link, await _jobs(link))
 
 
+@_asked_again
 async def drain(desc: ClusterDescription, node_ids: Sequence[str], *, force: bool) -> dict[str, list[int]]:
     """Have no more jobs placed on nodes that are about to be removed; returns which jobs keep which of them busy, and
     with `force` ends these. A cluster that was never used has none."""
@@ -134,6 +154,7 @@ async def drain(desc: ClusterDescription, node_ids: Sequence[str], *, force: boo
         return {}
 
 
+@_asked_again
 async def undrain(desc: ClusterDescription) -> None:
     """Let jobs in again on all nodes: what was to be removed stays."""
     with suppress(NoRuntime):
@@ -173,6 +194,7 @@ class _View:
         job_id: int | None = None,
         rank: int | None = None,
         tail: int | None = None,
+        keep_on: bool = True,
     ) -> None:
         self.record = record
         self.detached = False
@@ -183,14 +205,21 @@ class _View:
         self._prelude = Prelude(notify)
         self._rank = rank
         self._tail = tail
+        self._keep_on = keep_on
         self._offset = 0
         self._shown: Shown | None = None
         self._last: dict[int, deque[bytes]] = {}
         self._settled: set[int] = set()
 
-    async def follow(self, link: KeeperLink, *, keep_on: bool = True) -> bool:
+    async def follow(self, link: KeeperLink) -> bool:
         """Write what comes until the job's end (False) or until the connection broke (True)."""
-        asked = {"op": "follow", "id": self._job_id, "follow": keep_on, "offset": self._offset, "rank": self._rank}
+        asked = {
+            "op": "follow",
+            "id": self._job_id,
+            "follow": self._keep_on,
+            "offset": self._offset,
+            "rank": self._rank,
+        }
         if self._offset == 0 and self._tail is not None:
             asked["tail"] = self._tail
         try:

