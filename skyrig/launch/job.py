@@ -7,6 +7,8 @@ from enum import Enum
 import cattrs
 from attrs import field, frozen
 
+from skyrig.storage.mount import BucketMount
+
 
 class JobStatus(str, Enum):
     """Life of a job: PENDING -> SETTING_UP -> RUNNING -> one of the four ends. Its text is its name."""
@@ -69,7 +71,8 @@ class JobRequest:
     `env` and `secrets` become the job's environment (secrets are never written to disk in plain, shown or logged);
     `manifest` is the digest of the synced workdir, "" for none; `mounts` come after it, in their order; `cpus` and
     `accelerators` are what one node of the job takes from the queue's point of view; `first_id` is the lowest job id
-    that may be given (ids never repeat on a stack, also after its head was replaced).
+    that may be given (ids never repeat on a stack, also after its head was replaced); `buckets` are attached once the
+    files are there, with the options of `bucket_secrets` (which are kept where `secrets` are, and nowhere else).
     """
 
     name: str
@@ -85,6 +88,8 @@ class JobRequest:
     user: str = ""
     first_id: int = 1
     mounts: tuple[Mount, ...] = ()
+    buckets: tuple[BucketMount, ...] = ()
+    bucket_secrets: dict[str, dict[str, str]] = field(factory=dict, repr=False)
 
     @property
     def manifests(self) -> frozenset[str]:

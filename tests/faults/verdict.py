@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 from faults.load import Submission
 from faults.node import FaultyNode
 from faults.trouble import Struck
+from skyrig.launch import records as launch_records
+from skyrig.launch.job import CONVERTER
 from skyrig.launch.lines import parse
 
 PATIENCE_S = 3.0
@@ -133,14 +134,13 @@ def changed(before: Sequence[Row], after: Sequence[Row]) -> list[str]:
 
 
 def kept(rows: Sequence[Row], records: Path) -> list[str]:
-    """The records folder tells the same as the table."""
-    wrong = []
+    """The records folder, as it is read once the cluster is gone, tells the same as the table."""
+    wrong, told = [], {record.id: CONVERTER.unstructure(record) for record in launch_records.queue(records)}
     for row in rows:
-        path = records / str(row["id"]) / "record.json"
-        if not path.exists():
+        record = told.get(row["id"])
+        if record is None:
             wrong.append(f"job {row['id']} has no record")
             continue
-        record = json.loads(path.read_text())
         fields = ("uid", "status", "exit_code", "reason")
         if any(record[name] != row[name] for name in fields):
             wrong.append(f"job {row['id']}: table {[row[n] for n in fields]}, record {[record[n] for n in fields]}")

@@ -1,0 +1,1 @@
+"""Buckets, and how they come to nodes: urls, remotes, mounts, and the programs and servers behind them."""
