@@ -21,7 +21,17 @@ PYTHON = "3.11.11+20241219"
 PINS = Path(__file__).parent / "pins"
 """What the other two layers are made from: keeper.txt (packages), go.mod and go.sum (one way to CPython)."""
 
-_PARTS = ("__init__.py", "errors.py", "places.py", "progress.py", "cluster", "fleet", "launch")
+_PARTS = (
+    "__init__.py",
+    "errors.py",
+    "places.py",
+    "progress.py",
+    "cluster",
+    "fleet",
+    "launch",
+    "storage/__init__.py",
+    "storage/mount.py",
+)
 _CLIENT_SIDE = (
     "fleet/local/",
     "fleet/gitignore.py",
@@ -32,6 +42,7 @@ _CLIENT_SIDE = (
     "launch/files.py",
     "launch/keeping.py",
     "launch/link.py",
+    "launch/meeting.py",
     "launch/mends.py",
     "launch/mounts.py",
     "launch/program.py",
