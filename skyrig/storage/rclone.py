@@ -55,6 +55,16 @@ def objects(path: str, remote: Remote, *, recursive: bool = True) -> list[dict[s
     return found
 
 
+def is_folder(path: str, remote: Remote) -> bool | None:
+    """Whether a path of a remote is a folder (or a bucket); None where nothing is there."""
+    try:
+        said = run(["lsjson", "--stat", f"skyrig:{path}"], {"skyrig": remote}, what=f"look at {path}")
+    except NotThere:
+        return None
+    found = json.loads(said)
+    return bool(found["IsDir"]) if found else None
+
+
 def _reason(said: str) -> str:
     """The line in which rclone says why, as short as it can be."""
     lines = [_PREFIX.sub("", line).strip() for line in said.splitlines() if line.strip()]
