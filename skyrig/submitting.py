@@ -156,14 +156,14 @@ def for_launch(
         notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task, confirm=confirm)
+        cluster = up(stack or new_name(task), notify, task=task, buckets=wanted, confirm=confirm)
     elif (reason := misfit(cluster, task)) is not None:
         shape_for(before, task)
         notify(reason)
-        cluster = up(stack, notify, task=task, confirm=confirm)
+        cluster = up(stack, notify, task=task, buckets=wanted, confirm=confirm)
     else:
         note_served(task, notify)
-        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm)
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm, wanted)
     if not task.run and request.setup is None and not mounts.sources and not wanted:
         if stop is not None:
             autostop(cluster.name, stop, notify)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from skyrig.errors import BadInput
 from skyrig.fleet.nesting import normal
@@ -64,6 +64,16 @@ def of(mounts: FileMounts, task: str, owner: str = "") -> tuple[WantedBucket, ..
         if not storage.is_local_copy and not is_model_hub(storage.source):
             wanted.append(_wanted(normal(target), storage, _made_up(task, owner, target)))
     return tuple(wanted)
+
+
+def opened_by(cloud: str, wanted: Sequence[WantedBucket]) -> set[str]:
+    """Urls of those buckets that nodes of `cloud` open by what they are, once the cluster's identity may: all of its
+    own store. Azure's are opened by key."""
+    store = {"aws": "s3", "gcp": "gcs"}.get(cloud)
+    if store is None:
+        return set()
+    found = {str(BucketUrl(store, each.name)) for each in wanted if each.name and each.store in ("", store)}
+    return found | {str(evolve(each.url, key="")) for each in wanted if each.url and each.url.store == store}
 
 
 def is_model_hub(source: object) -> bool:
