@@ -156,7 +156,7 @@ def ensure(
     buckets: Sequence[WantedBucket] = (),
 ) -> ClusterDescription:
     """The cluster of `stack` with at least `nodes` nodes, `ports` open and `buckets` reached: as it is, repaired,
-    grown, or brought up. Costs no engine call where all its nodes answer, they are enough, and nothing is to be opened."""
+    grown, or brought up. Costs no engine call where all its nodes answer, they are enough, and nothing is to open."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
