@@ -10,7 +10,6 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from skyrig import checkout, local
-from skyrig.attaching import attach
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.ports import missing
@@ -171,6 +170,8 @@ def for_launch(
     _note_run(task, workdir, mounts.sources, notify)
     if not wanted:
         return cluster, Submission(request, workdir, mounts.sources, stop)
+    from skyrig.attaching import attach
+
     attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify)
     return cluster, Submission(attached.given_to(request), workdir, {**mounts.sources, **attached.sources}, stop)
 
