@@ -44,4 +44,4 @@ def storage_ls() -> RequestId[list[dict[str, Any]]]:
 
 def storage_delete(name: str) -> RequestId[None]:
     """Delete a bucket that was made here, with all that is in it. Nobody is asked."""
-    return begin("storage_delete", name=name)
+    return begin("storage_delete", bucket=name)

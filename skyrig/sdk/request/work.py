@@ -156,11 +156,11 @@ def storage_ls(notify: Notify) -> list[dict[str, Any]]:
     return [bucket.to_json() for bucket in storing.buckets()]
 
 
-def storage_delete(notify: Notify, *, name: str) -> None:
+def storage_delete(notify: Notify, *, bucket: str) -> None:
     """Delete a bucket that was made here."""
     from skyrig import storing
 
-    storing.delete([name], lambda question: True, notify)
+    storing.delete([bucket], lambda question: True, notify)
 
 
 def api_cancel(notify: Notify, *, request_ids: Sequence[str]) -> list[str]:
