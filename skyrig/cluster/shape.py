@@ -70,6 +70,15 @@ def _not_too_many(shape: Shape, _: Attribute[Any], ports: tuple[str, ...]) -> No
         )
 
 
+def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...]) -> None:
+    kept = [bucket.name for bucket in buckets if bucket.persistent]
+    if kept and shape.nodes:
+        raise BadInput(
+            f"{NAMESPACE}:buckets: {kept[0]} is persistent, and a cluster takes its buckets with it when it goes",
+            hint="persistent: false, or a data stack: nodes: []",
+        )
+
+
 @frozen
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
@@ -86,7 +95,7 @@ class Shape:
     owner: str = ""
     task: str = ""
     machine: Machine = field(factory=Machine)
-    buckets: tuple[Bucket, ...] = ()
+    buckets: tuple[Bucket, ...] = field(default=(), validator=_none_that_stays)
 
     @property
     def is_data(self) -> bool:

@@ -106,11 +106,14 @@ def fit_salt(stack: str, salt: str | None) -> None:
     _replace(file, _text(document))
 
 
+_TOGETHER = ("nodes", "buckets", "power")
+"""Keys that are judged by each other: there may be no node where there are buckets, or where nothing is to be."""
+
+
 def _around(name: str, values: CommentedMap) -> dict[str, Any]:
-    """The keys without which the key `name` cannot be judged: nodes may be none where there are buckets, or nothing."""
-    return {
-        each: values[_PREFIX + each] for each in ("buckets", "power") if name == "nodes" and _PREFIX + each in values
-    }
+    """What the key `name` cannot be judged without."""
+    near = _TOGETHER if name in ("nodes", "buckets") else ()
+    return {each: values[_PREFIX + each] for each in near if _PREFIX + each in values}
 
 
 def _load(file: Path) -> CommentedMap:
