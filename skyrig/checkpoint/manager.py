@@ -130,9 +130,7 @@ class CheckpointManager:
         try:
             blobs = {loading.own(ranks.rank): tree.to_bytes(", ".join(["random numbers", *self._own]), mine)}
             if ranks.first:
-                for name, value in skeleton.items():
-                    tree.to_bytes(repr(name), value)
-                blobs[loading.STATE] = tree.to_bytes("the run", skeleton)
+                blobs[loading.STATE] = _of_the_run(skeleton)
         except BadInput as error:
             if not ranks.many:
                 raise
@@ -155,13 +153,13 @@ class CheckpointManager:
         for save in found.saves:
             if step is not None and save.step != step:
                 continue
-            manifest = loading.examine(save, found, self.store, ranks)
-            if not isinstance(manifest, Unfit):
-                loading.load(save, manifest, self._state, self._own, self.store, ranks)
-                self.safe = save.step
+            looked_at = loading.examine(save, found, self.store, ranks)
+            if not isinstance(looked_at, Unfit):
+                loading.load(save, looked_at, self._state, self._own, self.store, ranks)
+                self.safe, manifest = save.step, looked_at.manifest
                 return Restored(save.step, manifest.incarnation, manifest.world_size, manifest.info, tuple(rejected))
-            rejected.append(f"step {save.step} (incarnation {save.incarnation}) is not loaded: {manifest}")
-            damaged |= manifest.complete
+            rejected.append(f"step {save.step} (incarnation {save.incarnation}) is not loaded: {looked_at}")
+            damaged |= looked_at.complete
             if ranks.first:
                 log.warning("%s", rejected[-1])
         if damaged or step is not None:
@@ -245,3 +243,13 @@ class CheckpointManager:
         if self._readonly:
             return Incarnation(0, "0" * 8)
         return incarnation.claim(self.store, (save.incarnation for save in History(self.store).saves))
+
+
+def _of_the_run(skeleton: dict[str, Any]) -> bytes:
+    """What is no tensor of all entries, as bytes. BadInput names the entry that cannot be saved."""
+    try:
+        return tree.to_bytes("the run", skeleton)
+    except BadInput:
+        for name, value in skeleton.items():
+            tree.to_bytes(repr(name), value)
+        raise

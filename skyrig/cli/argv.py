@@ -21,10 +21,11 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "logs": ("cluster", "job"),
     "cancel": ("cluster", "job*"),
     "exec": ("cluster", "file"),
+    "storage.delete": ("name*",),
 }
 """What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
 
-SPACES = ("local", "task")
+SPACES = ("local", "storage", "task")
 """First halves of two-word verbs."""
 
 

@@ -327,6 +327,28 @@ def test_a_store_that_fails_is_no_reason_to_take_an_older_one(tmp_path: Path) ->
     assert loaded(tmp_path) == (2, ())
 
 
+class _Far(FolderStore):
+    """A store like a bucket, which counts the bytes that are read of it."""
+
+    is_near = False
+    given = 0
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes | bytearray:
+        found = super().read(name, start, length)
+        self.given += len(found)
+        return found
+
+
+def test_each_byte_is_had_from_afar_once(tmp_path: Path) -> None:
+    state = {"odd": torch.tensor([True, False, True]), "w": torch.arange(5000.0), "mode": "train"}
+    with CheckpointManager(tmp_path, {"run": state}) as manager:
+        manager.save(1, wait=True)
+    far, loaded = _Far(tmp_path), dict[str, Any]()
+    assert CheckpointManager(far, {"run": loaded}, readonly=True).restore() is not None
+    assert torch.equal(loaded["w"], state["w"]) and torch.equal(loaded["odd"], state["odd"])
+    assert far.given == sum(far.sizes("step-").values())
+
+
 class _Full(FolderStore):
     """A store that takes no more than the first save."""
 

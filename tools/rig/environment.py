@@ -113,6 +113,10 @@ class Environment:
         doing.unlink()
         if name == "base":
             write_programs()
+        self.stamp(name)
+
+    def stamp(self, name: str) -> None:
+        """Say that `name`, a set or what else a verb needs, is in place as the files of now say."""
         write(KEPT / f"ok-{name}", f"{self._stamp}\n")
 
     def _command(self, name: str) -> list[str]:
