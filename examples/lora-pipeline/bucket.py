@@ -32,7 +32,7 @@ def setting(name: str) -> str:
     return value
 
 
-class S3(ArrowFSWrapper):  # type: ignore[misc]
+class S3(ArrowFSWrapper):
     """s3:// of fsspec, by pyarrow's client: a part of an object at a time is in memory, and none is sent behind it."""
 
     protocol = "s3"
@@ -136,9 +136,10 @@ class Bucket:
         target = MOUNT / folder
         self.remove(folder)
         shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True, exist_ok=True)
-        wanted = {path.name: path.stat().st_size for path in source.iterdir()}
+        files = [path for path in source.rglob("*") if path.is_file()]
+        wanted = {path.relative_to(source).as_posix(): path.stat().st_size for path in files}
         for name in sorted(wanted, key=lambda name: wanted[name]):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, target / name)
         self._wait_for(folder, wanted)
         self.note(folder, {"files": wanted})

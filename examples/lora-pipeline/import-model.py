@@ -13,11 +13,11 @@ def main() -> None:
     if bucket.facts(f"models/{name}"):
         print(f"{name} is imported already")
         return
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     if name.startswith(synthetic.PREFIX):
         model, tokenizer = synthetic.model(name)
     else:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
         model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
         tokenizer = AutoTokenizer.from_pretrained(name)
     if not tokenizer.chat_template:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,22 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 import yaml
 from botocore.config import Config
 from user import until
 
+from skyrig.storage.programs import versitygw
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lora-pipeline"
 ACCESS, SECRET = "lora-access", "lora-secret"
 TASK: dict[str, Any] = yaml.safe_load((EXAMPLE / "allatonce.yaml").read_text())
-
-
-def program() -> str:
-    """versitygw, or the test is skipped."""
-    found = shutil.which("versitygw")
-    if not found:
-        pytest.skip("no versitygw on PATH")
-    return found
 
 
 @contextmanager
@@ -41,7 +33,7 @@ def server(folder: Path) -> Iterator[str]:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     env = {**os.environ, "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
-    command = [program(), "--port", f"127.0.0.1:{port}", "--quiet", "posix", str(folder)]
+    command = [str(versitygw()), "--port", f"127.0.0.1:{port}", "--quiet", "posix", str(folder)]
     with (
         (folder.parent / "server.log").open("wb") as log,
         subprocess.Popen(command, env=env, stdout=log, stderr=log) as process,
@@ -101,21 +93,19 @@ class Bucket:
         """Run one of the example's scripts; what it said."""
         return self.run("python3", name, check=check, **env)
 
-    def killed_after(self, name: str, objects: int) -> bool:
-        """Start a script and kill it when the bucket has so many objects more; False where it had ended by then."""
-        wanted = len(self.files()) + objects
-        process = self.start("python3", name)
-        deadline = time.monotonic() + 90
+    def killed_at(self, objects: int, *command: str) -> None:
+        """Start a command, and kill it with all that it started when the bucket has so many objects."""
+        process = self.start(*command)
+        deadline = time.monotonic() + 120
         try:
-            while len(self.files()) < wanted and process.poll() is None:
-                assert time.monotonic() < deadline, f"{name} makes no object number {wanted}"
+            while len(self.files()) < objects and process.poll() is None:
+                assert time.monotonic() < deadline, f"the bucket never has {objects} objects"
                 time.sleep(0.002)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             said = process.communicate()[0]
-        assert process.returncode in (0, -signal.SIGKILL), said
-        return process.returncode != 0
+        assert process.returncode == -signal.SIGKILL, said
 
     def listing(self) -> dict[str, tuple[Any, ...]]:
         """ETag, time and size of each object by its key."""
