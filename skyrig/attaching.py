@@ -9,11 +9,12 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
+from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
 from skyrig.launch.job import JobRequest
 from skyrig.provision import Notify
-from skyrig.stack import datastacks
+from skyrig.stack import config, datastacks
 from skyrig.storage import endpoint, remote, uploads
 from skyrig.storage import url as urls
 from skyrig.storage.mount import BucketMount
@@ -75,13 +76,29 @@ def attach(
 
 
 def _owned(cluster: ClusterDescription, wanted: Sequence[WantedBucket], notify: Notify) -> Mapping[str, OwnedBucket]:
-    """Our buckets by name; those that are wanted and not there are made, all in one run of the engine."""
-    known = {bucket.name: bucket for bucket in datastacks.all_known()}
-    missing = {each.name: each for each in wanted if each.name and each.name not in known}
+    """Our buckets that are wanted, by name and ready to be used. Those that are not there are made, all in one run of
+    the engine; those that shall go with the cluster in another one, in its own stack."""
+    names = {each.name: each for each in wanted if each.name}
+    known = {bucket.name: bucket for bucket in datastacks.all_known() if bucket.name in names}
+    missing = [each for each in names.values() if each.name not in known]
+    lasting = [_asked(cluster, each, notify) for each in missing if each.persistent]
+    others = [_asked(cluster, each, notify) for each in missing if not each.persistent]
+    if lasting:
+        datastacks.make(datastacks.of(cluster.name), lasting, notify)
+    if others:
+        datastacks.add(cluster.name, others, notify)
     if missing:
-        asked = [evolve(each, store=_store(cluster, each, notify)) for each in missing.values()]
-        known |= {bucket.name: bucket for bucket in datastacks.make(cluster, asked, notify)}
-    return known
+        known = {bucket.name: bucket for bucket in datastacks.all_known() if bucket.name in names}
+    return {name: datastacks.ready(bucket) for name, bucket in known.items()}
+
+
+def _asked(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) -> Bucket:
+    """What is made: on the local cloud, in the cluster's own account and region, or where a task says."""
+    store = _store(cluster, wanted, notify)
+    if store == "local":
+        return Bucket(wanted.name, persistent=wanted.persistent)
+    account = config.read_shape(cluster.name).machine.account if store == STORE_OF_CLOUD[cluster.cloud] else ""
+    return Bucket(wanted.name, store, cluster.region, wanted.persistent, account)
 
 
 def _store(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) -> str:

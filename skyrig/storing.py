@@ -71,7 +71,7 @@ def delete(names: Sequence[str], confirm: Confirm, notify: Notify) -> None:
         bucket = known[name]
         if not confirm(f"delete bucket {name} ({bucket.url}) with all that is in it?"):
             raise BadInput(f"bucket {name} stays", hint="answer y, or give -y")
-        datastacks.drop(bucket, notify)
+        datastacks.drop(bucket.stack, name, notify)
         notify(f"bucket {name} is gone")
 
 
@@ -87,7 +87,7 @@ def side(text: str) -> Side:
     bucket = known.get(named["name"])
     if bucket is None:
         raise _unknown(named["name"], known)
-    key = named["key"].strip("/")
+    bucket, key = datastacks.ready(bucket), named["key"].strip("/")
     return Side(f"{bucket.path}/{key}" if key else bucket.path, bucket.from_here(), text)
 
 

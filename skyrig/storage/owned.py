@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 from attrs import field, frozen
 
@@ -26,7 +25,7 @@ class OwnedBucket:
     endpoint: str = ""
     folder: str = ""
     persistent: bool = True
-    keys: Mapping[str, str] = field(factory=dict, repr=False)
+    keys: dict[str, str] = field(factory=dict, repr=False)
 
     def to_json(self) -> dict[str, object]:
         """Plain data without what is secret: the row of `storage.ls --json`."""
