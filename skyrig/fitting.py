@@ -38,7 +38,7 @@ def shape_for(
     if task is not None:
         shape = _placed(shape, task)
         if shape.power == "down":
-            shape = evolve(shape, ports=(), machine=evolve(shape.machine, reaches=()))
+            shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
     shape = evolve(shape, ports=union(shape.ports, ports))
     if opened := opened_by(shape.cloud, buckets):

@@ -22,7 +22,7 @@ from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, described, lock, powers, stacks, status
+from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
 from skyrig.storage.wanted import WantedBucket, opened_by
@@ -144,6 +144,8 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
+    if kept := [f"{bucket.name} ({bucket.url})" for bucket in datastacks.buckets(datastacks.of(stack))]:
+        notify(f"{stack}: buckets stay: {', '.join(kept)}; `storage.delete NAME` deletes one")
     return changes
 
 

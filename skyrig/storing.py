@@ -46,12 +46,12 @@ def copy(source: str, target: str, notify: Notify) -> None:
     there already is not copied again, and nothing is removed. NotThere where the source is not, BadInput for what is
     no side."""
     here, there = side(source), side(target)
-    if here.remote is None and not Path(here.path).exists():
-        raise BadInput(f"{here.shown} is not there")
     if here.remote is None and there.remote is None:
         raise BadInput("both sides are on this machine", hint="one of them is a bucket's: NAME:KEY, or its url")
-    into = there.path
-    if _is_folder(here) is False and (target.endswith("/") or _is_folder(there)):
+    folder, into = _is_folder(here), there.path
+    if folder is None:
+        raise rclone.NotThere(f"{here.shown} is not there")
+    if not folder and (target.endswith("/") or _is_folder(there)):
         into = f"{there.path.rstrip('/')}/{here.path.rstrip('/').rpartition('/')[2]}"
     remotes = {name: each.remote for name, each in (("source", here), ("target", there)) if each.remote is not None}
     to = Side(into, there.remote, there.shown)
