@@ -103,22 +103,18 @@ class Bucket:
     def remove(self, folder: str) -> None:
         """Remove what is there of `folder`, its sentinel first."""
         path = f"{self.name}/{folder}"
-        names = self.sizes(folder)
-        for name in sorted(names, key=lambda name: name != SENTINEL):
-            self.fs.rm_file(f"{path}/{name}")
-        folders = {f"{path}/{name}".rpartition("/")[0] for name in names}
-        for left in sorted(
-            {*folders, path} if names else (), reverse=True
-        ):  # pyarrow keeps them up, and some stores do
-            self.fs.fs.delete_dir(left)
+        names = [f"{path}/{name}" for name in self.sizes(folder)]
+        for name in sorted(names, key=lambda name: not name.endswith(f"/{SENTINEL}")):
+            self.fs.rm_file(name)
+        if names:  # pyarrow marks the folder of what it removes, so that there still is one
+            for left in sorted({path, *(name.rpartition("/")[0] for name in names)}, reverse=True):
+                self.fs.fs.delete_dir(left)
 
     def save(self, shard: Dataset, folder: str) -> None:
         """Save a shard, written anew where a run that was ended left a part of it."""
         self.remove(folder)
-        whole = Dataset(
-            shard.data, info=shard.info, fingerprint=folder.replace("/", "-")
-        )  # else random: the same bytes each time
-        whole.save_to_disk(self.url(folder))
+        fingerprint = folder.replace("/", "-")  # which is random otherwise, and in the bucket
+        Dataset(shard.data, info=shard.info, fingerprint=fingerprint).save_to_disk(self.url(folder))
         self.note(folder, {"examples": len(shard)})
 
     def load(self, folder: str, scratch: Path) -> Dataset:

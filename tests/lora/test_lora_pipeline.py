@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from lora_bucket import EXAMPLE, TASK, Bucket
+from user import until
 
 NEEDED = ("torch", "transformers", "datasets", "peft")
 pytestmark = [
@@ -22,6 +23,13 @@ pytestmark = [
 SCRIPTS = ("import-dataset.py", "import-model.py", "pretokenize.py", "dotrain.py")
 DATA, MODEL = "synthetic/120x200", "synthetic/tiny"
 DONE = f"done/{MODEL}/{DATA}"
+PUBLISH = """
+import sys
+from pathlib import Path
+from bucket import Bucket
+
+Bucket().publish(Path(sys.argv[1]), "models/late")
+"""
 LIBRARIES, ROOM = 220 << 20, 80 << 20
 """Bytes of data that the libraries alone take, and that an import may have beside."""
 
@@ -133,6 +141,23 @@ def test_what_is_wrong_is_said_in_a_line(place: Any) -> None:
     ):
         said = bucket.script("import-dataset.py", check=1, **env)
         assert line in said and len(said.splitlines()) == 1, said
+
+
+def test_what_a_mount_sends_later_counts_when_the_bucket_has_it(place: Any, tmp_path: Path) -> None:
+    bucket = place.bucket("late")
+    mount = Path(bucket.env["HOME"]) / "tigris"
+    mount.unlink()
+    (tmp_path / "config.json").write_text("{}")
+    command = ("python3", "-c", PUBLISH, str(tmp_path))
+    assert bucket.run(*command, check=1) == f"{mount} is not there: mount the bucket late at it\n"
+    mount.mkdir()
+    process = bucket.start(*command)
+    written = until(lambda: list(mount.rglob("config.json")) or process.poll() is not None, "it is in the mount")
+    assert bucket.listing() == {} and process.poll() is None
+    bucket.client.upload_file(str(written[0]), bucket.name, "models/late/config.json")
+    said = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, said
+    assert facts(bucket, "models/late/done.json") == {"files": {"config.json": 2}}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
