@@ -62,15 +62,17 @@ class Lab:
     """A bucket on a server of its own, mounted in both modes below a home folder of its own."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
-        from skyrig.storage import programs
+        from skyrig.storage import programs, rclone
+        from skyrig.storage.remote import Remote
 
         self._rclone = programs.rclone()
         self._folder = folder
         self._keys = {"access_key_id": "bench", "secret_access_key": secrets.token_hex(16)}
-        (folder / "data" / "bench").mkdir(parents=True)
+        (folder / "data").mkdir()
         port = ends.enter_context(_server(programs.versitygw(), folder, self._keys))
         self._endpoint = f"http://127.0.0.1:{ends.enter_context(_far(port))}"
         self._remote = {"type": "s3", "provider": "Other", "endpoint": self._endpoint}
+        rclone.run(["mkdir", "skyrig:bench"], {"skyrig": Remote(self._remote, self._keys)}, what="a bucket")
         self._home = folder / "home"
         self._home.mkdir()
         os.environ |= {
