@@ -21,6 +21,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
+from attrs import field, frozen
+
 from bench.figures import Figures, Say
 from skyrig.errors import SkyrigError
 
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
 
 ROUND_TRIP_MS = 20
 PLAIN = "a plain upload"
+STOCK = "rclone mount as it comes"
+PEER = "SKYRIG_BENCH_RCLONE"
+"""Variable that names another rclone, for instance a distribution's, whose mount is measured beside ours."""
+
+_STOCK_FLAGS = {"vfs-cache-mode": "off", "s3-chunk-size": "5Mi"}
+"""rclone's own defaults: no cache, parts of 5 MiB."""
+
 _TENSORS = 16
 _START_S = 15.0
 
@@ -51,15 +60,25 @@ def measure(megabytes: int, rounds: int, say: Say) -> list[Figures]:
         lab = Lab(Path(scratch), ends)
         for number in range(rounds):
             lab.plain(state, number, whole)
-            lab.mounted("MOUNT", state, number, still, whole)
-            lab.mounted("MOUNT_CACHED", state, number, still, whole)
+            for way in lab.ways:
+                lab.mounted(way, state, number, still, whole)
             lab.managed(state, number, still, whole)
             say(f"round {number + 1} of {rounds}")
     return [still, whole]
 
 
+@frozen
+class Way:
+    """A bucket mounted below a home folder of its own."""
+
+    name: str
+    mode: str
+    home: Path
+    flags: Mapping[str, str] = field(factory=dict)
+
+
 class Lab:
-    """A bucket on a server of its own, mounted in both modes below a home folder of its own."""
+    """A bucket on a server of its own, mounted in several ways."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         from skyrig.storage import programs, rclone
@@ -73,17 +92,21 @@ class Lab:
         self._endpoint = f"http://127.0.0.1:{ends.enter_context(_far(port))}"
         self._remote = {"type": "s3", "provider": "Other", "endpoint": self._endpoint}
         rclone.run(["mkdir", "skyrig:bench"], {"skyrig": Remote(self._remote, self._keys)}, what="a bucket")
-        self._home = folder / "home"
-        self._home.mkdir()
         os.environ |= {
             "AWS_ACCESS_KEY_ID": self._keys["access_key_id"],
             "AWS_SECRET_ACCESS_KEY": self._keys["secret_access_key"],
             "AWS_ENDPOINT_URL_S3": self._endpoint,
             "AWS_REGION": "us-east-1",
         }
-        wanted = [self._mount(mode) for mode in ("MOUNT", "MOUNT_CACHED")]
-        self._node({"op": "attach", "mounts": wanted, "secrets": {"keys": self._keys}, "rclone": str(self._rclone)})
-        ends.callback(self._node, {"op": "detach", "targets": None, "deadline_s": 60, "force": True})
+        self.ways = [Way(STOCK, "MOUNT", folder / "stock", _STOCK_FLAGS)]
+        self.ways += [Way(mode, mode, folder / mode) for mode in ("MOUNT", "MOUNT_CACHED")]
+        for way in self.ways:
+            self._attach(way)
+            ends.callback(self._node, way, {"op": "detach", "targets": None, "deadline_s": 60, "force": True})
+        if peer := os.environ.get(PEER):
+            said = subprocess.run([peer, "version"], capture_output=True, text=True, check=True).stdout
+            self.ways.insert(0, Way(f"{said.splitlines()[0]}, mount as it comes", "MOUNT", folder / "peer"))
+            ends.enter_context(self._mounted_by(peer, folder / "peer" / "bucket"))
 
     def plain(self, state: State, number: int, whole: Figures) -> None:
         """The file as it is, once it is on disk."""
@@ -100,16 +123,16 @@ class Lab:
         file.unlink()
         self._forget(f"plain-{number}.pt")
 
-    def mounted(self, mode: str, state: State, number: int, still: Figures, whole: Figures) -> None:
+    def mounted(self, way: Way, state: State, number: int, still: Figures, whole: Figures) -> None:
         """torch.save to where the bucket is mounted."""
         import torch
 
-        name = f"{mode}-{number}.pt"
+        name = f"mounted-{number}.pt"
         begin = monotonic()
-        torch.save(state, self._home / mode / name)
-        still.add(mode, monotonic() - begin)
-        self._node({"op": "flush", "deadline_s": None})
-        whole.add(mode, monotonic() - begin)
+        torch.save(state, way.home / "bucket" / name)
+        still.add(way.name, monotonic() - begin)
+        self._node(way, {"op": "flush", "deadline_s": None})
+        whole.add(way.name, monotonic() - begin)
         there = (self._folder / "data" / "bench" / name).stat().st_size
         assert there >= sum(tensor.nbytes for tensor in state.values()), f"{name} is not whole"
         self._forget(name)
@@ -126,19 +149,48 @@ class Lab:
             manager.wait()
             whole.add("CheckpointManager", monotonic() - begin)
 
-    def _mount(self, mode: str) -> dict[str, Any]:
+    def _attach(self, way: Way) -> None:
         from attrs import asdict
 
         from skyrig.storage.mount import BucketMount
 
-        return asdict(BucketMount(f"~/{mode}", mode, "s3://bench", "bench", self._remote, "keys"))
+        own = way.home / ".skyrig" / "bin"
+        own.mkdir(parents=True)
+        (own / "rclone").symlink_to(self._rclone)
+        mount = BucketMount("~/bucket", way.mode, "s3://bench", "bench", self._remote, "keys", dict(way.flags))
+        self._node(way, {"op": "attach", "mounts": [asdict(mount)], "secrets": {"keys": self._keys}, "rclone": ""})
 
-    def _node(self, given: dict[str, Any]) -> None:
-        """Have the program that runs on nodes do something, and succeed."""
+    @contextmanager
+    def _mounted_by(self, rclone: str, place: Path) -> Iterator[None]:
+        """The bucket mounted by another rclone, with the fusermount3 that ours has."""
+        from skyrig.storage.remote import Remote
+
+        place.mkdir(parents=True)
+        env = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}  # 1.60 stumbles over it
+        env |= Remote(self._remote, self._keys).environment()
+        helper = self.ways[0].home / ".skyrig" / "bin" / "fusermount3"
+        (place.parent / "fusermount").write_text(f'#!/bin/sh\nexec {helper} "$@"\n')
+        (place.parent / "fusermount").chmod(0o755)
+        env["PATH"] = f"{place.parent}:{env['PATH']}" if helper.exists() else env["PATH"]
+        words = [rclone, "mount", "skyrig:bench", str(place), "--config=", "--allow-other", "--vfs-cache-mode=off"]
+        mounting = subprocess.Popen(words, env=env)
+        try:
+            deadline = monotonic() + _START_S
+            while not place.is_mount():
+                if mounting.poll() is not None or monotonic() > deadline:
+                    raise SkyrigError(f"{rclone} does not mount")
+                sleep(0.05)
+            yield
+        finally:
+            mounting.terminate()
+            mounting.wait()
+
+    def _node(self, way: Way, given: dict[str, Any]) -> None:
+        """Have the program that runs on nodes do something in the home of `way`, and succeed."""
         from skyrig.launch import nodeside
 
         command, stdin = nodeside.mounting(given)
-        env = {**os.environ, "HOME": str(self._home)}
+        env = {**os.environ, "HOME": str(way.home)}
         done = subprocess.run(["/bin/sh", "-c", command], input=stdin, capture_output=True, env=env, check=False)
         said = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
         if done.returncode or said.get("problems"):
