@@ -79,6 +79,12 @@ class Bucket:
         """Where `folder` is."""
         return f"s3://{self.name}/{folder}"
 
+    def mount(self) -> Path:
+        """The folder that the bucket is mounted at; ends the program with one line where there is none."""
+        if not MOUNT.is_dir():
+            raise SystemExit(f"{MOUNT} is not there: mount the bucket {self.name} at it")
+        return MOUNT
+
     def facts(self, folder: str, name: str = SENTINEL) -> dict[str, Any] | None:
         """What was noted with `folder` when it was whole; None while it is not."""
         try:
@@ -127,9 +133,7 @@ class Bucket:
 
     def publish(self, source: Path, folder: str) -> None:
         """Copy the files in `source` to `folder` through the mount, and note it when the bucket has them."""
-        if not MOUNT.is_dir():
-            raise SystemExit(f"{MOUNT} is not there: mount the bucket {self.name} at it")
-        target = MOUNT / folder
+        target = self.mount() / folder
         self.remove(folder)
         shutil.rmtree(target, ignore_errors=True)
         files = [path for path in source.rglob("*") if path.is_file()]

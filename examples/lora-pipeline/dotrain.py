@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bucket import MOUNT, Bucket, setting
+from bucket import Bucket, setting
 
 
 def train(lora: Any, shard: Any, number: int) -> None:
@@ -67,7 +67,8 @@ def main() -> None:
 
     count = info["count"] + 1
     start, first = last_adapter(bucket, done, count)
-    lora = Lora(MOUNT / "models" / model, model, MOUNT / start if start else None)
+    mount = bucket.mount()
+    lora = Lora(mount / "models" / model, model, mount / start if start else None)
     for number in range(first, count):
         with tempfile.TemporaryDirectory(prefix="shard-") as scratch:
             train(lora, bucket.load(f"{ready}/{number}", Path(scratch)), number)

@@ -13,6 +13,7 @@ def main() -> None:
     if bucket.facts(f"models/{name}"):
         print(f"{name} is imported already")
         return
+    bucket.mount()  # or none of the following is of use
     if name.startswith(synthetic.PREFIX):
         model, tokenizer = synthetic.model(name)
     else:

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bucket import MOUNT, Bucket, setting
+from bucket import Bucket, setting
 
 MAX_TOKENS = 4096
 """What is longer is cut."""
@@ -24,7 +24,7 @@ def main() -> None:
         )
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(MOUNT / "models" / model)
+    tokenizer = AutoTokenizer.from_pretrained(bucket.mount() / "models" / model)
 
     def prechew(examples: dict[str, Any]) -> dict[str, Any]:
         convos = examples["conversations"]
