@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -173,6 +174,13 @@ def rfc(after_s: float) -> str:
 
 
 Listening = Callable[..., Heard]
+
+
+def test_it_needs_python_3_8_and_the_standard_library_alone() -> None:
+    tree = ast.parse(nodeside.source("notices"), feature_version=(3, 8))
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = [node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports]
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
 
 
 def test_aws(listening: Listening) -> None:

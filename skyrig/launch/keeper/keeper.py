@@ -176,7 +176,8 @@ class Keeper:
                 continue
             missing = plan.missing(self.cluster)
             if missing:
-                why = next(filter(None, map(self.notices.loss, missing)), "it is gone, or was made anew")
+                losses = (self.notices.loss(node_id, plan.incarnations.get(node_id, "")) for node_id in missing)
+                why = next(filter(None, losses), "it is gone, or was made anew")
                 self._end(_failed(record, f"lost node {', '.join(missing)}: {why}"))
             else:
                 self._start(record, request, plan)

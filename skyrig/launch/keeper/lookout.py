@@ -64,8 +64,9 @@ class Lookout:
     def mind(self, nodes: Iterable[Node]) -> None:
         """From now on listen to these nodes, and to no others."""
         wanted = {f"{node.id} {node.life}": node for node in nodes if self._house.cluster.cloud in CLOUDS}
-        for key in self._listening.keys() - wanted.keys():
-            self._listening.pop(key).cancel()
+        for key, task in list(self._listening.items()):
+            if key not in wanted or task.done():  # done: by a defect of ours, which asyncio tells
+                self._listening.pop(key).cancel()
         for key in wanted.keys() - self._listening.keys():
             self._listening[key] = asyncio.create_task(self._listen(wanted[key]))
 

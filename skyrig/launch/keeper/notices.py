@@ -30,11 +30,12 @@ _OPEN_S = 7200.0
 
 @frozen
 class Notice:
-    """A node (its `life`: Node.life) is about to go. `at` is when that was heard, unix time of the head; `left_s` how
-    long it had then, None where nobody said; `kind` and `source` are skyrig.launch.notices'."""
+    """A node (`incarnation` and `life`: Node's) is about to go. `at` is when that was heard, unix time of the head;
+    `left_s` how long it had then, None where nobody said; `kind` and `source` are skyrig.launch.notices'."""
 
     id: str
     node: str
+    incarnation: str
     life: str
     kind: str
     source: str
@@ -84,6 +85,7 @@ class Notices:
         found = Notice(
             id=f"{node.id} {node.life} {said['id']}",
             node=node.id,
+            incarnation=node.incarnation,
             life=node.life,
             kind=str(said["kind"]),
             source=str(said["source"]),
@@ -102,15 +104,16 @@ class Notices:
         known = ((node, self._known.get(node.id)) for node in nodes)
         return [notice for node, notice in known if notice is not None and notice.life == node.life]
 
-    def loss(self, node_id: str) -> str:
-        """Why a node was lost, as far as it was announced; "" where it was not."""
+    def loss(self, node_id: str, incarnation: str) -> str:
+        """Why a machine was lost, as far as it was announced; "" where it was not."""
         notice = self._known.get(node_id)
-        return notice.loss if notice is not None and notice.explains_loss else ""
+        announced = notice is not None and notice.incarnation == incarnation and notice.explains_loss
+        return notice.loss if notice is not None and announced else ""
 
     def losses(self, lost: Sequence[Node]) -> tuple[Node, str] | None:
         """The first of the lost nodes whose loss was announced, and why a job failed that had a rank there: whoever
         failed first, it had lost a peer. None where none was."""
-        found = ((node, self.loss(node.id)) for node in lost)
+        found = ((node, self.loss(node.id, node.incarnation)) for node in lost)
         return next(((node, f"lost node {node.id}: {loss}") for node, loss in found if loss), None)
 
 
