@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 
@@ -236,7 +237,7 @@ def _components(stack: str) -> set[str]:
         state = file.read_bytes() if file else b""
     except OSError:
         return set()
-    return {name for name in (_CLUSTER, _DATA) if f'"type": "{name}"'.encode() in state}
+    return {name for name in (_CLUSTER, _DATA) if re.search(rb'"type": ?"%s"' % name.encode(), state)}
 
 
 def _refuse_other_kind(stack: str, shape: Shape | None) -> None:
