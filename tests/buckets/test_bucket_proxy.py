@@ -24,7 +24,7 @@ MB = 1 << 20
 def way() -> Iterator[tuple[str, int]]:
     """A proxy as the network's process runs it, on loopback: its address."""
     loop = asyncio.new_event_loop()
-    serving = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=64 * 1024))
+    serving = loop.run_until_complete(asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=proxy.LIMIT))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     yield serving.sockets[0].getsockname()

@@ -17,7 +17,9 @@ THE_HOST = "host.skyrig.internal"
 """What nodes call the machine that they are on: its 127.0.0.1, which their own is not. Clients never take a proxy to a
 loopback address; to this name they do."""
 
-_LONGEST_HEAD = 64 * 1024
+LIMIT = 256 * 1024
+"""Bytes that are read ahead of what the other side takes, and the longest head of a request. A fourth of it costs twice
+the time: 1 GiB then takes 1.9 s instead of 0.8 s (2026-11-22, 2 cores)."""
 _DIAL_S = 30.0
 
 
@@ -42,7 +44,7 @@ async def _serve(client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> 
         return
     try:
         host = "127.0.0.1" if where.hostname == THE_HOST else where.hostname
-        dialled = asyncio.open_connection(host, where.port or (443 if tunnel else 80), limit=_LONGEST_HEAD)
+        dialled = asyncio.open_connection(host, where.port or (443 if tunnel else 80), limit=LIMIT)
         server, question = await asyncio.wait_for(dialled, _DIAL_S)
     except (OSError, asyncio.TimeoutError) as error:
         text = f"{where.hostname}: {error or 'no answer'}\n"
