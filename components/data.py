@@ -188,14 +188,14 @@ _PROVIDERS: Mapping[str, tuple[str, Callable[[str, str], dict[str, Any]]]] = {
         },
     ),
     "gcs": (
-        "pulumi_gcp",
+        "pulumi_gcp.provider",
         lambda account, region: {
             "project": account,
             "region": region,
             "add_pulumi_attribution_label": False,
         },
     ),
-    "azure": ("pulumi_azure_native", lambda account, region: {"subscription_id": account}),
+    "azure": ("pulumi_azure_native.provider", lambda account, region: {"subscription_id": account}),
 }
 """The package of a store's provider, and what pins it to an account and a region."""
 

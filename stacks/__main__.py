@@ -19,6 +19,9 @@ from skyrig.stack import agreement
 EXIT_SAID = 32
 """Exit code by which the language host knows that the reader has been told what is wrong, and adds nothing."""
 
+# The SDK's debug lines hold every property in the clear, secrets too, and the engine's log keeps them.
+pulumi.log.debug = lambda *_, **__: None
+
 
 def wanted() -> shape.Shape:
     """The shape that the stack's config asks for; a SkyrigError where it makes no sense."""

@@ -106,14 +106,12 @@ def fit_salt(stack: str, salt: str | None) -> None:
     _replace(file, _text(document))
 
 
-_TOGETHER = ("nodes", "buckets", "power")
-"""Keys that are judged by each other: there may be no node where there are buckets, or where nothing is to be."""
-
-
 def _around(name: str, values: CommentedMap) -> dict[str, Any]:
-    """What the key `name` cannot be judged without."""
-    near = _TOGETHER if name in ("nodes", "buckets") else ()
-    return {each: values[_PREFIX + each] for each in near if _PREFIX + each in values}
+    """What a key is judged with that alone may make no sense: no nodes are right where there are buckets, or nothing;
+    buckets are right with nodes or without. Whether they fit each other is judged with all keys."""
+    if name == "buckets":
+        return {"nodes": [], "power": "down"}
+    return {"power": "down"} if name == "nodes" and {f"{_PREFIX}buckets", f"{_PREFIX}power"} & set(values) else {}
 
 
 def _load(file: Path) -> CommentedMap:

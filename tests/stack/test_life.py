@@ -53,7 +53,11 @@ def test_no_function_moves_the_selection_of_any_clone(
     calls: dict[str, Callable[[], object]] = {
         "up": lambda: stacks.up("other", resized(Shape(), 1), print),
         "known": stacks.known,
+        "everything": stacks.everything,
         "exists": lambda: stacks.exists("other"),
+        "is_there": lambda: stacks.is_there("other"),
+        "is_data": lambda: stacks.is_data("other"),
+        "has_buckets": lambda: stacks.has_buckets("other"),
         "selected": stacks.selected,
         "settled": lambda: stacks.settled("other", print),
         "preview": lambda: stacks.preview("other"),

@@ -31,7 +31,7 @@ async def _run(listener: socket.socket, channel: socket.socket, folder: Path) ->
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, asked.set)
     asked.set()  # perhaps before there was a handler
-    async with await asyncio.start_server(proxy.serve, sock=listener, limit=64 * 1024):
+    async with await asyncio.start_server(proxy.serve, sock=listener, limit=proxy.LIMIT):
         forwarding = asyncio.ensure_future(_forward(Forwarder(folder, Inside(channel)), asked))
         before = _ended(folder) or set()  # of a network before this one: they are about to be made anew
         while not stopped.is_set() and not (_ended(folder) or set()) - before:

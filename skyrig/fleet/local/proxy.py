@@ -1,7 +1,8 @@
 """A small HTTP proxy: the one way out of the nodes of level `namespaces`, for pip, uv, git and the like.
 
 It accepts in the switch's network and dials from the host's. CONNECT serves https and whatever else tunnels; plain
-http is passed on with `Connection: close`, one request a connection.
+http is passed on with `Connection: close`, one request a connection, and byte by byte from there on: bodies of any
+length, `Expect: 100-continue`, answers in chunks or without a body are as between the two themselves.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from urllib.parse import urlsplit
 
 from skyrig.fleet.local import streams
 
-_LONGEST_HEAD = 64 * 1024
+THE_HOST = "host.skyrig.internal"
+"""What nodes call the machine that they are on: its 127.0.0.1, which their own is not. Clients never take a proxy to a
+loopback address; to this name they do."""
+
+LIMIT = 256 * 1024
+"""Bytes that are read ahead of what the other side takes, and the longest head of a request. A fourth of it costs twice
+the time: 1 GiB then takes 1.9 s instead of 0.8 s (2026-11-22, 2 cores)."""
 _DIAL_S = 30.0
 
 
@@ -36,7 +43,8 @@ async def _serve(client: asyncio.StreamReader, answer: asyncio.StreamWriter) -> 
         answer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
         return
     try:
-        dialled = asyncio.open_connection(where.hostname, where.port or (443 if tunnel else 80), limit=_LONGEST_HEAD)
+        host = "127.0.0.1" if where.hostname == THE_HOST else where.hostname
+        dialled = asyncio.open_connection(host, where.port or (443 if tunnel else 80), limit=LIMIT)
         server, question = await asyncio.wait_for(dialled, _DIAL_S)
     except (OSError, asyncio.TimeoutError) as error:
         text = f"{where.hostname}: {error or 'no answer'}\n"
