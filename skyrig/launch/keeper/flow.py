@@ -321,6 +321,8 @@ class Flow:
         if end.why == "refused":
             reason = f"{where} could not be started: {end.reason}"
             return End(status, SkyrigError.exit_code, ended.exit_codes, ended.culprit, reason)
+        if end.why == "mount":
+            return End(status, end.code, ended.exit_codes, ended.culprit, f"{where}: {end.reason}")
         if end.lost:
             reason = f"lost node {node.id}: {end.reason}"
             return End(status, LOST_NODE, ended.exit_codes, ended.culprit, reason)
@@ -355,6 +357,7 @@ class Flow:
             "lease_s": LEASE_S,
             "log_limit": RANK_LOG_LIMIT,
             "log_link": log_link,
+            "watch": nodeside.watch_file(),
         }
 
     def _task_id(self) -> str:
