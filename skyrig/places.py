@@ -58,6 +58,11 @@ def local_nodes(name: str) -> Path:
     return home() / "local" / name
 
 
+def storage(name: str) -> Path:
+    """Folder of the local cloud's buckets of one stack, and of the server that serves them."""
+    return home() / "storage" / name
+
+
 def requests() -> Path:
     """Folder of the requests that Python programs have made, one sub-folder each."""
     return home() / "requests"

@@ -8,6 +8,7 @@ import attrs
 import pulumi
 
 from components.cluster import Cluster
+from components.data import Data, DataArgs
 from components.wanted import ClusterArgs
 from skyrig.catalog import costs
 from skyrig.cluster import shape
@@ -47,23 +48,38 @@ def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
             "capacity": str(machine.capacity),
             "labels": dict(machine.labels),
             "ssh_from": list(machine.ssh_from),
+            "reaches": list(machine.reaches),
         },
     }
 
 
+def data_args(stack: str, asked: shape.Shape) -> DataArgs:
+    """What the component of its buckets is made from."""
+    wanted = [attrs.asdict(bucket) for bucket in asked.buckets]
+    return {"stack": stack, "buckets": wanted, "owner": asked.owner}
+
+
 def main() -> None:
-    """Build the cluster and export it; none where the config wants it down."""
+    """Build cluster and buckets and export them; nothing where the config wants it down."""
     asked = wanted()
     stack = pulumi.get_stack()
     agreement.check(stack, asked)
     if not pulumi.runtime.is_dry_run():
         agreement.note_run(stack, asked)
+    if asked.power == "down" and asked.is_data:
+        return
     if asked.power == "down":
         again = f"{asked}, {costs.said(costs.of_shape(asked))}"
         pulumi.log.info(f"{stack} is down by its config; `invoke up -c {stack}` makes it again: {again}")
         return
-    cluster = Cluster(stack, cluster_args(stack, asked))
-    pulumi.export("cluster", cluster.exported())
+    if asked.buckets:
+        data = Data(f"{stack}-data" if asked.nodes else stack, data_args(stack, asked))
+        pulumi.export("buckets", data.buckets)
+        if data.keys is not None:
+            pulumi.export("bucket_keys", data.keys)
+    if asked.nodes:
+        cluster = Cluster(stack, cluster_args(stack, asked))
+        pulumi.export("cluster", cluster.exported())
 
 
 try:

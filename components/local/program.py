@@ -1,4 +1,4 @@
-"""Runs the programs of skyrig.fleet.local as subprocesses, so that this room does not import that one."""
+"""Runs the programs of the local cloud as subprocesses, so that this room does not import the ones that they are of."""
 
 import json
 import subprocess
@@ -9,6 +9,9 @@ from skyrig.errors import SkyrigError
 
 _LIMIT_S = 120.0
 
+_STORAGE_LIMIT_S = 900.0
+"""Where the server's program is not there yet it is got first."""
+
 
 class LocalProgramError(SkyrigError):
     """A program of the local cloud ended with an error."""
@@ -16,12 +19,21 @@ class LocalProgramError(SkyrigError):
 
 def run(verb: str, request: dict[str, Any]) -> dict[str, Any]:
     """The answer of `python -m skyrig.fleet.local VERB` to `request`; LocalProgramError, one line, where it fails."""
+    return _run("skyrig.fleet.local", verb, request, _LIMIT_S)
+
+
+def run_storage(verb: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The answer of `python -m skyrig.storage.local VERB`, likewise."""
+    return _run("skyrig.storage.local", verb, request, _STORAGE_LIMIT_S)
+
+
+def _run(module: str, verb: str, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-I", "-m", "skyrig.fleet.local", verb],
+        [sys.executable, "-I", "-m", module, verb],
         input=json.dumps(request),
         capture_output=True,
         text=True,
-        timeout=_LIMIT_S,
+        timeout=limit_s,
         check=False,
     )
     try:

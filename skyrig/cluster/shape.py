@@ -13,8 +13,10 @@ from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
 
+from skyrig.cluster import buckets as wanted_buckets
 from skyrig.cluster import keys, machine
 from skyrig.cluster import ports as port_ranges
+from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.keys import NAMESPACE, Key
 from skyrig.cluster.machine import Machine
@@ -42,6 +44,7 @@ KEYS: Mapping[str, Key] = {
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
     "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
     "task": Key("", "the task that the cluster was made for; a tag likewise"),
+    "buckets": Key([], "buckets: {name, store, region, persistent, account}; without nodes the stack is a data stack"),
     **machine.KEYS,
 }
 
@@ -67,6 +70,15 @@ def _not_too_many(shape: Shape, _: Attribute[Any], ports: tuple[str, ...]) -> No
         )
 
 
+def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...]) -> None:
+    kept = [bucket.name for bucket in buckets if bucket.persistent]
+    if kept and shape.nodes:
+        raise BadInput(
+            f"{NAMESPACE}:buckets: {kept[0]} is persistent, and a cluster takes its buckets with it when it goes",
+            hint="persistent: false, or a data stack: nodes: []",
+        )
+
+
 @frozen
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
@@ -83,9 +95,17 @@ class Shape:
     owner: str = ""
     task: str = ""
     machine: Machine = field(factory=Machine)
+    buckets: tuple[Bucket, ...] = field(default=(), validator=_none_that_stays)
+
+    @property
+    def is_data(self) -> bool:
+        """Whether this is a data stack: buckets, and no cluster."""
+        return not self.nodes
 
     def __str__(self) -> str:
         """Size, kind and place in words."""
+        if self.is_data:
+            return f"{len(self.buckets)} bucket{'' if len(self.buckets) == 1 else 's'}"
         count, each = len(self.nodes), self.accelerators
         kind = f"{each.name}:{each.count}" if each.count else "CPU"
         where = f", {self.machine}" if self.machine.instance_type else ""
@@ -105,6 +125,7 @@ class Shape:
             "starts": self.starts,
             "owner": self.owner,
             "task": self.task,
+            "buckets": [bucket.to_config() for bucket in self.buckets],
             **machine.to_config(self.machine),
         }
         return {key: value for key, value in full.items() if key == "nodes" or value != KEYS[key].default}
@@ -141,9 +162,10 @@ def from_config(values: Mapping[str, Any]) -> Shape:
     them over. Unknown keys and bad values are BadInput, with the nearest right key."""
     keys.refuse_unknown(values, KEYS)
     given = {key: values.get(key, known.default) for key, known in KEYS.items()}
+    buckets = wanted_buckets.read(given["buckets"])
     return Shape(
         cloud=keys.one_of("cloud", given["cloud"], CLOUDS),
-        nodes=_nodes(given["nodes"]),
+        nodes=_nodes(given["nodes"], none=bool(buckets) or given["power"] == "down"),
         accelerators=accelerators(str(given["accelerators"])),
         cpus=keys.whole("cpus", given["cpus"], "cores"),
         isolation=keys.one_of("isolation", given["isolation"], ISOLATIONS),
@@ -153,6 +175,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),
         task=keys.word("task", given["task"], r"[ -~]{1,128}", "a name"),
         machine=machine.from_config(given),
+        buckets=buckets,
     )
 
 
@@ -173,10 +196,11 @@ def _ports(value: Any) -> tuple[str, ...]:
         raise BadInput(f"{NAMESPACE}:ports: {error}") from error
 
 
-def _nodes(value: Any) -> tuple[WantedNode, ...]:
+def _nodes(value: Any, *, none: bool) -> tuple[WantedNode, ...]:
+    """The wanted nodes; with `none` there need not be one."""
     what = "a list of at least one node id, for instance [n0, n1],"
     entries = keys.texts("nodes", value, what)
-    if not entries:
+    if not entries and not none:
         raise BadInput(f"{NAMESPACE}:nodes: {what} is wanted")
     nodes = tuple(_node(entry) for entry in entries)
     ids = [node.id for node in nodes]

@@ -20,7 +20,8 @@ link to it); `proc/LOCAL.PID` (exit codes, written by rank.sh); `result` (appear
 the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds the daemon's pid); `started` (made once:
 no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
 written: they go from stdin to the entry script's environment. Where SKYRIG_CONTAINER is set, the entry script sees the
-files of the node's container (see `contained`).
+files of the node's container (see `contained`). SKYRIG_GRACE_S tells it what it has between TERM and KILL,
+SKYRIG_NOTICE_FILE where a notice would appear (see Daemon.heed).
 
 Frames are one JSON line each, `log` is followed by `len` bytes: ready (`start` waits for the spec), up, log, proc,
 lease (a renewal went through), exit, gone. `exit` also has `log_cut` (whether output is missing), `dropped` (how many
@@ -91,6 +92,8 @@ CONTAINER = "/opt/skyrig/container"
 CLONE_NEWNS = 0x00020000
 LIBRARIES = b"LD_LIBRARY_PATH"
 OWN_FILES = {"log", "proc", "result", "result.part", "daemon.lock", "started", "sock", "supervisor.err"}
+OWN_FILES |= {"notice", "notice.part"}
+SHELLS = {b"bash", b"sh", b"dash"}
 
 
 def clock() -> float:
@@ -156,6 +159,15 @@ def birth(pid: int) -> tuple[int, str, str] | None:
     except OSError:
         return None
     return int(fields[1]), fields[0].decode(), fields[19].decode()
+
+
+def called(pid: int) -> bytes:
+    """Name of the program that a process runs, where the system says it."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as file:
+            return file.read().strip()
+    except OSError:
+        return b""
 
 
 def table_of_proc() -> dict[int, tuple[int, str, str]]:
@@ -237,6 +249,12 @@ class Tree:
             deliver(process, signum)
         for process in stopped:
             deliver(process, signal.SIGCONT)
+
+    def tell(self, signum: int) -> None:
+        """Signal every member but shells, which would end of it and take from the others what time they have."""
+        for process in self.members():
+            if called(process[0]) not in SHELLS:
+                deliver(process, signum)
 
     def kill(self, patience: float) -> int:
         """KILL until nobody is left or `patience` seconds are over; returns how many are left."""
@@ -364,6 +382,8 @@ def run_entry(spec: Frame, directory: bytes, output: int) -> NoReturn:
             signal.signal(signum, signal.SIG_DFL)
         env = {raw(name): raw(value) for name, value in spec["env"].items()}
         env[b"SKYRIG_RANK_DIR"] = directory
+        env[b"SKYRIG_NOTICE_FILE"] = os.path.join(directory, b"notice")
+        env[b"SKYRIG_GRACE_S"] = b"%g" % float(spec["grace_s"])
         workdir = os.path.expanduser(raw(spec["cwd"]))
         os.makedirs(workdir, exist_ok=True)
         os.chdir(workdir)
@@ -600,6 +620,13 @@ def store(log: int, result: bytes) -> bool:
     return True
 
 
+def publish(notice: bytes) -> None:
+    """Have a notice appear, whole, in the place of any before it."""
+    with open("notice.part", "wb") as file:
+        file.write(notice)
+    os.replace("notice.part", "notice")
+
+
 # --- the daemon ------------------------------------------------------------------------------------------------------
 
 
@@ -695,6 +722,8 @@ class Daemon:
         self.watch: Any = None
         self.broken_off = ""
         self.reason = ""
+        self.signalled = spec["env"].get("SKYRIG_NOTICE_SIGNAL") == "TERM"
+        self.noticed: set[str] = set()
         adopt_orphans()
         self.report = self._start_warden(spec, directory, lock)
         self.wake, wake_end = wake_on_child()
@@ -891,6 +920,24 @@ class Daemon:
             except ValueError:
                 grace = self.grace
             self.end("ended", grace)
+        elif verb == "notice":
+            try:
+                self.heed(json.loads(amount))
+            except (ValueError, TypeError, KeyError):
+                pass  # a newer keeper may say it otherwise
+
+    def heed(self, notice: Frame) -> None:
+        """Let the job know, once, that a machine which it is on is about to go: the file SKYRIG_NOTICE_FILE gets what
+        the keeper has said and `deadline`, unix time on this node's clock (null: not known). The job goes on; where
+        its environment has SKYRIG_NOTICE_SIGNAL=TERM it gets TERM too. A disk that hangs keeps nobody waiting."""
+        if notice["id"] in self.noticed:
+            return
+        self.noticed.add(notice["id"])
+        left = notice["left_s"]
+        known = {**notice, "deadline": None if left is None else time.time() + left}
+        threading.Thread(target=publish, args=(line(known),), daemon=True).start()
+        if self.signalled and not self.why:
+            self.tree.tell(signal.SIGTERM)
 
     def _tell(self) -> None:
         """Send each peer the records that are new to it, or an empty line that means: look at the log."""
@@ -1261,7 +1308,7 @@ class Attached:
             try:
                 order = json.loads(text)
                 verb = order["op"]
-                amount = order.get({"lease": "t", "end": "grace_s"}[verb], "")
+                amount = order.get({"lease": "t", "end": "grace_s", "notice": "notice"}[verb], "")
             except (ValueError, TypeError, AttributeError, KeyError):
                 continue  # not for us: a newer keeper may say more
             try:

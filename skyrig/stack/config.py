@@ -37,7 +37,7 @@ def read_shape(stack: str) -> Shape:
             continue
         name = key[len(_PREFIX) :]
         try:
-            shapes.from_config({name: values[key]})
+            shapes.from_config({name: values[key], **_around(name, values)})
         except BadInput as error:
             raise BadInput(f"{_at(file, values, key)}: {error.message}", hint=error.hint) from error
         given[name] = values[key]
@@ -104,6 +104,16 @@ def fit_salt(stack: str, salt: str | None) -> None:
     else:
         document["encryptionsalt"] = salt
     _replace(file, _text(document))
+
+
+_TOGETHER = ("nodes", "buckets", "power")
+"""Keys that are judged by each other: there may be no node where there are buckets, or where nothing is to be."""
+
+
+def _around(name: str, values: CommentedMap) -> dict[str, Any]:
+    """What the key `name` cannot be judged without."""
+    near = _TOGETHER if name in ("nodes", "buckets") else ()
+    return {each: values[_PREFIX + each] for each in near if _PREFIX + each in values}
 
 
 def _load(file: Path) -> CommentedMap:

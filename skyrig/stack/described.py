@@ -37,11 +37,11 @@ def describe(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> Cl
 
 def last(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> ClusterDescription | None:
     """The description that the last deployment exported, also of a cluster that has ended itself since."""
-    mark = _mark(stack)
-    if mark is None and backend.folder() is not None:
+    now = mark(stack)
+    if now is None and backend.folder() is not None:
         forget(stack)
         return None
-    if not fresh and mark is not None:
+    if not fresh and now is not None:
         kept = known(stack)
         if kept is not None:
             return kept
@@ -53,15 +53,15 @@ def last(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> Cluste
         forget(stack)
         return None
     described = _with_key(description.from_json(outputs["cluster"]), outputs)
-    _keep(stack, mark, described, notify)
+    _keep(stack, now, described, notify)
     return described
 
 
 def known(stack: str) -> ClusterDescription | None:
     """The description that was read last, without asking the engine; None where the deployment is another by now, or
     one is under way."""
-    mark = _mark(stack)
-    return _kept(stack, mark) if mark is not None else None
+    now = mark(stack)
+    return _kept(stack, now) if now is not None else None
 
 
 def forget(stack: str, notify: Notify = _silent) -> None:
@@ -82,7 +82,9 @@ def _with_key(described: ClusterDescription, outputs: dict[str, Any]) -> Cluster
     return evolve(described, ssh=evolve(described.ssh, private_key=str(outputs.get("client_key", ""))))
 
 
-def _mark(stack: str) -> list[int] | None:
+def mark(stack: str) -> list[int] | None:
+    """What tells this deployment of a stack from the next one, by its state file. None where there is no such stack,
+    and on a backend that is no folder."""
     file = backend.state_file(stack)
     try:
         stat = file.stat() if file else None
@@ -91,19 +93,19 @@ def _mark(stack: str) -> list[int] | None:
     return [stat.st_mtime_ns, stat.st_size, stat.st_ino] if stat else None
 
 
-def _kept(stack: str, mark: list[int]) -> ClusterDescription | None:
+def _kept(stack: str, now: list[int]) -> ClusterDescription | None:
     try:
         document = json.loads((places.stack(stack) / "cluster.json").read_bytes())
-        if document["mark"] != [os.fspath(backend.state_file(stack) or ""), *mark]:
+        if document["mark"] != [os.fspath(backend.state_file(stack) or ""), *now]:
             return None
         return description.from_json(document["cluster"])
     except (OSError, ValueError, KeyError, TypeError, description.BadDescription):
         return None
 
 
-def _keep(stack: str, mark: list[int] | None, described: ClusterDescription, notify: Notify) -> None:
+def _keep(stack: str, now: list[int] | None, described: ClusterDescription, notify: Notify) -> None:
     ssh_files.publish(stack, described, notify)
-    if mark is not None:
+    if now is not None:
         where = os.fspath(backend.state_file(stack) or "")
-        document = {"mark": [where, *mark], "cluster": described.to_json()}
+        document = {"mark": [where, *now], "cluster": described.to_json()}
         ssh_files.replace(places.stack(stack) / "cluster.json", json.dumps(document))

@@ -7,6 +7,7 @@ providers in the state hold the account too; this says it before the engine star
 from __future__ import annotations
 
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster.buckets import CLOUDS
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 
@@ -16,13 +17,15 @@ class WrongAccount(BadInput):
 
 
 def check(stack: str, shape: Shape) -> None:
-    """WrongAccount where the credentials at hand are not those of the account in the stack's config."""
-    paying = shape.machine.account
-    if not paying or shape.cloud not in clouds.known():
-        return
-    here = clouds.of(shape.cloud).account(shape.machine.region)
-    if here and here.lower() != paying.lower():
-        raise WrongAccount(
-            f"stack {stack} belongs to the {shape.cloud} account {paying}, the credentials here to {here}",
-            hint=f"use those of {paying}; nothing was changed",
-        )
+    """WrongAccount where the credentials at hand are not those of the accounts in the stack's config."""
+    asked = [(shape.cloud, shape.machine.account, shape.machine.region)]
+    asked += [(CLOUDS[bucket.store], bucket.account, bucket.region) for bucket in shape.buckets]
+    for cloud, paying, region in dict.fromkeys(asked):
+        if not paying or cloud not in clouds.known():
+            continue
+        here = clouds.of(cloud).account(region)
+        if here and here.lower() != paying.lower():
+            raise WrongAccount(
+                f"stack {stack} belongs to the {cloud} account {paying}, the credentials here to {here}",
+                hint=f"use those of {paying}; nothing was changed",
+            )

@@ -15,7 +15,7 @@ ENGINE = "pulumi"
 
 _PROC = Path("/proc")
 _LIMIT_S = 20.0
-_STARTERS = b"\0skyrig.fleet.local\0"
+_STARTERS = (b"\0skyrig.fleet.local\0", b"\0skyrig.storage.local\0")
 
 
 def of(file: Path) -> list[int]:
@@ -70,5 +70,5 @@ def _starters() -> Iterator[tuple[int, str]]:
             words = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if _STARTERS in words:
+        if any(each in words for each in _STARTERS):
             yield int(entry.name), processes.start_time(int(entry.name))

@@ -198,6 +198,36 @@ def _local_ports(create: Create, wanted: Shape | None) -> Finding:
     return Finding("ports are open and not wanted any more: closed")
 
 
+def _local_store(create: Create, wanted: Shape | None) -> Finding:
+    """A bucket server is known by its stack. The next create takes a living one over; else it ends here, and what it
+    served stays."""
+    from skyrig.storage.local import buckets, server
+
+    folder = places.storage(str(create.inputs["stack"]))
+    if not server.check(folder):
+        return Finding("no such server is there")
+    if wanted is not None and any(each.store == "local" for each in wanted.buckets):
+        return Finding("the server is there, and is taken over")
+    buckets.forget(folder)
+    return Finding("the server is there and not wanted any more: ended")
+
+
+def _local_bucket(create: Create, wanted: Shape | None) -> Finding:
+    """A bucket is known by its stack and name. One that is not wanted any more goes if it is empty, as a new one is."""
+    from skyrig.storage.local import buckets
+
+    folder, name = places.storage(str(create.inputs["stack"])), str(create.inputs["bucket"])
+    if not buckets.look(folder, name):
+        return Finding("no such bucket is there")
+    if wanted is not None and any((each.store, each.name) == ("local", name) for each in wanted.buckets):
+        return Finding("the bucket is there, and is taken over")
+    try:
+        buckets.remove(folder, name)
+    except SkyrigError:
+        return Finding(f"the bucket is there and not wanted any more, but not empty: it stays in {folder}")
+    return Finding("the bucket is there, empty and not wanted any more: removed")
+
+
 def _on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
     """A thing on a cloud is known by its tags, and imported where it is there: then the engine keeps it, or destroys
     it, as the program wants."""
@@ -217,8 +247,11 @@ RESOLVERS: Mapping[str, Resolver] = {
     "pulumi-python:dynamic/skyrig:ClientKey": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:GcpPower": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:HostKey": _in_the_state_alone,
+    "pulumi-python:dynamic/skyrig:LocalBucket": _local_bucket,
     "pulumi-python:dynamic/skyrig:LocalNetwork": _local_network,
     "pulumi-python:dynamic/skyrig:LocalNode": _local_node,
     "pulumi-python:dynamic/skyrig:LocalPorts": _local_ports,
+    "pulumi-python:dynamic/skyrig:LocalStore": _local_store,
+    "pulumi-python:dynamic/skyrig:LocalStoreKey": _in_the_state_alone,
 }
 """Resolvers by type token."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 
@@ -35,6 +36,9 @@ from skyrig.stack.risks import Risk
 DEFAULT = "dev"
 """The stack that is used where none is named or selected."""
 
+_CLUSTER, _DATA = "skyrig:index:Cluster", "skyrig:index:Data"
+"""Types of the components that a stack of ours is made of."""
+
 _PAUSES_S = (5.0, 15.0, 45.0)
 """How long after a run that a cloud has throttled the next one begins. Providers have tried for minutes by then."""
 
@@ -59,6 +63,12 @@ def selected() -> str:
 
 
 def known() -> list[str]:
+    """Names of all clusters of this project on the backend, sorted: its stacks but data stacks. Cheap on a file
+    backend."""
+    return [stack for stack in everything() if not is_data(stack)]
+
+
+def everything() -> list[str]:
     """Names of all stacks of this project on the backend, sorted; cheap on a file backend."""
     base = backend.folder()
     if base is not None:
@@ -68,15 +78,36 @@ def known() -> list[str]:
 
 
 def exists(stack: str) -> bool:
-    """Whether the backend has this stack, empty or not."""
-    return stack in known()
+    """Whether the backend has this stack, empty or not, as a cluster's."""
+    return is_there(stack) and not is_data(stack)
+
+
+def is_there(stack: str) -> bool:
+    """Whether the backend has this stack, empty or not, a cluster's or of data."""
+    return stack in everything()
+
+
+def is_data(stack: str) -> bool:
+    """Whether a stack is a data stack: what it has, or else its config, is buckets alone."""
+    held = _components(stack)
+    if held:
+        return held == {_DATA}
+    try:
+        return config.read_shape(stack).is_data
+    except BadInput:
+        return False
+
+
+def has_buckets(stack: str) -> bool:
+    """Whether a stack has buckets, beside a cluster or alone."""
+    return _DATA in _components(stack) if backend.folder() is not None else bool(config.read_shape(stack).buckets)
 
 
 def settled(stack: str, notify: Notify) -> Shape:
     """The shape that the stack's config asks for, once the config is no older than the last deployment. Whoever works
     out a new shape starts from this one."""
     stack_name(stack)
-    if exists(stack):
+    if is_there(stack):
         agreement.settle(stack, notify)
     return config.read_shape(stack)
 
@@ -96,6 +127,7 @@ def up(
     waited for, stay; ports that it has got stay in any case. `may` is asked before nodes on a paid cloud are replaced
     or deleted; where it says no, the config is as before, and that is BadInput."""
     stack_name(stack)
+    _refuse_other_kind(stack, shape)
 
     def make(at_work: int) -> Changes:
         _ready(stack, notify)
@@ -143,7 +175,9 @@ def refresh(stack: str, notify: Notify) -> Changes:
 
 def down(stack: str, notify: Notify) -> Changes:
     """Destroy everything the stack has, and write that into its config. The stack itself, its config and its job
-    records stay."""
+    records stay. BadInput for a data stack: its buckets are deleted one by one, by name."""
+    if is_data(stack):
+        raise BadInput(f"{stack} holds buckets and is no cluster", hint="buckets are deleted one by one")
 
     def destroy(at_work: int) -> Changes:
         _ready(stack, notify, lenient=True)
@@ -163,7 +197,7 @@ def down(stack: str, notify: Notify) -> Changes:
 def take_config(stack: str) -> None:
     """After a plain `pulumi config refresh`: the engine takes the config of the last run over even if that one failed
     or never began, so its shape is put right here."""
-    if exists(stack):
+    if is_there(stack):
         agreement.take(stack)
 
 
@@ -171,7 +205,7 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
     """For a plain `pulumi VERB` that is about to run: what the verbs here do before the engine. With the descriptor
     `at_work` of `lock.held`, what a killed run has left is settled too; `sure` says that nobody will be asked, so that
     a destroy may end what is nobody's. A stack that does not exist is left to the engine."""
-    if not exists(stack):
+    if not is_there(stack):
         return
     adoption.adopt(stack, notify)
     _ready(stack, notify, lenient=verb in ("destroy", "refresh"))
@@ -182,14 +216,38 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
 
 
 def joined(wanted: Shape, now: Shape, before: Shape) -> Shape:
-    """`wanted`, and after its nodes those that `now` has beyond it and `before` had not."""
+    """`wanted`, and after its nodes those that `now` has beyond it and `before` had not; likewise its buckets."""
     known = {node.id for node in (*wanted.nodes, *before.nodes)}
-    return evolve(wanted, nodes=(*wanted.nodes, *(node for node in now.nodes if node.id not in known)))
+    made = {(bucket.store, bucket.name) for bucket in (*wanted.buckets, *before.buckets)}
+    more = tuple(bucket for bucket in now.buckets if (bucket.store, bucket.name) not in made)
+    nodes = () if wanted.is_data else (*wanted.nodes, *(node for node in now.nodes if node.id not in known))
+    return evolve(wanted, nodes=nodes, buckets=(*wanted.buckets, *more))
 
 
 def with_ports(wanted: Shape, now: Shape) -> Shape:
     """`wanted` with the ports open that `now` has: only an edit of the config closes one, or the cluster's end."""
     return wanted if now.power == "down" else evolve(wanted, ports=ports.union(wanted.ports, now.ports))
+
+
+def _components(stack: str) -> set[str]:
+    """Which of cluster and data a file backend's state of the stack holds. The text is looked through, not read: this
+    is asked of every stack whenever some are listed."""
+    file = backend.state_file(stack)
+    try:
+        state = file.read_bytes() if file else b""
+    except OSError:
+        return set()
+    return {name for name in (_CLUSTER, _DATA) if re.search(rb'"type": ?"%s"' % name.encode(), state)}
+
+
+def _refuse_other_kind(stack: str, shape: Shape | None) -> None:
+    """No cluster in a stack of data, and none of data in a cluster's."""
+    data = shape is not None and shape.is_data
+    if not is_there(stack) or data == is_data(stack):
+        return
+    if data:
+        raise BadInput(f"stack {stack} is a cluster's and cannot hold data alone", hint="name the cluster otherwise")
+    raise BadInput(f"{stack} holds buckets and is no cluster", hint="choose another name for the cluster")
 
 
 def _in_turn(verb: str, stack: str, notify: Notify, work: Callable[[int], Changes]) -> Changes:
@@ -230,7 +288,7 @@ def _change(args: list[str], stack: str, notify: Notify, at_work: int) -> Change
 def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
     """Make the stack; or, where it exists, bring this clone's config up to its last deployment (an up with an older
     one, or with the defaults, would take nodes away). Then the config can be read: BadInput where it makes no sense."""
-    if not exists(stack):
+    if not is_there(stack):
         config.fit_salt(stack, None)
         config.read_shape(stack)
         engine.query(["stack", "init", "--no-select", stack])

@@ -55,6 +55,20 @@ def objects(path: str, remote: Remote, *, recursive: bool = True) -> list[dict[s
     return found
 
 
+def is_folder(path: str, remote: Remote) -> bool | None:
+    """Whether a path of a remote is a folder (or a bucket); None where nothing is there: stores know no folders, only
+    that something lies in one."""
+    try:
+        said = run(["lsjson", "--stat", f"skyrig:{path}"], {"skyrig": remote}, what=f"look at {path}")
+    except NotThere:
+        return None
+    found = json.loads(said)
+    if not found or not found["IsDir"]:
+        return False if found else None
+    is_bucket = "/" not in path.strip("/")
+    return True if is_bucket or objects(path, remote, recursive=False) else None
+
+
 def _reason(said: str) -> str:
     """The line in which rclone says why, as short as it can be."""
     lines = [_PREFIX.sub("", line).strip() for line in said.splitlines() if line.strip()]

@@ -63,6 +63,18 @@ def of(
     )
 
 
+def of_here(url: BucketUrl, around: Mapping[str, str], *, region: str = "") -> Remote:
+    """The way to a bucket from this machine: with the keys among the variables `around`, else with whatever its user is
+    logged in with (a profile, the cloud's command line tool). BadInput where no endpoint can be told."""
+    try:
+        return of(url, {}, around, region=region)
+    except NoCredentials:
+        if url.store not in CLOUD_OF_STORE:
+            raise
+        kind = store(url.store)
+        return Remote({**kind.remote, **_place(url, kind, around, region), "env_auth": "true"})
+
+
 def _keys(kind: Store, variables: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]] | None:
     """The secret options among `variables`, and the names that they have there; None where they are not complete."""
     for wanted in (kind.keys, kind.instead):

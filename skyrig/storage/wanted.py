@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
+from skyrig.cluster.buckets import check_name
 from skyrig.errors import BadInput
 from skyrig.fleet.nesting import normal
 from skyrig.storage import url as urls
@@ -17,10 +18,6 @@ from skyrig.task.storage import FileMounts, Storage, is_url
 
 OUR_STORES = ("s3", "gcs", "azure")
 """Where Skyrig makes buckets, beside the local cloud."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-"""What is a bucket's name with every store (S3's rules without dots, which TLS does not take; Google and Azure allow
-no less)."""
 
 _READ_ONLY = {"read-only": ""}
 _LARGE_FILES = {"vfs-read-chunk-size": "32M", "vfs-read-chunk-streams": "16"}
@@ -66,33 +63,34 @@ def of(mounts: FileMounts, task: str, owner: str = "") -> tuple[WantedBucket, ..
     return tuple(wanted)
 
 
+def opened_by(cloud: str, wanted: Sequence[WantedBucket]) -> set[str]:
+    """Urls of those buckets that nodes of `cloud` open by what they are, once the cluster's identity may: all of its
+    own store. Azure's are opened by key."""
+    store = {"aws": "s3", "gcp": "gcs"}.get(cloud)
+    if store is None:
+        return set()
+    found = {str(BucketUrl(store, each.name)) for each in wanted if each.name and each.store in ("", store)}
+    return found | {str(evolve(each.url, key="")) for each in wanted if each.url and each.url.store == store}
+
+
 def is_model_hub(source: object) -> bool:
     """Whether a source is on Hugging Face's hub, which is no object store: rclone does not speak with it."""
     return isinstance(source, str) and source.lower().startswith("hf://")
-
-
-def checked_name(name: str, where: str) -> str:
-    """`name` if a bucket can be called so with every store, else BadInput that begins with `where`."""
-    if not _NAME.fullmatch(name) or "--" in name:
-        raise BadInput(
-            f"{where}: {name!r} cannot be a bucket's name",
-            hint="3 to 63 small letters, digits and single hyphens, no hyphen at the ends",
-        )
-    return name
 
 
 def _wanted(target: str, storage: Storage, otherwise: str) -> WantedBucket:
     options = {**_OF_TYPE.get(storage.type or "", {}), **_flags(storage.mount_cached), **_flags(storage.mount)}
     if isinstance(storage.source, str) and is_url(storage.source):
         return WantedBucket(target, storage.mode, urls.read(storage.source), options=options)
-    name = checked_name(storage.name or otherwise, f"file_mounts.{target}")
+    store = _store(storage.store, target)
+    name = _checked(storage.name or otherwise, store or "s3", target)
     given = [storage.source] if isinstance(storage.source, str) else list(storage.source or ())
     return WantedBucket(
         target,
         storage.mode,
         name=name,
         sources=tuple(Path(source).expanduser() for source in given),
-        store=_store(storage.store, target),
+        store=store,
         persistent=storage.persistent,
         options=options,
     )
@@ -106,6 +104,13 @@ def _store(asked: str | None, target: str) -> str:
             hint=f"make it there and give its url as `source`, or take one of {', '.join(OUR_STORES)}",
         )
     return store
+
+
+def _checked(name: str, store: str, target: str) -> str:
+    try:
+        return check_name(store, name)
+    except BadInput as error:
+        raise BadInput(f"file_mounts.{target}: {error.message}", hint=error.hint) from None
 
 
 def _flags(config: Mapping[str, object] | None) -> dict[str, str]:

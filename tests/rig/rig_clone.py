@@ -132,8 +132,9 @@ class Clone:
 
     def ready(self, *sets: str) -> None:
         """Make the clone look set up, with an `invoke` that prints its arguments."""
+        files = "rig requirements/*.txt tools/rig/*.py tools/rig/*.sh tools/engine/*/go.* tools/storage/*/*"
         key = subprocess.check_output(
-            ["sh", "-c", "cat rig requirements/*.txt tools/rig/*.py tools/rig/*.sh tools/engine/*/go.* | cksum"],
+            ["sh", "-c", f"cat {files} | cksum"],
             cwd=self.root,
             text=True,
         ).strip()

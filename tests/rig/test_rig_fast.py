@@ -51,13 +51,22 @@ def test_train_needs_what_its_strategy_needs(clone: Clone, arguments: tuple[str,
 
 @pytest.mark.parametrize("verb", ["test", "lint"])
 def test_checks_need_the_tools_for_them(clone: Clone, verb: str) -> None:
-    clone.ready("base", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure")
+    clone.ready("base", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "storage")
     assert clone.rig(verb)[0] == 5
     clone.ready("dev")
     assert clone.rig(verb)[0] == 0
 
 
-@pytest.mark.parametrize("file", ["rig", "requirements/base.txt", "tools/rig/engine.py", "tools/engine/pulumi/go.sum"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "rig",
+        "requirements/base.txt",
+        "tools/rig/engine.py",
+        "tools/engine/pulumi/go.sum",
+        "tools/storage/rclone/main.go",
+    ],
+)
 def test_a_changed_file_of_rig_ends_the_fast_path(clone: Clone, file: str) -> None:
     clone.ready("base")
     with clone.root.joinpath(file).open("a") as changed:

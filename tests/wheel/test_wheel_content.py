@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from wheel_venv import ROOT, Installed, built
 
-SHIPPED = ("Pulumi.yaml", "components", "examples", "stacks/__main__.py", "templates", "tools/engine")
+SHIPPED = ("Pulumi.yaml", "components", "examples", "stacks/__main__.py", "templates", "tools/engine", "tools/storage")
 EXTRAS = {
     "aws", "gcp", "azure", "oci", "nebius", "kubernetes", "torch", "deepspeed", "ray", "serve", "accelerate",
 }  # fmt: skip

@@ -12,9 +12,10 @@ import time
 from collections.abc import Sequence
 
 import engine
+import programs
 from environment import Environment, installed
 from errand import Errands, tail
-from folders import KEPT, ROOT, VENV, check_room, locked, write
+from folders import KEPT, ROOT, VENV, cache, check_room, locked, write
 from lane import Lane
 from limits import PACKAGE_CACHE_FACTOR, POLL_S, SETS
 from speech import Failure, Progress, about, ended, say, size
@@ -30,6 +31,7 @@ class Setup:
         self.arguments = arguments
         self.source = engine.choose(os.environ["PATH"], engine.official_reachable)
         self.getter = engine.Getter(self.source, self.errands)
+        self.programs = [programs.Getter(source, self.errands) for source in wanted_programs(wanted)]
         self.base_ready = threading.Event()
         self.started = time.monotonic()
         self.look()
@@ -81,6 +83,8 @@ class Setup:
             say(f"  {part.what}: about {about(part.download_mb)} to download, {about(part.disk_mb)} on disk")
         if self.source.words:
             say(f"  Pulumi's engine: {self.source.words}")
+        if told := programs.plan([getter.source for getter in self.programs]):
+            say(f"  storage: {told}")
 
     def get_packages(self) -> None:
         """The lane of packages, base first."""
@@ -93,15 +97,20 @@ class Setup:
         self.environment.now = ""
 
     def get_engine(self) -> None:
-        """The lane of the engine; its last step tells the wrapper and rig's shell part where it lies."""
+        """The lane of the engine; its last step tells the wrapper and rig's shell part where it lies. The programs of
+        storage come after it: what Go has fetched for one it has for the next."""
         self.getter.get(self.base_ready)
         write(KEPT / "engine", f"{self.source.folder}\n")
+        for getter in self.programs:
+            getter.get()
+        if "storage" in self.wanted:
+            self.environment.stamp("storage")
 
     def state(self, packages: Lane, pulumi: Lane) -> str:
         """What goes on, for a progress line."""
         parts = [f"{time.monotonic() - self.started:.0f} s"]
-        if not pulumi.done and self.getter.state():
-            parts.append(self.getter.state())
+        if not pulumi.done:
+            parts += [getter.state() for getter in (self.getter, *self.programs) if getter.state()][-1:]
         if not packages.done and self.environment.now:
             last = tail(self.environment.newest_log(), 60)
             parts.append(f"{self.environment.now}, {size(VENV)} in .venv; {last}")
@@ -138,10 +147,20 @@ def say_hello(flags: Sequence[str]) -> None:
             raise Failure(f"`invoke {' '.join(command)}` ended with {code}", code if 0 < code < 126 else 5)
 
 
-def check_disk(new: Sequence[str], source: engine.Source) -> None:
+def wanted_programs(wanted: Sequence[str]) -> list[programs.Source]:
+    """Where the programs of storage come from, if the verb needs them."""
+    names = programs.PROGRAMS if "storage" in wanted else ()
+    return [programs.choose(name, programs.here(), os.environ["PATH"], engine.official_reachable) for name in names]
+
+
+def check_disk(new: Sequence[str], source: engine.Source, storage: Sequence[programs.Source] = ()) -> None:
     """Is there room for what will be got?"""
     packages = sum(SETS[name].disk_mb * PACKAGE_CACHE_FACTOR for name in new)
-    check_room({VENV: packages, **engine.room(source)})
+    room = engine.room(source)
+    for each in storage:
+        where = engine.caches() if each.kind == "build" else cache()
+        room[where] = room.get(where, 0) + each.disk_mb
+    check_room({VENV: packages, **room})
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,7 +170,7 @@ def main(arguments: Sequence[str]) -> int:
 
     def work() -> None:
         setup = Setup(key, sets.split(), verb)
-        check_disk(setup.new, setup.source)
+        check_disk(setup.new, setup.source, [getter.source for getter in setup.programs])
         with locked(KEPT / "lock", busy) as lock:
             setup.run(lock)
 

@@ -88,12 +88,12 @@ def new_enough(program: Path) -> bool:
     return found is not None and wanted <= tuple(int(part) for part in found.groups()) < (wanted[0] + 1,)
 
 
-def official_reachable() -> bool:
+def official_reachable(url: str = OFFICIAL) -> bool:
     """Does the official release's server answer within PROBE_S? A dead name service may not hold rig up longer."""
     answers: list[int] = []
 
     def ask() -> None:
-        request = urllib.request.Request(OFFICIAL, method="HEAD")
+        request = urllib.request.Request(url, method="HEAD")
         try:
             with urllib.request.urlopen(request, timeout=PROBE_S) as answer:
                 answers.append(answer.status)
@@ -106,22 +106,25 @@ def official_reachable() -> bool:
     return answers == [200]
 
 
-def check_go() -> None:
-    """Is there a Go that can build the engine? Else a Failure that says what to install."""
-    needed = re.search(r"^go (\d+)\.(\d+)", MODULES.joinpath("pulumi", "go.mod").read_text(), re.MULTILINE)
+def check_go(
+    module: Path = MODULES / "pulumi", what: str = "Pulumi's engine", instead: str = f"Pulumi {ENGINE} or newer"
+) -> None:
+    """Is there a Go that can build the pinned `module`, which is `what`? Else a Failure that says what to install."""
+    needed = re.search(r"^go (\d+)\.(\d+)", module.joinpath("go.mod").read_text(), re.MULTILINE)
     assert needed, "go.mod names its Go version"
     wanted = (int(needed[1]), int(needed[2]))
-    advice = f"install Go {needed[1]}.{needed[2]} or newer, or Pulumi {ENGINE} or newer, then run it again"
+    other = f", or {instead}" if instead else ""
+    advice = f"install Go {needed[1]}.{needed[2]} or newer{other}, then run it again"
     try:
         said = subprocess.check_output(["go", "env", "GOVERSION", "GOTOOLCHAIN"], text=True, stderr=subprocess.DEVNULL)
     except (OSError, subprocess.CalledProcessError):
         missing = "none on PATH, its official release cannot be reached, no Go to build it"
-        raise Failure(f"no way to Pulumi's engine ({missing}): {advice}") from None
+        raise Failure(f"no way to {what} ({missing}): {advice}") from None
     found = re.match(r"go(\d+)\.(\d+)", said)
     have = (int(found[1]), int(found[2])) if found else (0, 0)
     fetches_newer = have >= (1, 21) and "local" not in said
     if have < wanted and not fetches_newer:
-        raise Failure(f"this Go is too old to build Pulumi's engine ({said.split()[0]}): {advice}")
+        raise Failure(f"this Go is too old to build {what} ({said.split()[0]}): {advice}")
 
 
 class Getter:
@@ -139,14 +142,8 @@ class Getter:
         self._fresh = engine_home().with_name(f"{ENGINE}.new")
 
     def state(self) -> str:
-        """What goes on, for a progress line; empty before the first step. Go names each package when it is compiled."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.now and self.log.exists() else []
-        compiled = sum(1 for line in lines if " " not in line)
-        fetched = sum(1 for line in lines if line.startswith("go: downloading"))
-        parts = [self.now] if self.now else []
-        parts += [f"{fetched} modules got"] if fetched else []
-        parts += [f"{compiled} packages compiled (at most {GO_PACKAGES} are)"] if compiled else []
-        return ", ".join(parts)
+        """What goes on, for a progress line; empty before the first step."""
+        return told(self.now, self.log, GO_PACKAGES)
 
     def get(self, packages_ready: threading.Event) -> None:
         """Have the engine in `source.folder`. The official installer waits for `packages_ready`: it is one of them."""
@@ -205,6 +202,18 @@ class Getter:
         code = self._errands.run(command, self.log, environment=environment, folder=folder, locks=[lock])
         if code != 0:
             raise Failure(f"Pulumi's engine cannot be had: {why(self.log)}")
+
+
+def told(now: str, log: Path, most: int = 0) -> str:
+    """The step `now` and how far Go has come in it by its log, for a progress line; `most` packages are compiled at
+    most, if that is known. Go names each package when it is compiled."""
+    lines = log.read_text(errors="replace").splitlines() if now and log.exists() else []
+    compiled = sum(1 for line in lines if " " not in line)
+    fetched = sum(1 for line in lines if line.startswith("go: downloading"))
+    parts = [now] if now else []
+    parts += [f"{fetched} modules got"] if fetched else []
+    parts += [f"{compiled} packages compiled" + (f" (at most {most} are)" if most else "")] if compiled else []
+    return ", ".join(parts)
 
 
 INSTALL = """

@@ -23,6 +23,7 @@ FROM_SOURCE = {"deepspeed": {"DS_BUILD_OPS": "0"}}
 
 LEADERS = {
     "base": "pulumi", "dev": "pytest", "aws": "pulumi-aws", "gcp": "pulumi-gcp", "azure": "pulumi-azure-native",
+    "lora": "peft",
 }  # fmt: skip
 """The distribution by which a set is known to be there, where it is not the one of its name."""
 
@@ -113,6 +114,10 @@ class Environment:
         doing.unlink()
         if name == "base":
             write_programs()
+        self.stamp(name)
+
+    def stamp(self, name: str) -> None:
+        """Say that `name`, a set or what else a verb needs, is in place as the files of now say."""
         write(KEPT / f"ok-{name}", f"{self._stamp}\n")
 
     def _command(self, name: str) -> list[str]:

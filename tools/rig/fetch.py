@@ -1,15 +1,18 @@
 """The engine alone, for an installed Skyrig: `python fetch.py` gets it where need be and prints the folder it is in.
 
-Skyrig's wheel carries this file and those that it imports. On failure it prints the reason instead, in one line.
+`python fetch.py PROGRAM PLATFORM [own]` does it for a program of storage and prints its path. Skyrig's wheel carries
+this file and those that it imports. On failure it prints the reason instead, in one line.
 """
 
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import engine
+import programs
 from errand import Errands
 from folders import check_room, engine_home
 from lane import Lane
@@ -25,6 +28,20 @@ def fetch() -> None:
     print(source.folder)
 
 
+def fetch_program(name: str, platform: str, own: str = "") -> None:
+    """Have a program of storage and print its path, with `own` none that was on PATH; raises Failure where that is not
+    possible."""
+    path = "" if own else os.environ.get("PATH", os.defpath)
+    source = programs.choose(name, platform, path, engine.official_reachable)
+    if source.kind != "found":
+        check_room({source.path: source.disk_mb})
+        say(f"storage: {programs.plan([source])}")
+        errands = Errands()
+        getter = programs.Getter(source, errands)
+        attend(getter.get, getter.state, errands)
+    print(source.path)
+
+
 def get(source: engine.Source) -> None:
     """Get the engine from `source`, with a line of progress now and then."""
     check_room(engine.room(source))
@@ -34,9 +51,14 @@ def get(source: engine.Source) -> None:
     getter = engine.Getter(source, errands, python=Path(sys.executable), log=log)
     packages_ready = threading.Event()
     packages_ready.set()
-    lane = Lane(lambda: getter.get(packages_ready))
+    attend(lambda: getter.get(packages_ready), getter.state, errands)
+
+
+def attend(work: Callable[[], None], state: Callable[[], str], errands: Errands) -> None:
+    """Wait for `work`, telling its `state`; raises what it failed with. Its errands end with it in any case."""
+    lane = Lane(work)
     started = time.monotonic()
-    progress = Progress(lambda: f"{time.monotonic() - started:.0f} s | {getter.state()}")
+    progress = Progress(lambda: f"{time.monotonic() - started:.0f} s | {state()}")
     lane.start()
     try:
         while not lane.done:
@@ -50,4 +72,5 @@ def get(source: engine.Source) -> None:
 
 if __name__ == "__main__":
     Speaker.name = "skyrig"
-    sys.exit(ended(fetch, print))
+    wanted = sys.argv[1:]
+    sys.exit(ended((lambda: fetch_program(*wanted)) if wanted else fetch, print))

@@ -38,6 +38,7 @@ SETS = {
     "aws": PackageSet("AWS's SDKs", 30, 200),
     "gcp": PackageSet("Google Cloud's SDKs", 15, 120),
     "azure": PackageSet("Azure's SDKs", 25, 400),
+    "lora": PackageSet("Hugging Face's Transformers, Datasets and PEFT", 85, 290),
 }
 """In the order of installation: a later set may build on an earlier one."""
 
@@ -67,3 +68,12 @@ POLL_S = 0.1
 
 PROBE_S = 4.0
 """Seconds that a look at the official release's server may take."""
+
+STORAGE_DISK_MB = 95
+"""rclone with the stores that Skyrig uses, and versitygw, stripped: 46 and 45 MB."""
+
+STORAGE_DOWNLOAD_MB = 50
+"""Their official releases: archives of about 25 MB each (estimated)."""
+
+STORAGE_GO_DISK_MB = 1500
+"""What Go's caches grow by when both are built: 0.7 GB of modules, 0.8 GB of what was compiled."""

@@ -23,16 +23,14 @@ from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobSt
 from skyrig.launch.keeper import booting, gang, sameness
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
+from skyrig.launch.keeper.notices import Audience, Notices
 from skyrig.launch.keeper.plan import Plan
-from skyrig.launch.keeper.rank import LEASE_S, Rank
+from skyrig.launch.keeper.rank import LEASE_S, RANK_LOG_LIMIT, Rank
 from skyrig.launch.keeper.table import JobTable
 from skyrig.launch.lines import SETUP
 
 BOOT_PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that shall start a rank is waited for: it may only just boot."""
-
-RANK_LOG_LIMIT = 256 * 1024 * 1024
-"""Bytes of one rank's output that are kept; a cut is marked in the log."""
 
 
 @frozen
@@ -53,6 +51,7 @@ class House(Protocol):
     table: JobTable
     pool: Pool
     secret: bytes
+    notices: Notices
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -99,6 +98,7 @@ class Flow:
         self._request = request
         self._cluster = keeper.cluster
         self._nodes = tuple(self._cluster.node(node_id) for node_id in plan.shares)
+        self.audience = Audience(keeper.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
         if plan.cancel:
             self._cancel.set()
@@ -305,6 +305,7 @@ class Flow:
         end them, never started."""
         if self.plan.verdict is not None:
             return await gang.end(ranks, self.plan.verdict)
+        self.audience.is_now(ranks)
         orders = [None] * len(specs) if self._cancel.is_set() else specs
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
         self._resumed = False
@@ -316,6 +317,8 @@ class Flow:
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
+        if announced := self._keeper.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
+            return End(status, LOST_NODE, ended.exit_codes, nodes.index(announced[0]), announced[1])
         end, node = ended.ends[ended.culprit], nodes[ended.culprit]
         where = f"rank {ended.culprit} ({node.id})" if not what else f"{what} on {node.id}"
         if end.why == "refused":
