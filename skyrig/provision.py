@@ -85,9 +85,10 @@ def up(
     return cluster
 
 
-def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
-    """Stop the nodes of `stack`, after its jobs have been ended and their records brought home. The nodes keep their
-    disks; `start` brings the same ones back."""
+def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+    """Stop the nodes of `stack`, after its jobs have been ended, their records brought home and their files brought to
+    their buckets: where these do not get there it is BadInput, unless `force`. The nodes keep their disks; `start`
+    brings the same ones back."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
@@ -95,7 +96,7 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     if shape.power == "stopped" and status.is_stopped(cluster):
         notify(f"cluster {stack} is stopped already")
         return Changes()
-    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm)
+    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force)
     changes = stacks.up(stack, evolve(shape, power="stopped"), notify)
     billed = ", ".join(cluster.power.billed_when_stopped) or "nothing"
     notify(f"{stack}: {changes}; still paid for: {billed}; `start -c {stack}` brings it back")
@@ -133,14 +134,16 @@ def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
     notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
-def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
-    """Destroy the cluster of `stack` after its jobs have been ended, sweep up what is left, and say so. Job records
-    and logs stay."""
+def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+    """Destroy the cluster of `stack` after its jobs have been ended and their files brought to their buckets, sweep up
+    what is left, and say so. Job records and logs stay. Files that do not get to their buckets make it BadInput, unless
+    `force`."""
     from skyrig import local
 
     if not stacks.exists(stack):
         raise no_such_cluster(stack)
-    _wind_up(stack, described.describe(stack), "destroy", "the cluster was taken down", notify, confirm)
+    cluster = described.describe(stack)
+    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
@@ -314,9 +317,17 @@ def _drained(
 
 
 def _wind_up(
-    stack: str, cluster: ClusterDescription | None, verb: str, reason: str, notify: Notify, confirm: Confirm
+    stack: str,
+    cluster: ClusterDescription | None,
+    verb: str,
+    reason: str,
+    notify: Notify,
+    confirm: Confirm,
+    *,
+    force: bool,
 ) -> None:
-    """Name the jobs that end, ask whether to `verb`, and end them. Where no head can answer there is nothing to end."""
+    """Name the jobs that end, ask whether to `verb`, end them, and wait for their files to be in their buckets. Where
+    no head can answer there is nothing to end."""
     awake = cluster is not None and cluster.head.id not in status.stopped(cluster)
     jobs = leaving.unfinished(cluster, notify) if cluster is not None and awake else None
     if jobs:
@@ -325,6 +336,13 @@ def _wind_up(
         raise BadInput(f"{stack}: nothing was changed")
     if cluster is not None and jobs is not None:
         leaving.wind_up(cluster, jobs, reason, notify)
+        left = leaving.flush(cluster, notify)
+        for each in left:
+            notify(f"{stack}: not in its bucket: {each}")
+        if left and not force:
+            raise BadInput(
+                f"{stack} goes on: files are not in their buckets", hint="try again, or --force all the same"
+            )
 
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:

@@ -26,7 +26,11 @@ SKYRIG_NOTICE_FILE where a notice would appear (see Daemon.heed).
 Frames are one JSON line each, `log` is followed by `len` bytes: ready (`start` waits for the spec), up, log, proc,
 lease (a renewal went through), exit, gone. `exit` also has `log_cut` (whether output is missing), `dropped` (how many
 bytes of it), `size` (bytes of the log, and of output that the disk took not even a mark of) and `left` (processes that
-even KILL did not end).
+even KILL did not end), and `reason` where `why` is "mount".
+
+Where buckets are attached to the node, the spec's `watch` names the file below ~/.skyrig that knows of them
+(skyrig.launch.mounting.watch). A mount that dies ends the rank, and one that exits with 0 has ended when the files that
+it wrote are in their buckets; what the keeper says meanwhile is heard.
 
 The **lease** is strict. ready, up and lease carry `t`, this node's clock as they were sent; the keeper sends the newest
 `t` it has seen back, in the spec and in `{"op": "lease", "t": T}` on stdin, and the lease then runs until T + lease_s.
@@ -80,6 +84,9 @@ MARKS = 512
 LINE = 4096
 RESERVED = 16 * 1024
 MAX_ATTACHED = 200
+MOUNTS = "~/.skyrig/mounts"
+MOUNT_CODE = 5
+"""Code of a rank that a mount of its node has failed."""
 CONTAINER = "/opt/skyrig/container"
 """The node's own program that starts its container."""
 CLONE_NEWNS = 0x00020000
@@ -435,14 +442,19 @@ class Disk(threading.Thread):
         self._waiting: deque[bytes] = deque()
         self._length = self._gap = 0
         self._reason = ""
-        self._line_begins = True
+        self._line_begins = self._fed_line = True
         self._change = threading.Condition()
         self._asked = self._answered = 0
         self._closing = False
         self._result = b""
 
+    def note(self, text: str) -> None:
+        """Take a line of ours, on a line of its own."""
+        self.feed(raw(f"{'' if self._fed_line else chr(10)}[skyrig] {text}\n"))
+
     def feed(self, data: bytes) -> None:
         """Take output; never waits."""
+        self._fed_line = data.endswith(b"\n")
         with self._change:
             self._waiting.append(data)
             self._length += len(data)
@@ -678,6 +690,15 @@ class NodeLock:
         return True
 
 
+def has_mounts() -> bool:
+    """Whether buckets are attached to this node."""
+    base = os.path.expanduser(MOUNTS)
+    try:
+        return any(os.path.exists(os.path.join(base, name, "mount.json")) for name in os.listdir(base))
+    except OSError:
+        return False
+
+
 class Daemon:
     """Watches over one rank until nothing of it runs; the working directory is the rank's folder."""
 
@@ -698,6 +719,9 @@ class Daemon:
         self.kill_at = float("inf")
         self.left = 0
         self.terminated = False
+        self.watch: Any = None
+        self.broken_off = ""
+        self.reason = ""
         self.signalled = spec["env"].get("SKYRIG_NOTICE_SIGNAL") == "TERM"
         self.noticed: set[str] = set()
         adopt_orphans()
@@ -706,6 +730,8 @@ class Daemon:
         signal.signal(signal.SIGTERM, self._on_term)
         self.disk = Disk(int(spec["log_limit"]), wake_end)
         self.disk.start()
+        if spec["watch"] and has_mounts():
+            self._watch(os.path.expanduser(os.path.join("~/.skyrig", spec["watch"])), wake_end)
 
     def _start_warden(self, spec: Frame, directory: bytes, lock: int) -> int:
         """Fork the warden; it keeps the lock too, so that a free lock means that nothing of the rank runs."""
@@ -726,6 +752,54 @@ class Daemon:
                 pass  # a user's allowance for pipes is spent: the usual 64 KiB do
         os.set_blocking(self.output, False)
         return report
+
+    def _watch(self, path: str, wake: int) -> None:
+        """Have the node's mounts watched."""
+
+        def wake_up() -> None:
+            try:
+                os.write(wake, b"\0")
+            except BlockingIOError:
+                pass  # full: we are about to wake anyway
+
+        try:
+            with open(path, encoding="utf-8") as file:
+                exec(compile(file.read(), path, "exec"), {})
+            self.watch = sys.modules["skyrig.launch.mounting.watch"].Watch(wake_up)
+        except (OSError, KeyError) as problem:
+            self.disk.note(f"the node's mounts are not watched: {problem}")
+            return
+        self.watch.start()
+
+    def _mind_mounts(self) -> None:
+        """Pass on what the watch has to say; a mount that died ends the rank."""
+        for text in self.watch.news():
+            self.disk.note(text)
+        if self.watch.gone and not self.why:
+            self._fail(self.watch.gone)
+            self.end("mount", self.grace)
+
+    def _fail(self, reason: str) -> None:
+        self.reason = reason
+        self.disk.note(reason)
+
+    def _settled(self) -> bool:
+        """Whether nothing is to be waited for any more, now that nothing of the rank runs: files of a rank that came
+        out well, on their way to their buckets. One that did not may have failed because of a mount."""
+        if self.watch is None or self.reason or self.why != "exit":
+            return True
+        if self._code():
+            gone = self.watch.look()
+            for text in self.watch.news():
+                self.disk.note(text)
+            if gone:
+                self._fail(gone)
+            return True
+        self.watch.settle()
+        self._mind_mounts()
+        if self.watch.done and self.watch.problem:
+            self._fail(self.watch.problem)
+        return bool(self.watch.done or self.broken_off)
 
     def run(self) -> None:
         """Until the tree has ended and its result is on disk."""
@@ -761,6 +835,8 @@ class Daemon:
                 self._hear(source)
         self.tree.reap()
         self._tell()
+        if self.watch is not None:
+            self._mind_mounts()
         if self.terminated:
             self.end("ended", self.grace)
         self._mind_lease()
@@ -878,6 +954,7 @@ class Daemon:
         """Begin to end the tree: TERM now, KILL in `grace` seconds. A later call can only shorten that."""
         self.kill_at = min(self.kill_at, clock() + max(0.0, grace))
         if self.why:
+            self.broken_off = self.broken_off or (why if why != "exit" else "")
             return
         self.why = why
         if self.tree.members():
@@ -892,7 +969,7 @@ class Daemon:
             left = self.left = self.tree.kill(KILL_WAIT_S)
             if left:
                 return True
-        return not left and self.status is not None and self._dismissed()
+        return not left and self.status is not None and self._dismissed() and self._settled()
 
     def _dismissed(self) -> bool:
         """Whether the warden has left, which it does when it has no child left, having killed those that we missed."""
@@ -902,20 +979,29 @@ class Daemon:
         self.tree.reap()
         return not self.tree.spare and self.tree.empty()
 
+    def _code(self) -> int:
+        """The entry script's exit code, or 128 + signal."""
+        status = signal.SIGKILL if self.status is None else self.status
+        return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
     def _result(self) -> Frame:
         """The rank's last frame. Its code is the earliest failure's: those that ending the tree caused come later."""
         failed = [record for record in self.disk.records if record["code"]]
         first = min(failed, key=lambda record: float(record["at"]), default=None)
         status = signal.SIGKILL if self.status is None else self.status
-        signum = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        code = 128 + signum if signum else os.WEXITSTATUS(status)
+        code, why = self._code(), self.why
+        if self.reason:
+            code, why, first = MOUNT_CODE, "mount", None
+        elif self.watch is not None and self.broken_off and not code and not self.watch.done:
+            code, why = 128 + signal.SIGTERM, self.broken_off
         return {
             "k": "exit",
             "code": first["code"] if first and code else code,
             "first": {key: first[key] for key in ("local", "code", "at")} if first else None,
-            "why": self.why,
+            "why": why,
+            "reason": self.reason,
             "at": self.ended_at or clock(),
-            "signal": signum,
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
             "log_cut": self.disk.lost > 0,
             "dropped": self.disk.lost,
             "size": self.disk.size + self.disk.unmarked,
@@ -971,7 +1057,7 @@ class Refused(Exception):
 
 
 DEFAULTS = {"env": {}, "cwd": "~", "entry": "run.sh", "lease_s": 10.0, "log_limit": 1 << 30, "grace_s": GRACE_S}
-DEFAULTS.update({"offset": 0, "t": None, "log_link": ""})
+DEFAULTS.update({"offset": 0, "t": None, "log_link": "", "watch": ""})
 
 
 def checked(text: bytes) -> Frame:
@@ -982,7 +1068,14 @@ def checked(text: bytes) -> Frame:
             raise Refused(f"spec version {given['version']!r} is not known here (1 is): copy the newer supervisor.py")
         spec = {**DEFAULTS, **given}
         spec["files"] = {**spec["files"]}
-        for text_of in (spec["dir"], spec["cwd"], spec["log_link"], *spec["files"], *spec["files"].values()):
+        for text_of in (
+            spec["dir"],
+            spec["cwd"],
+            spec["log_link"],
+            spec["watch"],
+            *spec["files"],
+            *spec["files"].values(),
+        ):
             raw(text_of)
         for name, value in spec["env"].items():
             if not name or "=" in name or "\0" in name + value:

@@ -69,6 +69,9 @@ class House(Protocol):
     async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
         """Ids of those of `nodes` where a job's files are still as they were brought."""
 
+    async def attach(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> dict[str, str]:
+        """Have a job's buckets be at their places on `nodes`; what is wrong, by node id."""
+
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
 
@@ -150,6 +153,8 @@ class Flow:
             except FilesRefused as refused:
                 return End(JobStatus.FAILED_SETUP, refused.exit_code, reason=refused.message)
             self._tell_now()
+        if self._request.buckets and self.plan.setup is None and (unfit := await self._attached(nodes)) is not None:
+            return unfit
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
         return await self._setup(setup) if setup is not None else None
@@ -164,6 +169,20 @@ class Flow:
             problems.update(await booting.wait(self._keeper.pool, nodes, self.logbook.note))
 
         await self._unless_cancelled(wait())
+        return self._unfit(problems)
+
+    async def _attached(self, nodes: Sequence[Node]) -> End | None:
+        """Attach the job's buckets: its end where that cannot be on one of its nodes, or of those that setup is for."""
+        problems: dict[str, str] = {}
+
+        async def attach() -> None:
+            problems.update(await self._keeper.attach(self._request, nodes, self.logbook.note))
+
+        await self._unless_cancelled(attach())
+        return self._unfit(problems)
+
+    def _unfit(self, problems: Mapping[str, str]) -> End | None:
+        """The job's end where nodes have a problem with it."""
         if not problems:
             return None
         culprit = next((rank for rank, node in enumerate(self._nodes) if node.id in problems), -1)
@@ -173,7 +192,7 @@ class Flow:
     @property
     def _is_for_all(self) -> bool:
         """Whether the job brings something to all nodes of the cluster, be it placed on a few of them."""
-        return self._request.setup is not None or bool(self._request.mounts)
+        return self._request.setup is not None or bool(self._request.mounts or self._request.buckets)
 
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
         """Do `work`, or leave it when the job is cancelled."""
@@ -324,6 +343,8 @@ class Flow:
         if end.why == "refused":
             reason = f"{where} could not be started: {end.reason}"
             return End(status, SkyrigError.exit_code, ended.exit_codes, ended.culprit, reason)
+        if end.why == "mount":
+            return End(status, end.code, ended.exit_codes, ended.culprit, f"{where}: {end.reason}")
         if end.lost:
             reason = f"lost node {node.id}: {end.reason}"
             return End(status, LOST_NODE, ended.exit_codes, ended.culprit, reason)
@@ -358,6 +379,7 @@ class Flow:
             "lease_s": LEASE_S,
             "log_limit": RANK_LOG_LIMIT,
             "log_link": log_link,
+            "watch": nodeside.watch_file(),
         }
 
     def _task_id(self) -> str:

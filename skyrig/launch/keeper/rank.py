@@ -36,9 +36,10 @@ _BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.T
 @frozen
 class RankEnd:
     """How a rank ended. `code` is its process's own (128+signal), -1 when it was lost or never began; `why` is "exit",
-    "ended", "lease", "node", "lost" or "refused" (its supervisor would not start it); `moment` is when its first
-    process failed (or it ended) on the keeper's clock; `reason` says in words why it was lost or refused; `failed`
-    tells whether a process of it had failed before."""
+    "ended", "lease", "node", "lost", "refused" (its supervisor would not start it) or "mount" (one of its node's died,
+    or does not bring its files up); `moment` is when its first process failed (or it ended) on the keeper's clock;
+    `reason` says in words why it was lost, refused or failed by a mount; `failed` tells whether a process of it had
+    failed before."""
 
     code: int
     why: str
@@ -199,7 +200,7 @@ class Rank:
                 self._offset += unmarked
             first = header.get("first")
             moment = now - (first or header)["age_s"]
-            reason = f"ended on its node: {header['why']}"
+            reason = header.get("reason") or f"ended on its node: {header['why']}"
             return RankEnd(header["code"], header["why"], moment, reason, first is not None)
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 
@@ -155,8 +154,11 @@ class Flush:
             del self.left[path]
         if self.left and not known & set(self.left):
             said = plain(self.mount.last_words())
-            full = os.statvfs(self.mount.folder).f_bavail == 0
-            why = "the disk of its cache is full" if full else f"rclone does not bring them up ({said or 'no reason'})"
+            why = (
+                "the disk of its cache is full"
+                if self.mount.is_full
+                else f"rclone does not bring them up ({said or 'no reason'})"
+            )
             self.failed = f"{self.mount.name}: {why}"
 
 

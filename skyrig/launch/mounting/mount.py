@@ -27,6 +27,8 @@ MOUNTS = "~/.skyrig/mounts"
 REMOTE = "skyrig"
 _PROBE = ".skyrig-probe"
 _META_LIMIT = 4 << 20
+LEAST_ROOM = 64 << 10
+"""Bytes of free disk below which it counts as full."""
 
 
 def start_time(pid: int) -> str:
@@ -199,6 +201,15 @@ class Mount:
                 if size >= 0:
                     yield os.path.relpath(path, root), size
         self._seen = fresh
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk of its cache has no room left."""
+        try:
+            disk = os.statvfs(os.path.join(self.folder, "cache"))
+        except OSError:
+            return False  # a link has none
+        return disk.f_bavail * disk.f_frsize < LEAST_ROOM
 
     def in_bucket(self, path: str) -> str:
         """A file's name as the user knows it."""

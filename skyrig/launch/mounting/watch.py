@@ -29,6 +29,7 @@ class Watch(threading.Thread):
         self._home = home
         self._news: list[str] = []
         self._asked = threading.Event()
+        self._mounts: list[Mount] = []
 
     def settle(self) -> None:
         """Begin to wait for what is dirty now."""
@@ -40,9 +41,11 @@ class Watch(threading.Thread):
         return taken
 
     def look(self) -> str:
-        """Which mount died, looked at now."""
+        """Which mount died, looked at now for a rank that failed; a full disk is told of too, which programs only see
+        as an error in writing."""
         if not self.gone:
             self._look()
+        self._news += [f"{each.name}: the disk of its cache is full" for each in self._mounts if each.is_full]
         return self.gone
 
     def run(self) -> None:
@@ -72,7 +75,7 @@ class Watch(threading.Thread):
         return found
 
     def _look(self) -> bool:
-        for mount in getattr(self, "_mounts", []):
+        for mount in self._mounts:
             trouble = mount.trouble()
             if trouble:
                 self.gone = f"{mount.name} is gone: {trouble}"
