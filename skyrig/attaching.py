@@ -9,13 +9,14 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
+from skyrig.catalog import instances
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
 from skyrig.launch.job import JobRequest
 from skyrig.provision import Notify
 from skyrig.stack import config, datastacks
-from skyrig.storage import endpoint, remote, uploads
+from skyrig.storage import endpoint, programs, remote, uploads
 from skyrig.storage import url as urls
 from skyrig.storage.mount import BucketMount
 from skyrig.storage.owned import OwnedBucket
@@ -28,22 +29,27 @@ STORE_OF_CLOUD = {"local": "local", **{cloud: store for store, cloud in remote.C
 _KEYS = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
 _ENDPOINT = "AWS_ENDPOINT_URL_S3"
 
+_RCLONE = "~/.skyrig/bin/rclone"
+"""Where nodes of clouds look for rclone first: it comes with the task's files, so they need no internet for it."""
+
 
 @frozen
 class Attached:
     """What a request gets: `mounts`, the secret options of their remotes by name, and variables (`env`, and secret
     `keys`) by which a job's own programs reach the local cloud's buckets, as on a cloud they do by what their node
-    is. `sources` are file mounts that come with them, as those of a Submission."""
+    is. `sources` are file mounts that come with them, as those of a Submission; `rclone` is where nodes that share
+    this machine's files find that program."""
 
     mounts: tuple[BucketMount, ...] = ()
     secrets: dict[str, dict[str, str]] = field(factory=dict, repr=False)
     env: dict[str, str] = field(factory=dict)
     keys: dict[str, str] = field(factory=dict, repr=False)
     sources: dict[str, Path | None] = field(factory=dict)
+    rclone: str = ""
 
     def given_to(self, request: JobRequest) -> JobRequest:
         """`request` with all of it; keys of the user's own stand, and then ours are left out."""
-        request = evolve(request, buckets=self.mounts, bucket_secrets=self.secrets)
+        request = evolve(request, buckets=self.mounts, bucket_secrets=self.secrets, rclone=self.rclone)
         if {*request.env, *request.secrets} & {*_KEYS.values()}:
             return request
         return evolve(request, env={**self.env, **request.env}, secrets={**self.keys, **request.secrets})
@@ -72,7 +78,10 @@ def attach(
             uploads.bring(each, owned[each.name].path, owned[each.name].from_here(), notify)
     ours = next((owned[each.name] for each in wanted if each.name and owned[each.name].store == "local"), None)
     env, keys = _variables(ours, cluster.isolation) if ours is not None else ({}, {})
-    return Attached(tuple(mounts), secrets, env, keys, sources)
+    own = str(programs.rclone()) if mounts and cluster.isolation != "machine" else ""
+    if mounts and not own:
+        sources[_RCLONE] = programs.rclone_for(_kind_of_nodes(cluster))
+    return Attached(tuple(mounts), secrets, env, keys, sources, own)
 
 
 def _owned(cluster: ClusterDescription, wanted: Sequence[WantedBucket], notify: Notify) -> Mapping[str, OwnedBucket]:
@@ -135,6 +144,12 @@ def _way(
     secret = wanted.target if found.secrets else ""
     mount = BucketMount(wanted.target, wanted.mode, str(url), url.path, options, secret, dict(wanted.options), folder)
     return mount, dict(found.secrets)
+
+
+def _kind_of_nodes(cluster: ClusterDescription) -> str:
+    """What the nodes of a cloud are, as `uname -m` says."""
+    kind = instances.find(cluster.cloud, config.read_shape(cluster.name).machine.instance_type)
+    return "aarch64" if kind.arch == "arm64" else kind.arch
 
 
 def _local_way(cluster: ClusterDescription, owned: OwnedBucket) -> Remote:
