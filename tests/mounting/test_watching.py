@@ -37,11 +37,11 @@ WATCHED = {"watch": nodeside.watch_file()}
 def test_a_job_ends_when_its_files_are_up(store: Store, home: Home, rank: Rank) -> None:
     bucket = store.bucket("many")
     place = home.attached(store, store.mount("~/ckpt", "many", "MOUNT_CACHED"))
-    script = f"cd {place}; for i in $(seq 200); do echo $i >f$i; done; head -c 67108864 /dev/urandom >big; printf end"
+    script = f"cd {place}; for i in $(seq 200); do echo $i >f$i; done; head -c 268435456 /dev/zero >big; printf end"
     follower = rank.start(script, **WATCHED)
     end = follower.end()
     assert (end["code"], end["why"], end["reason"]) == (0, "exit", "")
-    assert len(list(bucket.glob("f*"))) == 200 and (bucket / "big").stat().st_size == 64 << 20
+    assert len(list(bucket.glob("f*"))) == 200 and (bucket / "big").stat().st_size == 256 << 20
     assert b"end\n[skyrig] waiting for " in follower.log and b"to reach s3://many\n" in follower.log
 
 
@@ -104,6 +104,26 @@ def test_an_outage_is_told_once_and_waited_out(store: Store, home: Home, rank: R
     assert sorted(path.name for path in bucket.glob("f*")) == ["f1", "f2", "f3"]
     assert follower.log.count(b"cannot be reached") == 1 == follower.log.count(b"can be reached again")
     assert b"nothing is lost, 3 files wait\n" in follower.log
+
+
+@pytest.mark.soak
+def test_half_a_minute_without_the_bucket(store: Store, home: Home, rank: Rank) -> None:
+    bucket = store.bucket("half-a-minute")
+    cached, direct = store.mount("~/ckpt", "half-a-minute", "MOUNT_CACHED"), store.mount("~/data", "half-a-minute")
+    home.attached(store, cached, direct)
+    script = f"""cd {home.place(cached)}; for step in $(seq 45); do
+      head -c 2000000 /dev/zero >part; mv part step-$step; echo $step >{home.place(direct)}/last; echo at $step; sleep 1
+    done"""
+    follower = rank.start(script, **WATCHED, lease_s=0)
+    follower.saw(b"at 5\n")
+    with store.gone():
+        back_at = time.monotonic() + 30
+        until(lambda: time.monotonic() > back_at, "half a minute", 40)
+    end = follower.end(200)
+    assert (end["code"], end["why"]) == (0, "exit"), follower.log
+    assert {path.name for path in bucket.glob("step-*")} == {f"step-{step}" for step in range(1, 46)}
+    assert all(path.stat().st_size == 2000000 for path in bucket.glob("step-*"))
+    assert (bucket / "last").read_text() == "45\n"
 
 
 def test_a_job_that_is_cancelled_does_not_wait(store: Store, home: Home, rank: Rank) -> None:
