@@ -22,8 +22,9 @@ from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
 from skyrig.launch.keeper import booting, gang, sameness
 from skyrig.launch.keeper.logbook import Logbook
+from skyrig.launch.keeper.lookout import Lookout
 from skyrig.launch.keeper.nodes import FilesRefused
-from skyrig.launch.keeper.notices import Audience, Notices
+from skyrig.launch.keeper.notices import Audience
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import LEASE_S, RANK_LOG_LIMIT, Rank
 from skyrig.launch.keeper.table import JobTable
@@ -51,7 +52,7 @@ class House(Protocol):
     table: JobTable
     pool: Pool
     secret: bytes
-    notices: Notices
+    lookout: Lookout
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -101,7 +102,7 @@ class Flow:
         self._request = request
         self._cluster = keeper.cluster
         self._nodes = tuple(self._cluster.node(node_id) for node_id in plan.shares)
-        self.audience = Audience(keeper.notices, self._nodes, logbook.note)
+        self.audience = Audience(keeper.lookout.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
         if plan.cancel:
             self._cancel.set()
@@ -336,7 +337,7 @@ class Flow:
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
-        if announced := self._keeper.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
+        if announced := self._keeper.lookout.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
             return End(status, LOST_NODE, ended.exit_codes, nodes.index(announced[0]), announced[1])
         end, node = ended.ends[ended.culprit], nodes[ended.culprit]
         where = f"rank {ended.culprit} ({node.id})" if not what else f"{what} on {node.id}"
