@@ -27,6 +27,7 @@ SHARD_SIZE=20
 """
 
 
+@pytest.mark.soak
 def test_the_second_run_changes_nothing_in_the_bucket(place, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     bucket = place.bucket("on-nodes")
     person = User(tmp_path / "user", "lora")
