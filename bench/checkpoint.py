@@ -105,7 +105,7 @@ def _step(state: Mapping[str, torch.Tensor]) -> float:
 
 
 def _load(state: dict[str, torch.Tensor], folder: Path, figures: Figures) -> None:
-    """Both read all bytes; ours hashes them first, then reads them again."""
+    """Both read all bytes; ours hashes them first, and reads them again where that is a disk of this machine."""
     import torch
 
     from skyrig.checkpoint import CheckpointManager

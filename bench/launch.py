@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import asdict, define, frozen
 
-from bench import checkpoint, fanout, first_line, record, spread, sync
+from bench import checkpoint, fanout, first_line, record, spread, storage, sync
 from bench.cluster import Cluster, cluster
 from bench.figures import Figures
 from skyrig.errors import SkyrigError
@@ -24,13 +24,14 @@ from skyrig.fleet.spread import FLAT_NODES
 @frozen
 class Size:
     """How much is measured: SSH servers of the fan-out, nodes of clusters, files of the workdir that is synced, size of
-    the one that is spread, of a training's state, and rounds."""
+    the one that is spread, of a training's state, of one that goes to a bucket (MiB), and rounds."""
 
     servers: int = 64
     nodes: tuple[int, ...] = (2, 8, 32)
     files: int = 5000
     megabytes: int = 8
     state_megabytes: int = 512
+    bucket_megabytes: int = 1024
     rounds: int = 7
 
 
@@ -68,6 +69,7 @@ MEASURES: dict[str, Callable[[Run, Size], list[Figures]]] = {
     "first-line": lambda run, size: first_line.measure(run.cluster(), size.nodes, size.rounds),
     "sync": lambda run, size: sync.measure(run.cluster(), size.files, min(8, max(size.nodes)), min(3, size.rounds)),
     "checkpoint": lambda run, size: checkpoint.measure(size.state_megabytes, size.rounds, say),
+    "storage": lambda run, size: storage.measure(size.bucket_megabytes, min(3, size.rounds), say),
 }
 
 
@@ -80,10 +82,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--megabytes", type=int, default=8)
     parser.add_argument("--state-megabytes", type=int, default=512, help="size of what is saved")
+    parser.add_argument("--bucket-megabytes", type=int, default=1024, help="size of what goes to a bucket")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--results", type=Path, default=record.RESULTS, metavar="FOLDER")
     given = parser.parse_args(words)
-    size = Size(given.servers, tuple(given.nodes), given.files, given.megabytes, given.state_megabytes, given.rounds)
+    asked = {name: getattr(given, name) for name in ("servers", "files", "megabytes", "state_megabytes", "rounds")}
+    size = Size(nodes=tuple(given.nodes), bucket_megabytes=given.bucket_megabytes, **asked)
     with ExitStack() as ends:
         run = Run(size, ends)
         for name in given.what or MEASURES:

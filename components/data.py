@@ -129,8 +129,8 @@ class Data(pulumi.ComponentResource):
     def _azure(self, wanted: WantedBucketArgs) -> dict[str, Any]:
         from pulumi_azure_native.resources import ResourceGroup
 
-        from components.azure import names
         from components.azure.bucket import AzureBucket
+        from skyrig.clouds.azure import names
 
         stack, kept = self._args["stack"], wanted["persistent"] or None
         where = self._in(wanted)

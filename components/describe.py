@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 from components.wanted import ClusterArgs
 from skyrig.catalog import costs, egress, fabrics, instances, power
-from skyrig.cluster.description import Accelerators, ClusterDescription, Node, SshAccess
+from skyrig.cluster.description import Accelerators, Bucket, ClusterDescription, Node, SshAccess
 from skyrig.cluster.machine import capacity
 
 USER = "ubuntu"
@@ -49,6 +49,7 @@ def describe(cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key
         ssh=SshAccess(public_key=public_key),
         records=records,
         fabric=fabrics.of(kind, machine["network_tier"]),
+        buckets=tuple(Bucket(url.partition("://")[2], url, credentials="identity") for url in machine["reaches"]),
         ports=tuple(args["ports"]),
         hourly_cost=round(cost or 0.0, 6),
         egress=way,

@@ -46,6 +46,8 @@ class MachineArgs(TypedDict):
     """Networks that may log in, CIDR. Never empty."""
     account: str
     """Account, project or subscription that pays. No other one is ever read, changed or destroyed."""
+    reaches: list[str]
+    """Urls of the cloud's own buckets that the nodes read and write by what they are."""
 
 
 class ClusterArgs(TypedDict):

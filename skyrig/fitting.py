@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from attrs import evolve
 
@@ -16,6 +16,7 @@ from skyrig.cluster.ports import union
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import ResourcesMismatch
 from skyrig.launch import serving
+from skyrig.storage.wanted import WantedBucket, opened_by
 from skyrig.task.model import Task
 from skyrig.task.quantities import least_cores
 from skyrig.task.resources import Resources
@@ -24,14 +25,25 @@ Notify = Callable[[str], None]
 """Takes one line for the reader."""
 
 
-def shape_for(shape: Shape, task: Task | None, *, nodes: int | None = None, ports: tuple[str, ...] = ()) -> Shape:
-    """`shape` with what a task and the caller ask for instead; ports come beside those that are open, unless the
-    cluster was taken down. NoCapacity where nobody has that."""
+def shape_for(
+    shape: Shape,
+    task: Task | None,
+    *,
+    nodes: int | None = None,
+    ports: tuple[str, ...] = (),
+    buckets: Sequence[WantedBucket] = (),
+) -> Shape:
+    """`shape` with what a task and the caller ask for instead; ports and buckets come beside those that
+    are there, unless the cluster was taken down. NoCapacity where nobody has that."""
     if task is not None:
         shape = _placed(shape, task)
-        shape = evolve(shape, ports=() if shape.power == "down" else shape.ports)
+        if shape.power == "down":
+            shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
     shape = evolve(shape, ports=union(shape.ports, ports))
+    if opened := opened_by(shape.cloud, buckets):
+        reaches = tuple(sorted({*shape.machine.reaches, *opened}))
+        shape = evolve(shape, machine=evolve(shape.machine, reaches=reaches))
     return resized(shape, nodes) if nodes is not None else shape
 
 

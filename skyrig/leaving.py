@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from skyrig.cluster.description import ClusterDescription
     from skyrig.launch.job import JobRecord
 
+FLUSH_S = 600.0
+"""How long what jobs wrote may take to reach its buckets before it is said what has not, in seconds."""
+
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
 
@@ -43,6 +46,18 @@ def wind_up(cluster: ClusterDescription, jobs: Sequence[JobRecord], reason: str,
         notify(f"jobs did not end within {END_JOBS_S:.0f} s: they end with their nodes")
     except SkyrigError as error:
         notify(f"records of the last jobs may be missing: {error.message}")
+
+
+def flush(cluster: ClusterDescription, notify: Notify, node_ids: Sequence[str] | None = None) -> list[str]:
+    """Wait until what jobs wrote on nodes (None: all) is in its buckets, FLUSH_S at most; what is not by then, in
+    words. A head that does not answer holds up nothing."""
+    from skyrig.launch import client
+
+    try:
+        return asyncio.run(client.flush(cluster, FLUSH_S, notify, node_ids))
+    except SkyrigError as error:
+        notify(f"whether all files are in their buckets cannot be asked: {error.message}")
+        return []
 
 
 @contextmanager
@@ -72,6 +87,12 @@ def _drain(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify,
         raise BadInput(f"{where}: nothing was changed", hint="wait, cancel, or --force to remove it all the same")
     if busy:
         notify(f"removing {', '.join(busy)} ends job {' and '.join(map(str, sorted(set().union(*busy.values()))))}")
+    left = flush(cluster, notify, node_ids)
+    for each in left:
+        notify(f"not in its bucket: {each}")
+    if left and not force:
+        _undrain(cluster, notify)
+        raise BadInput("files are not in their buckets: nothing was changed", hint="try again, or --force to lose them")
     return True
 
 

@@ -68,9 +68,10 @@ def isolation(shape: Shape) -> str:
         raise SkyrigError(f"local nodes cannot be tried here: {(done.stdout or done.stderr).strip()}") from error
 
 
-def preempt(name: str, cluster: str | None = None) -> LocalNode:
-    """Kill a node at once, as a cloud that takes its machine back. `name` is NODE or CLUSTER/NODE; BadInput where it
-    names none or several, or one that is dead already."""
+def preempt(name: str, cluster: str | None = None, *, notice_s: int = 0) -> LocalNode:
+    """Kill a node, as a cloud that takes its machine back: at once, or after it was told so and `notice_s` seconds have
+    passed, whoever lives then. `name` is NODE or CLUSTER/NODE; BadInput where it names none or several, or one that is
+    dead already."""
     inside, _, plain = name.rpartition("/")
     wanted = inside or cluster
     fitting = [node for node in nodes() if node.name == plain and wanted in (None, "", node.cluster)]
@@ -83,8 +84,27 @@ def preempt(name: str, cluster: str | None = None) -> LocalNode:
     if node.status != "UP":
         how = "stopped" if node.status == "STOPPED" else "dead already"
         raise BadInput(f"node {node.cluster}/{node.name} is {how}", hint=f"`up -c {node.cluster}` brings it back")
-    os.kill(node.pid, signal.SIGKILL)
+    if notice_s:
+        _kill_later(node, notice_s)
+    else:
+        os.kill(node.pid, signal.SIGKILL)
     return node
+
+
+def _kill_later(node: LocalNode, after_s: int) -> None:
+    """Warn a node, and leave a process behind that kills it."""
+    from skyrig.fleet.local import preemption
+
+    folder = places.local_nodes(node.cluster) / node.name
+    state = NodeFolder(folder).read_state() or {}
+    at = preemption.announce(folder, after_s)
+    order = {"folder": str(folder), "incarnation": state.get("incarnation", ""), "at": at}
+    words = [sys.executable, "-I", "-m", "skyrig.fleet.local", "kill"]
+    quiet = subprocess.DEVNULL
+    killer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+    assert killer.stdin
+    killer.stdin.write(json.dumps(order).encode())
+    killer.stdin.close()
 
 
 def sweep(cluster: str, notify: Callable[[str], None]) -> None:

@@ -8,7 +8,7 @@ import math
 import secrets
 import string
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
@@ -22,9 +22,10 @@ from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, described, lock, powers, stacks, status
+from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
+from skyrig.storage.wanted import WantedBucket, opened_by
 from skyrig.task.model import Task
 
 Notify = Callable[[str], None]
@@ -49,22 +50,24 @@ def up(
     task: Task | None = None,
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
+    buckets: Sequence[WantedBucket] = (),
     confirm: Confirm = lambda question: False,
     force: bool = False,
     at_least: bool = False,
     starting: bool = True,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes` and `ports` (beside the open ones) are written first. A change that would replace live nodes is asked for,
-    and so is all that costs money. Nodes that are to go take no new jobs; where jobs run there it is BadInput, unless
-    `force`. With `at_least`, nodes stay that another run has asked for while this one waited for it. Without
-    `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a stack of data."""
+    `nodes`, and `ports` and `buckets` beside those that are there, are written first. A change that would replace live
+    nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs run there it
+    is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one waited for
+    it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a stack of
+    data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
     _wait_until_off(stack, notify)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes, ports=ports)
+    shape = shape_for(before, task, nodes=nodes, ports=ports, buckets=buckets)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
     shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
@@ -84,9 +87,10 @@ def up(
     return cluster
 
 
-def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
-    """Stop the nodes of `stack`, after its jobs have been ended and their records brought home. The nodes keep their
-    disks; `start` brings the same ones back."""
+def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+    """Stop the nodes of `stack`, after its jobs have been ended, their records brought home and their files brought to
+    their buckets: where these do not get there it is BadInput, unless `force`. The nodes keep their disks; `start`
+    brings the same ones back."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
@@ -94,7 +98,7 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -
     if shape.power == "stopped" and status.is_stopped(cluster):
         notify(f"cluster {stack} is stopped already")
         return Changes()
-    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm)
+    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force)
     changes = stacks.up(stack, evolve(shape, power="stopped"), notify)
     billed = ", ".join(cluster.power.billed_when_stopped) or "nothing"
     notify(f"{stack}: {changes}; still paid for: {billed}; `start -c {stack}` brings it back")
@@ -132,17 +136,21 @@ def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
     notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
-def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True) -> Changes:
-    """Destroy the cluster of `stack` after its jobs have been ended, sweep up what is left, and say so. Job records
-    and logs stay."""
+def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+    """Destroy the cluster of `stack` after its jobs have been ended and their files brought to their buckets, sweep up
+    what is left, and say so. Job records and logs stay. Files that do not get to their buckets make it BadInput, unless
+    `force`."""
     from skyrig import local
 
     if not stacks.exists(stack):
         raise no_such_cluster(stack)
-    _wind_up(stack, described.describe(stack), "destroy", "the cluster was taken down", notify, confirm)
+    cluster = described.describe(stack)
+    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
+    if kept := [f"{bucket.name} ({bucket.url})" for bucket in datastacks.buckets(datastacks.of(stack))]:
+        notify(f"{stack}: buckets stay: {', '.join(kept)}; `storage.delete NAME` deletes one")
     return changes
 
 
@@ -152,9 +160,10 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
+    buckets: Sequence[WantedBucket] = (),
 ) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
-    Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
+    """The cluster of `stack` with at least `nodes` nodes, `ports` open and `buckets` reached: as it is, repaired,
+    grown, or brought up. Costs no engine call where all its nodes answer, they are enough, and nothing is to open."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
@@ -163,12 +172,16 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm)
+        nodes = max(nodes, wanted)
+        return up(stack, notify, nodes=nodes, ports=ports, buckets=buckets, at_least=True, confirm=confirm)
     if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, buckets=buckets, at_least=True, confirm=confirm)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, buckets=buckets, at_least=True, confirm=confirm)
+    if unknown := opened_by(cluster.cloud, buckets) - {bucket.url for bucket in cluster.buckets}:
+        notify(f"cluster {stack} may reach {', '.join(sorted(unknown))}")
+        return up(stack, notify, buckets=buckets, at_least=True, confirm=confirm)
     found = status.of([stack])[0]
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
@@ -308,9 +321,17 @@ def _drained(
 
 
 def _wind_up(
-    stack: str, cluster: ClusterDescription | None, verb: str, reason: str, notify: Notify, confirm: Confirm
+    stack: str,
+    cluster: ClusterDescription | None,
+    verb: str,
+    reason: str,
+    notify: Notify,
+    confirm: Confirm,
+    *,
+    force: bool,
 ) -> None:
-    """Name the jobs that end, ask whether to `verb`, and end them. Where no head can answer there is nothing to end."""
+    """Name the jobs that end, ask whether to `verb`, end them, and wait for their files to be in their buckets. Where
+    no head can answer there is nothing to end."""
     awake = cluster is not None and cluster.head.id not in status.stopped(cluster)
     jobs = leaving.unfinished(cluster, notify) if cluster is not None and awake else None
     if jobs:
@@ -319,6 +340,13 @@ def _wind_up(
         raise BadInput(f"{stack}: nothing was changed")
     if cluster is not None and jobs is not None:
         leaving.wind_up(cluster, jobs, reason, notify)
+        left = leaving.flush(cluster, notify)
+        for each in left:
+            notify(f"{stack}: not in its bucket: {each}")
+        if left and not force:
+            raise BadInput(
+                f"{stack} goes on: files are not in their buckets", hint="try again, or --force all the same"
+            )
 
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:

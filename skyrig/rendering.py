@@ -16,6 +16,7 @@ from skyrig.errors import BadInput
 from skyrig.launch.environment import hostfile, masked, processes_per_node, rank_environment, setup_environment
 from skyrig.launch.job import JobRequest, Scripts
 from skyrig.stack import config, described
+from skyrig.storage.wanted import WantedBucket
 
 UNKNOWN_PORT = "<free port of rank 0>"
 """Stands for the rendezvous port, which is found free when the job starts."""
@@ -34,6 +35,7 @@ def of(
     stack: str,
     shape: Shape | None = None,
     mounts: Mapping[str, Path | None] = MappingProxyType({}),
+    buckets: Sequence[WantedBucket] = (),
 ) -> list[RenderedRank]:
     """Each rank of `request` on the cluster of `stack`; where that is not up, or a `shape` is given that it shall
     have, node addresses are named instead of known. `mounts` are local sources by target."""
@@ -42,7 +44,7 @@ def of(
         cluster = planned(stack, resized(shape or config.read_shape(stack), request.num_nodes))
     nodes = cluster.nodes[: request.num_nodes]
     ranks = [_rank(request, cluster, nodes, rank) for rank in range(len(nodes))]
-    listed = {"mounts": _listed(mounts)} if mounts else {}
+    listed = {"mounts": _listed(mounts, buckets)} if mounts or buckets else {}
     return [evolve(rank, files={**rank.files, **listed}) for rank in ranks]
 
 
@@ -121,9 +123,10 @@ def _rank(request: JobRequest, cluster: ClusterDescription, nodes: tuple[Node, .
     return RenderedRank(rank, files)
 
 
-def _listed(mounts: Mapping[str, Path | None]) -> str:
-    """Lines `TARGET <- SOURCE` for the reader."""
+def _listed(mounts: Mapping[str, Path | None], buckets: Sequence[WantedBucket]) -> str:
+    """Lines `TARGET <- SOURCE` for the reader, those of buckets with their mode."""
     shown = {target: f"{source}" if source is not None else "(an empty folder)" for target, source in mounts.items()}
+    shown |= {bucket.target: f"{bucket} ({bucket.mode})" for bucket in buckets}
     return "".join(f"{target} <- {source}\n" for target, source in shown.items())
 
 

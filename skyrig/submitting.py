@@ -25,6 +25,8 @@ from skyrig.launch.render import render_launch, render_setup
 from skyrig.launch.submission import Submission
 from skyrig.provision import Confirm, Notify, autostop, ensure, is_stopped, new_name, not_up, up
 from skyrig.stack import config, described, status
+from skyrig.storage import wanted as wanted_buckets
+from skyrig.storage.wanted import WantedBucket
 from skyrig.task.infra import Infra
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
@@ -100,6 +102,11 @@ def mounts_of(task: Task) -> Mounts:
     return task_mounts.of(task.mounts, has_workdir=task.workdir is not None)
 
 
+def buckets_of(task: Task) -> tuple[WantedBucket, ...]:
+    """The buckets that the task wants. BadInput for those that cannot be."""
+    return wanted_buckets.of(task.mounts, task.name or "", getpass.getuser())
+
+
 def note_unheeded(asked: Resources | None, notify: Notify) -> None:
     """Say which of a task's wishes mean nothing on the local cloud, where it runs there."""
     if asked is not None and asked.unheeded_locally:
@@ -135,7 +142,7 @@ def for_launch(
     job, None where there is nothing to run. All that can be wrong is found before anything is made."""
     stop = options.autostop or autostop_of(task)
     request = task_request(task, options, setup=options.setup)
-    mounts = mounts_of(task)
+    mounts, wanted = mounts_of(task), buckets_of(task)
     mounts.require_sources()
     workdir = _workdir(task, notify)
     cluster = described.describe(stack) if stack is not None else None
@@ -148,20 +155,25 @@ def for_launch(
         notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task, confirm=confirm)
+        cluster = up(stack or new_name(task), notify, task=task, buckets=wanted, confirm=confirm)
     elif (reason := misfit(cluster, task)) is not None:
         shape_for(before, task)
         notify(reason)
-        cluster = up(stack, notify, task=task, confirm=confirm)
+        cluster = up(stack, notify, task=task, buckets=wanted, confirm=confirm)
     else:
         note_served(task, notify)
-        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm)
-    if not task.run and request.setup is None and not mounts.sources:
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm, wanted)
+    if not task.run and request.setup is None and not mounts.sources and not wanted:
         if stop is not None:
             autostop(cluster.name, stop, notify)
         return cluster, None
     _note_run(task, workdir, mounts.sources, notify)
-    return cluster, Submission(request, workdir, mounts.sources, stop)
+    if not wanted:
+        return cluster, Submission(request, workdir, mounts.sources, stop)
+    from skyrig.attaching import attach
+
+    attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify)
+    return cluster, Submission(attached.given_to(request), workdir, {**mounts.sources, **attached.sources}, stop)
 
 
 def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:
@@ -191,7 +203,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
 def refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, shape: Shape) -> None:
     """BadInput for mounts outside the home of local nodes that share the host's file system: those of `cluster`, else
     those that `shape` would make."""
-    if all(target.startswith("~") for target in mounts.sources):
+    if all(target.startswith("~") for target in (*mounts.sources, *mounts.buckets)):
         return
     level = cluster.isolation if cluster is not None else local.isolation(shape) if shape.cloud == "local" else ""
     if level == "plain":

@@ -39,6 +39,7 @@ from skyrig.stack import endpoints as endpoints_of
 from skyrig.stack.status import ClusterStatus
 from skyrig.submitting import (
     RunOptions,
+    buckets_of,
     for_exec,
     for_launch,
     mounts_of,
@@ -247,7 +248,8 @@ def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRan
     shape = rendered_shape(config.read_shape(stack), task)
     mounts = mounts_of(task)
     refuse_outside_home(mounts, described.describe(stack), shape)
-    return rendering.of(task_request(task, options, setup=options.setup), stack, shape, mounts.sources)
+    request = task_request(task, options, setup=options.setup)
+    return rendering.of(request, stack, shape, mounts.sources, buckets_of(task))
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:

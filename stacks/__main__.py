@@ -51,6 +51,7 @@ def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
             "capacity": str(machine.capacity),
             "labels": dict(machine.labels),
             "ssh_from": list(machine.ssh_from),
+            "reaches": list(machine.reaches),
         },
     }
 

@@ -83,7 +83,7 @@ class AwsCloud(pulumi.ComponentResource):
                 "stack": args["stack"],
                 "region": machine["region"],
                 "account": machine["account"],
-                "buckets": [],
+                "buckets": [url.removeprefix("s3://") for url in machine["reaches"]],
                 "tags": ours,
             },
             child,

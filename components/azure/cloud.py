@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 from pulumi_azure_native import Provider, resources
 
-from components.azure import aliases, names
+from components.azure import aliases
 from components.azure.group import AzureNodeGroup
 from components.azure.identity import AzureIdentity
 from components.azure.network import AzureNetwork
@@ -20,6 +20,7 @@ from components.tags import tags
 from components.wanted import CloudArgs
 from skyrig import places
 from skyrig.catalog import egress, fabrics, instances
+from skyrig.clouds.azure import names
 from skyrig.cluster.machine import capacity
 
 

@@ -5,8 +5,8 @@ from typing import TypedDict
 import pulumi
 from pulumi_azure_native import authorization, managedidentity
 
-from components.azure import names
 from skyrig.catalog import facts
+from skyrig.clouds.azure import names
 
 BLOBS = "ba92f5b4-2d11-453d-a403-e96b0029c9fe"
 """Azure's own role Storage Blob Data Contributor."""

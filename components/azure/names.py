@@ -1,13 +1,10 @@
-"""Names of what is made on Azure: functions of the stack, so that a create that was cut off finds what it made."""
+"""Names of what is made on Azure: functions of the stack, so that a create that was cut off finds what it made.
+
+Those that others look for too are in skyrig.clouds.azure.names.
+"""
 
 import hashlib
 import re
-
-from skyrig.clouds.azure.names import assignment as assignment
-from skyrig.clouds.azure.names import guid as guid
-from skyrig.clouds.azure.names import resource_group as resource_group
-from skyrig.clouds.azure.names import role as role
-from skyrig.clouds.azure.names import subscription_of as subscription_of
 
 
 def machine(node_id: str, version: int) -> str:

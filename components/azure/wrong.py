@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 from components.azure import image, subnets
 from components.azure.disks import LEAST_GB, MOST_GB, STORAGE
-from components.azure.names import subscription_of
 from components.azure.placing import AVAILABILITY_SET, MOST, placing
 from components.wanted import ClusterArgs, MachineArgs
 from skyrig.catalog import instances
 from skyrig.catalog.instances import InstanceType
+from skyrig.clouds.azure.names import subscription_of
 from skyrig.cluster.machine import Capacity, capacity
 from skyrig.errors import BadInput
 

@@ -111,7 +111,7 @@ class GcpCloud(pulumi.ComponentResource):
                 "project": self._machine["account"],
                 "zone": self._machine["zone"],
                 "ends_itself": not self._is_tpu,
-                "buckets": [],
+                "buckets": [url.removeprefix("gs://") for url in self._machine["reaches"]],
             },
             opts,
         )

@@ -1,7 +1,12 @@
-"""The newest complete save: which it is, whether it is whole, and everything of it in its place."""
+"""The newest complete save: which it is, whether it is whole, and everything of it in its place.
+
+What a rank has read to check it, it keeps until it is loaded: as much host memory as its part of a save takes. Not so
+from a disk of this machine: what was just read is in memory there, and reading it again is cheaper than keeping it.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from torch.distributed import checkpoint as dcp
@@ -23,13 +28,21 @@ STATE = "state"
 """Blob of the values of the run that are no tensors."""
 
 
+@dataclass(frozen=True)
+class Whole:
+    """A save that is whole: its manifest, and the shards that this rank has read, by name."""
+
+    manifest: Manifest
+    held: dict[str, bytearray]
+
+
 def own(rank: int) -> str:
     """Name of the blob of what rank `rank` has for itself."""
     return f"own/{rank}"
 
 
-def examine(save: Save, history: History, store: Store, ranks: Ranks) -> Manifest | Unfit:
-    """The manifest of a save that is whole, or why it must not be loaded. All ranks share the work."""
+def examine(save: Save, history: History, store: Store, ranks: Ranks) -> Whole | Unfit:
+    """A save that is whole, or why it must not be loaded. All ranks share the work."""
 
     def look() -> Manifest | Unfit:
         if save.manifest not in history.sizes:
@@ -49,22 +62,26 @@ def examine(save: Save, history: History, store: Store, ranks: Ranks) -> Manifes
     if isinstance(manifest, Unfit):
         return manifest
     mine: Exception | None = None
+    held: dict[str, bytearray] = {}
+    keep = not getattr(store, "is_near", False)
     try:
         for shard in manifest.shards[ranks.rank :: ranks.size]:
-            manifests.check_content(store, save.folder, shard)
+            content = manifests.checked(store, save.folder, shard, keep=keep)
+            held |= {shard.name: content} if keep else {}
     except Exception as error:  # noqa: BLE001  (an SDK's errors have no common root, and the others wait; raised below)
         mine = error if isinstance(error, Unfit) else portable(error)
     found = [each for each in ranks.gather(mine) if each is not None]
     for each in found:
         if not isinstance(each, Unfit):  # the store fails, which says nothing of the checkpoint
             raise each
-    return next((each for each in found if isinstance(each, Unfit)), manifest)
+    return next((each for each in found if isinstance(each, Unfit)), Whole(manifest, held))
 
 
-def load(save: Save, manifest: Manifest, state: State, own_state: dict[str, Any], store: Store, ranks: Ranks) -> None:
+def load(save: Save, whole: Whole, state: State, own_state: dict[str, Any], store: Store, ranks: Ranks) -> None:
     """Everything of a save that `examine` found whole, and the random numbers last. BadInput if it is of something
     else than `state`."""
-    reader = ShardReader(store, save.folder, manifest)
+    manifest = whole.manifest
+    reader = ShardReader(store, save.folder, manifest, whole.held)
     found = tree.from_bytes(reader.blob(STATE))
     known = {key: (tensor.dtype, tensor.size) for key, tensor in manifest.tensors.items()}
     try:

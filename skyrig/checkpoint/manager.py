@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -16,6 +16,7 @@ from skyrig.checkpoint.failures import CheckpointsDamaged, SaveFailed
 from skyrig.checkpoint.history import History, Save
 from skyrig.checkpoint.incarnation import Incarnation
 from skyrig.checkpoint.manifest import Unfit
+from skyrig.checkpoint.preemption import Lookout
 from skyrig.checkpoint.ranks import Ranks
 from skyrig.checkpoint.saving import Retention, Saving, log
 from skyrig.checkpoint.staging import Staging
@@ -76,6 +77,7 @@ class CheckpointManager:
         self._retention = Retention(keep, keep_every)
         self._readonly = readonly
         self._notice = Notice()
+        self._lookout = Lookout({} if readonly else os.environ)
         self._staging = Staging()
         self._ranks_found: Ranks | None = None
         self._life: Incarnation | None = None
@@ -130,9 +132,7 @@ class CheckpointManager:
         try:
             blobs = {loading.own(ranks.rank): tree.to_bytes(", ".join(["random numbers", *self._own]), mine)}
             if ranks.first:
-                for name, value in skeleton.items():
-                    tree.to_bytes(repr(name), value)
-                blobs[loading.STATE] = tree.to_bytes("the run", skeleton)
+                blobs[loading.STATE] = _of_the_run(skeleton)
         except BadInput as error:
             if not ranks.many:
                 raise
@@ -155,13 +155,13 @@ class CheckpointManager:
         for save in found.saves:
             if step is not None and save.step != step:
                 continue
-            manifest = loading.examine(save, found, self.store, ranks)
-            if not isinstance(manifest, Unfit):
-                loading.load(save, manifest, self._state, self._own, self.store, ranks)
-                self.safe = save.step
+            looked_at = loading.examine(save, found, self.store, ranks)
+            if not isinstance(looked_at, Unfit):
+                loading.load(save, looked_at, self._state, self._own, self.store, ranks)
+                self.safe, manifest = save.step, looked_at.manifest
                 return Restored(save.step, manifest.incarnation, manifest.world_size, manifest.info, tuple(rejected))
-            rejected.append(f"step {save.step} (incarnation {save.incarnation}) is not loaded: {manifest}")
-            damaged |= manifest.complete
+            rejected.append(f"step {save.step} (incarnation {save.incarnation}) is not loaded: {looked_at}")
+            damaged |= looked_at.complete
             if ranks.first:
                 log.warning("%s", rejected[-1])
         if damaged or step is not None:
@@ -172,8 +172,9 @@ class CheckpointManager:
 
     # -- the end of a run
 
-    def on_sigterm(self, grace_s: float = 30.0) -> None:
-        """Take SIGTERM as word to stop within `grace_s` seconds; `after_step` then does what is needed."""
+    def on_sigterm(self, grace_s: float | None = None) -> None:
+        """Take SIGTERM as word to stop within `grace_s` seconds, by default what a job of Skyrig has (SKYRIG_GRACE_S),
+        elsewhere 30; `after_step` then does what is needed."""
         self._notice.on_sigterm(grace_s)
 
     def request_stop(self, grace_s: float) -> None:
@@ -182,36 +183,50 @@ class CheckpointManager:
 
     def after_step(self, step: int) -> bool:
         """To be called after each step: saves every `every` steps. True if the run must stop, on all ranks after the
-        same step; then it was saved once more if there was time, and a warning has said what is safe."""
+        same step; then it was saved once more if there was time, and a warning has said what is safe. The same is done
+        once, and the run goes on, when a machine of the job is about to be taken away (docs/preemption.md)."""
         ranks, _ = self._joined()
-        if ranks.any_before(self._notice.given):
-            self._last(step, ranks)
-            return True
-        if self._every and step % self._every == 0:
+        stop, announced = ranks.any_before(self._notice.given, self._lookout.new is not None)
+        if stop:
+            self._once_more(step, ranks, self._notice.left_s, lambda: f"told to stop after step {step}")
+        elif announced:
+            self._before_loss(step, ranks)
+        elif self._every and step % self._every == 0:
             self.save(step)
-        return False
+        return stop
 
-    def _last(self, step: int, ranks: Ranks) -> None:
+    def _before_loss(self, step: int, ranks: Ranks) -> None:
+        """Some ranks may not have heard yet of what the others have: it is dealt with for all."""
         ranks.settle()
-        told = ranks.gather((self._notice.left_s, self.took_s))
-        left, needed = min(each[0] for each in told), max(each[1] for each in told)
+        found = [each for each in ranks.gather(self._lookout.new) if each is not None]
+        self._lookout.done(each.id for each in found)
+        first = min(found, key=lambda each: each.left_s)
+        self._once_more(step, ranks, first.left_s, lambda: f"[skyrig] {first}")
+
+    def _once_more(self, step: int, ranks: Ranks, left_s: float, why: Callable[[], str]) -> None:
+        """Save within `left_s` seconds, if that can be, and say what is safe."""
+
+        def say(more: str) -> None:
+            if ranks.first:
+                safe = "nothing is safe" if self.safe is None else f"step {self.safe} is safe"
+                log.warning("%s: %s in %s (%s)", why(), safe, self.store, more)
+
+        ranks.settle()
+        until = time.monotonic() + left_s
+        needed = max(ranks.gather(self.took_s))
         try:
             self.wait()
+            left = min(ranks.gather(until - time.monotonic()))
             if self.safe == step:
-                self._say(ranks, step, "it was saved just now")
+                say("it was saved just now")
             elif needed > left:
-                self._say(ranks, step, f"a save takes {needed:.1f} s, {max(left, 0):.1f} s are left")
+                say(f"a save takes {needed:.1f} s, {max(left, 0):.1f} s are left")
             else:
-                self._say(ranks, step, "saving once more")  # said before, for the end may come amid it
+                say("saving once more")  # said before, for the end may come amid it
                 self.save(step, wait=True)
-                self._say(ranks, step, f"saved in {self.took_s:.1f} s")
+                say(f"saved in {self.took_s:.1f} s")
         except SaveFailed as error:
-            self._say(ranks, step, str(error))
-
-    def _say(self, ranks: Ranks, step: int, more: str) -> None:
-        if ranks.first:
-            safe = "nothing is safe" if self.safe is None else f"step {self.safe} is safe"
-            log.warning("told to stop after step %d: %s in %s (%s)", step, safe, self.store, more)
+            say(str(error))
 
     def close(self) -> None:
         """Wait for the save that is under way, then part. SaveFailed if it came to nothing."""
@@ -245,3 +260,13 @@ class CheckpointManager:
         if self._readonly:
             return Incarnation(0, "0" * 8)
         return incarnation.claim(self.store, (save.incarnation for save in History(self.store).saves))
+
+
+def _of_the_run(skeleton: dict[str, Any]) -> bytes:
+    """What is no tensor of all entries, as bytes. BadInput names the entry that cannot be saved."""
+    try:
+        return tree.to_bytes("the run", skeleton)
+    except BadInput:
+        for name, value in skeleton.items():
+            tree.to_bytes(repr(name), value)
+        raise

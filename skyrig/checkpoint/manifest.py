@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from skyrig.checkpoint.store import Store
+from skyrig.checkpoint.content import BLOCK, Content, measured
+from skyrig.checkpoint.store import Block, Store
 
 NAME = "manifest.json"
 _WORD = b"skyrig-checkpoint"
 _VERSION = b"1"
-BLOCK = 16 << 20
-"""Bytes that are hashed, written or read at a time."""
 
 
 class Unfit(Exception):
@@ -30,12 +29,10 @@ class Unfit(Exception):
 
 
 @dataclass(frozen=True)
-class Shard:
-    """A file of one rank: its name beside the manifest, its bytes and their SHA-256."""
+class Shard(Content):
+    """A file of one rank: its content, and its name beside the manifest."""
 
     name: str
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -109,20 +106,28 @@ def check_sizes(manifest: Manifest, folder: str, sizes: Mapping[str, int]) -> No
             raise Unfit(f"{which} has {found} bytes, not {shard.size}")
 
 
-def check_content(store: Store, folder: str, shard: Shard) -> None:
-    """Unfit unless the bytes of a shard are those that were saved."""
-    digest = hashlib.sha256()
-    try:
+def checked(store: Store, folder: str, shard: Shard, *, keep: bool) -> bytearray:
+    """The bytes of a shard, none unless it is to `keep` them; Unfit unless they are those that were saved."""
+    content = bytearray(shard.size if keep else 0)
+
+    def blocks() -> Iterator[Block]:
         for at in range(0, shard.size, BLOCK):
-            digest.update(store.read(folder + shard.name, at, min(BLOCK, shard.size - at)))
+            block = store.read(folder + shard.name, at, min(BLOCK, shard.size - at))
+            if keep:
+                content[at : at + len(block)] = block
+            yield block
+
+    try:
+        found = measured(blocks())
     except FileNotFoundError:
         raise Unfit(f"shard {shard.name} is missing") from None
     except ConnectionError:  # the store fails, not the checkpoint
         raise
     except OSError as error:
         raise Unfit(f"shard {shard.name} cannot be read: {error.strerror or error}") from None
-    if digest.hexdigest() != shard.sha256:
+    if found.sha256 != shard.sha256:
         raise Unfit(f"shard {shard.name} holds other bytes than were saved")
+    return content
 
 
 def _manifest(plain: dict[str, Any]) -> Manifest:

@@ -59,18 +59,18 @@ class Ranks:
         dist.all_gather_object(found, value, group=self.group)
         return found
 
-    def any_before(self, mine: bool) -> bool:
-        """Whether any rank said so at the call before this one. Nobody waits: the answers came in meanwhile, and all
-        ranks get the same one. Alone, the answer is of this call."""
+    def any_before(self, *mine: bool) -> tuple[bool, ...]:
+        """Of each of these, whether any rank said so at the call before this one. Nobody waits: the answers came in
+        meanwhile, and all ranks get the same ones. Alone, the answers are of this call."""
         if not self.many:
             return mine
         before = self._vote
-        vote = torch.tensor([int(mine)])
+        vote = torch.tensor([int(each) for each in mine])
         self._vote = (dist.all_reduce(vote, op=dist.ReduceOp.MAX, group=self.group, async_op=True), vote)
         if before is None:
-            return False
+            return tuple(False for _ in mine)
         before[0].wait()
-        return bool(before[1].item())
+        return tuple(bool(each) for each in before[1].tolist())
 
     def settle(self) -> None:
         """Wait for the vote that is under way, so that nothing is left in the groups."""

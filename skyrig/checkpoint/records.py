@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -13,18 +12,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-_BLOCK = 16 << 20
+from skyrig.checkpoint.content import BLOCK, Content, measured
 
 Stamp = tuple[int, int, int]
 """Inode, size and time of a file: what changes when it is written."""
 
 
 @dataclass(frozen=True)
-class Written:
-    """A file: its bytes, their SHA-256, and the function that wrote it."""
+class Written(Content):
+    """A file: its content, and the function that wrote it."""
 
-    size: int
-    sha256: str
     by: str
 
 
@@ -101,12 +98,9 @@ class Records:
         return ""
 
     def _written(self, name: str, by: str) -> Written:
-        digest, size = hashlib.sha256(), 0
         with (self.folder / name).open("rb") as file:
-            while block := file.read(_BLOCK):
-                digest.update(block)
-                size += len(block)
-        return Written(size, digest.hexdigest(), by)
+            found = measured(iter(lambda: file.read(BLOCK), b""))
+        return Written(found.size, found.sha256, by)
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{self._prefix}_step_{step}_metadata.json"

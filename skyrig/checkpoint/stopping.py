@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from types import FrameType
+
+GRACE = "SKYRIG_GRACE_S"
+"""Variable with the seconds between TERM and KILL, in jobs that Skyrig runs."""
+
+_GRACE_S = 30.0
+"""The same where nobody says it: Slurm's, and Kubernetes'."""
 
 
 class Notice:
@@ -29,8 +36,10 @@ class Notice:
         until = time.monotonic() + grace_s
         self.until = until if self.until is None else min(self.until, until)
 
-    def on_sigterm(self, grace_s: float) -> None:
-        """Take SIGTERM as such word. Main thread only. A handler that was there before is called too."""
+    def on_sigterm(self, grace_s: float | None) -> None:
+        """Take SIGTERM as such word; None is what whoever sends it says that it gives. Main thread only. A handler that
+        was there before is called too."""
+        grace_s = float(os.environ.get(GRACE, _GRACE_S)) if grace_s is None else grace_s
         before = signal.getsignal(signal.SIGTERM)
 
         def told(number: int, frame: FrameType | None) -> None:

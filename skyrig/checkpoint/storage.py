@@ -22,7 +22,8 @@ from torch.distributed.checkpoint.metadata import (
 from torch.distributed.checkpoint.storage import WriteResult
 from torch.futures import Future
 
-from skyrig.checkpoint.manifest import BLOCK, Chunk, Manifest, Piece, Shard, Tensor
+from skyrig.checkpoint.content import BLOCK
+from skyrig.checkpoint.manifest import Chunk, Manifest, Piece, Shard, Tensor
 from skyrig.checkpoint.store import Block, Store
 from skyrig.errors import BadInput
 
@@ -30,7 +31,27 @@ Parts = tuple[dict[str, Tensor], dict[str, Piece], tuple[Shard, ...]]
 """What all ranks have written: tensors and blobs by name, and the shards."""
 
 
-class ShardWriter(StorageWriter):  # type: ignore[misc]
+class _AsPlanned:
+    """What both ends leave to torch: they plan nothing, and keep nothing from one time to the next."""
+
+    def reset(self, checkpoint_id: Any = None) -> None:
+        """Nothing is left of the time before."""
+
+    def prepare_local_plan(self, plan: Any) -> Any:
+        """As torch planned it."""
+        return plan
+
+    def prepare_global_plan(self, plans: list[Any]) -> list[Any]:
+        """As torch planned it."""
+        return plans
+
+    @classmethod
+    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
+        """The store and folder are the ids here."""
+        return False
+
+
+class ShardWriter(_AsPlanned, StorageWriter):  # type: ignore[misc]
     """Writes this rank's shard to `folder` of a store: what the plan says, then `blobs`. When all ranks have, the first
     one calls `publish` with what there is. A rank with a `problem` fails where all meet, so that none waits for it."""
 
@@ -74,7 +95,7 @@ class ShardWriter(StorageWriter):  # type: ignore[misc]
                     yield block
 
         self._store.put(self.shard, blocks())
-        shard = Shard(self._name, at, digest.hexdigest())
+        shard = Shard(at, digest.hexdigest(), self._name)
         done: Any = Future()
         done.set_result([*results, WriteResult(MetadataIndex(self._name), at, shard)])
         return done
@@ -102,38 +123,23 @@ class ShardWriter(StorageWriter):  # type: ignore[misc]
         blobs = {key: piece for (key, _), piece in places.items() if key not in tensors}
         self._publish((tensors, blobs, shards))
 
-    def reset(self, checkpoint_id: Any = None) -> None:
-        """Nothing is left of a save before."""
-
     def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
         """Nothing to be set up."""
 
-    def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
-        """As torch planned it."""
-        return plan
 
-    def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
-        """As torch planned it."""
-        return plans
+class ShardReader(_AsPlanned, StorageReader):  # type: ignore[misc]
+    """Reads what a manifest describes: shards that are `held` already by their names, others from `folder` of the
+    store."""
 
-    @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        """The store and folder are the ids here."""
-        return False
-
-
-class ShardReader(StorageReader):  # type: ignore[misc]
-    """Reads what a manifest describes."""
-
-    def __init__(self, store: Store, folder: str, manifest: Manifest) -> None:
+    def __init__(self, store: Store, folder: str, manifest: Manifest, held: Mapping[str, bytearray]) -> None:
         self._store = store
         self._folder = folder
         self._manifest = manifest
+        self._held = {name: memoryview(content) for name, content in held.items()}
 
-    def blob(self, name: str) -> bytes | bytearray:
+    def blob(self, name: str) -> Block:
         """A value that is no tensor. KeyError if there is none of that name."""
-        piece = self._manifest.blobs[name]
-        return self._store.read(self._folder + piece.shard, piece.at, piece.length)
+        return self._content(self._manifest.blobs[name])
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         """The manifest in torch's terms."""
@@ -159,28 +165,19 @@ class ShardReader(StorageReader):  # type: ignore[misc]
         piece = chunk.piece
         if not piece.length:
             return torch.empty(chunk.sizes, dtype=dtype)
-        content = self._store.read(self._folder + piece.shard, piece.at, piece.length)
-        writable = content if isinstance(content, bytearray) else bytearray(content)  # as torch asks for
-        return torch.frombuffer(writable, dtype=dtype).reshape(chunk.sizes)
+        content = self._content(piece)
+        if isinstance(content, bytes) or piece.at % dtype.itemsize:  # torch wants it writable, and aligned
+            content = bytearray(content)
+        return torch.frombuffer(content, dtype=dtype).reshape(chunk.sizes)
 
-    def reset(self, checkpoint_id: Any = None) -> None:
-        """Nothing is left of a load before."""
+    def _content(self, piece: Piece) -> Block:
+        held = self._held.get(piece.shard)
+        if held is not None:
+            return held[piece.at : piece.at + piece.length]
+        return self._store.read(self._folder + piece.shard, piece.at, piece.length)
 
     def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
         """Nothing to be set up."""
-
-    def prepare_local_plan(self, plan: LoadPlan) -> LoadPlan:
-        """As torch planned it."""
-        return plan
-
-    def prepare_global_plan(self, plans: list[LoadPlan]) -> list[LoadPlan]:
-        """As torch planned it."""
-        return plans
-
-    @classmethod
-    def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:
-        """The store and folder are the ids here."""
-        return False
 
 
 def _bytes_of(tensor: Any) -> memoryview:

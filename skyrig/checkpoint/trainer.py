@@ -15,6 +15,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from skyrig.checkpoint.preemption import Lookout
 from skyrig.checkpoint.ranks import Ranks
 from skyrig.checkpoint.records import Records
 from skyrig.checkpoint.stopping import Notice
@@ -30,10 +31,13 @@ class RecordedCheckpoints(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self._notice = Notice()
+        self._lookout = Lookout()
+        self._announced = ""
         self._ranks: Ranks | None = None
 
-    def on_sigterm(self, grace_s: float = 30.0) -> None:
-        """Take SIGTERM as word to save once more and stop, on all ranks after the same step. Main thread only."""
+    def on_sigterm(self, grace_s: float | None = None) -> None:
+        """Take SIGTERM as word to save once more and stop, on all ranks after the same step. Main thread only. Word of
+        a preemption (docs/preemption.md) only has it save, and needs no call."""
         self._notice.on_sigterm(grace_s)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -42,8 +46,17 @@ class RecordedCheckpoints(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Trainer calls this."""
-        if self._ranks and self._ranks.any_before(self._notice.given):
+        if not self._ranks:
+            return
+        stop, announced = self._ranks.any_before(self._notice.given, self._lookout.new is not None)
+        if stop:
             control.should_save = control.should_training_stop = True
+        elif announced:
+            self._ranks.settle()
+            found = [each for each in self._ranks.gather(self._lookout.new) if each is not None]
+            self._lookout.done(each.id for each in found)
+            self._announced = str(found[0])
+            control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Trainer calls this."""
@@ -55,6 +68,9 @@ class RecordedCheckpoints(TrainerCallback):  # type: ignore[misc]
             records.add(state.global_step, _PREFIX, records.files(), model_type=type(kwargs.get("model")).__name__)
             if self._notice.given:
                 log.warning("told to stop after step %d: it is safe in %s", state.global_step, records.folder)
+            elif self._announced:
+                log.warning("[skyrig] %s: step %d is safe in %s", self._announced, state.global_step, records.folder)
+            self._announced = ""
 
 
 def newest_whole(output_dir: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from skyrig.checkpoint.store import Block
 from skyrig.errors import BadInput
 
 _MARK = "\0tensor"
@@ -60,6 +61,6 @@ def to_bytes(what: str, value: Any) -> bytes:
     return content
 
 
-def from_bytes(content: bytes | bytearray) -> Any:
+def from_bytes(content: Block) -> Any:
     """What `to_bytes` was given; tensors on the CPU."""
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

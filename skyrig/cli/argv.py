@@ -21,10 +21,14 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "logs": ("cluster", "job"),
     "cancel": ("cluster", "job*"),
     "exec": ("cluster", "file"),
+    "storage.delete": ("bucket", "name*"),
 }
 """What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
 
-SPACES = ("local", "task")
+_BARE = ("file", "bucket")
+"""Places that are the verb's own bare words."""
+
+SPACES = ("local", "storage", "task")
 """First halves of two-word verbs."""
 
 
@@ -62,5 +66,5 @@ def _placed(bare: list[str], places: Sequence[str], used: set[str]) -> list[str]
             continue
         taken, words = (words, []) if place.endswith("*") else (words[:1], words[1:])
         for word in taken:
-            placed += [word] if name == "file" else [f"--{name}={word}"]
+            placed += [word] if name in _BARE else [f"--{name}={word}"]
     return placed + words

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skyrig.cluster.description import ClusterDescription
 
 SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
+LOSING = flag("force", "also where files that jobs wrote are not in their buckets", kind=bool)
 
 
 @verb(
@@ -44,13 +45,13 @@ def up(values: Values) -> None:
     provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False)
 
 
-@verb("stop", SEVERAL)
+@verb("stop", [*SEVERAL, LOSING])
 def stop(values: Values) -> None:
     """Stop the nodes of clusters; their disks stay. Jobs that run there end. Asks on a terminal; -y answers yes."""
     from skyrig import provision
 
     for name in _those_there(values):
-        provision.stop(name, notify, _asked(values))
+        provision.stop(name, notify, _asked(values), force=values.switch("force"))
 
 
 @verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP])
@@ -78,7 +79,7 @@ def autostop(values: Values) -> None:
             provision.autostop(name, wanted, notify)
 
 
-@verb("down", SEVERAL)
+@verb("down", [*SEVERAL, LOSING])
 def down(values: Values) -> None:
     """Destroy clusters: `pulumi destroy`, then a look for leftovers. Asks on a terminal; -y answers yes."""
     from skyrig import provision
@@ -86,7 +87,7 @@ def down(values: Values) -> None:
     if values.switch("all") and not values.switch("yes") and not sys.stdin.isatty():
         raise BadInput("down --all destroys every cluster", hint="-y agrees to that")
     for name in flags.clusters(values):
-        provision.down(name, notify, _asked(values))
+        provision.down(name, notify, _asked(values), force=values.switch("force"))
 
 
 @verb(

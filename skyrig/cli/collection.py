@@ -5,7 +5,7 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from skyrig import places
-from skyrig.cli import clouds, clusters, develop, local, plain, records, runs, tasks
+from skyrig.cli import clouds, clusters, develop, local, plain, records, runs, storage, tasks
 
 
 def namespace() -> Collection:
@@ -16,11 +16,14 @@ def namespace() -> Collection:
         for task in vars(module).values():
             if hasattr(task, "get_arguments") and not isinstance(task, type):
                 root.add_task(task)
-    nodes = Collection("local")
-    nodes.add_task(local.ls)
-    nodes.add_task(local.preempt)
-    root.add_collection(nodes)
-    task = Collection("task")
-    task.add_task(tasks.show)
-    root.add_collection(task)
+    spaces = {
+        "local": (local.ls, local.preempt),
+        "storage": (storage.ls, storage.cp, storage.delete),
+        "task": (tasks.show,),
+    }
+    for name, verbs in spaces.items():
+        space = Collection(name)
+        for verb in verbs:
+            space.add_task(verb)
+        root.add_collection(space)
     return root

@@ -6,6 +6,7 @@ import json
 
 from skyrig.cli import flags
 from skyrig.cli.verb import Values, flag, positional, verb
+from skyrig.errors import BadInput
 
 
 @verb("ls", [*flags.JSON])
@@ -27,12 +28,15 @@ def ls(values: Values) -> None:
     [
         positional("node", "NODE or CLUSTER/NODE"),
         flags.CLUSTER,
-        flag("notice", "warn so many seconds before", later=True),
+        flag("notice", "warn it and its jobs so many seconds before"),
     ],
 )
 def preempt(values: Values) -> None:
-    """Kill a node at once, as a cloud that takes its machine back."""
+    """Kill a node, as a cloud that takes its machine back."""
     from skyrig import local
 
-    node = local.preempt(str(values.given["node"]), values.text("cluster"))
-    print(f"node {node.cluster}/{node.name} was killed")
+    notice_s = values.whole("notice")
+    if notice_s == 0:
+        raise BadInput("--notice 0: at least 1 second is wanted", hint="without --notice the node is killed at once")
+    node = local.preempt(str(values.given["node"]), values.text("cluster"), notice_s=notice_s or 0)
+    print(f"node {node.cluster}/{node.name} {f'will be killed in {notice_s} s' if notice_s else 'was killed'}")

@@ -11,6 +11,7 @@ from skyrig.checking import Checked
 from skyrig.launch.job import JobRecord
 from skyrig.local import LocalNode
 from skyrig.stack.status import ClusterStatus
+from skyrig.storage.owned import OwnedBucket
 
 
 def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
@@ -40,6 +41,12 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
             if cluster.endpoints:
                 print()
                 table(["PORT", "ENDPOINT"], list(cluster.endpoints.items()), "")
+
+
+def buckets(found: Sequence[OwnedBucket]) -> None:
+    """Buckets, one a row."""
+    rows = [[each.name, each.store, each.url, each.stack, "yes" if each.persistent else "no"] for each in found]
+    table(["BUCKET", "STORE", "URL", "STACK", "OUTLIVES ITS CLUSTER"], rows, "no buckets")
 
 
 def checked(found: Sequence[Checked]) -> None:

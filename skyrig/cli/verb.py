@@ -183,9 +183,8 @@ def verb(
 def bare_words(argv: list[str], verb: Verb) -> list[str]:
     """The words of a command line that stand behind `verb`'s name and belong to none of its flags."""
     words = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    if verb.name not in words:
-        return []
-    return sort_words(words[words.index(verb.name) + 1 :], verb)[0]
+    at = next((index for index, word in enumerate(words) if word.rpartition(".")[2] == verb.name), None)
+    return sort_words(words[at + 1 :], verb)[0] if at is not None else []
 
 
 def sort_words(words: Sequence[str], verb: Verb) -> tuple[list[str], list[str], set[str]]:

@@ -20,7 +20,7 @@ NAMESPACES = {
 ALONE = ("down", "stop")
 """Verbs that may not stand in a chain, besides those of NAMESPACES."""
 
-THERE = ("local", "task")
+THERE = ("local", "storage", "task")
 """The namespaces that hold something in this version."""
 
 

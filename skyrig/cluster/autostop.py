@@ -64,7 +64,7 @@ class AutostopNote:
     `head` is the head's incarnation: of another machine the note says nothing. `idle_s` (seconds, None: no autostop is
     set), `down` and `wait_for` are what is asked for; `busy` tells whether something counts as activity, and if not,
     `active_at` since when nothing does (seconds since the epoch). Once the cluster has acted, `acted_at` is when and
-    `reason` says why.
+    `reason` says why; `not_up` names what jobs wrote and what had not reached its bucket by then.
     """
 
     head: str
@@ -75,6 +75,7 @@ class AutostopNote:
     active_at: float = 0.0
     acted_at: float = 0.0
     reason: str = ""
+    not_up: tuple[str, ...] = ()
 
     @property
     def told(self) -> str:

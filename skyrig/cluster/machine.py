@@ -29,6 +29,7 @@ which nothing is let in; not at all."""
 DEFAULT_DISK_GB = 256
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_BUCKET = re.compile(r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _LABEL = re.compile(r"([A-Za-z][A-Za-z0-9_.:/-]{0,62})=([^=\n]{0,63})")
 
 
@@ -48,7 +49,8 @@ class Capacity:
 class Machine:
     """One node's machine, the same for all nodes of a cluster. `region`, `zone`, `instance_type`, `image` and `network`
     are names of the cloud ("": none, its default, one of its own); `disk_gb` the boot disk in GiB; `ssh_from` networks
-    that may log in (CIDR); `account` is who pays: an AWS account, a Google Cloud project, an Azure subscription."""
+    that may log in (CIDR); `account` is who pays: an AWS account, a Google Cloud project, an Azure subscription;
+    `reaches` are urls of buckets that the nodes open by what they are, without keys."""
 
     instance_type: str = ""
     region: str = ""
@@ -63,6 +65,7 @@ class Machine:
     egress: str = ""
     ssh_from: tuple[str, ...] = ()
     account: str = ""
+    reaches: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Type and place in words."""
@@ -86,6 +89,7 @@ KEYS: Mapping[str, Key] = {
     "egress": Key("", "clouds: how nodes reach the internet: " + ", ".join(EGRESSES) + "; empty: what fits best"),
     "sshFrom": Key([], "clouds: networks that may log in, CIDR"),
     "account": Key("", "clouds: the account, project or subscription that pays; no other one is ever changed"),
+    "reaches": Key([], "clouds: urls of the cloud's own buckets that the nodes read and write"),
 }
 
 
@@ -105,6 +109,7 @@ def to_config(machine: Machine) -> dict[str, Any]:
         "egress": machine.egress,
         "sshFrom": list(machine.ssh_from),
         "account": machine.account,
+        "reaches": list(machine.reaches),
     }
 
 
@@ -124,7 +129,14 @@ def from_config(given: Mapping[str, Any]) -> Machine:
         egress=keys.one_of("egress", given["egress"], ("", *EGRESSES)),
         ssh_from=tuple(_network(entry) for entry in keys.texts("sshFrom", given["sshFrom"], "a list of networks")),
         account=keys.word("account", given["account"], _NAME, "an account, project or subscription"),
+        reaches=tuple(sorted(_bucket(entry) for entry in keys.texts("reaches", given["reaches"], "a list of urls"))),
     )
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise BadInput(f"{NAMESPACE}:reaches: {text!r} is no bucket's url", hint="s3://NAME or gs://NAME is wanted")
+    return text
 
 
 def capacity(text: str) -> Capacity:

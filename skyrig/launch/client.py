@@ -19,7 +19,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
-from skyrig.errors import BadInput, NodeLost
+from skyrig.errors import BadInput, NodeLost, ProtocolMismatch
 from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
@@ -141,6 +141,26 @@ async def settle(desc: ClusterDescription) -> None:
                 await keeping.fetch(link, await _jobs(link))
 
 
+async def flush(
+    desc: ClusterDescription, deadline_s: float, notify: Notify, node_ids: Sequence[str] | None = None
+) -> list[str]:
+    """Wait until what jobs wrote on nodes (None: all) is in its buckets, for `deadline_s` at most, telling `notify` how
+    that goes; what is not there by then, in words."""
+    with suppress(NoRuntime):
+        async with keeper(desc) as link:
+            if not link.takes_buckets:
+                return []
+            await send(link.writer, {"op": "flush", "deadline_s": deadline_s, "nodes": node_ids})
+            while (received := await receive(link.reader)) is not None:
+                if "left" in received[0]:
+                    left: list[str] = received[0]["left"]
+                    return left
+                if "note" in received[0]:
+                    notify(received[0]["note"])
+            raise KeeperGone("the keeper closed the connection", hint="run the same command again")
+    return []
+
+
 @_asked_again
 async def drain(desc: ClusterDescription, node_ids: Sequence[str], *, force: bool) -> dict[str, list[int]]:
     """Have no more jobs placed on nodes that are about to be removed; returns which jobs keep which of them busy, and
@@ -164,6 +184,11 @@ async def undrain(desc: ClusterDescription) -> None:
 
 async def _submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobRecord:
     request = what.request
+    if request.buckets and not link.takes_buckets:
+        raise ProtocolMismatch(
+            "the cluster's keeper is of an older Skyrig, which attaches no buckets",
+            hint="run this on the clone that made the cluster, once that is updated",
+        )
     if what.autostop is not None:
         keeping.note_autostop(link.desc, await link.autostop(what.autostop))
         notify(f"{link.desc.name} {what.autostop}")

@@ -8,8 +8,8 @@ SkyPilot's precedence by itself:
 3. CLUSTER_INFO, USER, NUM_GPUS_PER_NODE, NODE_RANK and INTERNAL_JOB_ID, and the SKYRIG_ variables that the templates
    rely on: nothing replaces them.
 
-SKYRIG_RANK_DIR comes from the supervisor; SKYRIG_HOSTFILE, GLOO_SOCKET_IFNAME and TP_SOCKET_IFNAME are set by the
-rendered scripts on the node itself, since only the node knows them.
+SKYRIG_RANK_DIR, SKYRIG_NOTICE_FILE and SKYRIG_GRACE_S come from the supervisor; SKYRIG_HOSTFILE, GLOO_SOCKET_IFNAME
+and TP_SOCKET_IFNAME are set by the rendered scripts on the node itself, since only the node knows them.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ class JobRequest:
     `manifest` is the digest of the synced workdir, "" for none; `mounts` come after it, in their order; `cpus` and
     `accelerators` are what one node of the job takes from the queue's point of view; `first_id` is the lowest job id
     that may be given (ids never repeat on a stack, also after its head was replaced); `buckets` are attached once the
-    files are there, with the options of `bucket_secrets` (which are kept where `secrets` are, and nowhere else).
+    files are there, with the options of `bucket_secrets` (which are kept where `secrets` are, and nowhere else), by the
+    rclone at `rclone` on the nodes where they have none of their own.
     """
 
     name: str
@@ -90,6 +91,7 @@ class JobRequest:
     mounts: tuple[Mount, ...] = ()
     buckets: tuple[BucketMount, ...] = ()
     bucket_secrets: dict[str, dict[str, str]] = field(factory=dict, repr=False)
+    rclone: str = ""
 
     @property
     def manifests(self) -> frozenset[str]:

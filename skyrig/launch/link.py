@@ -70,7 +70,7 @@ class KeeperLink:
     def __init__(self, desc: ClusterDescription, way: _Way, channel: Channel) -> None:
         self.desc = desc
         self.reader, self.writer = channel
-        self.takes_mounts = False
+        self.takes_mounts = self.takes_buckets = False
         self._way = way
 
     async def another(self) -> KeeperLink:
@@ -90,6 +90,7 @@ class KeeperLink:
         asking = {"release": code.RELEASE, "build": code.build(), "hold": hold}
         hello = await self.ask({"op": "hello", "digest": _digest(self.desc.public().to_json()), **asking})
         self.takes_mounts = bool(hello.get("mounts"))
+        self.takes_buckets = bool(hello.get("buckets"))
         return hello
 
     async def prepare(self, hello: Message) -> None:

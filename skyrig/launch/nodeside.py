@@ -26,6 +26,17 @@ and is the node's user in all else. Nodes of the local cloud have none, whatever
 
 _RUN_FROM_STDIN = "import json,sys; m=json.loads(sys.stdin.buffer.readline()); exec(m['program'],{'given':m['given']})"
 
+_MOUNTING = tuple(f"skyrig.launch.mounting.{name}" for name in ("mount", "flush", "rclone", "watch", "program"))
+"""What knows about buckets on nodes, each after those that it imports: two programs, which end with the last two."""
+
+_MODULES = """\
+import sys, types
+for name, text in {modules!r}:
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    exec(compile(text, name, "exec"), module.__dict__)
+"""
+
 
 @cache
 def source(name: str) -> str:
@@ -34,9 +45,34 @@ def source(name: str) -> str:
 
 
 @cache
+def modules(*names: str) -> str:
+    """Modules of ours as one text that makes them there, in this order; they may import one another."""
+    package, _, _ = names[0].rpartition(".")
+    texts = [(name, resources.files(package).joinpath(name.rpartition(".")[2] + ".py").read_text()) for name in names]
+    return _MODULES.format(modules=texts)
+
+
+@cache
+def watch() -> str:
+    """What a supervisor loads on nodes that have buckets attached."""
+    return modules(*_MOUNTING[:2], _MOUNTING[3])
+
+
+@cache
+def watch_file() -> str:
+    """Where that lies on a node, relative to ~/.skyrig."""
+    return f"bin/watch-{hashlib.sha256(watch().encode()).hexdigest()[:12]}.py"
+
+
+@cache
 def supervisor_file() -> str:
     """Where this version's supervisor lies on a node, relative to ~/.skyrig."""
     return f"bin/supervisor-{hashlib.sha256(source('supervisor').encode()).hexdigest()[:12]}.py"
+
+
+def files() -> dict[str, str]:
+    """Texts of what every node is given to keep, by where they lie below ~/.skyrig."""
+    return {supervisor_file(): source("supervisor"), watch_file(): watch()}
 
 
 def shell(script: str, *words: str) -> str:
@@ -53,5 +89,17 @@ def supervisor(*words: str) -> str:
 
 def program(name: str, given: Any) -> tuple[str, bytes]:
     """(command, stdin) that runs one of our programs, sent along, with the JSON value `given` as its input."""
-    message = {"program": source(name), "given": given}
+    return _sent(source(name), given)
+
+
+def mounting(given: dict[str, Any]) -> tuple[str, bytes]:
+    """The same of the program that attaches and detaches buckets (skyrig.launch.mounting.program)."""
+    text = modules(*_MOUNTING[:3], _MOUNTING[4])
+    helper = resources.files("skyrig.launch.mounting").joinpath("fusermount.py").read_text()
+    run = f"{text}\nmodule.run(given)\n"
+    return _sent(run, {**given, "fusermount": helper})
+
+
+def _sent(program: str, given: Any) -> tuple[str, bytes]:
+    message = {"program": program, "given": given}
     return shell(_PYTHON, "-c", _RUN_FROM_STDIN), json.dumps(message).encode() + b"\n"

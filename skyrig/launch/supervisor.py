@@ -20,12 +20,17 @@ link to it); `proc/LOCAL.PID` (exit codes, written by rank.sh); `result` (appear
 the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds the daemon's pid); `started` (made once:
 no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
 written: they go from stdin to the entry script's environment. Where SKYRIG_CONTAINER is set, the entry script sees the
-files of the node's container (see `contained`).
+files of the node's container (see `contained`). SKYRIG_GRACE_S tells it what it has between TERM and KILL,
+SKYRIG_NOTICE_FILE where a notice would appear (see Daemon.heed).
 
 Frames are one JSON line each, `log` is followed by `len` bytes: ready (`start` waits for the spec), up, log, proc,
 lease (a renewal went through), exit, gone. `exit` also has `log_cut` (whether output is missing), `dropped` (how many
 bytes of it), `size` (bytes of the log, and of output that the disk took not even a mark of) and `left` (processes that
-even KILL did not end).
+even KILL did not end), and `reason` where `why` is "mount".
+
+Where buckets are attached to the node, the spec's `watch` names the file below ~/.skyrig that knows of them
+(skyrig.launch.mounting.watch). A mount that dies ends the rank, and one that exits with 0 has ended when the files that
+it wrote are in their buckets; what the keeper says meanwhile is heard.
 
 The **lease** is strict. ready, up and lease carry `t`, this node's clock as they were sent; the keeper sends the newest
 `t` it has seen back, in the spec and in `{"op": "lease", "t": T}` on stdin, and the lease then runs until T + lease_s.
@@ -79,11 +84,16 @@ MARKS = 512
 LINE = 4096
 RESERVED = 16 * 1024
 MAX_ATTACHED = 200
+MOUNTS = "~/.skyrig/mounts"
+MOUNT_CODE = 5
+"""Code of a rank that a mount of its node has failed."""
 CONTAINER = "/opt/skyrig/container"
 """The node's own program that starts its container."""
 CLONE_NEWNS = 0x00020000
 LIBRARIES = b"LD_LIBRARY_PATH"
 OWN_FILES = {"log", "proc", "result", "result.part", "daemon.lock", "started", "sock", "supervisor.err"}
+OWN_FILES |= {"notice", "notice.part"}
+SHELLS = {b"bash", b"sh", b"dash"}
 
 
 def clock() -> float:
@@ -149,6 +159,15 @@ def birth(pid: int) -> tuple[int, str, str] | None:
     except OSError:
         return None
     return int(fields[1]), fields[0].decode(), fields[19].decode()
+
+
+def called(pid: int) -> bytes:
+    """Name of the program that a process runs, where the system says it."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as file:
+            return file.read().strip()
+    except OSError:
+        return b""
 
 
 def table_of_proc() -> dict[int, tuple[int, str, str]]:
@@ -230,6 +249,12 @@ class Tree:
             deliver(process, signum)
         for process in stopped:
             deliver(process, signal.SIGCONT)
+
+    def tell(self, signum: int) -> None:
+        """Signal every member but shells, which would end of it and take from the others what time they have."""
+        for process in self.members():
+            if called(process[0]) not in SHELLS:
+                deliver(process, signum)
 
     def kill(self, patience: float) -> int:
         """KILL until nobody is left or `patience` seconds are over; returns how many are left."""
@@ -357,6 +382,8 @@ def run_entry(spec: Frame, directory: bytes, output: int) -> NoReturn:
             signal.signal(signum, signal.SIG_DFL)
         env = {raw(name): raw(value) for name, value in spec["env"].items()}
         env[b"SKYRIG_RANK_DIR"] = directory
+        env[b"SKYRIG_NOTICE_FILE"] = os.path.join(directory, b"notice")
+        env[b"SKYRIG_GRACE_S"] = b"%g" % float(spec["grace_s"])
         workdir = os.path.expanduser(raw(spec["cwd"]))
         os.makedirs(workdir, exist_ok=True)
         os.chdir(workdir)
@@ -415,14 +442,19 @@ class Disk(threading.Thread):
         self._waiting: deque[bytes] = deque()
         self._length = self._gap = 0
         self._reason = ""
-        self._line_begins = True
+        self._line_begins = self._fed_line = True
         self._change = threading.Condition()
         self._asked = self._answered = 0
         self._closing = False
         self._result = b""
 
+    def note(self, text: str) -> None:
+        """Take a line of ours, on a line of its own."""
+        self.feed(raw(f"{'' if self._fed_line else chr(10)}[skyrig] {text}\n"))
+
     def feed(self, data: bytes) -> None:
         """Take output; never waits."""
+        self._fed_line = data.endswith(b"\n")
         with self._change:
             self._waiting.append(data)
             self._length += len(data)
@@ -588,6 +620,13 @@ def store(log: int, result: bytes) -> bool:
     return True
 
 
+def publish(notice: bytes) -> None:
+    """Have a notice appear, whole, in the place of any before it."""
+    with open("notice.part", "wb") as file:
+        file.write(notice)
+    os.replace("notice.part", "notice")
+
+
 # --- the daemon ------------------------------------------------------------------------------------------------------
 
 
@@ -651,6 +690,15 @@ class NodeLock:
         return True
 
 
+def has_mounts() -> bool:
+    """Whether buckets are attached to this node."""
+    base = os.path.expanduser(MOUNTS)
+    try:
+        return any(os.path.exists(os.path.join(base, name, "mount.json")) for name in os.listdir(base))
+    except OSError:
+        return False
+
+
 class Daemon:
     """Watches over one rank until nothing of it runs; the working directory is the rank's folder."""
 
@@ -671,12 +719,19 @@ class Daemon:
         self.kill_at = float("inf")
         self.left = 0
         self.terminated = False
+        self.watch: Any = None
+        self.broken_off = ""
+        self.reason = ""
+        self.signalled = spec["env"].get("SKYRIG_NOTICE_SIGNAL") == "TERM"
+        self.noticed: set[str] = set()
         adopt_orphans()
         self.report = self._start_warden(spec, directory, lock)
         self.wake, wake_end = wake_on_child()
         signal.signal(signal.SIGTERM, self._on_term)
         self.disk = Disk(int(spec["log_limit"]), wake_end)
         self.disk.start()
+        if spec["watch"] and has_mounts():
+            self._watch(os.path.expanduser(os.path.join("~/.skyrig", spec["watch"])), wake_end)
 
     def _start_warden(self, spec: Frame, directory: bytes, lock: int) -> int:
         """Fork the warden; it keeps the lock too, so that a free lock means that nothing of the rank runs."""
@@ -697,6 +752,54 @@ class Daemon:
                 pass  # a user's allowance for pipes is spent: the usual 64 KiB do
         os.set_blocking(self.output, False)
         return report
+
+    def _watch(self, path: str, wake: int) -> None:
+        """Have the node's mounts watched."""
+
+        def wake_up() -> None:
+            try:
+                os.write(wake, b"\0")
+            except BlockingIOError:
+                pass  # full: we are about to wake anyway
+
+        try:
+            with open(path, encoding="utf-8") as file:
+                exec(compile(file.read(), path, "exec"), {})
+            self.watch = sys.modules["skyrig.launch.mounting.watch"].Watch(wake_up)
+        except (OSError, KeyError) as problem:
+            self.disk.note(f"the node's mounts are not watched: {problem}")
+            return
+        self.watch.start()
+
+    def _mind_mounts(self) -> None:
+        """Pass on what the watch has to say; a mount that died ends the rank."""
+        for text in self.watch.news():
+            self.disk.note(text)
+        if self.watch.gone and not self.why:
+            self._fail(self.watch.gone)
+            self.end("mount", self.grace)
+
+    def _fail(self, reason: str) -> None:
+        self.reason = reason
+        self.disk.note(reason)
+
+    def _settled(self) -> bool:
+        """Whether nothing is to be waited for any more, now that nothing of the rank runs: files of a rank that came
+        out well, on their way to their buckets. One that did not may have failed because of a mount."""
+        if self.watch is None or self.reason or self.why != "exit":
+            return True
+        if self._code():
+            gone = self.watch.look()
+            for text in self.watch.news():
+                self.disk.note(text)
+            if gone:
+                self._fail(gone)
+            return True
+        self.watch.settle()
+        self._mind_mounts()
+        if self.watch.done and self.watch.problem:
+            self._fail(self.watch.problem)
+        return bool(self.watch.done or self.broken_off)
 
     def run(self) -> None:
         """Until the tree has ended and its result is on disk."""
@@ -732,6 +835,8 @@ class Daemon:
                 self._hear(source)
         self.tree.reap()
         self._tell()
+        if self.watch is not None:
+            self._mind_mounts()
         if self.terminated:
             self.end("ended", self.grace)
         self._mind_lease()
@@ -815,6 +920,24 @@ class Daemon:
             except ValueError:
                 grace = self.grace
             self.end("ended", grace)
+        elif verb == "notice":
+            try:
+                self.heed(json.loads(amount))
+            except (ValueError, TypeError, KeyError):
+                pass  # a newer keeper may say it otherwise
+
+    def heed(self, notice: Frame) -> None:
+        """Let the job know, once, that a machine which it is on is about to go: the file SKYRIG_NOTICE_FILE gets what
+        the keeper has said and `deadline`, unix time on this node's clock (null: not known). The job goes on; where
+        its environment has SKYRIG_NOTICE_SIGNAL=TERM it gets TERM too. A disk that hangs keeps nobody waiting."""
+        if notice["id"] in self.noticed:
+            return
+        self.noticed.add(notice["id"])
+        left = notice["left_s"]
+        known = {**notice, "deadline": None if left is None else time.time() + left}
+        threading.Thread(target=publish, args=(line(known),), daemon=True).start()
+        if self.signalled and not self.why:
+            self.tree.tell(signal.SIGTERM)
 
     def _tell(self) -> None:
         """Send each peer the records that are new to it, or an empty line that means: look at the log."""
@@ -831,6 +954,7 @@ class Daemon:
         """Begin to end the tree: TERM now, KILL in `grace` seconds. A later call can only shorten that."""
         self.kill_at = min(self.kill_at, clock() + max(0.0, grace))
         if self.why:
+            self.broken_off = self.broken_off or (why if why != "exit" else "")
             return
         self.why = why
         if self.tree.members():
@@ -845,7 +969,7 @@ class Daemon:
             left = self.left = self.tree.kill(KILL_WAIT_S)
             if left:
                 return True
-        return not left and self.status is not None and self._dismissed()
+        return not left and self.status is not None and self._dismissed() and self._settled()
 
     def _dismissed(self) -> bool:
         """Whether the warden has left, which it does when it has no child left, having killed those that we missed."""
@@ -855,20 +979,29 @@ class Daemon:
         self.tree.reap()
         return not self.tree.spare and self.tree.empty()
 
+    def _code(self) -> int:
+        """The entry script's exit code, or 128 + signal."""
+        status = signal.SIGKILL if self.status is None else self.status
+        return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
     def _result(self) -> Frame:
         """The rank's last frame. Its code is the earliest failure's: those that ending the tree caused come later."""
         failed = [record for record in self.disk.records if record["code"]]
         first = min(failed, key=lambda record: float(record["at"]), default=None)
         status = signal.SIGKILL if self.status is None else self.status
-        signum = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
-        code = 128 + signum if signum else os.WEXITSTATUS(status)
+        code, why = self._code(), self.why
+        if self.reason:
+            code, why, first = MOUNT_CODE, "mount", None
+        elif self.watch is not None and self.broken_off and not code and not self.watch.done:
+            code, why = 128 + signal.SIGTERM, self.broken_off
         return {
             "k": "exit",
             "code": first["code"] if first and code else code,
             "first": {key: first[key] for key in ("local", "code", "at")} if first else None,
-            "why": self.why,
+            "why": why,
+            "reason": self.reason,
             "at": self.ended_at or clock(),
-            "signal": signum,
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
             "log_cut": self.disk.lost > 0,
             "dropped": self.disk.lost,
             "size": self.disk.size + self.disk.unmarked,
@@ -924,7 +1057,7 @@ class Refused(Exception):
 
 
 DEFAULTS = {"env": {}, "cwd": "~", "entry": "run.sh", "lease_s": 10.0, "log_limit": 1 << 30, "grace_s": GRACE_S}
-DEFAULTS.update({"offset": 0, "t": None, "log_link": ""})
+DEFAULTS.update({"offset": 0, "t": None, "log_link": "", "watch": ""})
 
 
 def checked(text: bytes) -> Frame:
@@ -935,7 +1068,14 @@ def checked(text: bytes) -> Frame:
             raise Refused(f"spec version {given['version']!r} is not known here (1 is): copy the newer supervisor.py")
         spec = {**DEFAULTS, **given}
         spec["files"] = {**spec["files"]}
-        for text_of in (spec["dir"], spec["cwd"], spec["log_link"], *spec["files"], *spec["files"].values()):
+        for text_of in (
+            spec["dir"],
+            spec["cwd"],
+            spec["log_link"],
+            spec["watch"],
+            *spec["files"],
+            *spec["files"].values(),
+        ):
             raw(text_of)
         for name, value in spec["env"].items():
             if not name or "=" in name or "\0" in name + value:
@@ -1168,7 +1308,7 @@ class Attached:
             try:
                 order = json.loads(text)
                 verb = order["op"]
-                amount = order.get({"lease": "t", "end": "grace_s"}[verb], "")
+                amount = order.get({"lease": "t", "end": "grace_s", "notice": "notice"}[verb], "")
             except (ValueError, TypeError, AttributeError, KeyError):
                 continue  # not for us: a newer keeper may say more
             try:

@@ -7,7 +7,7 @@ from typing import Any
 from skyrig.sdk.answers import OptimizeTarget
 from skyrig.sdk.dag import Dag
 from skyrig.sdk.missing import not_yet
-from skyrig.sdk.request.calls import RequestId
+from skyrig.sdk.request.calls import RequestId, begin
 
 
 def check(infra_list: tuple[str, ...] | None = None, verbose: bool = False) -> RequestId[dict[str, list[str]]]:
@@ -38,10 +38,10 @@ def cost_report(days: int | None = None) -> RequestId[list[dict[str, Any]]]:
 
 
 def storage_ls() -> RequestId[list[dict[str, Any]]]:
-    """Buckets that were made or used."""
-    raise not_yet("sky.storage_ls")
+    """Buckets that were made here: rows with name, store, url, stack, region, endpoint and persistent."""
+    return begin("storage_ls")
 
 
 def storage_delete(name: str) -> RequestId[None]:
-    """Delete a bucket."""
-    raise not_yet("sky.storage_delete")
+    """Delete a bucket that was made here, with all that is in it. Nobody is asked."""
+    return begin("storage_delete", bucket=name)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, evolve, field, fields, frozen
+from attrs import asdict, evolve, fields
 
 from skyrig import places
 from skyrig.cluster.buckets import DATA, Bucket
@@ -21,27 +21,10 @@ from skyrig.errors import BadInput
 from skyrig.stack import backend, config, described, engine, ssh_files, stacks
 from skyrig.storage import programs
 from skyrig.storage.local import server
+from skyrig.storage.owned import OwnedBucket
 
 Notify = Callable[[str], None]
 """Takes one line of progress for the reader."""
-
-
-@frozen
-class MadeBucket:
-    """A bucket that is there: `url` as the clouds' own tools write it, `endpoint` of its server ("" on clouds),
-    `folder` with its objects as files ("" on clouds), the `stack` it belongs to, and the secret `keys` to it (of local
-    ones alone: access_key_id, secret_access_key)."""
-
-    name: str
-    store: str
-    url: str
-    stack: str
-    endpoint: str = ""
-    region: str = ""
-    account: str = ""
-    persistent: bool = True
-    folder: str = ""
-    keys: dict[str, str] = field(factory=dict, repr=False)
 
 
 def of(cluster: str) -> str:
@@ -49,7 +32,7 @@ def of(cluster: str) -> str:
     return stack_name(f"{cluster}{DATA}")
 
 
-def buckets(stack: str, *, fresh: bool = False) -> list[MadeBucket]:
+def buckets(stack: str, *, fresh: bool = False) -> list[OwnedBucket]:
     """The buckets that a stack has, a cluster's too; none where there is no such stack. The engine is asked once a
     deployment. Local ones have the endpoint that their server has now, if it runs."""
     mark = described.mark(stack)
@@ -62,7 +45,7 @@ def buckets(stack: str, *, fresh: bool = False) -> list[MadeBucket]:
     return [evolve(each, endpoint=running["endpoint"]) if running and each.folder else each for each in found]
 
 
-def serving(stack: str) -> list[MadeBucket]:
+def serving(stack: str) -> list[OwnedBucket]:
     """As `buckets`, with the server of the local ones started again where it is gone."""
     found = buckets(stack)
     keys = next((each.keys for each in found if each.keys), None)
@@ -72,18 +55,23 @@ def serving(stack: str) -> list[MadeBucket]:
     return [evolve(each, endpoint=endpoint) if each.folder else each for each in found]
 
 
-def all_known() -> list[MadeBucket]:
+def ready(bucket: OwnedBucket) -> OwnedBucket:
+    """`bucket` as it can be reached: with its server, if it has one, started where that is gone."""
+    return next((each for each in serving(bucket.stack) if each.name == bucket.name), bucket)
+
+
+def all_known() -> list[OwnedBucket]:
     """Every bucket of every stack on this backend, by stack."""
     return [bucket for stack in stacks.everything() if stacks.has_buckets(stack) for bucket in buckets(stack)]
 
 
-def find(name: str, store: str | None = None) -> MadeBucket | None:
+def find(name: str, store: str | None = None) -> OwnedBucket | None:
     """The bucket of that name, in whichever stack it is; on `store` where one is named."""
     found = (each for each in all_known() if each.name == name and store in (None, each.store))
     return next(found, None)
 
 
-def make(stack: str, wanted: Sequence[Bucket], notify: Notify) -> list[MadeBucket]:
+def make(stack: str, wanted: Sequence[Bucket], notify: Notify) -> list[OwnedBucket]:
     """Have these buckets, and give them in that order. Those that another stack has are found there and not made again;
     the others are in the data stack `stack`, which keeps what it has. BadInput where `stack` is a cluster's."""
     elsewhere = {(each.store, each.name): each for each in all_known() if each.stack != stack}
@@ -92,6 +80,16 @@ def make(stack: str, wanted: Sequence[Bucket], notify: Notify) -> list[MadeBucke
         _make(stack, own, notify)
     known = elsewhere | {(each.store, each.name): each for each in serving(stack)}
     return [known[each.store, each.name] for each in wanted]
+
+
+def add(stack: str, wanted: Sequence[Bucket], notify: Notify) -> None:
+    """Make buckets that go with the cluster of `stack`, in that stack itself. Its nodes stay as they are."""
+    before = stacks.settled(stack, notify)
+    new = tuple(each for each in wanted if each not in before.buckets)
+    _have_programs(new)
+    for each in new:
+        notify(f"bucket {each.name} ({each.store}) is made; it goes with the cluster {stack}")
+    stacks.up(stack, evolve(before, buckets=(*before.buckets, *new)), notify, before=before)
 
 
 def drop(stack: str, name: str, notify: Notify) -> None:
@@ -117,13 +115,18 @@ def _make(stack: str, own: Sequence[Bucket], notify: Notify) -> None:
     there = {(each.store, each.name) for each in buckets(stack)}
     if not new and {(each.store, each.name) for each in own} <= there:
         return
-    if any(each.store == "local" for each in own):
-        programs.versitygw()  # minutes where they are not here yet: not in the engine's time
-        programs.rclone()
+    _have_programs(own)
     shape = evolve(before, nodes=(), power="up", buckets=(*before.buckets, *new))
     for each in new:
         notify(f"bucket {each.name} ({each.store}{f', {each.region}' if each.region else ''}) is made in stack {stack}")
     stacks.up(stack, shape, notify, before=before)
+
+
+def _have_programs(wanted: Sequence[Bucket]) -> None:
+    """Get what local buckets need: that takes minutes where it is not here yet, and is not the engine's time."""
+    if any(each.store == "local" for each in wanted):
+        programs.versitygw()
+        programs.rclone()
 
 
 def _before(stack: str, notify: Notify) -> Shape:
@@ -137,7 +140,7 @@ def _before(stack: str, notify: Notify) -> Shape:
     return shape
 
 
-def _asked(stack: str, mark: list[int] | None) -> list[MadeBucket]:
+def _asked(stack: str, mark: list[int] | None) -> list[OwnedBucket]:
     """What the engine says, kept for the next time."""
     if not stacks.has_buckets(stack):
         outputs: dict[str, Any] = {}
@@ -153,20 +156,20 @@ def _asked(stack: str, mark: list[int] | None) -> list[MadeBucket]:
     return found
 
 
-def _kept(stack: str, mark: list[int]) -> list[MadeBucket] | None:
+def _kept(stack: str, mark: list[int]) -> list[OwnedBucket] | None:
     try:
         document = json.loads(_file(stack).read_bytes())
         if document["mark"] != [os.fspath(backend.state_file(stack) or ""), *mark]:
             return None
-        return [MadeBucket(**each) for each in document["buckets"]]
+        return [OwnedBucket(**each) for each in document["buckets"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _read(entry: dict[str, Any], keys: dict[str, str]) -> MadeBucket:
-    names = {each.name for each in fields(MadeBucket)}
+def _read(entry: dict[str, Any], keys: dict[str, str]) -> OwnedBucket:
+    names = {each.name for each in fields(OwnedBucket)}
     known = {key: value for key, value in entry.items() if key in names}
-    return MadeBucket(**known, keys=keys if entry["store"] == "local" else {})
+    return OwnedBucket(**known, keys=keys if entry["store"] == "local" else {})
 
 
 def _file(stack: str) -> Path:

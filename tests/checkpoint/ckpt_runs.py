@@ -28,7 +28,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
-from skyrig.checkpoint import CheckpointManager, FolderStore, ResumableSampler, saving
+from skyrig.checkpoint import CheckpointManager, FolderStore, ResumableSampler, preemption, saving
 from skyrig.checkpoint.store import Block
 from skyrig.errors import SkyrigError
 
@@ -303,6 +303,22 @@ def look_elsewhere(folder: Path) -> str:
     except SkyrigError as error:
         return str(error)
     return ""
+
+
+def notice_to_one_first(folder: Path) -> Any:
+    """One rank hears of a preemption in its third step, the other much later; what each says is safe in the end."""
+    logging.disable()
+    preemption.LOOK_EVERY_S = 0.0
+    file = folder.with_name(f"notice-{dist.get_rank()}")
+    os.environ[preemption.FILE] = str(file)
+    weight = torch.zeros(3)
+    with CheckpointManager(folder, {"w": weight}) as manager:
+        for step in range(1, 40):
+            weight.add_(1)
+            if step == (3 if dist.get_rank() == 1 else 30):
+                file.write_text('{"id": "a", "node": "n1", "kind": "preemption", "deadline": null}')
+            assert not manager.after_step(step)
+        return manager.safe
 
 
 def stop_together(folder: Path) -> Any:

@@ -6,7 +6,9 @@ import json
 import logging
 import random
 import re
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ from skyrig.checkpoint import (  # noqa: E402
     S3Store,
     SaveFailed,
     Superseded,
+    preemption,
 )
+from skyrig.checkpoint.stopping import Notice  # noqa: E402
 from skyrig.checkpoint.store import Block, open_store  # noqa: E402
 from skyrig.errors import BadInput  # noqa: E402
 
@@ -311,6 +315,60 @@ def test_without_time_nothing_is_begun_and_what_is_safe_is_said(
     assert loaded(tmp_path)[0] == 10
 
 
+def test_a_notice_has_the_run_saved_once_more_and_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "notice"
+    monkeypatch.setenv("SKYRIG_NOTICE_FILE", str(file))
+    monkeypatch.setattr(preemption, "LOOK_EVERY_S", 0.0)
+    where = tmp_path / "saves"
+    manager = saved(where, 1)
+
+    def notice(key: str, left_s: float | None) -> None:
+        deadline = None if left_s is None else time.time() + left_s
+        said = {"id": key, "node": "n1", "kind": "preemption" if left_s else "risk", "deadline": deadline}
+        file.with_suffix(".part").write_text(json.dumps(said))
+        file.with_suffix(".part").replace(file)
+
+    def told(step: int) -> list[str]:
+        caplog.clear()
+        assert not manager.after_step(step)
+        return [message.replace(str(where), "HERE") for message in caplog.messages]
+
+    caplog.set_level(logging.WARNING, "skyrig.checkpoint")
+    assert told(2) == []
+    notice("a", 90.4)
+    said = told(3)
+    assert said[0] == "[skyrig] preemption of n1 in 90 s: step 1 is safe in HERE (saving once more)"
+    assert re.fullmatch(r"\[skyrig\] preemption of n1 in \d\d s: step 3 is safe in HERE \(saved in \d.\d s\)", said[1])
+    assert told(4) == [] and manager.safe == 3
+    notice("a", 60)
+    assert told(5) == []
+    manager.took_s = 50.0
+    notice("b", 10.4)
+    safe = "step 3 is safe in HERE (a save takes 50.0 s, "
+    assert told(6)[0].startswith(f"[skyrig] preemption of n1 in 10 s: {safe}10.")
+    notice("c", None)
+    assert told(7)[-1].startswith("[skyrig] preemption of n1 is likely: step 7 is safe in HERE (saved in")
+    file.write_text("half of {")
+    assert told(8) == []
+
+
+def test_a_job_says_how_long_it_has_after_sigterm(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        for said, least, most in ((None, 29, 30), ("7.5", 7, 7.5)):
+            if said:
+                monkeypatch.setenv("SKYRIG_GRACE_S", said)
+            notice = Notice()
+            notice.on_sigterm(None)
+            signal.raise_signal(signal.SIGTERM)
+            assert notice.given and least < notice.left_s <= most
+            signal.signal(signal.SIGTERM, before)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class _Away(FolderStore):
     """A store that cannot be reached when a shard is read."""
 
@@ -325,6 +383,28 @@ def test_a_store_that_fails_is_no_reason_to_take_an_older_one(tmp_path: Path) ->
     with pytest.raises(ConnectionResetError):
         loaded(_Away(tmp_path))
     assert loaded(tmp_path) == (2, ())
+
+
+class _Far(FolderStore):
+    """A store like a bucket, which counts the bytes that are read of it."""
+
+    is_near = False
+    given = 0
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes | bytearray:
+        found = super().read(name, start, length)
+        self.given += len(found)
+        return found
+
+
+def test_each_byte_is_had_from_afar_once(tmp_path: Path) -> None:
+    state = {"odd": torch.tensor([True, False, True]), "w": torch.arange(5000.0), "mode": "train"}
+    with CheckpointManager(tmp_path, {"run": state}) as manager:
+        manager.save(1, wait=True)
+    far, loaded = _Far(tmp_path), dict[str, Any]()
+    assert CheckpointManager(far, {"run": loaded}, readonly=True).restore() is not None
+    assert torch.equal(loaded["w"], state["w"]) and torch.equal(loaded["odd"], state["odd"])
+    assert far.given == sum(far.sizes("step-").values())
 
 
 class _Full(FolderStore):

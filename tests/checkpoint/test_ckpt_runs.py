@@ -130,6 +130,11 @@ def test_all_ranks_stop_after_the_same_step_and_save_it(tmp_path: Path) -> None:
     assert weight.tolist() == [4.0] * 3
 
 
+def test_a_notice_that_one_rank_hears_has_all_save_once(tmp_path: Path) -> None:
+    assert runs.ranks(runs.notice_to_one_first, 2, tmp_path / "run") == [4, 4]
+    assert len(list((tmp_path / "run").glob("step-*"))) == 1
+
+
 def test_sigterm_saves_the_step_that_it_came_in(tmp_path: Path) -> None:
     with runs.begun(runs.until_told, tmp_path, 30.0) as (process, said):
         while runs.hear(said) != 20:

@@ -19,7 +19,8 @@ from gcp.compute_server import ComputeServer
 from servers import plugins
 from user import BIN, User
 
-from components.azure import names as azure_names
+from components.azure.names import machine
+from skyrig.clouds.azure.names import resource_group
 from skyrig.clouds.gcp import names as gcp_names
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]
@@ -125,9 +126,9 @@ def test_azure(tmp_path: Path) -> None:
     server = manager.serve(power)
     try:
         person = EchoUser(tmp_path, "zed", SKYRIG_AZURE_LOOPBACK=power.address, ECHO_SUBSCRIPTION=SUBSCRIPTION)
-        group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{azure_names.resource_group('zed')}"
+        group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{resource_group('zed')}"
         path = f"{group}/providers/Microsoft.Compute/virtualMachines/{{}}".lower()
-        machines = {node: path.format(azure_names.machine(node, 1)) for node in ("n0", "n1")}
+        machines = {node: path.format(machine(node, 1)) for node in ("n0", "n1")}
         power.machines = {machines["n0"]: "running", machines["n1"]: "deallocated"}
         kind = {"instanceType": "Standard_ND96isr_H100_v5", "region": "eastus2"}
         person.wants(cloud="azure", **SAID, **kind, account=SUBSCRIPTION)

@@ -38,6 +38,7 @@ SETS = {
     "aws": PackageSet("AWS's SDKs", 30, 200),
     "gcp": PackageSet("Google Cloud's SDKs", 15, 120),
     "azure": PackageSet("Azure's SDKs", 25, 400),
+    "lora": PackageSet("Hugging Face's Transformers, Datasets and PEFT", 85, 290),
 }
 """In the order of installation: a later set may build on an earlier one."""
 

@@ -28,6 +28,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "aws": ("base", "dev", "torch", "accelerate", "deepspeed", "ray"),
     "gcp": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws"),
     "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
+    "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "tenacity")
 """Those of our dependencies that skyrig.launch.keeper imports; tests/foreign holds it to that."""

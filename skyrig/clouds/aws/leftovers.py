@@ -11,11 +11,10 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import facts, prices
+from skyrig.catalog import disks, facts, prices
 from skyrig.clouds.aws import machines, session
 from skyrig.clouds.cloud import Leftover
 
-_HOURS_A_MONTH = 730
 _OFF = ("terminated", "shutting-down", "deleted", "deleting")
 _WAIT_S = 600
 
@@ -97,8 +96,7 @@ def _instance_hourly(described: Described, region: str) -> float | None:
 
 
 def _volume_hourly(described: Described, region: str) -> float | None:
-    monthly = facts.of("aws", "disks").get("gb_month", {}).get(described["VolumeType"])
-    return None if monthly is None else described["Size"] * monthly / _HOURS_A_MONTH
+    return disks.hourly("aws", described["VolumeType"], described["Size"])
 
 
 def _address_hourly(described: Described, region: str) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import facts, prices
+from skyrig.catalog import disks, facts, prices
 from skyrig.clouds.azure import arm, group, names
 from skyrig.clouds.azure.arm import COMPUTE, MOST_AT_ONCE, NETWORK, RESOURCES, Arm, ArmError
 from skyrig.clouds.azure.started import DISKS
@@ -24,7 +24,6 @@ AUTHORIZATION = "2022-04-01"
 IDENTITY = "2023-01-31"
 """Version of the API of identities."""
 
-_HOURS_A_MONTH = 730
 _GROUP, _ROLE, _ASSIGNMENT = "resource group", "role", "role assignment"
 _ROLES = "providers/Microsoft.Authorization/roleDefinitions"
 _ASSIGNMENTS = "providers/Microsoft.Authorization/roleAssignments"
@@ -48,11 +47,7 @@ def _machine_hourly(machine: Thing) -> float | None:
 
 
 def _disk_hourly(disk: Thing) -> float | None:
-    """A disk is paid for as the next bigger one that is sold."""
-    tiers = facts.of("azure", "disks")["monthly"].get(disk.get("sku", {}).get("name"), {})
-    sold = sorted((int(size), float(price)) for size, price in tiers.items())
-    fitting = [price for size, price in sold if size >= disk["properties"].get("diskSizeGB", 0)]
-    return fitting[0] / _HOURS_A_MONTH if fitting else None
+    return disks.hourly("azure", str(disk.get("sku", {}).get("name")), disk["properties"].get("diskSizeGB", 0))
 
 
 def _address_hourly(thing: Thing) -> float | None:

@@ -13,14 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from attrs import frozen
 
-from skyrig.catalog import facts, instances, prices
+from skyrig.catalog import disks, facts, instances, prices
 from skyrig.clouds.cloud import Leftover, NotUsable
 from skyrig.clouds.gcp import machines
 from skyrig.clouds.gcp.door import Described, Door
 from skyrig.clouds.gcp.names import account_email, cluster_name, label, role_id
 from skyrig.errors import SkyrigError
 
-_HOURS_A_MONTH = 730
 LIMIT_S = 600.0
 """Seconds that removing things of one kind may take."""
 
@@ -114,8 +113,7 @@ def _instance_hourly(described: Described) -> float | None:
 
 
 def _disk_hourly(described: Described) -> float | None:
-    monthly = facts.of("gcp", "disks").get("gb_month", {}).get(_last(described["type"]))
-    return None if monthly is None else float(described["sizeGb"]) * monthly / _HOURS_A_MONTH
+    return disks.hourly("gcp", _last(described["type"]), float(described["sizeGb"]))
 
 
 def _address_hourly(described: Described) -> float | None:

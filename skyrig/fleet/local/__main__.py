@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skyrig.errors import SkyrigError
-from skyrig.fleet.local import node, ports, power, probe, switch
+from skyrig.fleet.local import node, ports, power, preemption, probe, switch
 from skyrig.fleet.local.layout import HostKey, NodeRequest
 
 _VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -30,6 +30,7 @@ _VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
         Path(data["folder"]), data["head"], data["address"], data["ports"], data["before"]
     ),
     "ports-close": lambda data: ports.close_ports(Path(data["folder"])),
+    "kill": lambda data: preemption.kill(Path(data["folder"]), data["incarnation"], data["at"]),
     "probe": lambda data: probe.level(Path(data["folder"])),
 }
 

@@ -100,6 +100,11 @@ class NodeFolder(NamedTuple):
         return self.home / ".skyrig" / "at-boot"
 
     @property
+    def preemption(self) -> Path:
+        """JSON that says until when the node is there, if somebody said so (see skyrig.fleet.local.preemption)."""
+        return self.home / ".skyrig" / "preemption.json"
+
+    @property
     def keeper_where(self) -> Path:
         """A file with the folder of the keeper's socket, where that lies in /tmp (skyrig.launch.keeper)."""
         return self.home / ".skyrig" / "keeper.where"

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from skyrig.fleet.local import boot, environment, plain, power, switch
+from skyrig.fleet.local import attached, boot, environment, plain, power, switch
 from skyrig.fleet.local.files import remove_tree, wait_for
 from skyrig.fleet.local.layout import HostKey, LocalNodeError, NodeFolder, NodeRequest
 
@@ -135,6 +135,7 @@ def _clear(folder: NodeFolder) -> None:
     if folder.home.exists() and not folder.root.exists():
         plain.end_leftovers(folder)
         _forget_socket(folder)
+    attached.release(folder.path)
     folder.state.unlink(missing_ok=True)
     for entry in list(folder.path.iterdir()):
         if entry != folder.lock:

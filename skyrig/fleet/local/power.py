@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from skyrig.fleet.local import boot, plain, processes
+from skyrig.fleet.local import attached, boot, plain, processes
 from skyrig.fleet.local.files import remove_tree, wait_for
 from skyrig.fleet.local.layout import SHUTDOWN_S, LocalNodeError, NodeFolder, NodeRequest
 
@@ -40,6 +40,7 @@ def halt(path: Path, incarnation: str) -> dict[str, Any]:
     _ended(folder, state)
     if state["level"] == "plain":
         plain.end_leftovers(folder)
+        attached.release(folder.path)
     return check(path)
 
 
@@ -58,6 +59,7 @@ def resume(path: Path, incarnation: str) -> dict[str, Any]:
         folder.write_state({**state, "pid": 0})  # a server that was started but not written down is ended first
         if request.level == "plain":
             plain.end_leftovers(folder)
+            attached.release(folder.path)
         remove_tree(folder.tmp)
         folder.tmp.mkdir(mode=0o700)
         booted = boot.boot(request, folder, state["user"], held, state["port"])

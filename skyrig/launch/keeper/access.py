@@ -63,8 +63,8 @@ def ssh_files(cluster: ClusterDescription, key: InternalKey) -> dict[str, str]:
 
 
 async def prepare(pool: Pool, cluster: ClusterDescription, key: InternalKey, nodes: Sequence[Node]) -> dict[str, str]:
-    """Give every one of `nodes` the supervisor and the files above, at once. Returns node id -> reason of failures."""
-    files = {**ssh_files(cluster, key), nodeside.supervisor_file(): nodeside.source("supervisor")}
+    """Give every one of `nodes` our programs and the files above, at once. Returns node id -> reason of failures."""
+    files = {**ssh_files(cluster, key), **nodeside.files()}
     command, stdin = nodeside.program("prepare", {"files": files, "include": True})
 
     async def one(target: Target) -> str:

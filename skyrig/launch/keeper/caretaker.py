@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -65,6 +65,9 @@ class House(Protocol):
 
     async def settle(self) -> None:
         """Bring records and logs to the records folder."""
+
+    async def flush(self, say: Callable[[str], None]) -> list[str]:
+        """Wait until what was written on nodes is in its buckets; what is not, in words."""
 
 
 class Caretaker:

@@ -63,7 +63,10 @@ class Door:
                     await self._follow(asked[0])
                     break
                 answering.add(self)
-                await send(self._writer, await self._answer(*asked))
+                if asked[0]["op"] == "flush":
+                    await self._flush(asked[0])
+                else:
+                    await send(self._writer, await self._answer(*asked))
                 answering.discard(self)
         except (ConnectionError, EOFError):
             pass  # the client went away, which is its right at any moment
@@ -92,6 +95,7 @@ class Door:
         return {
             "protocol": [MAJOR, MINOR],
             "mounts": True,
+            "buckets": True,
             "release": code.RELEASE,
             "build": code.build(),
             "superseded": code.superseded(self._keeper.home, message.get("build", "")),
@@ -141,6 +145,16 @@ class Door:
     async def _settle(self, message: Message, payload: bytes) -> Message:
         await self._keeper.settle()
         return {}
+
+    async def _flush(self, message: Message) -> None:
+        """Waits `deadline_s` for what was written on `nodes` (null: all) to be in its buckets; a message with `note`
+        now and then, at the end one with `left`: what is not."""
+
+        def say(line: str) -> None:
+            self._writer.write(encode({"note": line}))
+
+        left = await self._keeper.flush(say, message["deadline_s"], message.get("nodes"))
+        await send(self._writer, {"left": left})
 
     async def _drain(self, message: Message, payload: bytes) -> Message:
         """`nodes` are about to be removed; `force` ends the jobs on them. Answers which jobs keep which node busy."""

@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import evolve, frozen
 
-from skyrig.cluster.description import ClusterDescription, Node
+from skyrig.cluster.description import Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
-from skyrig.fleet.content import BlobStore, Refused
-from skyrig.fleet.pool import Pool
-from skyrig.fleet.progress import Progress, Report
+from skyrig.fleet.content import Refused
+from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
 from skyrig.launch.keeper import booting, gang, sameness
+from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
+from skyrig.launch.keeper.notices import Audience
 from skyrig.launch.keeper.plan import Plan
-from skyrig.launch.keeper.rank import LEASE_S, Rank
-from skyrig.launch.keeper.table import JobTable
+from skyrig.launch.keeper.rank import LEASE_S, RANK_LOG_LIMIT, Rank
 from skyrig.launch.lines import SETUP
 
 BOOT_PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that shall start a rank is waited for: it may only just boot."""
-
-RANK_LOG_LIMIT = 256 * 1024 * 1024
-"""Bytes of one rank's output that are kept; a cut is marked in the log."""
 
 
 @frozen
@@ -44,43 +40,6 @@ class End:
     exit_codes: tuple[int, ...] = ()
     culprit: int = -1
     reason: str = ""
-
-
-class House(Protocol):
-    """What a flow needs of the keeper that runs it."""
-
-    log: logging.Logger
-    table: JobTable
-    pool: Pool
-    secret: bytes
-
-    @property
-    def cluster(self) -> ClusterDescription:
-        """The cluster as last described."""
-
-    @property
-    def store(self) -> BlobStore:
-        """Manifests and contents on the head."""
-
-    async def spread(
-        self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None], report: Report
-    ) -> None:
-        """Bring a job's files to `nodes`; `say` and `report` hear how that goes where it takes long."""
-
-    async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
-        """Ids of those of `nodes` where a job's files are still as they were brought."""
-
-    async def ready(self, node_id: str) -> None:
-        """Wait until a node has what this version of ours needs there."""
-
-    def usable(self, nodes: Sequence[Node]) -> list[Node]:
-        """Those of `nodes` that are not about to be taken away."""
-
-    def advance(self, record: JobRecord, plan: Plan) -> None:
-        """Write a job's new state and plan at once, and tell its followers."""
-
-    def promised_ports(self, node_id: str) -> set[int]:
-        """Rendezvous ports that running jobs have on a node."""
 
 
 class Flow:
@@ -99,6 +58,7 @@ class Flow:
         self._request = request
         self._cluster = keeper.cluster
         self._nodes = tuple(self._cluster.node(node_id) for node_id in plan.shares)
+        self.audience = Audience(keeper.lookout.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
         if plan.cancel:
             self._cancel.set()
@@ -150,6 +110,8 @@ class Flow:
             except FilesRefused as refused:
                 return End(JobStatus.FAILED_SETUP, refused.exit_code, reason=refused.message)
             self._tell_now()
+        if self._request.buckets and self.plan.setup is None and (unfit := await self._attached(nodes)) is not None:
+            return unfit
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
         return await self._setup(setup) if setup is not None else None
@@ -164,6 +126,20 @@ class Flow:
             problems.update(await booting.wait(self._keeper.pool, nodes, self.logbook.note))
 
         await self._unless_cancelled(wait())
+        return self._unfit(problems)
+
+    async def _attached(self, nodes: Sequence[Node]) -> End | None:
+        """Attach the job's buckets: its end where that cannot be on one of its nodes, or of those that setup is for."""
+        problems: dict[str, str] = {}
+
+        async def attach() -> None:
+            problems.update(await self._keeper.attach(self._request, nodes, self.logbook.note))
+
+        await self._unless_cancelled(attach())
+        return self._unfit(problems)
+
+    def _unfit(self, problems: Mapping[str, str]) -> End | None:
+        """The job's end where nodes have a problem with it."""
         if not problems:
             return None
         culprit = next((rank for rank, node in enumerate(self._nodes) if node.id in problems), -1)
@@ -173,7 +149,7 @@ class Flow:
     @property
     def _is_for_all(self) -> bool:
         """Whether the job brings something to all nodes of the cluster, be it placed on a few of them."""
-        return self._request.setup is not None or bool(self._request.mounts)
+        return self._request.setup is not None or bool(self._request.mounts or self._request.buckets)
 
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
         """Do `work`, or leave it when the job is cancelled."""
@@ -305,6 +281,7 @@ class Flow:
         end them, never started."""
         if self.plan.verdict is not None:
             return await gang.end(ranks, self.plan.verdict)
+        self.audience.is_now(ranks)
         orders = [None] * len(specs) if self._cancel.is_set() else specs
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
         self._resumed = False
@@ -316,11 +293,15 @@ class Flow:
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
+        if announced := self._keeper.lookout.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
+            return End(status, LOST_NODE, ended.exit_codes, nodes.index(announced[0]), announced[1])
         end, node = ended.ends[ended.culprit], nodes[ended.culprit]
         where = f"rank {ended.culprit} ({node.id})" if not what else f"{what} on {node.id}"
         if end.why == "refused":
             reason = f"{where} could not be started: {end.reason}"
             return End(status, SkyrigError.exit_code, ended.exit_codes, ended.culprit, reason)
+        if end.why == "mount":
+            return End(status, end.code, ended.exit_codes, ended.culprit, f"{where}: {end.reason}")
         if end.lost:
             reason = f"lost node {node.id}: {end.reason}"
             return End(status, LOST_NODE, ended.exit_codes, ended.culprit, reason)
@@ -355,6 +336,7 @@ class Flow:
             "lease_s": LEASE_S,
             "log_limit": RANK_LOG_LIMIT,
             "log_link": log_link,
+            "watch": nodeside.watch_file(),
         }
 
     def _task_id(self) -> str:

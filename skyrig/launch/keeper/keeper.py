@@ -18,10 +18,12 @@ from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.progress import Report
 from skyrig.launch import records, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus
+from skyrig.launch.keeper import attaching
 from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.caretaker import Caretaker
 from skyrig.launch.keeper.flow import Flow
 from skyrig.launch.keeper.logbook import Logbook
+from skyrig.launch.keeper.lookout import Lookout
 from skyrig.launch.keeper.nodes import Nodes
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.pruning import Pruning
@@ -56,6 +58,7 @@ class Keeper:
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
         self.caretaker = Caretaker(self)
+        self.lookout = Lookout(self)
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -172,7 +175,7 @@ class Keeper:
                 continue
             missing = plan.missing(self.cluster)
             if missing:
-                lost = f"lost node {', '.join(missing)}: it is gone, or was made anew"
+                lost = f"lost node {', '.join(missing)}: {self.lookout.notices.gone(missing, plan.incarnations)}"
                 self._end(_failed(record, lost))
             else:
                 self._start(record, request, plan)
@@ -224,6 +227,15 @@ class Keeper:
         await self.archive.bring_all()
         self._forget_settled()
 
+    async def flush(
+        self, say: Callable[[str], None], deadline_s: float = attaching.FLUSH_S, node_ids: Sequence[str] | None = None
+    ) -> list[str]:
+        """Wait until what was written on nodes (None: all) is in its buckets; what is not by the deadline, in words."""
+        if not self.table.fact("buckets"):
+            return []  # no job ever had one
+        nodes = [node for node in self.cluster.nodes if node_ids is None or node.id in node_ids]
+        return await attaching.flush(self.pool, nodes, deadline_s, say)
+
     def now(self, job_id: int) -> Mapping[str, Any]:
         """What goes on with a job that does not run yet, for those who watch it; Flow says what that is."""
         running = self.flows.get(job_id)
@@ -240,6 +252,12 @@ class Keeper:
     async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
         """Ids of those of `nodes` where a job's files are still as they were brought."""
         return await self.nodes.standing(request.manifest, request.mounts, nodes)
+
+    async def attach(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> dict[str, str]:
+        """Have a job's buckets be at their places on `nodes`; what is wrong, by node id."""
+        self.table.set_fact("buckets", True)
+        await asyncio.gather(*(self.ready(node.id) for node in nodes))
+        return await attaching.attach(self.pool, nodes, request, say)
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
@@ -265,6 +283,7 @@ class Keeper:
                     if not book.closed:
                         book.flush_silent()
                 self.table.write()
+                self.lookout.mind()
                 await self.settle()
                 await self._pruning.due()
             except Exception:  # whatever it is, jobs must not end of it, and the next round may do better

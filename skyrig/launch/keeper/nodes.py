@@ -304,5 +304,5 @@ def _now_and_then(count: int, say: Callable[[str], None], each: Report) -> Repor
 
 
 def _prepared_for(digest: str) -> list[str]:
-    """What the nodes were prepared for: a cluster, and the supervisor of this version."""
-    return [digest, nodeside.supervisor_file()]
+    """What the nodes were prepared for: a cluster, and this version's own programs on them."""
+    return [digest, *nodeside.files()]

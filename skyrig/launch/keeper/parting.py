@@ -10,9 +10,11 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
+
+from attrs import evolve
 
 from skyrig.cluster.autostop import NOTE, AutostopNote
 from skyrig.cluster.description import ClusterDescription, Node
@@ -61,6 +63,9 @@ class House(Protocol):
     async def settle(self) -> None:
         """Bring records and logs to the records folder."""
 
+    async def flush(self, say: Callable[[str], None]) -> list[str]:
+        """Wait until what was written on nodes is in its buckets; what is not, in words."""
+
 
 def command(cluster: ClusterDescription, *, down: bool) -> str:
     """The command with which a node of the cluster stops itself (`down`: ends itself for good). BadInput where its
@@ -107,7 +112,10 @@ class Parting:
         house = self._house
         order = command(house.cluster, down=self._down)
         await self._within(_WRITE_S, house.cancel(None, self._reason), "jobs did not end")
-        house.archive.keep(NOTE, json.dumps(self._note.to_json()))
+        not_up = await house.flush(house.log.info)
+        for each in not_up:
+            house.log.warning("autostop: not in its bucket: %s", each)
+        house.archive.keep(NOTE, json.dumps(evolve(self._note, not_up=tuple(not_up)).to_json()))
         await self._within(_WRITE_S, house.settle(), "records were not brought home")
         await self._followers()
         head, others = house.cluster.head, house.cluster.nodes[1:]

@@ -26,6 +26,9 @@ the keeper heard of it (see supervisor.py)."""
 GRACE_S = 5.0
 """Seconds between TERM and KILL for a rank that is ended."""
 
+RANK_LOG_LIMIT = 256 * 1024 * 1024
+"""Bytes of one rank's output that are kept; a cut is marked in the log."""
+
 _BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.TimeoutError)
 """What a broken connection, a node that went away, or a garbled stream raises."""
 
@@ -33,9 +36,10 @@ _BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.T
 @frozen
 class RankEnd:
     """How a rank ended. `code` is its process's own (128+signal), -1 when it was lost or never began; `why` is "exit",
-    "ended", "lease", "node", "lost" or "refused" (its supervisor would not start it); `moment` is when its first
-    process failed (or it ended) on the keeper's clock; `reason` says in words why it was lost or refused; `failed`
-    tells whether a process of it had failed before."""
+    "ended", "lease", "node", "lost", "refused" (its supervisor would not start it) or "mount" (one of its node's died,
+    or does not bring its files up); `moment` is when its first process failed (or it ended) on the keeper's clock;
+    `reason` says in words why it was lost, refused or failed by a mount; `failed` tells whether a process of it had
+    failed before."""
 
     code: int
     why: str
@@ -78,6 +82,7 @@ class Rank:
         self._heard = 0.0
         self._moment = 0.0
         self._end_grace: float | None = None
+        self._notices: list[Callable[[], dict[str, Any]]] = []
         self._started = False
         self._stdin: asyncssh.SSHWriter[bytes] | None = None
 
@@ -104,6 +109,12 @@ class Rank:
         self._end_grace = grace_s
         self._tell_end()
 
+    def notice(self, order: Callable[[], dict[str, Any]]) -> None:
+        """Let the rank know that a node of its job is about to go: `order` says it as it is at the moment. Kept over
+        broken connections."""
+        self._notices.append(order)
+        self._order(order())
+
     async def _connect_and_follow(self, spec: Mapping[str, Any] | None, left: float) -> RankEnd | None:
         """One connection's worth of following, begun within `left` seconds."""
         starting = spec is not None and not self._started
@@ -118,9 +129,13 @@ class Rank:
             return await self._follow(process, spec if starting else None)
 
     def _tell_end(self) -> None:
-        if self._stdin is not None and self._end_grace is not None:
+        if self._end_grace is not None:
+            self._order({"op": "end", "grace_s": self._end_grace})
+
+    def _order(self, order: dict[str, Any]) -> None:
+        if self._stdin is not None:
             with suppress(OSError):  # the connection broke: the next one tells it
-                self._stdin.write(json.dumps({"op": "end", "grace_s": self._end_grace}).encode() + b"\n")
+                self._stdin.write(json.dumps(order).encode() + b"\n")
 
     async def _follow(
         self, process: asyncssh.SSHClientProcess[bytes], spec: Mapping[str, Any] | None
@@ -138,14 +153,16 @@ class Rank:
                 self._heard = asyncio.get_running_loop().time()
                 self._moment = header.get("t", self._moment)
                 if header["k"] == "ready":
-                    order = {**spec, "t": self._moment, "offset": self._offset} if spec is not None else {}
-                    process.stdin.write(json.dumps(order).encode() + b"\n")
+                    now = {"grace_s": GRACE_S, "t": self._moment, "offset": self._offset}
+                    process.stdin.write(json.dumps({**spec, **now} if spec is not None else {}).encode() + b"\n")
                     continue
                 heard = self._started = True
                 if self._stdin is None:
                     self._stdin = process.stdin
                     self._tell_end()
                     self._renew(process)
+                    for order in self._notices:
+                        self._order(order())
                 end = self._take(header, payload)
                 if end is not None:
                     return end
@@ -183,7 +200,7 @@ class Rank:
                 self._offset += unmarked
             first = header.get("first")
             moment = now - (first or header)["age_s"]
-            reason = f"ended on its node: {header['why']}"
+            reason = header.get("reason") or f"ended on its node: {header['why']}"
             return RankEnd(header["code"], header["why"], moment, reason, first is not None)
         return None
 

@@ -64,6 +64,10 @@ def parts(
     found |= {f"variable:{name}": value for name, value in {**request.env, **request.secrets}.items()}
     found |= {f"file:{path}": sha for path, sha in files.items()}
     found |= {f"mount:{mount.target}": f"{mount.manifest} {mount.is_file}" for mount in request.mounts}
+    found |= {
+        f"mount:{each.target}": f"{each.mode} {each.bucket} {each.path} {sorted(each.options.items())}"
+        for each in request.buckets
+    }
     return {
         name: hmac.new(secret, f"{name}\0{value}".encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
         for name, value in found.items()

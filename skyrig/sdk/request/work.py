@@ -149,6 +149,20 @@ def cancel(notify: Notify, *, cluster_name: str, all: bool, job_ids: Sequence[in
     notify(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")
 
 
+def storage_ls(notify: Notify) -> list[dict[str, Any]]:
+    """Buckets that were made here."""
+    from skyrig import storing
+
+    return [bucket.to_json() for bucket in storing.buckets()]
+
+
+def storage_delete(notify: Notify, *, bucket: str) -> None:
+    """Delete a bucket that was made here."""
+    from skyrig import storing
+
+    storing.delete([bucket], lambda question: True, notify)
+
+
 def api_cancel(notify: Notify, *, request_ids: Sequence[str]) -> list[str]:
     """End requests as Ctrl-C ends a command, and wait for their end; the ids of those that had not ended before."""
     living = [each for each in map(folder.find, request_ids) if each.runs()]
@@ -203,6 +217,8 @@ WORK = {
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
     "cancel": Work(cancel, None),
+    "storage_ls": Work(storage_ls, list[dict[str, Any]]),
+    "storage_delete": Work(storage_delete, None),
     "api_cancel": Work(api_cancel, list[str]),
 }
 """Kinds of requests by name."""

@@ -14,6 +14,7 @@ from components.azure import image, names, subnets
 from components.azure.placing import AVAILABILITY_SET, NONE, PROXIMITY, SCALE_SET, placing, remark
 from components.azure.wrong import wrong
 from skyrig.catalog import costs, egress, fabrics, facts, instances, power
+from skyrig.clouds.azure.names import resource_group
 from skyrig.cluster.machine import Capacity
 
 CASES = Path(__file__).parent / "cases"
@@ -166,7 +167,7 @@ _NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", fullmatch=True)
 
 @given(_NAMES, st.uuids(), st.from_regex(r"[a-z][a-z0-9-]{2,62}", fullmatch=True))
 def test_names_are_as_azure_wants_them(stack: str, subscription: Any, bucket: str) -> None:
-    group = names.resource_group(stack)
+    group = resource_group(stack)
     assert len(group) <= 90 and not group.endswith(".")
     account = names.storage_account(stack, str(subscription), bucket)
     assert 3 <= len(account) <= 24 and account.isalnum() and account == account.lower()

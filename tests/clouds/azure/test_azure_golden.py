@@ -18,9 +18,9 @@ import pulumi
 import pytest
 from registrations import SECRET, Registration, golden, record
 
-from components.azure import names
 from components.azure.adopted import fit
 from components.azure.cloud import AzureCloud
+from skyrig.clouds.azure import names
 from skyrig.cluster.description import from_json
 
 HERE = Path(__file__).parent

@@ -1,0 +1,168 @@
+"""From the buckets that a task wants to what its job's request holds: each found or made, filled with local files, and
+the way to it from the nodes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import evolve, field, frozen
+
+from skyrig.catalog import instances
+from skyrig.cluster.buckets import Bucket
+from skyrig.cluster.description import ClusterDescription
+from skyrig.errors import BadInput
+from skyrig.launch.job import JobRequest
+from skyrig.provision import Notify
+from skyrig.stack import config, datastacks
+from skyrig.storage import endpoint, programs, remote, uploads
+from skyrig.storage import url as urls
+from skyrig.storage.mount import BucketMount
+from skyrig.storage.owned import OwnedBucket
+from skyrig.storage.remote import NoCredentials, Remote
+from skyrig.storage.wanted import WantedBucket
+
+STORE_OF_CLOUD = {"local": "local", **{cloud: store for store, cloud in remote.CLOUD_OF_STORE.items()}}
+"""Where a cloud's clusters have their buckets, if a task does not say."""
+
+_KEYS = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
+_ENDPOINT = "AWS_ENDPOINT_URL_S3"
+
+_RCLONE = "~/.skyrig/bin/rclone"
+"""Where nodes of clouds look for rclone first: it comes with the task's files, so they need no internet for it."""
+
+
+@frozen
+class Attached:
+    """What a request gets: `mounts`, the secret options of their remotes by name, and variables (`env`, and secret
+    `keys`) by which a job's own programs reach the local cloud's buckets, as on a cloud they do by what their node
+    is. `sources` are file mounts that come with them, as those of a Submission; `rclone` is where nodes that share
+    this machine's files find that program."""
+
+    mounts: tuple[BucketMount, ...] = ()
+    secrets: dict[str, dict[str, str]] = field(factory=dict, repr=False)
+    env: dict[str, str] = field(factory=dict)
+    keys: dict[str, str] = field(factory=dict, repr=False)
+    sources: dict[str, Path | None] = field(factory=dict)
+    rclone: str = ""
+
+    def given_to(self, request: JobRequest) -> JobRequest:
+        """`request` with all of it; keys of the user's own stand, and then ours are left out."""
+        request = evolve(request, buckets=self.mounts, bucket_secrets=self.secrets, rclone=self.rclone)
+        if {*request.env, *request.secrets} & {*_KEYS.values()}:
+            return request
+        return evolve(request, env={**self.env, **request.env}, secrets={**self.keys, **request.secrets})
+
+
+def attach(
+    cluster: ClusterDescription, wanted: Sequence[WantedBucket], variables: Mapping[str, str], notify: Notify
+) -> Attached:
+    """All of `wanted` for jobs on `cluster`: buckets that are not there are made, in the stack that keeps them for it,
+    and local files go into theirs. `variables` are the task's env and secrets, among which keys are looked for.
+    BadInput, NoCredentials and StorageError say what a bucket lacks."""
+    owned = _owned(cluster, wanted, notify)
+    mounts, secrets = [], {}
+    sources: dict[str, Path | None] = {}
+    for each in wanted:
+        way = _way(cluster, each, owned.get(each.name), variables, notify)
+        if way is None:
+            sources[each.target] = None
+            continue
+        mount, secret = way
+        mounts.append(mount)
+        if secret:
+            secrets[mount.secret] = secret
+    for each in wanted:
+        if each.sources:
+            uploads.bring(each, owned[each.name].path, owned[each.name].from_here(), notify)
+    ours = next((owned[each.name] for each in wanted if each.name and owned[each.name].store == "local"), None)
+    env, keys = _variables(ours, cluster.isolation) if ours is not None else ({}, {})
+    own = str(programs.rclone()) if mounts and cluster.isolation != "machine" else ""
+    if mounts and not own:
+        sources[_RCLONE] = programs.rclone_for(_kind_of_nodes(cluster))
+    return Attached(tuple(mounts), secrets, env, keys, sources, own)
+
+
+def _owned(cluster: ClusterDescription, wanted: Sequence[WantedBucket], notify: Notify) -> Mapping[str, OwnedBucket]:
+    """Our buckets that are wanted, by name and ready to be used. Those that are not there are made, all in one run of
+    the engine; those that shall go with the cluster in another one, in its own stack."""
+    names = {each.name: each for each in wanted if each.name}
+    known = {bucket.name: bucket for bucket in datastacks.all_known() if bucket.name in names}
+    missing = [each for each in names.values() if each.name not in known]
+    lasting = [_asked(cluster, each, notify) for each in missing if each.persistent]
+    others = [_asked(cluster, each, notify) for each in missing if not each.persistent]
+    if lasting:
+        datastacks.make(datastacks.of(cluster.name), lasting, notify)
+    if others:
+        datastacks.add(cluster.name, others, notify)
+    if missing:
+        known = {bucket.name: bucket for bucket in datastacks.all_known() if bucket.name in names}
+    return {name: datastacks.ready(bucket) for name, bucket in known.items()}
+
+
+def _asked(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) -> Bucket:
+    """What is made: on the local cloud, in the cluster's own account and region, or where a task says."""
+    store = _store(cluster, wanted, notify)
+    if store == "local":
+        return Bucket(wanted.name, persistent=wanted.persistent)
+    account = config.read_shape(cluster.name).machine.account if store == STORE_OF_CLOUD[cluster.cloud] else ""
+    return Bucket(wanted.name, store, cluster.region, wanted.persistent, account)
+
+
+def _store(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) -> str:
+    """Where a bucket is made."""
+    own = STORE_OF_CLOUD[cluster.cloud]
+    if own == "local" and wanted.store:
+        notify(f"bucket {wanted.name}: store {wanted.store} is rehearsed on the local cloud")
+    return own if own == "local" else wanted.store or own
+
+
+def _way(
+    cluster: ClusterDescription,
+    wanted: WantedBucket,
+    owned: OwnedBucket | None,
+    variables: Mapping[str, str],
+    notify: Notify,
+) -> tuple[BucketMount, dict[str, str]] | None:
+    """The mount, and the secret options of its remote. None where the local cloud can only rehearse it."""
+    if owned is not None and owned.store == "local":
+        found, url, folder = _local_way(cluster, owned), urls.read(owned.url), owned.folder
+    else:
+        url, folder = urls.read(owned.url) if owned is not None else wanted.url or urls.read(""), ""
+        try:
+            region = owned.region if owned is not None else cluster.region
+            found = remote.of(url, variables, os.environ, cloud=cluster.cloud, region=region)
+        except NoCredentials as error:
+            if cluster.cloud != "local":
+                raise
+            notify(f"file_mounts.{wanted.target}: {error.message}; here it is an ordinary folder on each node")
+            return None
+    options = dict(found.options)
+    if "endpoint" in options:
+        options["endpoint"] = endpoint.for_nodes(options["endpoint"], cluster.isolation)
+    secret = wanted.target if found.secrets else ""
+    mount = BucketMount(wanted.target, wanted.mode, str(url), url.path, options, secret, dict(wanted.options), folder)
+    return mount, dict(found.secrets)
+
+
+def _kind_of_nodes(cluster: ClusterDescription) -> str:
+    """What the nodes of a cloud are, as `uname -m` says."""
+    kind = instances.find(cluster.cloud, config.read_shape(cluster.name).machine.instance_type)
+    return "aarch64" if kind.arch == "arm64" else kind.arch
+
+
+def _local_way(cluster: ClusterDescription, owned: OwnedBucket) -> Remote:
+    if cluster.cloud == "local":
+        return owned.local(cluster.isolation)
+    raise BadInput(
+        f"bucket {owned.name} is on this machine, where nodes of {cluster.cloud} do not reach it",
+        hint="take another name for one on the cloud; `storage.cp` copies what is in it",
+    )
+
+
+def _variables(owned: OwnedBucket, isolation: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Plain and secret variables of a job for the server that has this bucket."""
+    way = owned.local(isolation)
+    keys = {variable: way.secrets[option] for option, variable in _KEYS.items()}
+    return {_ENDPOINT: way.options["endpoint"], "AWS_REGION": way.options["region"]}, keys
