@@ -140,8 +140,8 @@ def cluster_of(folder: Path, nodes: int, changed: Mapping[str, str | None] = {})
 
 
 def end_nodes(home: Path) -> None:
-    """Take away what is left of local clusters and bucket servers in this SKYRIG_HOME, whatever became of them, and without the engine:
-    it takes four seconds for each."""
+    """Take away what is left of local clusters and bucket servers in this SKYRIG_HOME, whatever became of them, and
+    without the engine: it takes four seconds for each."""
     for folder in (home / "local").glob("[!.]*"):
         node.stop_all(folder)
     for folder in (home / "storage").glob("[!.]*"):
