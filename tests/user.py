@@ -17,6 +17,7 @@ from forked import forker
 
 from skyrig import places
 from skyrig.fleet.local import node
+from skyrig.storage.local import server
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.prefix) / "bin"
@@ -139,10 +140,12 @@ def cluster_of(folder: Path, nodes: int, changed: Mapping[str, str | None] = {})
 
 
 def end_nodes(home: Path) -> None:
-    """Take away what is left of local clusters in this SKYRIG_HOME, whatever became of them, and without the engine:
-    it takes four seconds for each."""
+    """Take away what is left of local clusters and bucket servers in this SKYRIG_HOME, whatever became of them, and
+    without the engine: it takes four seconds for each."""
     for folder in (home / "local").glob("[!.]*"):
         node.stop_all(folder)
+    for folder in (home / "storage").glob("[!.]*"):
+        server.stop(folder)
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:

@@ -102,10 +102,10 @@ def drop(stack: str, name: str, notify: Notify) -> None:
         raise BadInput(f"stack {stack} has no bucket {name}", hint=f"it has: {there}")
     if any(each.persistent for each in found):  # protected, and kept by the engine: both end with a run that says so
         freed = [evolve(each, persistent=False) if each in found else each for each in before.buckets]
-        stacks.up(stack, evolve(before, buckets=tuple(freed)), notify, before=before)
+        stacks.up(stack, evolve(before, buckets=tuple(freed)), notify, before=before, refresh=False)
     rest = tuple(each for each in before.buckets if each not in found)
     power = "down" if before.is_data and not rest else before.power
-    stacks.up(stack, evolve(before, buckets=rest, power=power), notify, before=before)
+    stacks.up(stack, evolve(before, buckets=rest, power=power), notify, before=before, refresh=False)
 
 
 def _make(stack: str, own: Sequence[Bucket], notify: Notify) -> None:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from conftest import KEYS, Rclone
+from bucket_user import KEYS, Rclone
 
 from skyrig import places
 from skyrig.fleet.local import proxy

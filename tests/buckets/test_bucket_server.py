@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEYS, Rclone
+from bucket_user import KEYS, Rclone
 
 from skyrig import places
 from skyrig.fleet.local import processes

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import Rclone
+from bucket_user import Rclone
 
 from skyrig import places, provision
 from skyrig.cluster.buckets import Bucket
