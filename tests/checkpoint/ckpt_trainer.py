@@ -41,3 +41,15 @@ class Tells(TrainerCallback):  # type: ignore[misc]
         """Trainer calls this."""
         if state.global_step == 4:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Announces(TrainerCallback):  # type: ignore[misc]
+    """Writes a notice of a preemption into `file` before the fifth step."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Trainer calls this."""
+        if state.global_step == 4:
+            self._file.write_text('{"id": "a", "node": "n1", "kind": "preemption", "deadline": null}')

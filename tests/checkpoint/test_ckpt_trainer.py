@@ -49,3 +49,20 @@ def test_sigterm_saves_once_more(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert newest_whole(str(tmp_path)) == str(tmp_path / "checkpoint-5")
+
+
+def test_a_notice_has_it_save_once_more_and_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from ckpt_trainer import Announces, trainer
+
+    from skyrig.checkpoint import preemption
+    from skyrig.checkpoint.trainer import RecordedCheckpoints, newest_whole
+
+    monkeypatch.setenv(preemption.FILE, str(tmp_path / "notice"))
+    monkeypatch.setattr(preemption, "LOOK_EVERY_S", 0.0)
+    trainer(tmp_path, Announces(tmp_path / "notice"), RecordedCheckpoints()).train()
+    said = f"[skyrig] preemption of n1: step 5 is safe in {tmp_path / 'checkpoint-5'}"
+    assert [message for message in caplog.messages if "n1" in message] == [said]
+    assert newest_whole(str(tmp_path)) == str(tmp_path / "checkpoint-12")
+    assert sorted(int(path.name[11:]) for path in tmp_path.glob("checkpoint-*")) == [3, 5, 6, 9, 12]
