@@ -168,7 +168,7 @@ class Lab:
         place.mkdir(parents=True)
         env = {name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"}  # 1.60 stumbles over it
         env |= Remote(self._remote, self._keys).environment()
-        helper = self.ways[0].home / ".skyrig" / "bin" / "fusermount3"
+        helper = self.ways[-1].home / ".skyrig" / "bin" / "fusermount3"
         (place.parent / "fusermount").write_text(f'#!/bin/sh\nexec {helper} "$@"\n')
         (place.parent / "fusermount").chmod(0o755)
         env["PATH"] = f"{place.parent}:{env['PATH']}" if helper.exists() else env["PATH"]

@@ -60,7 +60,9 @@ def up(
     `nodes`, and `ports` and `buckets` beside those that are there, are written first. A change that would replace live
     nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs run there it
     is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one waited for
-    it. Without `starting`, nodes that cost money and stopped themselves stay as they are."""
+    it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a stack of
+    data."""
+    stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
     _wait_until_off(stack, notify)
@@ -195,6 +197,8 @@ def new_name(task: Task) -> str:
 
 def no_such_cluster(name: str) -> NoSuchCluster:
     """The error for a name that no cluster has, with the nearest one that there is."""
+    if stacks.is_there(name):
+        return NoSuchCluster(f"{name} holds buckets and is no cluster")
     names = stacks.known()
     near = difflib.get_close_matches(name, names, n=1)
     there = "there are: " + ", ".join(names) if names else "there is none yet"

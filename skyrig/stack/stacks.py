@@ -98,6 +98,12 @@ def is_data(stack: str) -> bool:
         return False
 
 
+def refuse_data(stack: str) -> None:
+    """BadInput where `stack` is a data stack: no cluster is ever made in one."""
+    if is_there(stack) and is_data(stack):
+        raise BadInput(f"{stack} holds buckets and is no cluster", hint="choose another name for the cluster")
+
+
 def has_buckets(stack: str) -> bool:
     """Whether a stack has buckets, beside a cluster or alone."""
     return _DATA in _components(stack) if backend.folder() is not None else bool(config.read_shape(stack).buckets)
@@ -127,7 +133,10 @@ def up(
     waited for, stay; ports that it has got stay in any case. `may` is asked before nodes on a paid cloud are replaced
     or deleted; where it says no, the config is as before, and that is BadInput."""
     stack_name(stack)
-    _refuse_other_kind(stack, shape)
+    if shape is not None and shape.is_data:
+        _refuse_cluster(stack)
+    elif shape is not None:
+        refuse_data(stack)
 
     def make(at_work: int) -> Changes:
         _ready(stack, notify)
@@ -240,14 +249,10 @@ def _components(stack: str) -> set[str]:
     return {name for name in (_CLUSTER, _DATA) if re.search(rb'"type": ?"%s"' % name.encode(), state)}
 
 
-def _refuse_other_kind(stack: str, shape: Shape | None) -> None:
-    """No cluster in a stack of data, and none of data in a cluster's."""
-    data = shape is not None and shape.is_data
-    if not is_there(stack) or data == is_data(stack):
-        return
-    if data:
+def _refuse_cluster(stack: str) -> None:
+    """BadInput where `stack` is a cluster's: data in it would go with the cluster."""
+    if exists(stack):
         raise BadInput(f"stack {stack} is a cluster's and cannot hold data alone", hint="name the cluster otherwise")
-    raise BadInput(f"{stack} holds buckets and is no cluster", hint="choose another name for the cluster")
 
 
 def _in_turn(verb: str, stack: str, notify: Notify, work: Callable[[int], Changes]) -> Changes:

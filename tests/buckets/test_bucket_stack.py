@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import Rclone
 
-from skyrig import places
+from skyrig import places, provision
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError
@@ -72,7 +72,12 @@ def test_a_bucket_is_made_found_kept_and_deleted(project: Path, rclone: Rclone) 
     stacks.up(stack, config.read_shape(stack), silent)
     assert rclone(datastacks.buckets(stack)[0].endpoint, keys(made), "cat", "remote:my-data/x") == "x"
 
-    for refused in (lambda: stacks.down(stack, silent), lambda: stacks.up(stack, Shape(), silent)):
+    for refused in (
+        lambda: stacks.down(stack, silent),
+        lambda: stacks.up(stack, Shape(), silent),
+        lambda: provision.up(stack, silent),
+        lambda: provision.down(stack, silent),
+    ):
         with pytest.raises(BadInput, match="holds buckets and is no cluster"):
             refused()
 

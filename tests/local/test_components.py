@@ -12,6 +12,7 @@ from pulumi.provider.experimental.analyzer import Analyzer
 from ruamel.yaml import YAML
 
 from components.cluster import Cluster
+from components.data import Data
 from components.local.addresses import NETWORK, address, addresses
 from components.local.cloud import LocalCloud
 from components.local.describe import describe
@@ -36,9 +37,9 @@ def test_config_of_the_project_is_the_shapes() -> None:
 
 def test_components_have_a_schema() -> None:
     """Packaging needs annotations that Pulumi's analyzer understands, and a description of every property."""
-    found: Any = Analyzer("skyrig").analyze([Cluster, LocalCloud, LocalNodeGroup])
+    found: Any = Analyzer("skyrig").analyze([Cluster, Data, LocalCloud, LocalNodeGroup])
     definitions = found["component_definitions"]
-    assert set(definitions) == {"Cluster", "LocalCloud", "LocalNodeGroup"}
+    assert set(definitions) == {"Cluster", "Data", "LocalCloud", "LocalNodeGroup"}
     for definition in definitions.values():
         assert definition.description
         assert [name for name, one in definition.inputs.items() if not one.description] == []

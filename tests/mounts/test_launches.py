@@ -48,7 +48,7 @@ file_mounts:
   {HERE}/copied: {{source: ./data}}
   ~/deep/one: one.txt
   {HERE}/bucket: s3://some-bucket/path
-  ~/models: {{name: my-models, mode: MOUNT}}
+  ~/models: hf://some/model
 setup: |
   cat {HERE}/data/a >>~/setups-of-mounts
 run: |
@@ -66,10 +66,10 @@ def test_absolute_places_are_the_nodes_own_and_outlive_a_stop(user: User) -> Non
     first = launch(user, TASK)
     assert said_by_ranks(first) == [*there, "1"]
     assert not Path(HERE).exists()
-    warned = [line for line in first.err.decode().splitlines() if "not attached yet" in line]
-    assert [line.partition(": ")[0] for line in warned] == [f"file_mounts.{HERE}/bucket", "file_mounts.~/models"]
-    assert "s3://some-bucket/path" in warned[0]
-    assert "bucket my-models" in warned[1]
+    warned = [line for line in first.err.decode().splitlines() if "ordinary folder" in line]
+    assert [line.partition(": ")[0] for line in warned] == ["file_mounts.~/models", f"file_mounts.{HERE}/bucket"]
+    assert "hf://some/model is no bucket" in warned[0]
+    assert "s3://some-bucket/path: there are no keys to open it with" in warned[1]
 
     again = launch(user, TASK)
     assert said_by_ranks(again) == [*there, "1"]
@@ -113,7 +113,7 @@ def test_render_lists_them(user: User, tmp_path: Path) -> None:
     listed = (tmp_path / "rank-1" / "mounts").read_text().splitlines()
     assert f"{HERE}/data <- data" in listed
     assert "~/deep/one <- one.txt" in listed
-    assert f"{HERE}/bucket <- (an empty folder)" in listed
+    assert f"{HERE}/bucket <- s3://some-bucket/path (COPY)" in listed
 
 
 def test_what_cannot_be_is_refused_before_anything_is_made(user: User) -> None:

@@ -57,6 +57,7 @@ def test_no_function_moves_the_selection_of_any_clone(
         "exists": lambda: stacks.exists("other"),
         "is_there": lambda: stacks.is_there("other"),
         "is_data": lambda: stacks.is_data("other"),
+        "refuse_data": lambda: stacks.refuse_data("other"),
         "has_buckets": lambda: stacks.has_buckets("other"),
         "selected": stacks.selected,
         "settled": lambda: stacks.settled("other", print),

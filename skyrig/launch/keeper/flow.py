@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import evolve, frozen
 
-from skyrig.cluster.description import ClusterDescription, Node
+from skyrig.cluster.description import Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
-from skyrig.fleet.content import BlobStore, Refused
-from skyrig.fleet.pool import Pool
-from skyrig.fleet.progress import Progress, Report
+from skyrig.fleet.content import Refused
+from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
 from skyrig.launch.keeper import booting, gang, sameness
+from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
-from skyrig.launch.keeper.notices import Audience, Notices
+from skyrig.launch.keeper.notices import Audience
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import LEASE_S, RANK_LOG_LIMIT, Rank
-from skyrig.launch.keeper.table import JobTable
 from skyrig.launch.lines import SETUP
 
 BOOT_PATIENCE_S = 30.0
@@ -42,47 +40,6 @@ class End:
     exit_codes: tuple[int, ...] = ()
     culprit: int = -1
     reason: str = ""
-
-
-class House(Protocol):
-    """What a flow needs of the keeper that runs it."""
-
-    log: logging.Logger
-    table: JobTable
-    pool: Pool
-    secret: bytes
-    notices: Notices
-
-    @property
-    def cluster(self) -> ClusterDescription:
-        """The cluster as last described."""
-
-    @property
-    def store(self) -> BlobStore:
-        """Manifests and contents on the head."""
-
-    async def spread(
-        self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None], report: Report
-    ) -> None:
-        """Bring a job's files to `nodes`; `say` and `report` hear how that goes where it takes long."""
-
-    async def standing(self, request: JobRequest, nodes: Sequence[Node]) -> set[str]:
-        """Ids of those of `nodes` where a job's files are still as they were brought."""
-
-    async def attach(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> dict[str, str]:
-        """Have a job's buckets be at their places on `nodes`; what is wrong, by node id."""
-
-    async def ready(self, node_id: str) -> None:
-        """Wait until a node has what this version of ours needs there."""
-
-    def usable(self, nodes: Sequence[Node]) -> list[Node]:
-        """Those of `nodes` that are not about to be taken away."""
-
-    def advance(self, record: JobRecord, plan: Plan) -> None:
-        """Write a job's new state and plan at once, and tell its followers."""
-
-    def promised_ports(self, node_id: str) -> set[int]:
-        """Rendezvous ports that running jobs have on a node."""
 
 
 class Flow:
@@ -101,7 +58,7 @@ class Flow:
         self._request = request
         self._cluster = keeper.cluster
         self._nodes = tuple(self._cluster.node(node_id) for node_id in plan.shares)
-        self.audience = Audience(keeper.notices, self._nodes, logbook.note)
+        self.audience = Audience(keeper.lookout.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
         if plan.cancel:
             self._cancel.set()
@@ -336,7 +293,7 @@ class Flow:
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
-        if announced := self._keeper.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
+        if announced := self._keeper.lookout.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
             return End(status, LOST_NODE, ended.exit_codes, nodes.index(announced[0]), announced[1])
         end, node = ended.ends[ended.culprit], nodes[ended.culprit]
         where = f"rank {ended.culprit} ({node.id})" if not what else f"{what} on {node.id}"

@@ -25,7 +25,6 @@ from skyrig.launch.keeper.flow import Flow
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.lookout import Lookout
 from skyrig.launch.keeper.nodes import Nodes
-from skyrig.launch.keeper.notices import Notices
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.pruning import Pruning
 from skyrig.launch.keeper.queue import Demand, place, refusal
@@ -59,8 +58,7 @@ class Keeper:
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
         self.caretaker = Caretaker(self)
-        self.notices = Notices(self.table)
-        self._lookout = Lookout(self)
+        self.lookout = Lookout(self)
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -177,9 +175,8 @@ class Keeper:
                 continue
             missing = plan.missing(self.cluster)
             if missing:
-                losses = (self.notices.loss(node_id, plan.incarnations.get(node_id, "")) for node_id in missing)
-                why = next(filter(None, losses), "it is gone, or was made anew")
-                self._end(_failed(record, f"lost node {', '.join(missing)}: {why}"))
+                lost = f"lost node {', '.join(missing)}: {self.lookout.notices.gone(missing, plan.incarnations)}"
+                self._end(_failed(record, lost))
             else:
                 self._start(record, request, plan)
         self.schedule()
@@ -244,12 +241,6 @@ class Keeper:
         running = self.flows.get(job_id)
         return running.now if running is not None else {}
 
-    def noticed(self, node: Node, said: Mapping[str, Any]) -> None:
-        """A node has heard that it is about to go: so do all ranks of the jobs that have one there."""
-        if notice := self.notices.add(node, said):
-            for running in self.flows.values():
-                running.audience.hear(notice)
-
     # -- what a flow asks for
 
     async def spread(
@@ -292,16 +283,11 @@ class Keeper:
                     if not book.closed:
                         book.flush_silent()
                 self.table.write()
-                self._lookout.mind(self._at_work())
+                self.lookout.mind()
                 await self.settle()
                 await self._pruning.due()
             except Exception:  # whatever it is, jobs must not end of it, and the next round may do better
                 self.log.exception("chores")
-
-    def _at_work(self) -> list[Node]:
-        """The nodes that jobs run on."""
-        held = {node_id for running in self.flows.values() for node_id in running.plan.shares}
-        return [node for node in self.cluster.nodes if node.id in held] if held else []
 
     def unfinished_requests(self) -> dict[str, JobRequest]:
         """Requests of the jobs that have not ended, by the jobs' uid."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from skyrig.cluster.description import ClusterDescription, Node
@@ -21,6 +21,9 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
+from skyrig.launch.keeper.notices import Audience, Notices
+from skyrig.launch.keeper.plan import Plan
+from skyrig.launch.keeper.table import JobTable
 
 CLOUDS = ("aws", "azure", "gcp", "local")
 """Clouds whose nodes can be asked, whatever their capacity: maintenance comes to machines on demand as well."""
@@ -45,25 +48,38 @@ class House(Protocol):
 
     log: logging.Logger
     pool: Pool
+    table: JobTable
 
     @property
     def cluster(self) -> ClusterDescription:
         """The cluster as last described."""
 
-    def noticed(self, node: Node, said: Mapping[str, Any]) -> None:
-        """A node has heard that it is about to go."""
+    @property
+    def flows(self) -> Mapping[int, Running]:
+        """The jobs that have had their turn, by their numbers."""
+
+
+class Running(Protocol):
+    """One of those jobs."""
+
+    plan: Plan
+    audience: Audience
 
 
 class Lookout:
-    """Listens to the nodes that it is told to mind."""
+    """Listens to the nodes of running jobs. What it hears goes to all ranks of the jobs that have one there, and into
+    `notices`."""
 
     def __init__(self, house: House) -> None:
+        self.notices = Notices(house.table)
         self._house = house
         self._listening: dict[str, asyncio.Task[None]] = {}
 
-    def mind(self, nodes: Iterable[Node]) -> None:
-        """From now on listen to these nodes, and to no others."""
-        wanted = {f"{node.id} {node.life}": node for node in nodes if self._house.cluster.cloud in CLOUDS}
+    def mind(self) -> None:
+        """From now on listen to the nodes that jobs run on now, and to no others."""
+        held = {node_id for running in self._house.flows.values() for node_id in running.plan.shares}
+        nodes = self._house.cluster.nodes if held and self._house.cluster.cloud in CLOUDS else ()
+        wanted = {f"{node.id} {node.life}": node for node in nodes if node.id in held}
         for key, task in list(self._listening.items()):
             if key not in wanted or task.done():  # done: by a defect of ours, which asyncio tells
                 self._listening.pop(key).cancel()
@@ -96,7 +112,8 @@ class Lookout:
                 process.close()
 
     def _take(self, node: Node, said: dict[str, Any]) -> None:
-        if "id" in said:
-            self._house.noticed(node, said)
+        if "id" in said and (notice := self.notices.add(node, said)):
+            for running in self._house.flows.values():
+                running.audience.hear(notice)
         elif "problem" in said:
             self._house.log.warning("notices of %s: its metadata service does not answer: %s", node.id, said["problem"])

@@ -110,6 +110,11 @@ class Notices:
         announced = notice is not None and notice.incarnation == incarnation and notice.explains_loss
         return notice.loss if notice is not None and announced else ""
 
+    def gone(self, node_ids: Sequence[str], incarnations: Mapping[str, str]) -> str:
+        """Why these machines, of those `incarnations`, are not there any more, as far as that is known."""
+        losses = (self.loss(node_id, incarnations.get(node_id, "")) for node_id in node_ids)
+        return next(filter(None, losses), "it is gone, or was made anew")
+
     def losses(self, lost: Sequence[Node]) -> tuple[Node, str] | None:
         """The first of the lost nodes whose loss was announced, and why a job failed that had a rank there: whoever
         failed first, it had lost a peer. None where none was."""
