@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 FLUSH_S = 600.0
 """How long what jobs wrote may take to reach its buckets before it is said what has not, in seconds."""
 
+FORCED_S = 10.0
+"""The same where the reader has said that nodes go all the same."""
+
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
 
@@ -48,13 +51,15 @@ def wind_up(cluster: ClusterDescription, jobs: Sequence[JobRecord], reason: str,
         notify(f"records of the last jobs may be missing: {error.message}")
 
 
-def flush(cluster: ClusterDescription, notify: Notify, node_ids: Sequence[str] | None = None) -> list[str]:
-    """Wait until what jobs wrote on nodes (None: all) is in its buckets, FLUSH_S at most; what is not by then, in
-    words. A head that does not answer holds up nothing."""
+def flush(
+    cluster: ClusterDescription, notify: Notify, node_ids: Sequence[str] | None = None, *, force: bool
+) -> list[str]:
+    """Wait until what jobs wrote on nodes (None: all) is in its buckets, FLUSH_S at most, with `force` FORCED_S; what
+    is not by then, in words. A head that does not answer holds up nothing."""
     from skyrig.launch import client
 
     try:
-        return asyncio.run(client.flush(cluster, FLUSH_S, notify, node_ids))
+        return asyncio.run(client.flush(cluster, FORCED_S if force else FLUSH_S, notify, node_ids))
     except SkyrigError as error:
         notify(f"whether all files are in their buckets cannot be asked: {error.message}")
         return []
@@ -87,7 +92,7 @@ def _drain(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify,
         raise BadInput(f"{where}: nothing was changed", hint="wait, cancel, or --force to remove it all the same")
     if busy:
         notify(f"removing {', '.join(busy)} ends job {' and '.join(map(str, sorted(set().union(*busy.values()))))}")
-    left = flush(cluster, notify, node_ids)
+    left = flush(cluster, notify, node_ids, force=force)
     for each in left:
         notify(f"not in its bucket: {each}")
     if left and not force:

@@ -340,7 +340,7 @@ def _wind_up(
         raise BadInput(f"{stack}: nothing was changed")
     if cluster is not None and jobs is not None:
         leaving.wind_up(cluster, jobs, reason, notify)
-        left = leaving.flush(cluster, notify)
+        left = leaving.flush(cluster, notify, force=force)
         for each in left:
             notify(f"{stack}: not in its bucket: {each}")
         if left and not force:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 from mounting_store import SECRET, Home, Store, until
 
 from skyrig.launch.mounting.mount import mounted
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "foreign"))
+from foreign_nodes import pythons
 
 
 def test_what_is_closed_is_in_the_bucket(store: Store, home: Home) -> None:
@@ -47,6 +51,21 @@ def test_tools_write_as_to_a_folder(store: Store, home: Home) -> None:
     assert (bucket / "log").read_text() == "x\ny\n"
     assert (bucket / "both").read_bytes()[5:8] == b"abc"
     assert (bucket / "d" / "b" / "c").exists() and not (bucket / "out").exists()
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+def test_any_python_of_a_node_will_do(store: Store, home: Home, version: str) -> None:
+    found = pythons(version)
+    if not found:
+        pytest.skip(f"no Python {version} on PATH or of pyenv's")
+    program = home.folder / ".skyrig" / "runtime" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(found[version].program)
+    bucket = store.bucket(f"python-{version}")
+    place = home.attached(store, store.mount("~/data", bucket.name, "MOUNT_CACHED"))
+    (place / "f").write_text("f")
+    assert home.ask("detach", targets=None, deadline_s=20)["left"] == []
+    assert (bucket / "f").read_text() == "f"
 
 
 def test_it_is_there_already(store: Store, home: Home) -> None:
