@@ -14,14 +14,14 @@ from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
 from skyrig.launch.job import JobRequest
-from skyrig.provision import Notify
+from skyrig.provision import Confirm, Notify, up
 from skyrig.stack import config, datastacks
 from skyrig.storage import endpoint, programs, remote, uploads
 from skyrig.storage import url as urls
 from skyrig.storage.mount import BucketMount
 from skyrig.storage.owned import OwnedBucket
 from skyrig.storage.remote import NoCredentials, Remote
-from skyrig.storage.wanted import WantedBucket
+from skyrig.storage.wanted import WantedBucket, opened_by
 
 STORE_OF_CLOUD = {"local": "local", **{cloud: store for store, cloud in remote.CLOUD_OF_STORE.items()}}
 """Where a cloud's clusters have their buckets, if a task does not say."""
@@ -56,12 +56,17 @@ class Attached:
 
 
 def attach(
-    cluster: ClusterDescription, wanted: Sequence[WantedBucket], variables: Mapping[str, str], notify: Notify
+    cluster: ClusterDescription,
+    wanted: Sequence[WantedBucket],
+    variables: Mapping[str, str],
+    notify: Notify,
+    confirm: Confirm,
 ) -> Attached:
     """All of `wanted` for jobs on `cluster`: buckets that are not there are made, in the stack that keeps them for it,
-    and local files go into theirs. `variables` are the task's env and secrets, among which keys are looked for.
-    BadInput, NoCredentials and StorageError say what a bucket lacks."""
+    local files go into theirs, and nodes may open those of their own cloud. `variables` are the task's env and secrets,
+    among which keys are looked for. BadInput, NoCredentials and StorageError say what a bucket lacks."""
     owned = _owned(cluster, wanted, notify)
+    _let_in(cluster, wanted, notify, confirm)
     mounts, secrets = [], {}
     sources: dict[str, Path | None] = {}
     for each in wanted:
@@ -108,6 +113,14 @@ def _asked(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) ->
         return Bucket(wanted.name, persistent=wanted.persistent)
     account = config.read_shape(cluster.name).machine.account if store == STORE_OF_CLOUD[cluster.cloud] else ""
     return Bucket(wanted.name, store, cluster.region, wanted.persistent, account)
+
+
+def _let_in(cluster: ClusterDescription, wanted: Sequence[WantedBucket], notify: Notify, confirm: Confirm) -> None:
+    """Have the nodes of a cloud open its buckets by what they are: another run of the engine, where that is news."""
+    news = opened_by(cluster.cloud, wanted) - {bucket.url for bucket in cluster.buckets}
+    if news:
+        notify(f"cluster {cluster.name} may use {', '.join(sorted(news))}")
+        up(cluster.name, notify, reaches=news, at_least=True, confirm=confirm, starting=False)
 
 
 def _store(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) -> str:

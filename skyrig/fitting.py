@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from attrs import evolve
 
@@ -16,7 +16,6 @@ from skyrig.cluster.ports import union
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import ResourcesMismatch
 from skyrig.launch import serving
-from skyrig.storage.wanted import WantedBucket, opened_by
 from skyrig.task.model import Task
 from skyrig.task.quantities import least_cores
 from skyrig.task.resources import Resources
@@ -31,9 +30,9 @@ def shape_for(
     *,
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
-    buckets: Sequence[WantedBucket] = (),
+    reaches: Iterable[str] = (),
 ) -> Shape:
-    """`shape` with what a task and the caller ask for instead; ports and buckets come beside those that
+    """`shape` with what a task and the caller ask for instead; ports and buckets that are reached come beside those that
     are there, unless the cluster was taken down. NoCapacity where nobody has that."""
     if task is not None:
         shape = _placed(shape, task)
@@ -41,9 +40,8 @@ def shape_for(
             shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
     shape = evolve(shape, ports=union(shape.ports, ports))
-    if opened := opened_by(shape.cloud, buckets):
-        reaches = tuple(sorted({*shape.machine.reaches, *opened}))
-        shape = evolve(shape, machine=evolve(shape.machine, reaches=reaches))
+    if more := tuple(sorted({*shape.machine.reaches, *reaches})):
+        shape = evolve(shape, machine=evolve(shape.machine, reaches=more))
     return resized(shape, nodes) if nodes is not None else shape
 
 

@@ -8,7 +8,7 @@ import math
 import secrets
 import string
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
@@ -25,7 +25,6 @@ from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
-from skyrig.storage.wanted import WantedBucket, opened_by
 from skyrig.task.model import Task
 
 Notify = Callable[[str], None]
@@ -50,15 +49,15 @@ def up(
     task: Task | None = None,
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
-    buckets: Sequence[WantedBucket] = (),
+    reaches: Iterable[str] = (),
     confirm: Confirm = lambda question: False,
     force: bool = False,
     at_least: bool = False,
     starting: bool = True,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes`, and `ports` and `buckets` beside those that are there, are written first. A change that would replace live
-    nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs run there it
+    `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
+    replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs run there it
     is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one waited for
     it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a stack of
     data."""
@@ -67,7 +66,7 @@ def up(
         note_served(task, notify)
     _wait_until_off(stack, notify)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes, ports=ports, buckets=buckets)
+    shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
     shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
@@ -160,10 +159,9 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
-    buckets: Sequence[WantedBucket] = (),
 ) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes, `ports` open and `buckets` reached: as it is, repaired,
-    grown, or brought up. Costs no engine call where all its nodes answer, they are enough, and nothing is to open."""
+    """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
+    Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
@@ -172,16 +170,12 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        nodes = max(nodes, wanted)
-        return up(stack, notify, nodes=nodes, ports=ports, buckets=buckets, at_least=True, confirm=confirm)
+        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm)
     if cluster is None:
-        return up(stack, notify, ports=ports, buckets=buckets, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
-        return up(stack, notify, ports=ports, buckets=buckets, at_least=True, confirm=confirm)
-    if unknown := opened_by(cluster.cloud, buckets) - {bucket.url for bucket in cluster.buckets}:
-        notify(f"cluster {stack} may reach {', '.join(sorted(unknown))}")
-        return up(stack, notify, buckets=buckets, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
     found = status.of([stack])[0]
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:

@@ -155,14 +155,14 @@ def for_launch(
         notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task, buckets=wanted, confirm=confirm)
+        cluster = up(stack or new_name(task), notify, task=task, confirm=confirm)
     elif (reason := misfit(cluster, task)) is not None:
         shape_for(before, task)
         notify(reason)
-        cluster = up(stack, notify, task=task, buckets=wanted, confirm=confirm)
+        cluster = up(stack, notify, task=task, confirm=confirm)
     else:
         note_served(task, notify)
-        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm, wanted)
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm)
     if not task.run and request.setup is None and not mounts.sources and not wanted:
         if stop is not None:
             autostop(cluster.name, stop, notify)
@@ -172,7 +172,7 @@ def for_launch(
         return cluster, Submission(request, workdir, mounts.sources, stop)
     from skyrig.attaching import attach
 
-    attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify)
+    attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify, confirm)
     return cluster, Submission(attached.given_to(request), workdir, {**mounts.sources, **attached.sources}, stop)
 
 

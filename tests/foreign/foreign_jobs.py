@@ -43,7 +43,9 @@ async def follow(
     """Submit a job and follow it to its end."""
     seen = seen or Followed()
     what = Submission(job, workdir)
-    seen.code = await client.submit_and_follow(desc, what, detach=False, out=seen.out, notify=seen.said.append)
+    seen.code = await client.submit_and_follow(
+        desc, what, lambda: None, detach=False, out=seen.out, notify=seen.said.append
+    )
     return seen
 
 
