@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 
 from skyrig.launch.mounting.flush import Flush, failures
 from skyrig.launch.mounting.mount import Mount, attached
@@ -27,7 +28,7 @@ class Watch(threading.Thread):
         self.done = False
         self._wake = wake
         self._home = home
-        self._news: list[str] = []
+        self._news: deque[str] = deque()
         self._asked = threading.Event()
         self._mounts: list[Mount] = []
 
@@ -37,7 +38,9 @@ class Watch(threading.Thread):
 
     def news(self) -> list[str]:
         """Lines that were not taken yet."""
-        taken, self._news = self._news, []
+        taken = []
+        while self._news:  # by one at a time: the other thread may add some meanwhile
+            taken.append(self._news.popleft())
         return taken
 
     def look(self) -> str:
@@ -45,7 +48,7 @@ class Watch(threading.Thread):
         as an error in writing."""
         if not self.gone:
             self._look()
-        self._news += [f"{each.name}: the disk of its cache is full" for each in self._mounts if each.is_full]
+        self._news.extend(f"{each.name}: the disk of its cache is full" for each in self._mounts if each.is_full)
         return self.gone
 
     def run(self) -> None:
@@ -88,7 +91,7 @@ class Watch(threading.Thread):
         while not all(each.over for each in waiting):
             for each in waiting:
                 if not each.over:
-                    self._news += each.step()
+                    self._news.extend(each.step())
             if self._news:
                 self._wake()
             time.sleep(pause)  # the condition is the loop's
