@@ -32,8 +32,8 @@ def shape_for(
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
 ) -> Shape:
-    """`shape` with what a task and the caller ask for instead; ports and buckets that are reached come beside those that
-    are there, unless the cluster was taken down. NoCapacity where nobody has that."""
+    """`shape` with what a task and the caller ask for instead; ports and buckets that are reached come beside those
+    that are there, unless the cluster was taken down. NoCapacity where nobody has that."""
     if task is not None:
         shape = _placed(shape, task)
         if shape.power == "down":

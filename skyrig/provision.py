@@ -57,10 +57,10 @@ def up(
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
     `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
-    replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs run there it
-    is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one waited for
-    it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a stack of
-    data."""
+    replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
+    run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
+    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a
+    stack of data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)

@@ -204,6 +204,8 @@ def copy(plan: Plan, given: dict[str, Any], place: str, tell: Tell) -> None:
     words = [engine(given.get("rclone", "")), "copyto", f"{REMOTE}:{plan['path']}", place, "--config="]
     words += ["--use-server-modtime", "--transfers=16", "--checkers=32", "--contimeout=10s", "--log-level=NOTICE"]
     words += ["--stats=5s", "--stats-one-line", "--stats-log-level=NOTICE"]
+    if plan.get("folder"):
+        words.append("--ignore-checksum")  # what was written as a file keeps the checksum of what was there before
     env = environment(plan, given["secrets"])
     kwargs: dict[str, Any] = {"env": env, "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     said = ""
