@@ -41,8 +41,8 @@ exit {code}
 
 # what the rclone on PATH says, and whether it will do
 FOUND = {
-    "just new enough": ("rclone v1.60.0", True),
-    "a distribution's": ("rclone v1.60.1-DEV", True),
+    "just new enough": ("rclone v1.68.0", True),
+    "a distribution's": ("rclone v1.60.1-DEV", False),
     "newer": ("rclone v2.1.0", True),
     "too old": ("rclone v1.59.2", False),
     "no version": ("", False),

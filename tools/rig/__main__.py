@@ -104,6 +104,7 @@ class Setup:
         for getter in self.programs:
             getter.get()
         if "storage" in self.wanted:
+            self.base_ready.wait()  # a new environment begins without stamps
             self.environment.stamp("storage")
 
     def state(self, packages: Lane, pulumi: Lane) -> str:

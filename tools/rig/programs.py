@@ -55,8 +55,8 @@ PROGRAMS = {
     ),
 }
 
-RCLONE_OLDEST = (1, 60)
-"""rclone on PATH serves from this version on."""
+RCLONE_OLDEST = (1, 68)
+"""rclone on PATH serves from this version on: the first whose queue of uploads can be asked (vfs/queue)."""
 
 
 @dataclass(frozen=True)

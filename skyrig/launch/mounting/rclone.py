@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # as in typing, whose import is saved
 
     Plan = dict[str, Any]
 
-LEAST = (1, 60)
+LEAST = (1, 68)
+"""The first whose queue of uploads can be asked, and hurried."""
 GUARD = '"$@" </dev/null >>log 2>&1 & echo $! >pid.new; mv pid.new pid; wait $!; echo $? >ended'
 """Runs rclone (the words) in the mount's folder, and tells how it ended."""
 
@@ -58,7 +59,7 @@ def engine(given: str) -> str:
             return found
     if given and os.access(given, os.X_OK):
         return given
-    raise Refused("this node has no rclone (1.60 or newer)")
+    raise Refused("this node has no rclone (1.68 or newer)")
 
 
 def helper(folder: str, program: str) -> str:
