@@ -5,6 +5,7 @@ from typing import Any, TypedDict
 
 from components.wanted import ClusterArgs
 from skyrig.catalog import costs, egress, fabrics, instances, power
+from skyrig.clouds.azure.names import container_url
 from skyrig.cluster.description import Accelerators, Bucket, ClusterDescription, Node, SshAccess
 from skyrig.cluster.machine import capacity
 
@@ -49,7 +50,7 @@ def describe(cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key
         ssh=SshAccess(public_key=public_key),
         records=records,
         fabric=fabrics.of(kind, machine["network_tier"]),
-        buckets=tuple(Bucket(url.partition("://")[2], url, credentials="identity") for url in machine["reaches"]),
+        buckets=tuple(_bucket(each) for each in machine["reaches"]),
         ports=tuple(args["ports"]),
         hourly_cost=round(cost or 0.0, 6),
         egress=way,
@@ -57,6 +58,12 @@ def describe(cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key
         tags=dict(machine["labels"]),
     )
     return described.to_json()
+
+
+def _bucket(reached: str) -> Bucket:
+    """A bucket that the nodes open by what they are: its url, or on Azure the id of its container."""
+    url = container_url(reached) if reached.startswith("/") else reached
+    return Bucket(url.rpartition("/")[2], url, credentials="identity")
 
 
 def _node(rank: int, said: SaidNode, head: SaidNode, kind: instances.InstanceType) -> Node:

@@ -4,12 +4,13 @@ the way to it from the nodes."""
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import evolve, field, frozen
 
 from skyrig.catalog import instances
+from skyrig.clouds.azure import names
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
@@ -66,7 +67,7 @@ def attach(
     local files go into theirs, and nodes may open those of their own cloud. `variables` are the task's env and secrets,
     among which keys are looked for. BadInput, NoCredentials and StorageError say what a bucket lacks."""
     owned = _owned(cluster, wanted, notify)
-    _let_in(cluster, wanted, notify, confirm)
+    _let_in(cluster, wanted, owned.values(), notify, confirm)
     mounts, secrets = [], {}
     sources: dict[str, Path | None] = {}
     for each in wanted:
@@ -115,9 +116,19 @@ def _asked(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) ->
     return Bucket(wanted.name, store, cluster.region, wanted.persistent, account)
 
 
-def _let_in(cluster: ClusterDescription, wanted: Sequence[WantedBucket], notify: Notify, confirm: Confirm) -> None:
-    """Have the nodes of a cloud open its buckets by what they are: another run of the engine, where that is news."""
-    news = opened_by(cluster.cloud, wanted) - {bucket.url for bucket in cluster.buckets}
+def _let_in(
+    cluster: ClusterDescription,
+    wanted: Sequence[WantedBucket],
+    owned: Iterable[OwnedBucket],
+    notify: Notify,
+    confirm: Confirm,
+) -> None:
+    """Have the nodes of a cloud open its buckets by what they are: another run of the engine, where that is news. Of
+    Azure's those that are ours: the ids of others cannot be told from their urls."""
+    reached = opened_by(cluster.cloud, wanted)
+    if cluster.cloud == "azure":
+        reached |= {names.container(each.account, each.stack, each.url) for each in owned if each.store == "azure"}
+    news = reached and reached - {*config.read_shape(cluster.name).machine.reaches}
     if news:
         notify(f"cluster {cluster.name} may use {', '.join(sorted(news))}")
         up(cluster.name, notify, reaches=news, at_least=True, confirm=confirm, starting=False)

@@ -121,7 +121,7 @@ class AzureCloud(pulumi.ComponentResource):
                 "region": wanted["region"],
                 "resource_group": group.name,
                 "scope": group.id,
-                "containers": [],
+                "containers": wanted["reaches"],
                 "tags": marks,
             },
             child,

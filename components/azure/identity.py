@@ -25,7 +25,7 @@ class AzureIdentityArgs(TypedDict):
     """Name of the cluster's resource group."""
     scope: pulumi.Input[str]
     """Id of that resource group: the rights hold for what is in there, and for nothing else."""
-    containers: list[pulumi.Input[str]]
+    containers: list[str]
     """Ids of the blob containers that machines may read and write."""
     tags: dict[str, str]
     """Tags on the identity; roles and assignments take none."""
@@ -67,10 +67,9 @@ class AzureIdentity(pulumi.ComponentResource):
         self.id, self.principal = identity.id, identity.principal_id
         self._assign(f"{name}-power", names.assignment(account, stack), role.id, args["scope"], child)
         blobs = f"/subscriptions/{account}/providers/Microsoft.Authorization/roleDefinitions/{BLOBS}"
-        for number, container in enumerate(args["containers"]):
-            self._assign(
-                f"{name}-bucket-{number}", names.guid(account, stack, f"bucket-{number}"), blobs, container, child
-            )
+        for container in args["containers"]:
+            called = f"{name}-{container.rpartition('/')[2]}"
+            self._assign(called, names.guid(account, stack, container), blobs, container, child)
         self.register_outputs({"id": self.id, "principal": self.principal})
 
     def _assign(

@@ -29,7 +29,9 @@ which nothing is let in; not at all."""
 DEFAULT_DISK_GB = 256
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_BUCKET = re.compile(r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_BUCKET = re.compile(
+    r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]|/subscriptions/[!-~]{1,400}/containers/[a-z0-9-]{3,63}"
+)
 _LABEL = re.compile(r"([A-Za-z][A-Za-z0-9_.:/-]{0,62})=([^=\n]{0,63})")
 
 
@@ -50,7 +52,7 @@ class Machine:
     """One node's machine, the same for all nodes of a cluster. `region`, `zone`, `instance_type`, `image` and `network`
     are names of the cloud ("": none, its default, one of its own); `disk_gb` the boot disk in GiB; `ssh_from` networks
     that may log in (CIDR); `account` is who pays: an AWS account, a Google Cloud project, an Azure subscription;
-    `reaches` are urls of buckets that the nodes open by what they are, without keys."""
+    `reaches` are urls of buckets (on Azure ids of containers) that the nodes open by what they are, without keys."""
 
     instance_type: str = ""
     region: str = ""
@@ -135,7 +137,10 @@ def from_config(given: Mapping[str, Any]) -> Machine:
 
 def _bucket(text: str) -> str:
     if not _BUCKET.fullmatch(text):
-        raise BadInput(f"{NAMESPACE}:reaches: {text!r} is no bucket's url", hint="s3://NAME or gs://NAME is wanted")
+        raise BadInput(
+            f"{NAMESPACE}:reaches: {text!r} is no bucket's url",
+            hint="s3://NAME, gs://NAME or the id of an Azure container is wanted",
+        )
     return text
 
 

@@ -65,7 +65,7 @@ def of(mounts: FileMounts, task: str, owner: str = "") -> tuple[WantedBucket, ..
 
 def opened_by(cloud: str, wanted: Sequence[WantedBucket]) -> set[str]:
     """Urls of those buckets that nodes of `cloud` open by what they are, once the cluster's identity may: all of its
-    own store. Azure's are opened by key."""
+    own store. Azure's go by ids, which only those who made them know."""
     store = {"aws": "s3", "gcp": "gcs"}.get(cloud)
     if store is None:
         return set()

@@ -28,6 +28,20 @@ def assignment(subscription: str, stack: str) -> str:
     return guid(subscription.lower(), stack, "power")
 
 
+def container(subscription: str, stack: str, url: str) -> str:
+    """The id of a container that the stack `stack` has made, by its url."""
+    host, _, name = url.removeprefix("https://").partition("/")
+    group = resource_group(f"{stack}-{name}")
+    storage = f"Microsoft.Storage/storageAccounts/{host.partition('.')[0]}/blobServices/default"
+    return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{storage}/containers/{name}"
+
+
+def container_url(container_id: str) -> str:
+    """The url of a container, by its id."""
+    parts = container_id.split("/")
+    return f"https://{parts[parts.index('storageAccounts') + 1]}.blob.core.windows.net/{parts[-1]}"
+
+
 def subscription_of(resource_id: str) -> str:
     """Subscription in the id of a resource, in lower case; "" where it is no id."""
     match = re.match(r"/subscriptions/([^/]+)/", resource_id, re.IGNORECASE)
