@@ -62,11 +62,13 @@ def attach(
     variables: Mapping[str, str],
     notify: Notify,
     confirm: Confirm,
+    data_stack: str = "",
 ) -> Attached:
-    """All of `wanted` for jobs on `cluster`: buckets that are not there are made, in the stack that keeps them for it,
-    local files go into theirs, and nodes may open those of their own cloud. `variables` are the task's env and secrets,
-    among which keys are looked for. BadInput, NoCredentials and StorageError say what a bucket lacks."""
-    owned = _owned(cluster, wanted, notify)
+    """All of `wanted` for jobs on `cluster`: buckets that are not there are made, in `data_stack` or else in the stack
+    that keeps the cluster's; local files go into theirs; nodes may open those of their own cloud. `variables` are the
+    task's env and secrets, among which keys are looked for. BadInput, NoCredentials and StorageError say what a bucket
+    lacks."""
+    owned = _owned(cluster, wanted, data_stack or datastacks.of(cluster.name), notify)
     _let_in(cluster, wanted, owned.values(), notify, confirm)
     mounts, secrets = [], {}
     sources: dict[str, Path | None] = {}
@@ -90,7 +92,9 @@ def attach(
     return Attached(tuple(mounts), secrets, env, keys, sources, own)
 
 
-def _owned(cluster: ClusterDescription, wanted: Sequence[WantedBucket], notify: Notify) -> Mapping[str, OwnedBucket]:
+def _owned(
+    cluster: ClusterDescription, wanted: Sequence[WantedBucket], data_stack: str, notify: Notify
+) -> Mapping[str, OwnedBucket]:
     """Our buckets that are wanted, by name and ready to be used. Those that are not there are made, all in one run of
     the engine; those that shall go with the cluster in another one, in its own stack."""
     names = {each.name: each for each in wanted if each.name}
@@ -99,7 +103,7 @@ def _owned(cluster: ClusterDescription, wanted: Sequence[WantedBucket], notify: 
     lasting = [_asked(cluster, each, notify) for each in missing if each.persistent]
     others = [_asked(cluster, each, notify) for each in missing if not each.persistent]
     if lasting:
-        datastacks.make(datastacks.of(cluster.name), lasting, notify)
+        datastacks.make(data_stack, lasting, notify)
     if others:
         datastacks.add(cluster.name, others, notify)
     if missing:

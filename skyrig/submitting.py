@@ -172,7 +172,7 @@ def for_launch(
         return cluster, Submission(request, workdir, mounts.sources, stop)
     from skyrig.attaching import attach
 
-    attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify, confirm)
+    attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify, confirm, task.config.data_stack)
     return cluster, Submission(attached.given_to(request), workdir, {**mounts.sources, **attached.sources}, stop)
 
 

@@ -23,6 +23,11 @@ class Config:
     mended: Mapping[str, Any] = field(factory=dict)
     hooks: tuple[Hook, ...] = ()
 
+    @property
+    def data_stack(self) -> str:
+        """The stack that keeps the task's buckets: our own key `skyrig.data_stack`; "" where it names none."""
+        return str((self.values.get("skyrig") or {}).get("data_stack") or "")
+
 
 def read(node: Node) -> Config:
     """The block. Sections that are not known are kept, with a warning; inside known ones a wrong field is wrong."""
@@ -135,6 +140,9 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
     "docker": _section({"run_options": either(_texts, Node.text)}),
     "nvidia_gpus": _section({"disable_ecc": Node.switch}),
     "active_workspace": Node.text,
+    "skyrig": _section(
+        {"data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name")}
+    ),
     "gcp": _section(
         {
             "managed_instance_group": _section({"run_duration": _WHOLE, "provision_timeout": _WHOLE}),

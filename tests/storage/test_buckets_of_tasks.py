@@ -28,6 +28,8 @@ READS = """\
 name: reader
 file_mounts:
   ~/results: {name: kept-results, mode: COPY, source: ./more}
+  ~/extra: {name: of-the-team, mode: MOUNT}
+config: {skyrig: {data_stack: team-data}}
 run: |
   cat ~/results/rank-0 ~/results/rank-1 ~/results/late; stat -c %s ~/results/large-0 ~/results/large-1
   env | grep -c '^AWS_SECRET_ACCESS_KEY='
@@ -71,6 +73,11 @@ def test_from_task_to_bucket_and_back(person: User, tmp_path: Path) -> None:
         (person.clone / "more" / "late").write_text("came later\n")
         again = launch(person, READS, "second")
         assert again.lines[-6:] == ["of rank 0", "of rank 1", "came later", "20000000", "20000000", "1"]
+        assert {row["name"]: row["stack"] for row in person.json("storage.ls")["buckets"]} == {
+            "data-set": "first-data",
+            "kept-results": "first-data",
+            "of-the-team": "team-data",
+        }
         person.run("down", "-c", "second", "-y")
 
         refused = person.run("storage.delete", "kept-results", check=2)
