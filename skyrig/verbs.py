@@ -144,11 +144,15 @@ def queue(stack: str, notify: Notify) -> list[JobRecord]:
     from skyrig.launch import client, records
 
     cluster = _awake(stack, notify)
-    if cluster is not None:
+    while cluster is not None:
         try:
             return asyncio.run(client.queue(cluster))
         except NodeLost as error:
-            notify(f"{error.message}: showing what was recorded")
+            now = described.known(stack)
+            if now is None or now.nodes == cluster.nodes:
+                notify(f"{error.message}: showing what was recorded")
+                break
+            cluster = now  # the head was replaced meanwhile, and what its jobs do no record tells yet
     return records.queue(places.records(stack))
 
 

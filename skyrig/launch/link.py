@@ -267,8 +267,10 @@ class _Way:
             if line.startswith(b'{"socket"'):
                 said: dict[str, Any] = json.loads(line)
                 return said
-        reason = _bytes(ran.stderr).decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
         head = self._desc.head.id
+        if ran.returncode is None or ran.returncode < 0:
+            raise KeeperGone(f"what starts the keeper on {head} was cut off", hint="run the same command again")
+        reason = _bytes(ran.stderr).decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
         raise SkyrigError(f"the keeper did not start on {head}: {reason[0]}", hint="see ~/.skyrig/keeper.log there")
 
 

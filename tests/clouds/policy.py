@@ -15,8 +15,8 @@ OURS = ("skyrig-stack", "skyrig-owner", "skyrig-task")
 TAGS = {"aws": "tags", "gcp": "labels", "azure": "tags"}
 UNTAGGED = (
     "aws:ec2/eipAssociation", "aws:ec2/routeTableAssociation", "aws:ec2transitgateway", "aws:iam/rolePolicy",
-    "gcp:projects/", "gcp:compute/router", "azure-native:authorization", "azure-native:network:Subnet", "pulumi:",
-    "pulumi-python:", "skyrig:",
+    "gcp:projects/", "gcp:compute/router", "gcp:storage/bucketIAM", "azure-native:authorization",
+    "azure-native:network:Subnet", "pulumi:", "pulumi-python:", "skyrig:",
 )  # fmt: skip
 """Types that carry no tags at their cloud, or are no thing of it."""
 USER_DATA = ("userData", "userDataBase64", "metadata", "osProfile", "customData")
