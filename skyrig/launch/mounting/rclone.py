@@ -34,6 +34,8 @@ MODES = {
         "vfs-write-back": "1s",
         "vfs-cache-max-size": "10G",
         "transfers": "4",
+        "s3-chunk-size": "16Mi",
+        "s3-upload-concurrency": "8",
     },
 }
 """rclone's flags by mode, where the task file says nothing else."""
@@ -125,7 +127,7 @@ def command(plan: Plan, rclone: str, how: str, place: str) -> list[str]:
     """The words of a mount's rclone, run in the mount's folder."""
     flags = {**ALL, **MODES[plan["mode"]], **plan["options"]}
     if plan["remote"].get("type") != "s3":
-        flags.pop("s3-chunk-size", None)
+        flags = {name: value for name, value in flags.items() if not name.startswith("s3-")}
     if how == "fuse" and (os.geteuid() == 0 or "user_allow_other" in content("/etc/fuse.conf").split()):
         flags["allow-other"] = ""
     shown = [f"--{name}={value}" if value else f"--{name}" for name, value in flags.items()]
