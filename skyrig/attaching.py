@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from skyrig.catalog import instances
-from skyrig.clouds.azure import names
+from skyrig.clouds.azure import names as azure_names
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
@@ -131,7 +131,9 @@ def _let_in(
     Azure's those that are ours: the ids of others cannot be told from their urls."""
     reached = opened_by(cluster.cloud, wanted)
     if cluster.cloud == "azure":
-        reached |= {names.container(each.account, each.stack, each.url) for each in owned if each.store == "azure"}
+        reached |= {
+            azure_names.container(each.account, each.stack, each.url) for each in owned if each.store == "azure"
+        }
     news = reached and reached - {*config.read_shape(cluster.name).machine.reaches}
     if news:
         notify(f"cluster {cluster.name} may use {', '.join(sorted(news))}")
@@ -166,6 +168,8 @@ def _way(
                 raise
             notify(f"file_mounts.{wanted.target}: {error.message}; here it is an ordinary folder on each node")
             return None
+        if found.named and not variables.keys() & set(found.named):
+            notify(f"file_mounts.{wanted.target}: {url} is opened with {', '.join(found.named)} of your environment")
     options = dict(found.options)
     if "endpoint" in options:
         options["endpoint"] = endpoint.for_nodes(options["endpoint"], cluster.isolation)

@@ -48,14 +48,14 @@ def of(
 ) -> Remote:
     """The way to a bucket from nodes of `cloud` in `region` ("" for this machine). `given` are the task's variables,
     which come first and as a whole: keys of one account never mix with an endpoint of another; `around` those of this
-    process. NoCredentials where keys are needed and there are none, BadInput where no endpoint can be told."""
-    kind = store(url.store)
-    for variables in (given, around):
+    process, which never go to nodes that open the bucket by what they are. NoCredentials where keys are needed and there are none, BadInput where no endpoint can be told."""
+    kind, by_identity = store(url.store), bool(cloud) and CLOUD_OF_STORE.get(url.store) == cloud
+    for variables in (given, {} if by_identity else around):
         found = _keys(kind, variables)
         if found is not None:
             secrets, named = found
             return Remote({**kind.remote, **_place(url, kind, variables, region)}, secrets, named)
-    if cloud and CLOUD_OF_STORE.get(url.store) == cloud:
+    if by_identity:
         return Remote({**kind.remote, **_place(url, kind, {}, region), **_BY_IDENTITY[url.store]})
     names = " and ".join(options[0] for options in kind.keys.values())
     raise NoCredentials(
