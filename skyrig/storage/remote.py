@@ -48,7 +48,8 @@ def of(
 ) -> Remote:
     """The way to a bucket from nodes of `cloud` in `region` ("" for this machine). `given` are the task's variables,
     which come first and as a whole: keys of one account never mix with an endpoint of another; `around` those of this
-    process, which never go to nodes that open the bucket by what they are. NoCredentials where keys are needed and there are none, BadInput where no endpoint can be told."""
+    process, which never go to nodes that open the bucket by what they are. NoCredentials where keys are needed and
+    there are none, BadInput where no endpoint can be told."""
     kind, by_identity = store(url.store), bool(cloud) and CLOUD_OF_STORE.get(url.store) == cloud
     for variables in (given, {} if by_identity else around):
         found = _keys(kind, variables)
