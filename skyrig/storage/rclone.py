@@ -47,10 +47,9 @@ def run(words: Sequence[str], remotes: Mapping[str, Remote], *, what: str, given
     raise StorageError(f"{what}: {reason}", hint="see that the bucket is there and its keys are right")
 
 
-def objects(path: str, remote: Remote, *, recursive: bool = True) -> list[dict[str, Any]]:
-    """What lies under `path` of a remote: rows with "Path", "Size" (bytes), "ModTime" and "IsDir"."""
-    more = ["--recursive"] if recursive else []
-    listed = run(["lsjson", *more, f"skyrig:{path}"], {"skyrig": remote}, what=f"list {path}")
+def objects(path: str, remote: Remote) -> list[dict[str, Any]]:
+    """What lies in `path` of a remote, not further down: rows with "Path", "Size" (bytes), "ModTime" and "IsDir"."""
+    listed = run(["lsjson", f"skyrig:{path}"], {"skyrig": remote}, what=f"list {path}")
     found: list[dict[str, Any]] = json.loads(listed)
     return found
 
@@ -66,7 +65,7 @@ def is_folder(path: str, remote: Remote) -> bool | None:
     if not found or not found["IsDir"]:
         return False if found else None
     is_bucket = "/" not in path.strip("/")
-    return True if is_bucket or objects(path, remote, recursive=False) else None
+    return True if is_bucket or objects(path, remote) else None
 
 
 def _reason(said: str) -> str:

@@ -5,17 +5,14 @@ Errors are one object too, `{"error": MESSAGE}`, with exit code 1.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from skyrig.errors import SkyrigError
 from skyrig.fleet.local import node, ports, power, preemption, probe, switch
 from skyrig.fleet.local.layout import HostKey, NodeRequest
+from skyrig.fleet.local.verbs import Verbs, answer
 
-_VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+_VERBS: Verbs = {
     "start": lambda data: node.start(
         NodeRequest.read(data["node"]), HostKey(**data["host_key"]), data.get("power", "up")
     ),
@@ -35,19 +32,5 @@ _VERBS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """Run one verb; the process's exit code."""
-    if len(arguments) != 1 or arguments[0] not in _VERBS:
-        print(json.dumps({"error": f"one verb is wanted: {', '.join(_VERBS)}"}))
-        return 2
-    try:
-        answer = _VERBS[arguments[0]](json.load(sys.stdin))
-    except (SkyrigError, OSError) as error:
-        print(json.dumps({"error": str(error)}))
-        return 1
-    print(json.dumps(answer))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(answer(_VERBS, sys.argv[1:]))
