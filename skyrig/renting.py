@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import costs, offers, refusals
+from skyrig.catalog import costs, optimizer, refusals
+from skyrig.catalog import market as markets
+from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
+from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
@@ -62,21 +65,36 @@ def missing() -> Mapping[str, str]:
     return {name: clouds.of(name).missing() for name in clouds.known()}
 
 
+def market() -> Market:
+    """All clouds that Skyrig makes clusters on, with the prices of the catalog."""
+    return markets.shipped(missing())
+
+
+def ranking(task: Task, among: Market | None = None) -> Ranking:
+    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used."""
+    return optimizer.rank(task.choice, task.num_nodes, among or market())
+
+
 def offer(task: Task) -> Offer:
     """What is rented for a task: the first of its offers on clouds that can be used. NoCapacity where there is none."""
-    lacking = missing()
-    usable = [name for name, reason in lacking.items() if not reason]
-    found = offers.of_choice(task.choice.each, task.choice.mode, usable)
-    if found:
-        return found[0]
+    among = market()
+    found = ranking(task, among).without(lambda each: among.missing[each.cloud])
+    if not found.offers:
+        raise no_offer(task, among)
+    return found.offers[0]
+
+
+def no_offer(task: Task, among: Market) -> NoCapacity:
+    """The error for a task that no cloud which can be used has an offer for."""
+    usable = among.usable
     wishes = list(dict.fromkeys(str(each.infra) or _asked(each) for each in task.choice.each))
     what = " or ".join([", ".join(wishes[:-1]), wishes[-1]] if len(wishes) > 1 else wishes)
     wanted = {each.infra.cloud for each in task.choice.each if each.infra.cloud is not None}
     if not usable or (wanted and not wanted & set(usable)):
         hint = "`check` says why; `--infra local` rehearses it here"
-        raise NoCapacity(f"the task asks for {what} and no cloud is usable for that", hint=hint)
+        return NoCapacity(f"the task asks for {what} and no cloud is usable for that", hint=hint)
     fits = " or ".join(dict.fromkeys(_asked(each) for each in task.choice.each))
-    raise NoCapacity(f"{', '.join(usable)}: no offer has {fits}", hint="`--infra local` rehearses it here")
+    return NoCapacity(f"{', '.join(usable)}: no offer has {fits}", hint="`--infra local` rehearses it here")
 
 
 def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:

@@ -1,0 +1,44 @@
+"""The market of one choice: which prices count, which clouds can be used, and what capacity is one's own already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from skyrig.catalog import prices
+from skyrig.catalog.prices import Price
+
+
+@frozen
+class Reservation:
+    """Capacity that the user has: `nodes` machines of a type in a zone ("": any of the region) under the cloud's own
+    `id`. `hourly` is what using one costs, in USD an hour and node, beside what is paid for it anyway."""
+
+    cloud: str
+    region: str
+    zone: str
+    instance_type: str
+    id: str
+    nodes: int
+    hourly: float = 0.0
+
+
+@frozen
+class Market:
+    """`prices` by cloud; `missing` says by cloud why it cannot be used from here, "" where it can. A cloud that is not
+    in `missing` has no place in the market at all."""
+
+    prices: Mapping[str, tuple[Price, ...]]
+    missing: Mapping[str, str]
+    reservations: tuple[Reservation, ...] = field(default=())
+
+    @property
+    def usable(self) -> tuple[str, ...]:
+        """The clouds that can be used."""
+        return tuple(cloud for cloud, reason in self.missing.items() if not reason)
+
+
+def shipped(missing: Mapping[str, str]) -> Market:
+    """The market of the catalog's own prices."""
+    return Market({cloud: prices.rows(cloud) for cloud in missing}, missing)
