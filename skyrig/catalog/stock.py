@@ -39,7 +39,7 @@ class Stock(NamedTuple):
         return None if price is None else price * self.chips
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def of(table: Table, cloud: str) -> tuple[Stock, ...]:
     """All types of a cloud that have a price in the table."""
     listed = facts.of(cloud, "types").get("types", {})
@@ -55,7 +55,7 @@ def of(table: Table, cloud: str) -> tuple[Stock, ...]:
     return tuple(found)
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def by_accelerator(table: Table, cloud: str) -> Mapping[str, tuple[Stock, ...]]:
     """The same by the accelerator in lower case; TPU slices also by their own name, `tpu-` before it."""
     found: dict[str, list[Stock]] = {}
@@ -66,7 +66,7 @@ def by_accelerator(table: Table, cloud: str) -> Mapping[str, tuple[Stock, ...]]:
     return {name: tuple(each) for name, each in found.items()}
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def names(table: Table, cloud: str) -> tuple[str, ...]:
     """Accelerators of a cloud, as the table writes them."""
     return tuple(sorted({each.accelerator for each in of(table, cloud) if each.accelerator}))

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyrig.catalog import market as markets
-from skyrig.catalog import optimizer
+from skyrig.catalog import optimizer, prices
 from skyrig.catalog.ranking import Ranking
 from skyrig.task import reading
 from skyrig.task.resources import of_plain
@@ -123,7 +123,26 @@ def test_every_row_is_accounted_for_in_the_cases(case: Path) -> None:
         accounted_for(optimizer.rank(task.choice, task.num_nodes, MARKET))
 
 
-def accounted_for(ranking: Ranking) -> None:
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {},
+        {"infra": "oci"},
+        {"accelerators": "A10"},
+        {"accelerators": "tpu-v5litepod-8"},
+        {"accelerators": "RTXPRO6000:1"},
+        {"instance_type": "p5.48xlarge"},
+    ],
+    ids=str,
+)
+def test_every_row_of_the_shipped_table_is_accounted_for(resources: dict[str, Any]) -> None:
+    """Also prices for all regions, prices of TPU chips, and types with an unknown number of accelerators."""
+    market = markets.shipped(dict.fromkeys(prices.shipped().clouds, ""))
+    rows = list(csv.DictReader(prices.FILE.open(encoding="utf-8")))
+    accounted_for(optimizer.rank(of_plain(resources, "test")[0], 1, market), rows)
+
+
+def accounted_for(ranking: Ranking, rows: list[dict[str, str]] = ROWS) -> None:
     """Every row of the table is among the offers, or else a rejection holds for it and no offer is rejected too."""
     offered = {(each.cloud, each.region, each.kind.name) for each in ranking.offers}
     whole = {each.cloud for each in ranking.rejected if not each.instance_type}
@@ -133,7 +152,7 @@ def accounted_for(ranking: Ranking) -> None:
               for region in (each.regions or (each.region,)) if each.instance_type and region}  # fmt: skip
     assert not offered & placed
     assert not {(cloud, name) for cloud, _, name in offered} & whole_type
-    for row in ROWS:
+    for row in rows:
         place = (row["cloud"], row["region"], row["instance_type"])
         told = row["cloud"] in whole or (row["cloud"], row["instance_type"]) in whole_type or place in placed
         assert place in offered or told, place
