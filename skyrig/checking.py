@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import offers, prices
+from skyrig.catalog import offers, sources
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import Finding, Wanted
@@ -71,5 +71,5 @@ def _first(offered: Sequence[Offer], name: str) -> Offer | None:
 
 def _region(name: str) -> str:
     """The region that the price table names first."""
-    rows = prices.rows(name)
+    rows = sources.rows(name)
     return rows[0].region if rows else ""

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from skyrig.catalog import facts, prices
+from skyrig.catalog import facts, refreshed, sources
 from skyrig.errors import BadInput
 
 _GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\.")
@@ -23,7 +23,7 @@ class InstanceType:
     is a fraction), memory in GiB, `local_disks` the number of disks of the machine itself and the size of each in GB.
 
     `fabric` is the network that its accelerators reach each other by: none, efa, tcpx, tcpxo, rdma, infiniband,
-    tpu-ici. `facts` are what else its cloud says, under that cloud's names. `source` is where all of it is from.
+    roce, tpu-ici. `facts` are what else its cloud says, under that cloud's names. `source` is where all of it is from.
     """
 
     cloud: str
@@ -50,12 +50,17 @@ def find(cloud: str, name: str) -> InstanceType:
     return known[name]
 
 
-@functools.cache
 def of_cloud(cloud: str) -> Mapping[str, InstanceType]:
-    """All types of `cloud` by name: those of its own file, and CPU types that the price table alone knows."""
-    listed = facts.of(cloud, "types").get("types", {})
+    """All types of `cloud` by name: those of its own file, those that it told `catalog.refresh`, and CPU types that the
+    prices alone know."""
+    return _of_cloud(cloud, sources.state())
+
+
+@functools.cache
+def _of_cloud(cloud: str, state: sources.State) -> Mapping[str, InstanceType]:
+    listed = {**refreshed.types(cloud), **facts.of(cloud, "types").get("types", {})}
     types = {name: _type(cloud, name, said) for name, said in listed.items()}
-    for row in prices.rows(cloud):
+    for row in sources.rows(cloud):
         if row.instance_type not in types:
             types[row.instance_type] = InstanceType(
                 cloud=cloud,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from skyrig.catalog import instances, prices
+from skyrig.catalog import instances, sources
 from skyrig.catalog.instances import InstanceType
 from skyrig.task.resources import Resources
 
@@ -73,7 +73,7 @@ def fits(kind: InstanceType, asked: Resources) -> bool:
 def _of_cloud(asked: Resources, cloud: str) -> list[Offer]:
     found = []
     spot = bool(asked.use_spot)
-    for row in prices.rows(cloud):
+    for row in sources.rows(cloud):
         kind = instances.of_cloud(cloud).get(row.instance_type)
         price = row.spot if spot else row.on_demand
         if kind is None or price is None or asked.infra.region not in (None, row.region) or not fits(kind, asked):
