@@ -69,7 +69,8 @@ MINE = """
 prices:
   - {cloud: aws, region: us-east-1, instance_type: p5.48xlarge, on_demand: 40, as_of: 2026-10-01}
   - {cloud: aws, instance_type: p4d.24xlarge, spot: 5}
-  - {cloud: gcp, region: us-central1, instance_type: z9-secret, on_demand: 3, vcpus: 8, memory_gib: 32, accelerator: L4, count: 2}
+  - {cloud: gcp, region: us-central1, instance_type: z9-secret, on_demand: 3, vcpus: 8, memory_gib: 32,
+     accelerator: L4, count: 2}
 discounts: {aws: 0.25, gcp: 0.5, gcp/a3-*: 0.1, gcp/a3-high*: 0.2, gcp/a3-highgpu-8g: 0.0}
 reservations:
   - {id: cr-1, cloud: aws, region: us-east-1, zone: us-east-1a, instance_type: p5.48xlarge, nodes: 4}
@@ -107,11 +108,11 @@ def test_a_price_for_one_region_of_a_cloud_with_one_price_for_all(folder: Path) 
 
 WRONG: Mapping[str, tuple[str, str]] = {
     "an unknown field": ("price: []", r"prices.yaml:1:1: price: unknown field; did you mean prices\?"),
-    "an unknown cloud": ("prices:\n  - {cloud: awss, instance_type: x, spot: 1}", r":2:6: prices\[0\].cloud: 'awss'.* aws\?"),
-    "a price that is no number": ("prices: [{cloud: aws, instance_type: x, spot: a}]", r":1:41: prices\[0\].spot: a number"),
+    "an unknown cloud": ("prices:\n  - {cloud: awss, instance_type: x, spot: 1}", r":2:6: .*cloud: 'awss'.* aws\?"),
+    "a price that is no number": ("prices: [{cloud: aws, instance_type: x, spot: a}]", r":1:41: .*spot: a number"),
     "no type": ("prices: [{cloud: aws, spot: 1}]", r":1:10: prices\[0\]: instance_type is wanted"),
     "no price": ("prices: [{cloud: aws, instance_type: x}]", "on_demand or spot is wanted"),
-    "a type that nobody knows": ("prices: [{cloud: aws, instance_type: p55, spot: 1}]", r":1:10: p55 is not an instance"),
+    "a type that nobody knows": ("prices: [{cloud: aws, instance_type: p55, spot: 1}]", r":1:10: p55 is not an"),
     "a discount in percent": ("discounts: {aws: 20}", r":1:13: discounts.aws: 20 is out of range"),
     "a discount of nothing known": ("discounts: {foo/x: 0.1}", r":1:13: discounts.foo/x: CLOUD or CLOUD/TYPES"),
     "a reservation of no nodes": (
