@@ -58,8 +58,9 @@ def of_cloud(cloud: str) -> Mapping[str, InstanceType]:
 
 @functools.cache
 def _of_cloud(cloud: str, state: sources.State) -> Mapping[str, InstanceType]:
-    listed = {**refreshed.types(cloud), **facts.of(cloud, "types").get("types", {})}
-    types = {name: _type(cloud, name, said) for name, said in listed.items()}
+    shipped, told = facts.of(cloud, "types").get("types", {}), refreshed.types(cloud)
+    types = {name: _type(cloud, name, {**told.get(name, {}), **said}) for name, said in shipped.items()}
+    types |= {name: _type(cloud, name, said) for name, said in told.items() if name not in shipped}
     for row in sources.rows(cloud):
         if row.instance_type not in types:
             types[row.instance_type] = InstanceType(

@@ -1,8 +1,8 @@
 """Prices that `catalog.refresh` got from the clouds themselves, in the user's cache.
 
 `CLOUD.csv` has the columns of the shipped table. `CLOUD.json` has what else the answers said: `made`, `source`;
-`types`, those that the catalog lacks, in the form of `data/CLOUD/types.json`; `zones` by type and region, the cheapest
-for spot first.
+`types` in the form of `data/CLOUD/types.json`, which stands above them; `zones` by type and region, the cheapest for
+spot first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from skyrig import places
 from skyrig.catalog import prices
@@ -31,12 +31,15 @@ _COLUMNS = (
 
 @frozen
 class Refreshed:
-    """What one cloud answered: its rows, the types of them that the catalog has no facts of, and zones by type and
-    region."""
+    """What one cloud answered: rows, of which the first `fresh` are of today and the others were known before; types as
+    the cloud describes them; zones by type and region; why regions in `failed` did not answer."""
 
     rows: tuple[Price, ...]
     types: Mapping[str, Mapping[str, Any]]
     zones: Mapping[str, Mapping[str, Sequence[str]]]
+    source: str = ""
+    fresh: int = 0
+    failed: Mapping[str, str] = field(factory=dict)
 
 
 def folder() -> Path:
@@ -57,7 +60,7 @@ def rows(cloud: str) -> tuple[Price, ...]:
 
 
 def types(cloud: str) -> Mapping[str, Any]:
-    """Types that only the cloud's own answers know, by name."""
+    """Types as the cloud itself describes them, by name."""
     found: Mapping[str, Any] = _said(folder(), cloud).get("types", {})
     return found
 
@@ -68,9 +71,9 @@ def zones(cloud: str, region: str, instance_type: str) -> tuple[str, ...]:
     return tuple(_said(folder(), cloud).get("zones", {}).get(instance_type, {}).get(region, ()))
 
 
-def write(cloud: str, found: Refreshed, made: str, source: str) -> None:
+def write(cloud: str, found: Refreshed, made: str) -> None:
     """Keep what a cloud answered, instead of what it answered before."""
-    said = {"made": made, "source": source, "types": dict(found.types), "zones": dict(found.zones)}
+    said = {"made": made, "source": found.source, "types": dict(found.types), "zones": dict(found.zones)}
     places.made(folder())
     # The types first: a row whose type is not known yet would be worse than a type without a row.
     _replace(folder() / f"{cloud}.json", json.dumps(said, separators=(",", ":")))

@@ -46,7 +46,7 @@ def test_a_refreshed_region_is_as_the_cloud_told_and_the_others_as_shipped(folde
         "p9.48xlarge": {"accelerator": "X100", "accelerator_count": 8, "cpus": 4, "memory_gib": 8, "arch": "arm64"}
     }
     zones = {"p9.48xlarge": {"us-east-1": ["us-east-1c", "us-east-1a"]}}
-    refreshed.write("aws", Refreshed((today, new), types, zones), "2026-11-22", "the API")
+    refreshed.write("aws", Refreshed((today, new), types, zones), "2026-11-22")
     sources.forget()
     assert sources.find("aws", "us-east-1", "p5.48xlarge") == today
     assert sources.find("aws", "us-east-1", "g6.xlarge") is None, "the API no longer lists it there"
@@ -60,7 +60,7 @@ def test_a_refreshed_region_is_as_the_cloud_told_and_the_others_as_shipped(folde
 
 def test_what_is_written_is_what_is_read(folder: Path) -> None:
     rows = tuple(evolve(row, source='a "quoted", source') for row in prices.rows("azure"))
-    refreshed.write("azure", Refreshed(rows, {}, {}), "2026-11-22", "the API")
+    refreshed.write("azure", Refreshed(rows, {}, {}), "2026-11-22")
     assert refreshed.rows("azure") == rows
     assert sorted(each.name for each in refreshed.folder().iterdir()) == ["azure.csv", "azure.json"]
 
