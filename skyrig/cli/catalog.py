@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from skyrig.cli import flags
-from skyrig.cli.verb import Values, flag, positional, verb
+from skyrig.cli.verb import Values, flag, notify, positional, verb
 from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
@@ -70,3 +70,25 @@ def _place(values: Values) -> Infra:
         return infra.Infra() if text is None else infra.parse(text)
     except ValueError as error:
         raise BadInput(f"--infra: {error}") from None
+
+
+@verb(
+    "refresh",
+    [
+        flag("cloud", "clouds to ask: A,B; all that can be asked from here without it"),
+        flag("region", "regions to ask the one cloud about: A,B"),
+        *flags.JSON,
+    ],
+)
+def refresh(values: Values) -> None:
+    """Get today's prices from the clouds themselves."""
+    from skyrig import refreshing
+
+    as_json = flags.wants_json(values)
+    done = refreshing.refresh(_words(values, "cloud"), _words(values, "region"), notify)
+    if as_json:
+        print(json.dumps({"clouds": [each.to_json() for each in done]}, indent=2))
+
+
+def _words(values: Values, name: str) -> list[str]:
+    return [word.strip() for word in (values.text(name) or "").split(",") if word.strip()]

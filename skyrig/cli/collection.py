@@ -12,11 +12,13 @@ def namespace() -> Collection:
     """All verbs: plain ones, and those with a dot in collections of their own. A clone has `pulumi` on PATH, so only an
     installed Skyrig has it as a verb."""
     root = Collection()
-    for module in (clusters, clouds, catalog, runs, records, plain if places.is_installed() else develop):
+    root.add_task(catalog.gpus)
+    for module in (clusters, clouds, runs, records, plain if places.is_installed() else develop):
         for task in vars(module).values():
             if hasattr(task, "get_arguments") and not isinstance(task, type):
                 root.add_task(task)
     spaces = {
+        "catalog": (catalog.refresh,),
         "local": (local.ls, local.preempt),
         "storage": (storage.ls, storage.cp, storage.delete),
         "task": (tasks.show,),
