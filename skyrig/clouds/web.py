@@ -55,8 +55,9 @@ def _asked(cloud: str, url: str, key: str, body: Mapping[str, Any] | None) -> An
     headers = {"Accept": "application/json", "User-Agent": "skyrig"}
     headers |= {"Authorization": f"Bearer {key}"} if key else {}
     headers |= {"Content-Type": "application/json"} if data else {}
+    request = urllib.request.Request(_there(url), data, headers)
     try:
-        with _opener().open(urllib.request.Request(_there(url), data, headers), timeout=_ANSWER_S) as answer:
+        with _opener().open(request, timeout=_ANSWER_S) as answer:
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
         told = f"{cloud}: {host}: HTTP {error.code}"
