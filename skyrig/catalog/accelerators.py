@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import ages, instances, sources
+from skyrig.catalog import ages, instances, sources, stock
 from skyrig.catalog.instances import InstanceType
-from skyrig.catalog.prices import ANYWHERE, Price
+from skyrig.catalog.table import ANYWHERE, Quote
 from skyrig.errors import BadInput
 from skyrig.task.infra import Infra
 from skyrig.task.problems import did_you_mean
@@ -76,7 +76,7 @@ class Summary:
 def listed(place: Infra = Infra()) -> list[Listed]:  # noqa: B008  a frozen value
     """All types with accelerators at a place, in each region that has a price of them; types without any price come
     once. BadInput for a cloud or region that the catalog does not know."""
-    known = sources.clouds()
+    known = sources.table().clouds
     if place.cloud is not None and place.cloud not in known:
         raise BadInput(f"{place.cloud}: no prices of that cloud are known", hint="known: " + ", ".join(known))
     clouds = known if place.cloud is None else (place.cloud,)
@@ -142,27 +142,27 @@ def _dearness(each: Listed) -> tuple[bool, float, float, str, bool, str]:
 
 
 def _of_cloud(cloud: str) -> Iterator[Listed]:
-    by_type: dict[str, list[Price]] = {}
-    for row in sources.rows(cloud):
-        by_type.setdefault(row.instance_type, []).append(row)
+    table, priced = sources.table(), set[str]()
     kinds = {name: kind for name, kind in instances.of_cloud(cloud).items() if kind.accelerator}
-    parts = {kind.facts.get("priced_as") for kind in kinds.values()}  # prices of one chip, which is no machine
+    for each in stock.of(table, cloud):
+        if each.accelerator and not each.per_chip:
+            priced.add(each.name)
+            yield from (_listed(kinds[each.name], quote, each.chips) for quote in table.quotes(each.machine))
     for name, kind in kinds.items():
-        if name not in parts:
-            rows = by_type.get(kind.facts.get("priced_as", name), [])
-            times = kind.accelerator_count if "priced_as" in kind.facts else 1
-            yield from (_listed(kind, row, times) for row in rows)
-            if not rows:
-                yield Listed(kind, "", None, None, "", kind.source)
+        if name not in priced and not name.endswith(" (per chip)"):
+            yield Listed(kind, "", None, None, "", kind.source)
 
 
-def _listed(kind: InstanceType, row: Price, times: float) -> Listed:
-    on_demand = None if row.on_demand is None else row.on_demand * times
-    return Listed(kind, row.region, on_demand, None if row.spot is None else row.spot * times, row.as_of, row.source)
+def _listed(kind: InstanceType, quote: Quote, times: float) -> Listed:
+    on_demand = None if quote.on_demand is None else quote.on_demand * times
+    spot = None if quote.spot is None else quote.spot * times
+    return Listed(kind, quote.region, on_demand, spot, quote.as_of, quote.source)
 
 
 def _require_region(region: str, clouds: Sequence[str]) -> None:
-    known = {row.region: row.cloud for cloud in clouds for row in sources.rows(cloud)}
-    if region not in known and ANYWHERE not in known:
-        near = did_you_mean(region, known)
-        raise BadInput(f"{region}: no prices of {' or '.join(clouds)} are known there{near}")
+    table = sources.table()
+    known = {each for cloud in clouds for each in table.regions.get(cloud, ())}
+    if region in known or any(not table.regions.get(cloud) for cloud in clouds):
+        return  # of a cloud with one price for all regions, nothing tells which there are
+    near = did_you_mean(region, sorted(known))
+    raise BadInput(f"{region}: no prices of {' or '.join(clouds)} are known there{near}")

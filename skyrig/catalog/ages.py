@@ -1,15 +1,15 @@
-"""How old a price is. A price is as of a day, a month or a year; of the latter the first day counts, so that no price
-passes for fresher than it may be."""
+"""How old a price is, and when that is worth a word. A price is as of a day, a month or a year; of the latter the first
+day counts, so that no price passes for fresher than it may be."""
 
 from __future__ import annotations
 
 import re
 from datetime import date
 
+from skyrig.catalog import prices
+
 OLD_DAYS = 30
 """A price that is older is told with its age."""
-
-_HINT = "`catalog.refresh` gets today's"
 
 
 def days(as_of: str, today: date | None = None) -> int | None:
@@ -22,16 +22,8 @@ def days(as_of: str, today: date | None = None) -> int | None:
 
 
 def said(as_of: str, today: date | None = None) -> str:
-    """The age in words: today, 3 days old, 4 months old; `of 2025` where no day is known."""
-    age = days(as_of, today)
-    if age is None:
-        return "of no known day"
-    if not re.match(r"\d{4}-\d{2}-\d{2}", as_of):
-        return f"of {as_of.partition(' ')[0]}"
-    if age < 1:
-        return "today"
-    number, unit = (age, "day") if age < 60 else (age // 30, "month") if age < 730 else (age // 365, "year")
-    return f"{number} {unit}{'' if number == 1 else 's'} old"
+    """The age in words: of today, 4 months old; `of 2025` where no day is known."""
+    return prices.age(as_of, today or date.today())
 
 
 def remark(as_of: str, today: date | None = None) -> str:
@@ -40,5 +32,5 @@ def remark(as_of: str, today: date | None = None) -> str:
     if age is not None and age <= OLD_DAYS:
         return ""
     words = said(as_of, today)
-    when = f"{as_of}, " if words.endswith("old") else ""
-    return f"price {'of ' if when else ''}{when}{words}; {_HINT}"
+    when = f"price of {as_of}, {words}" if words.endswith("old") else f"price {words}"
+    return f"{when}; `catalog.refresh` gets today's"

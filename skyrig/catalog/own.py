@@ -6,7 +6,6 @@ region or in all), `discounts` (shares of list prices, by CLOUD or CLOUD/TYPES w
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import date
 from fnmatch import fnmatchcase
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from skyrig import places
 from skyrig.catalog import facts
 from skyrig.catalog.market import Reservation
 from skyrig.catalog.prices import ANYWHERE
@@ -23,9 +21,6 @@ from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
     from skyrig.task.node import Node
-
-FILE = "SKYRIG_PRICES"
-"""Variable with the file of the user's own prices."""
 
 
 @frozen
@@ -58,16 +53,10 @@ class OwnPrices:
         fitting = [name for name in self.discounts if _is_for(name, cloud, instance_type)]
         return self.discounts[max(fitting, key=_detail)] if fitting else 0.0
 
-
-def file() -> Path | None:
-    """The file of the user's own prices; None where there is none. BadInput where SKYRIG_PRICES names a missing one."""
-    named = os.environ.get(FILE)
-    found = Path(named).expanduser() if named else places.home() / "prices.yaml"
-    if found.exists():
-        return found
-    if named:
-        raise BadInput(f"{FILE}: no file {named}")
-    return None
+    def of_cloud(self, cloud: str) -> OwnPrices:
+        """What is said of one cloud, but for reservations."""
+        listed = {name: share for name, share in self.discounts.items() if name.partition("/")[0] == cloud}
+        return OwnPrices(tuple(each for each in self.prices if each.cloud == cloud), listed)
 
 
 def read(path: Path) -> OwnPrices:

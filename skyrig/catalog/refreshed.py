@@ -12,25 +12,17 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from attrs import field, frozen
+from typing import Any, NamedTuple
 
 from skyrig import places
-from skyrig.catalog import prices
+from skyrig.catalog import facts, prices
 from skyrig.catalog.prices import Price
 
 FOLDER = "SKYRIG_CATALOG"
 """Variable with the folder of refreshed prices; without it, `catalog` in SKYRIG_CACHE."""
 
-_COLUMNS = (
-    "cloud", "region", "instance_type", "accelerator", "count", "vcpus", "memory_gib", "on_demand_usd_hour",
-    "spot_usd_hour", "as_of", "source",
-)  # fmt: skip
 
-
-@frozen
-class Refreshed:
+class Refreshed(NamedTuple):
     """What one cloud answered: rows, of which the first `fresh` are of today and the others were known before; types as
     the cloud describes them; zones by type and region; why regions in `failed` did not answer."""
 
@@ -39,7 +31,7 @@ class Refreshed:
     zones: Mapping[str, Mapping[str, Sequence[str]]]
     source: str = ""
     fresh: int = 0
-    failed: Mapping[str, str] = field(factory=dict)
+    failed: Mapping[str, str] = {}
 
 
 def folder() -> Path:
@@ -60,9 +52,11 @@ def rows(cloud: str) -> tuple[Price, ...]:
 
 
 def types(cloud: str) -> Mapping[str, Any]:
-    """Types as the cloud itself describes them, by name."""
-    found: Mapping[str, Any] = _said(folder(), cloud).get("types", {})
-    return found
+    """Types by name, in the form of `data/CLOUD/types.json`: what is said there, and what the cloud itself says of what
+    is not."""
+    listed: Mapping[str, Any] = facts.of(cloud, "types").get("types", {})
+    told = _said(folder(), cloud).get("types", {})
+    return {name: {**told.get(name, {}), **listed.get(name, {})} for name in {**listed, **told}} if told else listed
 
 
 def zones(cloud: str, region: str, instance_type: str) -> tuple[str, ...]:
@@ -85,9 +79,11 @@ def _text(rows: Sequence[Price]) -> str:
     import csv
     import io
 
+    from skyrig.catalog import sheet
+
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(sheet.COLUMNS)
     for row in rows:
         numbers = (row.accelerator_count or None, row.cpus, row.memory_gib, row.on_demand, row.spot)
         place = (row.cloud, row.region, row.instance_type, row.accelerator)

@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from attrs import evolve
-
-from skyrig.catalog import facts, own, prices, refreshed
+from skyrig import places
+from skyrig.catalog import facts, prices, refreshed
+from skyrig.catalog import table as tables
 from skyrig.catalog.market import Market
-from skyrig.catalog.own import OwnPrice, OwnPrices
-from skyrig.catalog.prices import ANYWHERE, Price
+from skyrig.catalog.prices import Price
+from skyrig.catalog.table import ANYWHERE, Table
 from skyrig.errors import BadInput
+
+if TYPE_CHECKING:
+    from skyrig.catalog.own import OwnPrice, OwnPrices
+
+FILE = "SKYRIG_PRICES"
+"""Variable with the file of the user's own prices; without it, `prices.yaml` in SKYRIG_HOME."""
 
 State = tuple[str | None, ...]
 """Where the sources lie, as the environment has it, and how often they have changed in this process."""
 
+_FORM = b"1"
+"""Of what is made of the sources; a new one makes it anew."""
+
 _written = 0
 
 
-def clouds() -> tuple[str, ...]:
-    """Clouds that the catalog has prices of."""
-    return tuple(cloud for cloud in facts.clouds() if rows(cloud))
+def table() -> Table:
+    """All prices. BadInput where the file of the user's own is wrong."""
+    return _table(state())
+
+
+def market(missing: Mapping[str, str]) -> Market:
+    """The market of all prices, of the clouds in `missing` (why each cannot be used from here, or "")."""
+    mine = _own(state())
+    return Market(table(), missing, () if mine is None else mine.reservations)
 
 
 def rows(cloud: str) -> tuple[Price, ...]:
-    """All rows of one cloud. BadInput where the file of the user's own prices is wrong."""
-    return _rows(cloud, state())
+    """All rows of one cloud."""
+    return table().rows(cloud)
 
 
 def find(cloud: str, region: str, instance_type: str) -> Price | None:
     """The price of a type in a region; None where it is not known."""
-    by_region = _by_type(cloud, state()).get(instance_type, {})
-    return by_region.get(region) or by_region.get(ANYWHERE)
+    return table().find(cloud, region, instance_type)
 
 
 def hourly(cloud: str, region: str, instance_type: str, *, spot: bool) -> float | None:
@@ -42,14 +58,9 @@ def hourly(cloud: str, region: str, instance_type: str, *, spot: bool) -> float 
     return None if price is None else price.spot if spot else price.on_demand
 
 
-def market(missing: Mapping[str, str]) -> Market:
-    """The market of all prices that count, of the clouds in `missing` (why each cannot be used from here, or "")."""
-    return Market({cloud: rows(cloud) for cloud in missing}, missing, _own(state()).reservations)
-
-
 def state() -> State:
     """Which sources these are: what was read for one state holds as long as it is the same."""
-    return (*map(os.environ.get, (own.FILE, refreshed.FOLDER, "SKYRIG_HOME", "SKYRIG_CACHE")), str(_written))
+    return (*map(os.environ.get, (FILE, refreshed.FOLDER, "SKYRIG_HOME", "SKYRIG_CACHE")), str(_written))
 
 
 def forget() -> None:
@@ -59,8 +70,8 @@ def forget() -> None:
 
 
 def merged(shipped: Sequence[Price], fresh: Sequence[Price]) -> list[Price]:
-    """Refreshed rows, and the shipped ones of regions that were not refreshed: what a cloud no longer lists in a
-    region that it was asked about is not had there."""
+    """Refreshed rows of one cloud, and the shipped ones of regions that were not refreshed: what a cloud no longer
+    lists in a region that it was asked about is not had there."""
     asked = {row.region for row in fresh}
     if ANYWHERE in asked:
         return list(fresh)
@@ -70,8 +81,6 @@ def merged(shipped: Sequence[Price], fresh: Sequence[Price]) -> list[Price]:
 def laid_over(rows: Sequence[Price], said: OwnPrices, kinds: Collection[str]) -> list[Price]:
     """Rows of one cloud with the user's discounts and, above them, own prices. `kinds` are types that are known beside
     those of the rows."""
-    if not rows and not said.prices:
-        return []
     cheaper = [_discounted(row, said.discount(row.cloud, row.instance_type)) for row in rows]
     for mine in said.prices:
         cheaper = list(_with_own(cheaper, mine, kinds))
@@ -82,7 +91,7 @@ def _discounted(row: Price, share: float) -> Price:
     """A row less a share of its list price. Spot prices are no list prices."""
     if not share or row.on_demand is None:
         return row
-    return evolve(row, on_demand=row.on_demand * (1 - share), source=f"{row.source}; less {share:.0%}, your discount")
+    return row._replace(on_demand=row.on_demand * (1 - share), source=f"{row.source}; less {share:.0%}, your discount")
 
 
 def _with_own(rows: Sequence[Price], mine: OwnPrice, kinds: Collection[str]) -> Iterator[Price]:
@@ -104,13 +113,13 @@ def _is_of(row: Price, mine: OwnPrice) -> bool:
 def _priced(row: Price, mine: OwnPrice) -> Price:
     on_demand = row.on_demand if mine.on_demand is None else mine.on_demand
     spot = row.spot if mine.spot is None else mine.spot
-    return evolve(row, on_demand=on_demand, spot=spot, as_of=mine.as_of, source=mine.source)
+    return row._replace(on_demand=on_demand, spot=spot, as_of=mine.as_of, source=mine.source)
 
 
 def _blank(held: Sequence[Price], mine: OwnPrice) -> Price:
     """A row without a price for what an own price is of."""
     if held:
-        return evolve(held[0], region=mine.region, on_demand=None, spot=None)
+        return held[0]._replace(region=mine.region, on_demand=None, spot=None)
     known = facts.of(mine.cloud, "types").get("types", {}).get(mine.instance_type, {})
     said = mine.facts
     return Price(
@@ -129,34 +138,44 @@ def _blank(held: Sequence[Price], mine: OwnPrice) -> Price:
 
 
 @functools.cache
-def _rows(cloud: str, at: State) -> tuple[Price, ...]:
-    fresh, mine = refreshed.rows(cloud), _of_cloud(_own(at), cloud)
-    shipped = prices.rows(cloud)
-    if not fresh and mine == OwnPrices():
-        return shipped
+def _table(at: State) -> Table:
+    fresh = [file for cloud in facts.clouds() if (file := refreshed.table(cloud)).exists()]
+    mine = _own(at)
+    if not fresh and mine is None:
+        return prices.shipped()
+    # What the rows depend on: refreshed tables are large, so by when they were written.
+    parts = [_FORM, prices.FILE.read_bytes(), *(f"{file}:{file.stat().st_mtime_ns}".encode() for file in fresh)]
+    own = _file()
+    if own is not None:
+        parts += [own.read_bytes(), str(own.stat().st_mtime_ns).encode()]
+    return tables.of_content(
+        b"\0".join(parts), lambda: [row for each in facts.clouds() for row in _of_cloud(each, mine)]
+    )
+
+
+def _of_cloud(cloud: str, mine: OwnPrices | None) -> list[Price]:
+    listed = merged(prices.rows(cloud), refreshed.rows(cloud))
     kinds = facts.of(cloud, "types").get("types", {})
-    return tuple(laid_over(merged(shipped, fresh), mine, kinds))
+    return listed if mine is None else laid_over(listed, mine.of_cloud(cloud), kinds)
 
 
 @functools.cache
-def _by_type(cloud: str, at: State) -> Mapping[str, Mapping[str, Price]]:
-    found: dict[str, dict[str, Price]] = {}
-    for row in _rows(cloud, at):
-        found.setdefault(row.instance_type, {}).setdefault(row.region, row)
-    return found
+def _own(at: State) -> OwnPrices | None:
+    """What the user's own file says; None where there is none."""
+    file = _file()
+    if file is None:
+        return None
+    from skyrig.catalog import own  # YAML, and all that reads task files: only where there is such a file
+
+    return own.read(file)
 
 
-@functools.cache
-def _own(at: State) -> OwnPrices:
-    file = own.file()
-    return own.read(file) if file is not None else OwnPrices()
-
-
-def _of_cloud(said: OwnPrices, cloud: str) -> OwnPrices:
-    """What is said of one cloud, but for reservations."""
-    listed = {name: share for name, share in said.discounts.items() if name.partition("/")[0] == cloud}
-    return OwnPrices(tuple(_only(said.prices, cloud)), listed)
-
-
-def _only(listed: Iterable[OwnPrice], cloud: str) -> Iterator[OwnPrice]:
-    return (each for each in listed if each.cloud == cloud)
+def _file() -> Path | None:
+    """The file of the user's own prices; None where there is none. BadInput where SKYRIG_PRICES names a missing one."""
+    named = os.environ.get(FILE)
+    found = Path(named).expanduser() if named else places.home() / "prices.yaml"
+    if found.exists():
+        return found
+    if named:
+        raise BadInput(f"{FILE}: no file {named}")
+    return None

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from skyrig.catalog import facts, prices, refreshed
 from skyrig.catalog.prices import Price
@@ -126,15 +126,13 @@ class Gathered:
         if base is None:
             return
         if seen is not None:  # what the catalog says of a type stands above what the cloud says of it
-            base = evolve(
-                base,
+            base = base._replace(
                 accelerator=base.accelerator or seen.accelerator,
                 accelerator_count=base.accelerator_count or seen.accelerator_count,
                 cpus=base.cpus or seen.cpus,
                 memory_gib=base.memory_gib or seen.memory_gib,
             )
-        yield evolve(
-            base,
+        yield base._replace(
             region=region,
             accelerator=said.get("accelerator", base.accelerator),
             accelerator_count=said.get("accelerator_count", base.accelerator_count),

@@ -13,7 +13,7 @@ import pytest
 from price_lists import KEY, PriceLists
 
 from skyrig import refreshing
-from skyrig.catalog import instances, own, prices, refreshed, sources
+from skyrig.catalog import instances, prices, refreshed, sources
 from skyrig.clouds import pricing, web
 from skyrig.clouds.gcp import session as google
 from skyrig.errors import BadInput, SkyrigError
@@ -26,7 +26,13 @@ OCI, LAMBDA = "/apexapps.oracle.com/pls/apex/cetools/api/v1/products/", "/cloud.
 @pytest.fixture
 def lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PriceLists]:
     """The APIs, for somebody who has an account with all of these clouds but AWS."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", own.FILE, *google.KEY_VARIABLES):
+    for name in (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        sources.FILE,
+        *google.KEY_VARIABLES,
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))

@@ -16,7 +16,7 @@ from botocore.stub import ANY, Stubber
 from price_lists import recorded
 
 from skyrig import refreshing
-from skyrig.catalog import facts, instances, own, prices, refreshed, sources
+from skyrig.catalog import facts, instances, prices, refreshed, sources
 from skyrig.clouds.aws import pricing, session
 from skyrig.errors import SkyrigError
 
@@ -35,7 +35,7 @@ FILTERS = [
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, Stubber]]:
     """Clients that give recorded answers and refuse all else; those of other regions refuse everything."""
-    monkeypatch.delenv(own.FILE, raising=False)
+    monkeypatch.delenv(sources.FILE, raising=False)
     monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
     monkeypatch.setenv(refreshed.FOLDER, str(tmp_path / "catalog"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")

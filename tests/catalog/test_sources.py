@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +28,7 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Somebody with a SKYRIG_HOME and refreshed prices of their own."""
     monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
     monkeypatch.setenv(refreshed.FOLDER, str(tmp_path / "catalog"))
-    monkeypatch.delenv(own.FILE, raising=False)
+    monkeypatch.delenv(sources.FILE, raising=False)
     return tmp_path
 
 
@@ -40,8 +39,8 @@ def said(folder: Path, text: str) -> None:
 
 
 def test_a_refreshed_region_is_as_the_cloud_told_and_the_others_as_shipped(folder: Path) -> None:
-    today = evolve(H100, on_demand=30.0, spot=None, as_of="2026-11-22", source="the API")
-    new = evolve(today, instance_type="p9.48xlarge", accelerator="X100", cpus=4, memory_gib=8)
+    today = H100._replace(on_demand=30.0, spot=None, as_of="2026-11-22", source="the API")
+    new = today._replace(instance_type="p9.48xlarge", accelerator="X100", cpus=4, memory_gib=8)
     types = {
         "p9.48xlarge": {"accelerator": "X100", "accelerator_count": 8, "cpus": 4, "memory_gib": 8, "arch": "arm64"}
     }
@@ -50,8 +49,8 @@ def test_a_refreshed_region_is_as_the_cloud_told_and_the_others_as_shipped(folde
     sources.forget()
     assert sources.find("aws", "us-east-1", "p5.48xlarge") == today
     assert sources.find("aws", "us-east-1", "g6.xlarge") is None, "the API no longer lists it there"
-    elsewhere = [row for row in prices.rows("aws") if row.region != "us-east-1"]
-    assert elsewhere and [row for row in sources.rows("aws") if row.region != "us-east-1"] == elsewhere
+    elsewhere = {row for row in prices.rows("aws") if row.region != "us-east-1"}
+    assert elsewhere and {row for row in sources.rows("aws") if row.region != "us-east-1"} == elsewhere
     assert sources.rows("gcp") == prices.rows("gcp")
     assert (instances.find("aws", "p9.48xlarge").arch, instances.find("aws", "p5.48xlarge").fabric) == ("arm64", "efa")
     assert refreshed.zones("aws", "us-east-1", "p9.48xlarge") == ("us-east-1c", "us-east-1a")
@@ -59,7 +58,7 @@ def test_a_refreshed_region_is_as_the_cloud_told_and_the_others_as_shipped(folde
 
 
 def test_what_is_written_is_what_is_read(folder: Path) -> None:
-    rows = tuple(evolve(row, source='a "quoted", source') for row in prices.rows("azure"))
+    rows = tuple(row._replace(source='a "quoted", source') for row in prices.rows("azure"))
     refreshed.write("azure", Refreshed(rows, {}, {}), "2026-11-22")
     assert refreshed.rows("azure") == rows
     assert sorted(each.name for each in refreshed.folder().iterdir()) == ["azure.csv", "azure.json"]
@@ -87,7 +86,7 @@ def test_own_prices_stand_above_all_and_discounts_above_list_prices(folder: Path
     assert costs.hourly("aws", "us-east-1", "p5.48xlarge", False, 2, "none") == pytest.approx(80.005)
     market = renting.market()
     assert market.reservations == (Reservation("aws", "us-east-1", "us-east-1a", "p5.48xlarge", "cr-1", 4),)
-    assert mine in market.prices["aws"]
+    assert mine in market.prices.rows("aws")
 
 
 @pytest.mark.parametrize(
@@ -134,14 +133,14 @@ def test_what_is_wrong_is_told_with_its_place(folder: Path, case: str) -> None:
 
 
 def test_a_file_that_is_named_must_be_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(own.FILE, str(folder / "none.yaml"))
+    monkeypatch.setenv(sources.FILE, str(folder / "none.yaml"))
     with pytest.raises(BadInput, match="SKYRIG_PRICES: no file"):
         sources.rows("aws")
 
 
 _ROWS: Any = st.lists(
     st.builds(
-        lambda region, kind, price: evolve(H100, region=region, instance_type=kind, on_demand=price),
+        lambda region, kind, price: H100._replace(region=region, instance_type=kind, on_demand=price),
         st.sampled_from(["r1", "r2", "r3"]),
         st.sampled_from(["a", "b"]),
         st.sampled_from([1.0, 2.0]),
