@@ -57,6 +57,8 @@ def by_kind(hours: Mapping[str, float]) -> Hours:
         names = [kind.name, f"{kind.accelerator}:{kind.accelerator_count:g}"]
         if kind.accelerator_count == 1:
             names.append(kind.accelerator)
+        if asked.accelerator is not None:  # a TPU slice has a name of its own
+            names.append(f"{asked.accelerator.name}:{asked.accelerator.count:g}")
         return next((known[name.lower()] for name in (*names, "default") if name.lower() in known), None)
 
     return of
