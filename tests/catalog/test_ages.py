@@ -46,4 +46,4 @@ def test_a_cluster_is_as_old_priced_as_its_nodes(monkeypatch: pytest.MonkeyPatch
     (tmp_path / "mine.yaml").write_text(mine)
     monkeypatch.setenv(sources.FILE, str(tmp_path / "mine.yaml"))
     assert costs.remark(there) == ""
-    assert costs.said(costs.of_shape(there)) == "$40.01/h"
+    assert costs.said(costs.of_shape(there)) == "$80.06/h"
