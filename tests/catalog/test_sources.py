@@ -61,7 +61,7 @@ def test_what_is_written_is_what_is_read(folder: Path) -> None:
     rows = tuple(row._replace(source='a "quoted", source') for row in prices.rows("azure"))
     refreshed.write("azure", Refreshed(rows, {}, {}), "2026-11-22")
     assert refreshed.rows("azure") == rows
-    assert sorted(each.name for each in refreshed.folder().iterdir()) == ["azure.csv", "azure.json"]
+    assert sorted(each.name for each in refreshed.folder().iterdir()) == ["azure.csv", "azure.json", "azure.zones.json"]
 
 
 MINE = """
