@@ -60,9 +60,19 @@ def types(cloud: str) -> Mapping[str, Any]:
 def zones(cloud: str, region: str, instance_type: str) -> tuple[str, ...]:
     """Zones of a region that had a type when it was asked, the cheapest for spot first; none where that is not
     known."""
-    file = folder() / f"{cloud}.zones.json"
-    said = json.loads(file.read_bytes()) if file.exists() else {}
-    return tuple(said.get(instance_type, {}).get(region, ()))
+    return tuple(all_zones(cloud).get(instance_type, {}).get(region, ()))
+
+
+def all_zones(cloud: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """The same of all types, by type and region."""
+    said: dict[str, dict[str, list[str]]] = _said(f"{cloud}.zones.json")
+    return said
+
+
+def told(cloud: str) -> Mapping[str, Mapping[str, Any]]:
+    """Types by name as the cloud itself described them."""
+    said: dict[str, dict[str, Any]] = _said(f"{cloud}.json").get("types", {})
+    return said
 
 
 def write(cloud: str, found: Refreshed, made: str) -> None:
@@ -109,8 +119,10 @@ def _replace(file: Path, text: str) -> None:
 @functools.cache
 def _types(cloud: str, where: tuple[str | None, ...]) -> Mapping[str, Any]:
     listed: Mapping[str, Any] = facts.of(cloud, "types").get("types", {})
-    file = folder() / f"{cloud}.json"
-    if not file.exists():
-        return listed
-    told = json.loads(file.read_bytes())["types"]
-    return {name: {**told.get(name, {}), **listed.get(name, {})} for name in {**listed, **told}}
+    said = told(cloud)
+    return {name: {**said.get(name, {}), **listed.get(name, {})} for name in {**listed, **said}} if said else listed
+
+
+def _said(name: str) -> Any:
+    file = folder() / name
+    return json.loads(file.read_bytes()) if file.exists() else {}
