@@ -74,7 +74,7 @@ def of_machine(machine: Machine) -> InstanceType:
         accelerator_count=machine.accelerator_count,
         cpus=machine.cpus,
         memory_gib=machine.memory_gib,
-        arch=stock.arch(machine.cloud, machine.name),
+        arch=stock.arch(machine.cloud, machine.name, machine.accelerator),
         source="the price table",
     )
 
