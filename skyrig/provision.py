@@ -72,7 +72,10 @@ def up(
     shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
-    renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
+    arriving = coming(shape, power, turned_on=turned_on)
+    if arriving and (old := costs.remark(shape)):
+        notify(f"cluster {stack}: {old}")
+    renting.agree(stack, shape, arriving, confirm)
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         may = _asked_apart(stack, notify, confirm)

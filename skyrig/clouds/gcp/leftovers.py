@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from attrs import frozen
 
-from skyrig.catalog import disks, facts, instances, prices
+from skyrig.catalog import disks, facts, instances, sources
 from skyrig.clouds.cloud import Leftover, NotUsable
 from skyrig.clouds.gcp import machines
 from skyrig.clouds.gcp.door import Described, Door
@@ -109,7 +109,7 @@ def _instance_hourly(described: Described) -> float | None:
         return 0.0
     said = described.get("scheduling", {})
     spot = said.get("provisioningModel") == "SPOT" or bool(said.get("preemptible"))
-    return prices.hourly("gcp", _region(described), _last(described["machineType"]), spot=spot)
+    return sources.hourly("gcp", _region(described), _last(described["machineType"]), spot=spot)
 
 
 def _disk_hourly(described: Described) -> float | None:
@@ -158,7 +158,7 @@ def _slice_hourly(described: Described) -> float | None:
     if kind is None or "priced_as" not in kind.facts:
         return None
     spot = bool(said.get("spot") or said.get("preemptible"))
-    one = prices.hourly("gcp", _region(described), kind.facts["priced_as"], spot=spot)
+    one = sources.hourly("gcp", _region(described), kind.facts["priced_as"], spot=spot)
     return None if one is None else one * float(kind.facts["slice_chips"])
 
 
