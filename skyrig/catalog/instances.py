@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from skyrig.catalog import refreshed, sources, stock
+from skyrig.catalog import refreshed, slips, sources, stock
 from skyrig.catalog.stock import Stock
 from skyrig.catalog.table import Machine
 from skyrig.errors import BadInput
@@ -39,10 +39,8 @@ def find(cloud: str, name: str) -> InstanceType:
     """The type `name` of `cloud`; BadInput, with the nearest that there is, where the catalog lacks it."""
     known = of_cloud(cloud)
     if name not in known:
-        import difflib  # slow to import, and most names are right
-
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"names are {cloud}'s own, for instance {next(iter(known), '')}"
+        own = f"names are {cloud}'s own, for instance {next(iter(known), '')}"
+        hint = slips.did_you_mean(name, known, own)
         raise BadInput(f"{name or 'no type'}: not an instance type of {cloud}", hint=hint)
     return known[name]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from skyrig.catalog import facts, stock
+from skyrig.catalog import facts, slips, stock
 from skyrig.catalog.table import Table
 from skyrig.errors import BadInput
 
@@ -40,11 +40,7 @@ def _whole() -> set[str]:
 
 def nearest(name: str, table: Table, clouds: Iterable[str]) -> str:
     """The accelerator that is most likely meant by a name that nobody knows; "" where none is near."""
-    import difflib
-
-    known = {each.lower(): each for cloud in clouds for each in stock.names(table, cloud)}
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    return known[near[0]] if near else ""
+    return slips.nearest(name, (each for cloud in clouds for each in stock.names(table, cloud)))
 
 
 def is_by_memory(asked: Accelerator) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from skyrig.catalog import facts
+from skyrig.catalog import facts, slips
 from skyrig.catalog.market import Market
 from skyrig.catalog.table import ANYWHERE
 from skyrig.errors import BadInput
@@ -77,10 +77,8 @@ def _is_in(zone: str, region: str, cloud: str) -> bool:
 
 
 def _unknown(what: str, name: str, clouds: Iterable[str], market: Market) -> BadInput:
-    import difflib  # slow to import, and most names are right
-
     among = tuple(clouds)
-    near = difflib.get_close_matches(name, [region for cloud in among for region in known(cloud, market)], n=1)
+    regions = [region for cloud in among for region in known(cloud, market)]
     where = among[0] if len(among) == 1 else "no cloud here"
     text = f"{where} has no {what}" if len(among) == 1 else f"{where} has a {what}"
-    return BadInput(text, hint=f"did you mean {near[0]}?" if near else "regions are named as the cloud has them")
+    return BadInput(text, hint=slips.did_you_mean(name, regions, "regions are named as the cloud has them"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import math
 from collections.abc import Collection
 from pathlib import Path
 
+from skyrig.catalog import slips
 from skyrig.catalog.prices import Price
 from skyrig.errors import BadInput
 
@@ -82,8 +82,7 @@ def _row(where: str, header: list[str], line: list[str], clouds: Collection[str]
 
 def _cloud(where: str, name: str, clouds: Collection[str]) -> str:
     if clouds and name not in clouds:
-        near = difflib.get_close_matches(name.lower(), clouds, n=1)
-        raise BadInput(f"{where}: {name!r} is no cloud", hint=f"did you mean {near[0]}?" if near else ", ".join(clouds))
+        raise BadInput(f"{where}: {name!r} is no cloud", hint=slips.did_you_mean(name, clouds, ", ".join(clouds)))
     return name
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from skyrig.catalog import facts, fits, naming, regions, stock
+from skyrig.catalog import facts, fits, naming, refreshed, regions, slips, stock
 from skyrig.catalog.market import Market
 from skyrig.catalog.stock import Stock
 from skyrig.errors import BadInput
@@ -160,15 +160,9 @@ def _unknown_type(name: str, clouds: list[str], market: Market) -> BadInput:
     where = clouds[0] if len(clouds) == 1 else "any cloud"
     if elsewhere:
         return BadInput(f"{name}: no instance type of {where}", hint=f"{elsewhere[0]} has it")
-    import difflib  # slow to import, and most names are right
-
-    known = {each.name.casefold(): each.name for cloud in clouds for each in stock.of(market.prices, cloud)}
-    known |= {
-        each.casefold(): each
-        for cloud in clouds
-        if not market.whole
-        for each in facts.of(cloud, "types").get("types", {})
-    }
-    near = difflib.get_close_matches(name.casefold(), known, n=1)
-    hint = f"did you mean {known[near[0]]}?" if near else "names are the cloud's own"
-    return BadInput(f"{name}: no instance type of {where}", hint=hint)
+    known = {each.name for cloud in clouds for each in stock.of(market.prices, cloud)}
+    if not market.whole:
+        known.update(*(refreshed.types(cloud) for cloud in clouds))
+    return BadInput(
+        f"{name}: no instance type of {where}", hint=slips.did_you_mean(name, known, "names are the cloud's own")
+    )

@@ -168,3 +168,25 @@ def test_images_limit_the_regions_of_types_without_a_price_and_of_reservations()
     assert {(each.region, each.reservation) for each in found} == {("us-east-1", "")}
     unpriced = {**asked, "infra": "aws/af-south-1"}
     assert not optimizer.rank(of_plain(unpriced, "test")[0], 1, market).offers
+
+
+@pytest.mark.parametrize(
+    ("resources", "meant"),
+    [
+        ({"infra": "aws/us-esat-1"}, "us-east-1"),
+        ({"infra": "*/us-centrall1"}, "us-central1"),
+        ({"instance_type": "p5.48xlrage"}, "p5.48xlarge"),
+        ({"infra": "azure", "instance_type": "standard_nd96isr_h100_v5"}, "Standard_ND96isr_H100_v5"),
+        ({"infra": "gcp", "instance_type": "g6.xlarge"}, "aws has it"),
+    ],
+)
+def test_a_slip_is_told_with_what_was_meant(resources: dict[str, Any], meant: str) -> None:
+    with pytest.raises(BadInput) as told:
+        of(resources)
+    assert meant in str(told.value.hint)
+
+
+def test_an_accelerator_that_nobody_has_is_told_with_what_was_meant() -> None:
+    choice = of_plain({"accelerators": "H1000:8"}, "test")[0]
+    ranking = optimizer.rank(choice, 1, markets.shipped(dict.fromkeys(CLOUDS, "")))
+    assert not ranking.offers and "nobody has H1000:8: did you mean H100?" in [each.reason for each in ranking.rejected]
