@@ -32,7 +32,7 @@ class Recorder(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         """The answer of a cloud that was not asked, and no failures."""
-        return {**args.args, "value": "unknown"}, None
+        return {**args.args, "value": "unknown"}, []
 
 
 def registered(stack: str, program: str) -> list[tuple[str, str, bool]]:
