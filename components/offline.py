@@ -1,8 +1,8 @@
 """What the Pulumi program registers, without an engine: `python -m components.offline STACK PROGRAM`.
 
-The stack's config comes as JSON on standard input, as the engine would hand it over. Printed is a JSON list of the
-resources that the engine would be asked for: type, name and parents' types, as they stand in a URN. The program runs under Pulumi's
-mock engine in preview, so nothing is known that a cloud would answer.
+The config of the stack comes as JSON on standard input, as the engine would hand it over. Printed is a JSON list of
+the resources that the engine would be asked for: type, name, and whether it is more than a grouping. The program runs
+under the mock engine of Pulumi, in preview: nothing is known that a cloud would answer.
 """
 
 import asyncio

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from skyrig import renting
 from skyrig.catalog import instances
+from skyrig.catalog.offers import Offer
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.ports import union
@@ -31,11 +32,13 @@ def shape_for(
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
+    offer: Offer | None = None,
 ) -> Shape:
     """`shape` with what a task and the caller ask for instead; ports and buckets that are reached come beside those
-    that are there, unless the cluster was taken down. NoCapacity where nobody has that."""
+    that are there, unless the cluster was taken down. NoCapacity where nobody has that. Machines that will do stay,
+    unless an `offer` was chosen already."""
     if task is not None:
-        shape = _placed(shape, task)
+        shape = _placed(shape, task) if offer is None else renting.shape_of(shape, offer, task)
         if shape.power == "down":
             shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
@@ -47,7 +50,7 @@ def shape_for(
 
 def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
-    if _will_do(shape, task):
+    if will_do(shape, task):
         return shape
     asked = local_candidate(task)
     if asked is None:
@@ -115,7 +118,7 @@ def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
     return None
 
 
-def _will_do(shape: Shape, task: Task) -> bool:
+def will_do(shape: Shape, task: Task) -> bool:
     """Whether the machines of a shape on a cloud have what one of a task's candidates asks for."""
     machine = shape.machine
     if shape.cloud == "local" or not machine.instance_type:

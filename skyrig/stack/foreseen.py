@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -19,6 +19,7 @@ QUIET = ("pulumi:pulumi:Stack", "pulumi:providers:")
 """What is no resource of anybody's: types that begin so."""
 
 _LOCAL_NODE = "pulumi-python:dynamic/skyrig:LocalNode"
+_DONE = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted"}
 _COUNTED = ("create", "update", "replace", "delete")
 
 
@@ -53,6 +54,22 @@ class Forecast:
         """How many there are of each."""
         does = [change.does for change in self.changes]
         return Changes(*(does.count(name) for name in _COUNTED))
+
+
+def differences(planned: Forecast, now: Iterable[Change]) -> list[str]:
+    """In what the changes `now` are others than those that were planned; empty where they are the same. What was
+    counted offline is compared by what comes and what goes alone."""
+    whole = planned.source == ENGINE
+    seen, wanted = ({_mark(each, whole): each for each in some} for some in (now, planned.changes))
+    said = [
+        f"{each.name} would now be {_DONE[each.does]} otherwise" for mark, each in seen.items() if mark not in wanted
+    ]
+    return said + [f"{each.name} would not be {_DONE[each.does]}" for mark, each in wanted.items() if mark not in seen]
+
+
+def _mark(change: Change, whole: bool) -> tuple[str, ...]:
+    does = (change.does, change.kind, change.name)
+    return (*does, change.digest, *change.because) if whole else does
 
 
 def changes_in(preview: Mapping[str, Any]) -> Iterator[Change]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import evolve
 
@@ -23,6 +25,7 @@ from skyrig.stack import (
     config,
     described,
     engine,
+    foreseen,
     guard,
     lock,
     pending,
@@ -30,6 +33,7 @@ from skyrig.stack import (
     risks,
     sweep,
 )
+from skyrig.stack.foreseen import Forecast
 from skyrig.stack.progress import Changes, Progress
 from skyrig.stack.risks import Risk
 
@@ -126,12 +130,14 @@ def up(
     refresh: bool = True,
     before: Shape | None = None,
     may: Callable[[list[Risk]], bool] = lambda found: True,
+    planned: Forecast | None = None,
 ) -> Changes:
     """Make the stack what its config says, after writing `shape` (if given) there, so that plain `pulumi up` means
     the same afterwards. Makes the stack if it is not there. With `refresh`, nodes that are gone come back. `before`
     is the shape that `shape` was worked out from: nodes that the config has got since then, while another run was
     waited for, stay; ports that it has got stay in any case. `may` is asked before nodes on a paid cloud are replaced
-    or deleted; where it says no, the config is as before, and that is BadInput."""
+    or deleted; where it says no, the config is as before, and that is BadInput. So it is where the engine would do
+    anything else than what was `planned`: nothing is made then, and no stack."""
     stack_name(stack)
     if shape is not None and shape.is_data:
         _refuse_cluster(stack)
@@ -139,6 +145,7 @@ def up(
         refuse_data(stack)
 
     def make(at_work: int) -> Changes:
+        is_new, had_config = not is_there(stack), project.config_file(stack).exists()
         _ready(stack, notify)
         now = config.read_shape(stack)
         if shape is not None:
@@ -146,12 +153,17 @@ def up(
         guard.check(stack, config.read_shape(stack))
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         looks = ["--refresh"] if refresh and not _is_new(stack) else []
-        found = _risks(stack, looks, at_work)
-        if found and not may(found):
-            config.write_shape(stack, now)
-            raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
-        flags = ["--skip-preview", *looks]
-        changes = _change(["up", *flags], stack, notify, at_work)
+        with tempfile.TemporaryDirectory(prefix="skyrig-up-") as folder:
+            bound = [str(Path(folder) / "plan")] if planned is not None else []
+            try:
+                _looked(stack, looks, bound, planned, may, at_work)
+            except BadInput:
+                config.write_shape(stack, now)
+                if is_new:
+                    _unmade(stack, had_config)
+                raise
+            flags = ["--skip-preview", *looks, *(f"--plan={each}" for each in bound)]
+            changes = _change(["up", *flags], stack, notify, at_work)
         agreement.note_seen(stack, config.read_shape(stack))
         return changes
 
@@ -308,11 +320,33 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         notify(f"{error.message}: passed over")
 
 
-def _risks(stack: str, looks: list[str], at_work: int) -> list[Risk]:
-    """Nodes that an up would take away; looked for where they cost money, and there are some."""
-    if config.read_shape(stack).cloud == "local" or _is_new(stack):
-        return []
-    return risks.of(json.loads(engine.query(["preview", "--json", *looks], stack=stack, at_work=at_work)))
+def _looked(
+    stack: str,
+    looks: list[str],
+    bound: list[str],
+    planned: Forecast | None,
+    may: Callable[[list[Risk]], bool],
+    at_work: int,
+) -> None:
+    """Look at what an up would do where that may take nodes away, or was planned, before it does anything. BadInput
+    where `may` says no, or it is something else. `bound` is where the engine's own plan is kept, which binds its up."""
+    at_risk = config.read_shape(stack).cloud != "local" and not _is_new(stack)
+    if planned is None and not at_risk:
+        return
+    kept = [f"--save-plan={each}" for each in bound]
+    document = json.loads(engine.query(["preview", "--json", *looks, *kept], stack=stack, at_work=at_work))
+    if planned is not None and (differs := foreseen.differences(planned, foreseen.changes_in(document))):
+        raise BadInput(f"the plan of {stack} does not hold any more: {'; '.join(differs)}", hint="plan it again")
+    found = risks.of(document) if at_risk else []
+    if found and not may(found):
+        raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
+
+
+def _unmade(stack: str, had_config: bool) -> None:
+    """Take away a stack that was made for nothing."""
+    engine.query(["stack", "rm", "--yes", "--preserve-config"], stack=stack)
+    if not had_config:
+        project.config_file(stack).unlink(missing_ok=True)
 
 
 def _guard(stack: str) -> None:
