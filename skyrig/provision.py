@@ -23,6 +23,7 @@ from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, Re
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
+from skyrig.stack.foreseen import PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
 from skyrig.task.model import Task
@@ -36,6 +37,7 @@ _STARTS = 10_000
 _LEAVING_S = 120.0
 """How long a cluster that is switching itself off is waited for; skyrig.launch.keeper.parting says what that takes."""
 
+_CENT = 0.01
 _POLL_S = 0.1
 
 Confirm = Callable[[str], bool]
@@ -54,19 +56,24 @@ def up(
     force: bool = False,
     at_least: bool = False,
     starting: bool = True,
+    planned: PlannedUp | None = None,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
     `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
     run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
-    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a
-    stack of data."""
+    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. What was `planned`
+    is done exactly; BadInput, and nothing is made, where that cannot be. BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
     _wait_until_off(stack, notify)
+    is_new = not stacks.is_there(stack)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
+    if planned is not None:
+        shape = _as_planned(planned, None if is_new else before)
+    else:
+        shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
     shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
@@ -76,7 +83,9 @@ def up(
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         may = _asked_apart(stack, notify, confirm)
-        changes = _made(stack, shape, notify, before=before, at_least=at_least, new=there is None, may=may)
+        changes = _made(
+            stack, shape, notify, before=before, at_least=at_least, new=there is None, may=may, planned=planned
+        )
     notify(f"{stack}: {changes}")
     cluster = described.describe(stack, fresh=True, notify=notify)
     if cluster is None:
@@ -229,10 +238,12 @@ def _made(
     at_least: bool,
     new: bool,
     may: Callable[[list[Risk]], bool],
+    planned: PlannedUp | None,
 ) -> Changes:
     """Bring `shape` up, or nothing of it: where its cloud refuses a node, what was made of the others goes again."""
+    forecast = planned.forecast if planned is not None else None
     try:
-        return stacks.up(stack, shape, notify, before=before if at_least else None, may=may)
+        return stacks.up(stack, shape, notify, before=before if at_least else None, may=may, planned=forecast)
     except EngineError as error:
         refusal = renting.refused(shape, error)
         if refusal is None:
@@ -243,6 +254,18 @@ def _made(
         else:
             stacks.up(stack, before, notify)
         raise refusal from error
+
+
+def _as_planned(planned: PlannedUp, before: Shape | None) -> Shape:
+    """The shape that was planned. BadInput where the stack is not what it was then, or the price is higher now."""
+    if before != planned.before:
+        raise BadInput(f"stack {planned.stack} was changed since it was planned", hint="plan it again")
+    now = costs.of_shape(planned.shape)
+    if now is not None and planned.hourly is not None and now > planned.hourly + _CENT:
+        raise BadInput(
+            f"{planned.stack}: {costs.said(now)}, planned was {costs.said(planned.hourly)}", hint="plan it again"
+        )
+    return planned.shape
 
 
 def coming(shape: Shape, power: Mapping[str, str], *, turned_on: bool) -> list[str]:

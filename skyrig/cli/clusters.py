@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skyrig.cli import flags
@@ -26,6 +27,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
     [
         flags.CLUSTER,
         flag("task", "task file whose resources the cluster shall have"),
+        flag("plan", "file that `plan --save` wrote: exactly that is done, or nothing"),
         flags.NODES,
         flags.GPUS,
         *flags.RESOURCES,
@@ -38,11 +40,30 @@ def up(values: Values) -> None:
     from skyrig import provision
     from skyrig.stack import config
 
+    if values.text("plan") is not None:
+        _planned(values)
+        return
     count, stack, file = flags.nodes(values), flags.cluster(values), values.text("task")
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
     ask, force = agreed(values.switch("yes")), values.switch("force")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
     provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False)
+
+
+def _planned(values: Values) -> None:
+    """Do what a kept plan says; the only other flags that make sense are the cluster's name and -y."""
+    from skyrig import provision
+    from skyrig.planning import saved
+
+    beside = [
+        each.key for each in (flags.NODES, flags.GPUS, *flags.RESOURCES) if values.given.get(each.key.replace("-", "_"))
+    ]
+    if beside or values.text("task") is not None:
+        raise BadInput(f"--plan says all of it: no --{(*beside, 'task')[0]} beside it")
+    planned = saved.read(Path(values.text("plan") or "").expanduser())
+    if values.text("cluster") not in (None, planned.stack):
+        raise BadInput(f"the plan is for {planned.stack}, not for {values.text('cluster')}")
+    provision.up(planned.stack, notify, confirm=agreed(values.switch("yes")), planned=planned)
 
 
 @verb("stop", [*SEVERAL, LOSING])

@@ -75,7 +75,7 @@ LAUNCH = (
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
     *AUTOSTOP,
     flag("retry-until-up r", "try until there is capacity", kind=bool, later=True),
-    flag("dryrun", "only show what would be done", kind=bool, later=True),
+    flag("dryrun", "only show what would be done, as `plan` does", kind=bool),
 )
 """LAUNCH FLAGS."""
 

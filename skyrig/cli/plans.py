@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import evolve
 
 from skyrig.cli import flags
 from skyrig.cli.verb import Values, flag, notify, positional, verb
 from skyrig.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skyrig.planning.making import Wish
+    from skyrig.planning.plan import Plan
+    from skyrig.submitting import RunOptions
+    from skyrig.task.model import Task
+    from skyrig.training import TrainingRun
 
 PLANNING = (
     flag("hours", "how long it shall run, for the price of all of it"),
@@ -27,33 +39,51 @@ def plan(values: Values) -> None:
 
 def show(values: Values, file: str) -> None:
     """Print the plan of a task file, and keep it where that is wanted."""
-    from skyrig.planning import making, saved
+    from skyrig.planning import making
+
+    task = flags.task_of(values, file)
+    _shown(values, lambda: making.of_task(task, _wish(values), flags.run_options(values), notify))
+
+
+def show_training(values: Values, run: TrainingRun, machines: Task, options: RunOptions) -> None:
+    """Print the plan of a training script."""
+    from skyrig.planning import making
+
+    _shown(
+        values, lambda: making.of_training(run, machines, evolve(_wish(values), stack=flags.cluster(values)), options)
+    )
+
+
+def _shown(values: Values, make: Callable[[], Plan]) -> None:
+    from skyrig.planning import page, saved
     from skyrig.planning.plan import NoOffer
 
-    as_json = flags.wants_json(values)
-    wish = making.Wish(
+    as_json, keep = flags.wants_json(values), _file(values, "save")
+    try:
+        made = make()
+    except NoOffer as error:
+        if as_json:
+            print(json.dumps(error.to_json(), indent=2))
+        raise
+    if keep is not None:
+        saved.write(made, keep)
+        notify(f"kept in {keep}: `up --plan {keep}` does exactly that, or nothing")
+    if as_json:
+        print(json.dumps(made.to_json(), indent=2))
+    else:
+        page.show(made)
+
+
+def _wish(values: Values) -> Wish:
+    from skyrig.planning.making import Wish
+
+    return Wish(
         stack=flags.cluster(values) if values.text("cluster") is not None else None,
         hours=_hours(values),
         catalog=_file(values, "catalog"),
         preview=values.switch("preview"),
         out=_file(values, "out"),
     )
-    try:
-        made = making.of_task(flags.task_of(values, file), wish, flags.run_options(values), notify)
-    except NoOffer as error:
-        if as_json:
-            print(json.dumps(error.to_json(), indent=2))
-        raise
-    keep = _file(values, "save")
-    if keep is not None:
-        saved.write(made, keep)
-        notify(f"kept in {keep}: `up --plan {keep}` does exactly that, or nothing")
-    if as_json:
-        print(json.dumps(made.to_json(), indent=2))
-        return
-    from skyrig.planning import page
-
-    page.show(made)
 
 
 def _file(values: Values, name: str) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -19,13 +19,15 @@ from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import Fabric
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.fitting import local_candidate, shape_for, will_do
+from skyrig.fitting import local_candidate, note_served, shape_for, will_do
 from skyrig.planning.plan import NoOffer, Plan, Price
 from skyrig.provision import new_name
-from skyrig.stack import agreement, forecast, stacks
+from skyrig.rendering import RenderedRank
+from skyrig.stack import agreement, config, forecast, stacks
 from skyrig.stack.foreseen import OFFLINE, Forecast
-from skyrig.submitting import RunOptions, buckets_of, mounts_of, task_request
+from skyrig.submitting import RunOptions, buckets_of, mounts_of, task_request, training_request
 from skyrig.task.model import Task
+from skyrig.training import TrainingRun
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -56,30 +58,51 @@ class Wish:
 def of_task(task: Task, wish: Wish, options: RunOptions, notify: Notify) -> Plan:
     """The plan for a task. NoOffer where nothing fits it, BadInput where it cannot be."""
     stack = wish.stack or new_name(task)
+    mounts, buckets = mounts_of(task), buckets_of(task)
+
+    def ranks(shape: Shape) -> list[RenderedRank]:
+        return rendering.of(task_request(task, options, setup=options.setup), stack, shape, mounts.sources, buckets)
+
+    mounts.require_sources()
+    plan = _of(task, stack, wish, ranks)
+    note_served(task, notify)
+    return evolve(plan, buckets=tuple(f"{bucket.target} <- {bucket} ({bucket.mode})" for bucket in buckets))
+
+
+def of_training(run: TrainingRun, machines: Task, wish: Wish, options: RunOptions) -> Plan:
+    """The plan for a training script on `machines`, a task that says nothing else."""
+    stack = wish.stack or new_name(machines)
+
+    def ranks(shape: Shape) -> list[RenderedRank]:
+        return rendering.of(training_request(run, len(shape.nodes), shape.accelerators, options), stack, shape)
+
+    return _of(evolve(machines, name=Path(run.script.path).stem), stack, wish, ranks)
+
+
+def _of(task: Task, stack: str, wish: Wish, ranks: Callable[[Shape], list[RenderedRank]]) -> Plan:
+    """The plan for what a task asks of its nodes; `ranks` renders what runs on them."""
     stacks.refuse_data(stack)
     is_there = stacks.is_there(stack)
-    before = agreement.come_to(stack) if is_there else Shape()
+    before = agreement.come_to(stack) if is_there else config.read_shape(stack)
     among = markets.of_file(wish.catalog) if wish.catalog is not None else renting.market()
     ranking = renting.ranking(task, among)
     chosen, why = _chosen(task, before, ranking, among, rehearsed=wish.catalog is None)
     shape, notes = _settled(shape_for(before, task, offer=chosen), among, chosen, asks=wish.catalog is None)
-    seen = _forecast(stack, shape, wish, chosen)
     kind = instances.of_cloud(shape.cloud).get(shape.machine.instance_type) or (chosen.kind if chosen else None)
     return Plan(
         stack=stack,
         task=task.name or "",
-        shape=shape,
+        shape=evolve(shape, power="up"),
         is_there=is_there,
         ranking=ranking,
         chosen=chosen,
         why=why,
         missing=among.missing,
         price=_price(shape, chosen, wish.hours),
-        forecast=seen,
+        forecast=_forecast(stack, evolve(shape, power="up"), wish, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
         fabric=fabrics.of(kind, shape.machine.network_tier) if kind is not None else Fabric(),
-        scripts=tuple(_scripts(stack, task, shape, options, wish.out or _kept(wish.stack or task.name or "task"))),
-        buckets=tuple(f"{bucket.target} <- {bucket} ({bucket.mode})" for bucket in buckets_of(task)),
+        scripts=tuple(rendering.written(ranks(shape), wish.out or _kept(wish.stack or task.name or "task"))),
         notes=tuple(notes),
         is_settled=not notes,
     )
@@ -149,10 +172,3 @@ def _kept(name: str) -> Path:
     folder = places.cache() / "plans" / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
     shutil.rmtree(folder, ignore_errors=True)
     return folder
-
-
-def _scripts(stack: str, task: Task, shape: Shape, options: RunOptions, folder: Path) -> Iterator[Path]:
-    """Write the rendered files of every rank; their paths."""
-    request = task_request(task, options, setup=options.setup)
-    ranks = rendering.of(request, stack, shape, mounts_of(task).sources, buckets_of(task))
-    return rendering.written(ranks, folder)

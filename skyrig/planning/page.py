@@ -71,7 +71,7 @@ def _offers(plan: Plan) -> Iterator[Text | Table]:
     if plan.chosen is not None:
         yield _line(f"chosen: {plan.why}")
     for cloud, why in plan.missing.items():
-        if why and any(offer.cloud == cloud for offer in ranked):
+        if why and plan.chosen is not None and any(offer.cloud == cloud for offer in ranked):
             yield _line(f"{cloud} cannot be used from here: {why}", "yellow")
 
 

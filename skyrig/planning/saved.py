@@ -7,37 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import frozen
 
 from skyrig.cluster import shape as shapes
-from skyrig.cluster.shape import Shape, stack_name
+from skyrig.cluster.shape import stack_name
 from skyrig.errors import BadInput
 from skyrig.planning.plan import Plan
 from skyrig.stack import agreement, stacks
-from skyrig.stack.foreseen import Change, Forecast
+from skyrig.stack.foreseen import Change, Forecast, PlannedUp
 
 VERSION = 1
 """Of the file's form; another one is refused."""
 
 
-@frozen
-class SavedPlan:
-    """What was planned: the stack, its shape `before` (None: it was not there) and after, all changes, and the price in
-    USD an hour (None: not known)."""
-
-    stack: str
-    before: Shape | None
-    shape: Shape
-    forecast: Forecast
-    hourly: float | None
-
-
 def write(plan: Plan, file: Path) -> None:
     """Keep a plan. BadInput where an up could not do it from here, or the file cannot be written."""
-    if not plan.is_usable and plan.chosen is not None:
-        raise BadInput(
-            f"--save: {plan.missing[plan.chosen.cloud]}", hint="a plan that is kept must be one to carry out"
-        )
+    if not plan.is_settled:
+        raise BadInput(f"--save: {plan.notes[0]}", hint="a plan that is kept must be one to carry out")
     before = agreement.come_to(plan.stack).to_config() if stacks.is_there(plan.stack) else None
     document = {
         "version": VERSION,
@@ -54,14 +39,14 @@ def write(plan: Plan, file: Path) -> None:
         raise BadInput(f"--save {file}: {error.strerror}") from error
 
 
-def read(file: Path) -> SavedPlan:
+def read(file: Path) -> PlannedUp:
     """The plan in a file. BadInput where there is none, or one of another version."""
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if document["version"] != VERSION:
             raise BadInput(f"{file}: a plan of another Skyrig", hint="plan it again")
         before = document["before"]
-        return SavedPlan(
+        return PlannedUp(
             stack=stack_name(document["stack"]),
             before=None if before is None else shapes.from_config(before),
             shape=shapes.from_config(document["shape"]),

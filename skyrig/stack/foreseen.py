@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from skyrig.cluster.shape import Shape
 from skyrig.stack import risks
 from skyrig.stack.progress import Changes
 
@@ -54,6 +55,18 @@ class Forecast:
         """How many there are of each."""
         does = [change.does for change in self.changes]
         return Changes(*(does.count(name) for name in _COUNTED))
+
+
+@frozen
+class PlannedUp:
+    """An up that was planned and agreed to: the shape of the stack `before` (None: there was no stack) and after, all
+    changes, and the price in USD an hour (None: not known)."""
+
+    stack: str
+    before: Shape | None
+    shape: Shape
+    forecast: Forecast
+    hourly: float | None
 
 
 def differences(planned: Forecast, now: Iterable[Change]) -> list[str]:

@@ -46,6 +46,9 @@ _CLUSTER, _DATA = "skyrig:index:Cluster", "skyrig:index:Data"
 _PAUSES_S = (5.0, 15.0, 45.0)
 """How long after a run that a cloud has throttled the next one begins. Providers have tried for minutes by then."""
 
+_MOST_SAID = 3
+"""How many differences from a plan are told."""
+
 _RETRY_S = 2.0
 """How long after the engine has found the stack locked it is tried again, in seconds."""
 
@@ -336,7 +339,9 @@ def _looked(
     kept = [f"--save-plan={each}" for each in bound]
     document = json.loads(engine.query(["preview", "--json", *looks, *kept], stack=stack, at_work=at_work))
     if planned is not None and (differs := foreseen.differences(planned, foreseen.changes_in(document))):
-        raise BadInput(f"the plan of {stack} does not hold any more: {'; '.join(differs)}", hint="plan it again")
+        more = f" (and {len(differs) - _MOST_SAID} more)" if len(differs) > _MOST_SAID else ""
+        said = "; ".join(differs[:_MOST_SAID]) + more
+        raise BadInput(f"the plan of {stack} does not hold any more: {said}", hint="plan it again; nothing was made")
     found = risks.of(document) if at_risk else []
     if found and not may(found):
         raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
