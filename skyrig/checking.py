@@ -8,7 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import offers, prices
+from skyrig.catalog import market as markets
+from skyrig.catalog import optimizer, prices
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import Finding, Wanted
@@ -39,8 +40,9 @@ class Checked:
 def check(names: Sequence[str], task: Task | None, nodes: int | None) -> list[Checked]:
     """Look at each cloud, all at once. With a task, in the region and for the type of the cloud's first offer for it,
     which `nodes` nodes are wanted of (None: as many as the task says)."""
-    offered = offers.of_choice(task.choice.each, task.choice.mode, names) if task is not None else []
     count = nodes or (task.num_nodes if task is not None else 1)
+    market = markets.shipped(dict.fromkeys(names, ""))
+    offered = optimizer.rank(task.choice, count, market).offers if task is not None else ()
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
         return list(pool.map(lambda name: _checked(name, task, _first(offered, name), count), names))
 
@@ -71,5 +73,5 @@ def _first(offered: Sequence[Offer], name: str) -> Offer | None:
 
 def _region(name: str) -> str:
     """The region that the price table names first."""
-    rows = prices.rows(name)
-    return rows[0].region if rows else ""
+    machines = prices.shipped().machines.get(name, ())
+    return prices.shipped().quotes(machines[0])[0].region if machines else ""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 
-from skyrig.catalog import facts, prices
+from skyrig.catalog import facts, prices, stock
+from skyrig.catalog.stock import Stock
+from skyrig.catalog.table import Machine
 from skyrig.errors import BadInput
-
-_GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\.")
-"""AWS's families of machines with its own arm64 processors (m7g, c6g): their names have a g after the number."""
 
 
 @frozen
@@ -44,6 +41,8 @@ def find(cloud: str, name: str) -> InstanceType:
     """The type `name` of `cloud`; BadInput, with the nearest that there is, where the catalog lacks it."""
     known = of_cloud(cloud)
     if name not in known:
+        import difflib  # slow to import, and most names are right
+
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"names are {cloud}'s own, for instance {next(iter(known), '')}"
         raise BadInput(f"{name or 'no type'}: not an instance type of {cloud}", hint=hint)
@@ -55,19 +54,36 @@ def of_cloud(cloud: str) -> Mapping[str, InstanceType]:
     """All types of `cloud` by name: those of its own file, and CPU types that the price table alone knows."""
     listed = facts.of(cloud, "types").get("types", {})
     types = {name: _type(cloud, name, said) for name, said in listed.items()}
-    for row in prices.rows(cloud):
-        if row.instance_type not in types:
-            types[row.instance_type] = InstanceType(
-                cloud=cloud,
-                name=row.instance_type,
-                accelerator=row.accelerator,
-                accelerator_count=row.accelerator_count,
-                cpus=row.cpus,
-                memory_gib=row.memory_gib,
-                arch="arm64" if cloud == "aws" and _GRAVITON.match(row.instance_type) else "x86_64",
-                source=row.source,
-            )
+    for machine in prices.shipped().machines.get(cloud, ()):
+        types.setdefault(machine.name, of_machine(machine))
     return types
+
+
+def of_machine(machine: Machine) -> InstanceType:
+    """The type that rows of a price table describe, as the catalog's own file has it where it knows the name."""
+    listed = facts.of(machine.cloud, "types").get("types", {})
+    if machine.name in listed:
+        return _type(machine.cloud, machine.name, listed[machine.name])
+    return InstanceType(
+        cloud=machine.cloud,
+        name=machine.name,
+        accelerator=machine.accelerator,
+        accelerator_count=machine.accelerator_count,
+        cpus=machine.cpus,
+        memory_gib=machine.memory_gib,
+        arch=stock.arch(machine.cloud, machine.name),
+        source="the price table",
+    )
+
+
+def of_stock(kind: Stock) -> InstanceType:
+    """The type that a market has."""
+    return _of_name(kind.cloud, kind.name, kind.machine._replace(id=0, on_demand=None, spot=None))
+
+
+@functools.lru_cache(maxsize=65536)
+def _of_name(cloud: str, name: str, machine: Machine) -> InstanceType:
+    return of_machine(machine._replace(name=name))
 
 
 def _type(cloud: str, name: str, said: Mapping[str, Any]) -> InstanceType:

@@ -1,4 +1,4 @@
-"""Offers: what fits a candidate, and in which order."""
+"""What fits a candidate in the shipped table, and in which order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyrig.catalog import instances, offers, prices
+from skyrig.catalog import instances, optimizer, prices
+from skyrig.catalog import market as markets
 from skyrig.catalog.offers import Offer
 from skyrig.task.resources import of_plain
 
@@ -26,7 +27,7 @@ NAMES = sorted(
 def of(resources: dict[str, Any]) -> list[Offer]:
     """Offers for the field `resources` on three clouds."""
     choice, _ = of_plain(resources, "test")
-    return offers.of_choice(choice.each, choice.mode, CLOUDS)
+    return list(optimizer.rank(choice, 1, markets.shipped(dict.fromkeys(CLOUDS, ""))).offers)
 
 
 def test_the_cheapest_comes_first_and_has_what_is_asked_for() -> None:

@@ -1,0 +1,76 @@
+"""What a choice aims at: the least money or the least time, over how long, with inputs that lie somewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from skyrig.catalog import facts
+from skyrig.catalog.instances import InstanceType
+from skyrig.errors import BadInput
+
+if TYPE_CHECKING:
+    from skyrig.task.resources import Resources
+
+MINIMIZE = ("cost", "time")
+"""What may be aimed at."""
+
+Hours = Callable[[InstanceType, "Resources"], float | None]
+"""How many hours a task takes on nodes of a type that a candidate gets; None where that is not known."""
+
+_HOMES = {"s3": "aws", "gs": "gcp", "oci": "oci", "nebius": "nebius"}
+"""Clouds that keep buckets, by the scheme of their urls."""
+
+
+@frozen
+class Inputs:
+    """Data that the task reads once: where it lies and how much it is. `region` is "" where it is not known; then all
+    of its cloud is near."""
+
+    url: str
+    gb: float
+    region: str = ""
+
+    @property
+    def cloud(self) -> str:
+        """The cloud that keeps them, "" where none of ours does."""
+        scheme, _, rest = self.url.partition("://")
+        return "azure" if ".blob.core.windows.net" in rest.partition("/")[0] else _HOMES.get(scheme, "")
+
+    def egress(self, cloud: str, region: str) -> float:
+        """USD that it costs to bring them to a region of a cloud, once."""
+        home = self.cloud
+        if not home or (home == cloud and self.region in ("", region)):
+            return 0.0
+        said = facts.of(home, "egress")
+        way = "between_regions_per_gb" if home == cloud else "internet_per_gb"
+        return self.gb * float(said.get(way, 0.0))
+
+
+@frozen
+class Aim:
+    """`minimize` is one of MINIMIZE; `hours` an estimate, without which one hour is compared; `inputs` what must come
+    to the nodes."""
+
+    minimize: str = "cost"
+    hours: Hours | None = None
+    inputs: Inputs | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.minimize not in MINIMIZE:
+            raise BadInput(f"minimize {self.minimize!r}: {' or '.join(MINIMIZE)} is wanted")
+
+
+def by_kind(hours: Mapping[str, float]) -> Hours:
+    """An estimate that a table makes: hours by `ACCELERATOR:COUNT` or the name of a type, `default` for all others."""
+    known = {name.lower(): float(each) for name, each in hours.items()}
+
+    def of(kind: InstanceType, asked: Resources) -> float | None:
+        names = [kind.name, f"{kind.accelerator}:{kind.accelerator_count:g}"]
+        if kind.accelerator_count == 1:
+            names.append(kind.accelerator)
+        return next((known[name.lower()] for name in (*names, "default") if name.lower() in known), None)
+
+    return of
