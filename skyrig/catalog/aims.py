@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
-
-from attrs import frozen
+from typing import TYPE_CHECKING, NamedTuple
 
 from skyrig.catalog import facts
 from skyrig.catalog.instances import InstanceType
-from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
     from skyrig.task.resources import Resources
@@ -24,8 +21,7 @@ _HOMES = {"s3": "aws", "gs": "gcp", "oci": "oci", "nebius": "nebius"}
 """Clouds that keep buckets, by the scheme of their urls."""
 
 
-@frozen
-class Inputs:
+class Inputs(NamedTuple):
     """Data that the task reads once: where it lies and how much it is. `region` is "" where it is not known; then all
     of its cloud is near."""
 
@@ -49,18 +45,13 @@ class Inputs:
         return self.gb * float(said.get(way, 0.0))
 
 
-@frozen
-class Aim:
+class Aim(NamedTuple):
     """`minimize` is one of MINIMIZE; `hours` an estimate, without which one hour is compared; `inputs` what must come
     to the nodes."""
 
     minimize: str = "cost"
     hours: Hours | None = None
     inputs: Inputs | None = None
-
-    def __attrs_post_init__(self) -> None:
-        if self.minimize not in MINIMIZE:
-            raise BadInput(f"minimize {self.minimize!r}: {' or '.join(MINIMIZE)} is wanted")
 
 
 def by_kind(hours: Mapping[str, float]) -> Hours:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
-
-from attrs import field, frozen
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from skyrig.catalog import facts, prices, stock
 from skyrig.catalog.stock import Stock
@@ -14,8 +13,7 @@ from skyrig.catalog.table import Machine
 from skyrig.errors import BadInput
 
 
-@frozen
-class InstanceType:
+class InstanceType(NamedTuple):
     """One type. `accelerator` is SkyPilot's name of it ("" on a CPU type), `accelerator_count` per node (a share of one
     is a fraction), memory in GiB, `local_disks` the number of disks of the machine itself and the size of each in GB.
 
@@ -33,7 +31,7 @@ class InstanceType:
     arch: str = "x86_64"
     local_disks: tuple[int, int] = (0, 0)
     fabric: str = "none"
-    facts: Mapping[str, Any] = field(factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
     source: str = ""
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-
-from attrs import field, frozen
+from typing import NamedTuple
 
 from skyrig.catalog import prices
 from skyrig.catalog.table import Table
 
 
-@frozen
-class Reservation:
+class Reservation(NamedTuple):
     """Capacity that the user has: `nodes` machines of a type in a zone ("": any of the region) under the cloud's own
     `id`. `hourly` is what using one costs, in USD an hour and node, beside what is paid for it anyway."""
 
@@ -25,14 +23,13 @@ class Reservation:
     hourly: float = 0.0
 
 
-@frozen
-class Market:
+class Market(NamedTuple):
     """`missing` says by cloud why it cannot be used from here, "" where it can. A cloud that is not in `missing` has
     no place in the market at all. `whole`: what the table does not have does not exist."""
 
     prices: Table
     missing: Mapping[str, str]
-    reservations: tuple[Reservation, ...] = field(default=())
+    reservations: tuple[Reservation, ...] = ()
     whole: bool = False
 
     @property

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, overload
-
-from attrs import frozen
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 from skyrig.catalog.instances import InstanceType
 
@@ -13,8 +11,7 @@ if TYPE_CHECKING:
     from skyrig.task.resources import Resources
 
 
-@frozen
-class Offer:
+class Offer(NamedTuple):
     """One type in one region; `hourly` is USD an hour and node, None where it is not known. `zone` is "" where any of
     the region will do. `asked` is the candidate that it is for.
 

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skyrig.catalog import fits, instances, refusing, stock, wishes
-from skyrig.catalog.aims import Aim
+from skyrig.catalog.aims import MINIMIZE, Aim
 from skyrig.catalog.market import Market, Reservation
 from skyrig.catalog.offers import Offer, Offers
 from skyrig.catalog.ranking import Ranking
 from skyrig.catalog.stock import Stock
 from skyrig.catalog.table import Quote
 from skyrig.catalog.wishes import Wish
+from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
     from skyrig.task.resources import Choice
@@ -34,6 +35,8 @@ def rank(choice: Choice, nodes: int, market: Market, aim: Aim | None = None) -> 
     meant = [wishes.of(asked, nodes, market) for asked in choice.each]
     groups = [[each] for each in meant] if choice.mode == "ordered" else [meant]
     toward = aim or Aim()
+    if toward.minimize not in MINIMIZE:
+        raise BadInput(f"minimize {toward.minimize!r}: {' or '.join(MINIMIZE)} is wanted")
     found = itertools.chain.from_iterable(_best_first(group, market, toward) for group in groups)
     return Ranking(nodes, Offers(found), lambda: refusing.why(meant, market))
 

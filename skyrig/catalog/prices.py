@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from attrs import frozen
+from typing import TYPE_CHECKING, NamedTuple
 
 from skyrig.catalog import table
 from skyrig.catalog.table import ANYWHERE, Table
@@ -21,8 +19,7 @@ FILE = Path(__file__).with_name("data") / "prices.csv"
 """The table that comes with Skyrig."""
 
 
-@frozen
-class Price:
+class Price(NamedTuple):
     """One row of the table: what a type costs in a region, on demand and as spot (None: not sold so, or not known),
     and what the row says of the type. `as_of` is a date or a year."""
 

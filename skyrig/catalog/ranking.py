@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from attrs import field, frozen
+from typing import Any, NamedTuple
 
 from skyrig.catalog.offers import Offer
 
 
-@frozen
-class Rejection:
+class Rejection(NamedTuple):
     """Something that was not offered, or not chosen from. "" in `region` and `instance_type` stands for all of them;
     `regions` has those that it holds for where they are several. `reason` is one clause. `hourly` is USD an hour and
     node, the least of several, None where it does not matter or is not known."""
@@ -32,23 +29,21 @@ class Rejection:
         return {**{name: text for name, text in said.items() if text}, **several, **price, "reason": self.reason}
 
 
-def _none() -> tuple[Rejection, ...]:
-    return ()
-
-
-@frozen(slots=False)
 class Ranking:
-    """`offers` for `nodes` nodes each, best first, found as they are looked at. `refused` tells why the rest of the
-    market is not among them; most readers want `rejected`."""
+    """`offers` for `nodes` nodes each, best first, found as they are looked at; `rejected` is everything else of the
+    market, found out (by `refused`) when it is asked for."""
 
-    nodes: int
-    offers: Sequence[Offer]
-    refused: Callable[[], tuple[Rejection, ...]] = field(default=_none, eq=False, repr=False)
+    def __init__(
+        self, nodes: int, offers: Sequence[Offer], refused: Callable[[], tuple[Rejection, ...]] = tuple
+    ) -> None:
+        self.nodes = nodes
+        self.offers = offers
+        self._refused = refused
 
     @functools.cached_property
     def rejected(self) -> tuple[Rejection, ...]:
-        """Everything that is not offered, with its reason; found out when it is asked for."""
-        return self.refused()
+        """Everything that is not offered, with its reason."""
+        return self._refused()
 
     def without(self, refused: Callable[[Offer], str]) -> Ranking:
         """The ranking less the offers that `refused` has a reason against ("": none)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from skyrig.catalog import accelerators, fits, regions, stock, wishes
+from skyrig.catalog import fits, naming, regions, stock, wishes
 from skyrig.catalog.market import Market
 from skyrig.catalog.ranking import Rejection
 from skyrig.catalog.stock import Stock
@@ -105,9 +105,9 @@ def _absent(wish: Wish, market: Market) -> Rejection | None:
     if asked.infra.cloud is not None and asked.infra.cloud not in market.missing:
         return Rejection(asked.infra.cloud, "has no prices here")
     if asked.accelerator is not None and not wish.accelerators:
-        near = accelerators.nearest(asked.accelerator.name, market.prices, market.missing)
+        near = naming.nearest(asked.accelerator.name, market.prices, market.missing)
         hint = f": did you mean {near}?" if near else ""
-        return Rejection(asked.infra.cloud or "*", f"nobody has {accelerators.said(asked.accelerator)}{hint}")
+        return Rejection(asked.infra.cloud or "*", f"nobody has {naming.said(asked.accelerator)}{hint}")
     return None
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from skyrig.catalog import accelerators, facts, fits, regions, stock
+from skyrig.catalog import facts, fits, naming, regions, stock
 from skyrig.catalog.market import Market
 from skyrig.catalog.stock import Stock
 from skyrig.errors import BadInput
@@ -38,7 +38,7 @@ class Wish(NamedTuple):
         """What a node shall have, in words."""
         if self.asked.instance_type:
             return self.asked.instance_type
-        return accelerators.said(self.asked.accelerator) if self.asked.accelerator else "cores alone"
+        return naming.said(self.asked.accelerator) if self.asked.accelerator else "cores alone"
 
 
 def of(asked: Resources, nodes: int, market: Market) -> Wish:
@@ -61,7 +61,7 @@ def of(asked: Resources, nodes: int, market: Market) -> Wish:
     )
     if asked.accelerator is not None:
         among = places or dict.fromkeys(market.missing)
-        wish = wish._replace(accelerators=accelerators.named(asked.accelerator.name, market.prices, among))
+        wish = wish._replace(accelerators=naming.named(asked.accelerator.name, market.prices, among))
     if asked.instance_type is not None:
         _refuse_type(wish, asked.instance_type, market)
     return wish
