@@ -39,6 +39,7 @@ SETS = {
     "gcp": PackageSet("Google Cloud's SDKs", 15, 120),
     "azure": PackageSet("Azure's SDKs", 25, 400),
     "lora": PackageSet("Hugging Face's Transformers, Datasets and PEFT", 85, 290),
+    "lightning": PackageSet("PyTorch Lightning", 3, 12),
 }
 """In the order of installation: a later set may build on an earlier one."""
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Keeper:
         self._logbooks: dict[int, Logbook] = {}
         self._requests: RequestStore | None = None
         self._pruning = Pruning(self)
+        self._avoided: list[str] = []
         self.following: set[object] = set()
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
@@ -146,7 +147,8 @@ class Keeper:
     def schedule(self) -> None:
         """Start the jobs whose turn has come; jobs that cannot run on the nodes that are left wait, with the reason."""
         self.caretaker.poke()
-        usable = self.nodes.usable(self.cluster.nodes)
+        self._avoided = self.lookout.notices.going(self.cluster.nodes)
+        usable = self.usable(self.cluster.nodes)
         full = False
         for record in self.table.unfinished():
             if record.id in self._tasks:
@@ -263,9 +265,10 @@ class Keeper:
         """Wait until a node has what this version of ours needs there."""
         await self.nodes.ready(node_id)
 
-    def usable(self, nodes: Sequence[Node]) -> list[Node]:
-        """Those of `nodes` that are not about to be taken away."""
-        return self.nodes.usable(nodes)
+    def usable(self, nodes: Sequence[Node], own: Container[str] = ()) -> list[Node]:
+        """Those of `nodes` that are not about to go, or whose ids are in `own`."""
+        going = {*self.nodes.going(), *self.lookout.notices.going(nodes)}
+        return [node for node in nodes if node.id in own or node.id not in going]
 
     def promised_ports(self, node_id: str) -> set[int]:
         """Rendezvous ports that running jobs have on a node."""
@@ -284,6 +287,8 @@ class Keeper:
                         book.flush_silent()
                 self.table.write()
                 self.lookout.mind()
+                if self.nodes.described and self._avoided != self.lookout.notices.going(self.cluster.nodes):
+                    self.schedule()
                 await self.settle()
                 await self._pruning.due()
             except Exception:  # whatever it is, jobs must not end of it, and the next round may do better
@@ -341,8 +346,10 @@ class Keeper:
 
     def _explain(self, record: JobRecord, never: str | None) -> None:
         """Say in a waiting job's record why it cannot run on the nodes that are left, or no more."""
-        going = ", ".join(self.nodes.going())
-        reason = f"{never}, without {going}, about to be removed" if never and going else never or ""
+        removed = self.nodes.going()
+        fates = {"removed": removed, "taken away": [each for each in self._avoided if each not in removed]}
+        without = [f"without {', '.join(nodes)}, about to be {fate}" for fate, nodes in fates.items() if nodes]
+        reason = ", ".join([never, *without]) if never else ""
         if reason != record.reason:
             record = evolve(record, reason=reason)
             self.table.put(record)
