@@ -75,6 +75,12 @@ class TaggedStack:
         return f"{self.cloud}/{self.region}" if self.region else self.cloud
 
     @property
+    def what(self) -> str:
+        """How much there is, in words."""
+        parts = [_many(self.machines, "machine"), _many(len(self.left) - self.machines, "other thing")]
+        return ", ".join(part for part in parts if part) or "nothing"
+
+    @property
     def machines(self) -> int:
         """How many machines there are."""
         return sum(each.kind in MACHINES for each in self.left)
@@ -101,6 +107,10 @@ class Tagged:
 
     stacks: tuple[TaggedStack, ...] = ()
     unseen: tuple[str, ...] = ()
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}" if count else ""
 
 
 def by_owner(seen: TaggedStack) -> list[TaggedStack]:
@@ -158,7 +168,8 @@ class Cloud(Protocol):
         """All that is there under a stack's tag, but for what is meant to stay (buckets)."""
 
     def tagged(self, region: str | None) -> Tagged:
-        """All that Skyrig has made in the account, whatever the stack, in one region or in all (None)."""
+        """All that Skyrig has made in the account, whatever the stack, in one region or in all (None). What does not
+        answer is told where all are asked, and is an error where one is."""
 
     def remove(self, stack: str, region: str, left: Sequence[Leftover]) -> None:
         """Remove what is left, as far as that goes; what stays is found by `leftovers` again."""

@@ -27,7 +27,7 @@ class _Region:
 
 
 def everything(region: str | None) -> Tagged:
-    """All of it, in one region or (None) in all that the account has."""
+    """All of it, in one region, or (None) in all that the account has, of which one that does not answer is told."""
     home = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or _HOME
     with session.asking("who the credentials belong to"):
         account = str(session.client("sts", home).get_caller_identity()["Account"])
@@ -36,7 +36,7 @@ def everything(region: str | None) -> Tagged:
         session.client("ec2", each), session.client("resourcegroupstaggingapi", each)
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         roles = pool.submit(_roles, home)
-        looked = list(pool.map(_in_region, regions))
+        looked = list(pool.map(_in_region if region else _in_some_region, regions))
     there, unseen = roles.result()
     found = [evolve(each, account=account) for one in _with_roles(looked, there, home) for each in _stacks(one)]
     return Tagged(tuple(found), tuple(dict.fromkeys([*(each for one in looked for each in one.unseen), *unseen])))
@@ -48,16 +48,20 @@ def _regions(home: str) -> list[str]:
         return sorted(each["RegionName"] for each in session.client("ec2", home).describe_regions()["Regions"])
 
 
-def _in_region(region: str) -> _Region:
+def _in_some_region(region: str) -> _Region:
     """What a region has. One that the account may not use (an organization can close it) stops nobody."""
-    ec2 = session.client("ec2", region)
     try:
-        with session.asking("looking for tags"):
-            asked = ec2.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": [machines.STACK]}])
-            stacks = {tag["Value"] for page in asked for tag in page["Tags"]}
-        left = {stack: leftovers.regional(stack, region) for stack in sorted(stacks)}
+        return _in_region(region)
     except SkyrigError as error:
         return _Region(region, unseen=(f"{region}: {error.message}",))
+
+
+def _in_region(region: str) -> _Region:
+    ec2 = session.client("ec2", region)
+    with session.asking(f"looking for tags in {region}"):
+        asked = ec2.get_paginator("describe_tags").paginate(Filters=[{"Name": "key", "Values": [machines.STACK]}])
+        stacks = {tag["Value"] for page in asked for tag in page["Tags"]}
+    left = {stack: leftovers.regional(stack, region) for stack in sorted(stacks)}
     kept, unseen = _buckets(region)
     return _Region(region, left, kept, unseen)
 

@@ -22,6 +22,8 @@ def everything(owner: str, region: str | None) -> Tagged:
     groups = [each for each in group.tagged(where, subscription) if region in (None, str(each["location"]))]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         looked = list(pool.map(lambda one: _in_group(where, subscription, one), groups))
+    if region and (dark := [reason for _, reason in looked if reason]):
+        raise ArmError(dark[0])
     found: dict[tuple[str, str], TaggedStack] = {}
     for seen, _ in looked:
         other = found.get((seen.stack, seen.region))

@@ -42,13 +42,16 @@ class _Looked:
 
 
 def everything(door: Door, region: str | None) -> Tagged:
-    """All of it, in one region or (None) in all. What is no region's is with the region that has the rest."""
+    """All of it, in one region, or (None) in all, where what does not answer is told. What is no region's is with the
+    region that has the rest."""
     with ThreadPoolExecutor(max_workers=len(KINDS) + 2) as pool:
         slices, buckets = pool.submit(_slices, door), pool.submit(_buckets, door)
         looked = [*pool.map(lambda kind: _kind(door, kind), KINDS), slices.result()]
         kept, untold = buckets.result()
         clusters = sorted({each.cluster for one in looked for each in one.seen})
         identities = dict(zip(clusters, pool.map(lambda one: leftovers.identity(door, one), clusters), strict=True))
+    if region and (dark := [reason for one in looked for reason in one.unseen]):
+        raise SkyrigError(dark[0])
     seen = [each for one in looked for each in one.seen]
     whole = [
         evolve(each, account=door.project)
