@@ -37,6 +37,7 @@ def everything(region: str | None) -> Tagged:
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         roles = pool.submit(_roles, home)
         looked = list(pool.map(_in_region if region else _in_some_region, regions))
+    _once(looked)
     there, unseen = roles.result()
     found = [evolve(each, account=account) for one in _with_roles(looked, there, home) for each in _stacks(one)]
     return Tagged(tuple(found), tuple(dict.fromkeys([*(each for one in looked for each in one.unseen), *unseen])))
@@ -81,6 +82,15 @@ def _buckets(region: str) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     except SkyrigError as error:
         return {}, (f"buckets of {region}: {error.message}",)
     return dict(kept), ()
+
+
+def _once(looked: list[_Region]) -> None:
+    """Each bucket with the first region that names it."""
+    told: set[str] = set()
+    for one in looked:
+        for stack, urls in list(one.kept.items()):
+            one.kept[stack] = [url for url in urls if url not in told]
+            told.update(urls)
 
 
 def _roles(home: str) -> tuple[list[tuple[str, Leftover]], tuple[str, ...]]:
