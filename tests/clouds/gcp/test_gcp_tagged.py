@@ -37,8 +37,9 @@ def fill(google: GoogleCloud, stack: str, whose: str) -> str:
     """A cluster of one node with its network, firewall, router, role and account; the beginning of their names."""
     name, said = cluster_name(stack), labels({"skyrig-stack": stack, "skyrig-owner": whose})
     here: dict[str, Any] = {"region": f"https://x/regions/{REGION}"}
-    google.put(f"zones/{ZONE}/instances/{name}-n0-v1", id="1", status="RUNNING", labels=said,
-               machineType="https://x/machineTypes/g2-standard-4", creationTimestamp="2026-11-20T10:00:00.000-07:00")  # fmt: skip
+    made = "2026-11-20T10:00:00.000-07:00"
+    google.put(f"zones/{ZONE}/instances/{name}-n0-v1", id="1", status="RUNNING", labels=said, creationTimestamp=made,
+               machineType="https://x/machineTypes/g2-standard-4")  # fmt: skip
     google.put(f"regions/{REGION}/addresses/{name}-head", labels=said, users=["x"], **here)
     google.put(f"regions/{REGION}/routers/{name}-router", description=described(said), nats=[{"name": "x"}], **here)
     google.put(f"global/networks/{name}-main", description=described(said))
