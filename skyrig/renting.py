@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
@@ -16,6 +14,7 @@ from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster import owner
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
 from skyrig.cluster.shape import Shape
@@ -140,7 +139,7 @@ def settled(shape: Shape) -> Shape:
             machine = evolve(machine, zone=zones[0])
     if not machine.ssh_from:
         machine = evolve(machine, ssh_from=who_may_log_in())
-    return evolve(shape, machine=machine, owner=shape.owner or f"{getpass.getuser()}@{platform.node()}")
+    return evolve(shape, machine=machine, owner=shape.owner or owner.here())
 
 
 def _payer(cloud: str, region: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyrig.cli import flags
+from skyrig.cli import flags, recovery
 from skyrig.cli.verb import Values, agreed, flag, notify, repeated, verb
 from skyrig.errors import BadInput, SkyrigError
 
@@ -100,11 +100,24 @@ def autostop(values: Values) -> None:
             provision.autostop(name, wanted, notify)
 
 
-@verb("down", [*SEVERAL, LOSING])
+@verb(
+    "down",
+    [
+        *SEVERAL,
+        LOSING,
+        flag("by-tag", "what is found by its tags: also where state or passphrase are lost", kind=bool),
+        flag("infra", "with --by-tag, where to look: CLOUD or CLOUD/REGION"),
+    ],
+)
 def down(values: Values) -> None:
     """Destroy clusters: `pulumi destroy`, then a look for leftovers. Asks on a terminal; -y answers yes."""
     from skyrig import provision
 
+    if values.switch("by-tag"):
+        recovery.down_by_tag(values)
+        return
+    if values.text("infra") is not None:
+        raise BadInput("down --infra goes with --by-tag")
     if values.switch("all") and not values.switch("yes") and not sys.stdin.isatty():
         raise BadInput("down --all destroys every cluster", hint="-y agrees to that")
     for name in flags.clusters(values):

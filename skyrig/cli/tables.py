@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skyrig.checking import Checked
 from skyrig.launch.job import JobRecord
 from skyrig.local import LocalNode
 from skyrig.stack.status import ClusterStatus
 from skyrig.storage.owned import OwnedBucket
+
+if TYPE_CHECKING:
+    from skyrig.tagged import Found
 
 
 def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
@@ -78,6 +81,26 @@ def jobs(found: Sequence[JobRecord]) -> None:
     table(["JOB", "NAME", "STATUS", "SUBMITTED", "TOOK", "NODES", "EXIT", "REASON"], rows, "no jobs")
 
 
+def tagged(found: Sequence[Found]) -> None:
+    """What carries Skyrig's tags, one stack and place a row."""
+    rows = [
+        [
+            each.seen.stack,
+            each.seen.place,
+            each.seen.owner or "-",
+            each.seen.what,
+            _age(each.seen.since),
+            f"${each.seen.hourly:.4f}/h{'' if each.seen.is_priced else ' and more'}",
+            {"known": "known", "lost": "state lost", "theirs": "another's"}[each.state],
+        ]
+        for each in found
+    ]
+    table(["STACK", "WHERE", "OWNER", "WHAT", "AGE", "COST", "STATE"], rows, "nothing carries the tags of Skyrig")
+    for each in found:
+        for kept in each.seen.kept:
+            print(f"{each.seen.stack}: {kept} is never removed by this")
+
+
 def local_nodes(found: Sequence[LocalNode]) -> None:
     """Local nodes, one a row."""
     rows = [[n.cluster, "-" if n.rank < 0 else n.rank, n.name, n.pid, n.port, n.status] for n in found]
@@ -137,6 +160,15 @@ def _autostop(cluster: ClusterStatus) -> str:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
+
+
+def _age(since: float | None) -> str:
+    """How old something is, in its largest unit: `3 d`."""
+    if since is None:
+        return "-"
+    seconds = max(time.time() - since, 0.0)
+    unit, length = next((each for each in (("d", 86400), ("h", 3600), ("min", 60)) if seconds >= each[1]), ("s", 1))
+    return f"{seconds / length:.0f} {unit}"
 
 
 def _took(job: JobRecord) -> str:
