@@ -14,12 +14,15 @@ from contextlib import AbstractContextManager, nullcontext
 from attrs import evolve
 
 from skyrig import leaving, renting
+from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
+from skyrig.failover import journal, rounds
+from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
@@ -54,13 +57,15 @@ def up(
     force: bool = False,
     at_least: bool = False,
     starting: bool = True,
+    retry: bool = False,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
     `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
     run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
-    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a
-    stack of data."""
+    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. Where nothing is
+    there yet, one offer after the other is tried, until one is up; with `retry` in rounds that do not end before.
+    BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
@@ -69,18 +74,22 @@ def up(
     shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
-    shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
+    shape = _started(shape, there, power, notify, also_paid=starting)
+    may = _asked_apart(stack, notify, confirm)
+    if there is None and shape.cloud != "local":
+        changes = acquire(stack, Wanted(before, shape, task, at_least, retry), notify, confirm, may)
+        if changes is None:
+            return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, confirm=confirm, force=force,
+                      at_least=at_least, starting=starting, retry=retry)  # fmt: skip
+        return _described(stack, changes, notify)
+    shape = renting.settled(shape)
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
     renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
-        may = _asked_apart(stack, notify, confirm)
-        changes = _made(stack, shape, notify, before=before, at_least=at_least, new=there is None, may=may)
-    notify(f"{stack}: {changes}")
-    cluster = described.describe(stack, fresh=True, notify=notify)
-    if cluster is None:
-        raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+        changes = _grown(stack, shape, notify, before=before, at_least=at_least, may=may, retry=retry)
+    cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
         _keep_autostop(cluster, note, notify)
     return cluster
@@ -145,6 +154,7 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *
         raise no_such_cluster(stack)
     cluster = described.describe(stack)
     _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force)
+    journal.clear(stack)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
@@ -159,6 +169,8 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
+    *,
+    retry: bool = False,
 ) -> ClusterDescription:
     """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
     Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
@@ -170,17 +182,17 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm, retry=retry)
     if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
     found = status.of([stack])[0]
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm)
+    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm, retry=retry)
 
 
 def new_name(task: Task) -> str:
@@ -220,29 +232,40 @@ def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list
     return may
 
 
-def _made(
+def _described(stack: str, changes: Changes, notify: Notify) -> ClusterDescription:
+    """The cluster as it is after `changes`."""
+    notify(f"{stack}: {changes}")
+    cluster = described.describe(stack, fresh=True, notify=notify)
+    if cluster is None:
+        raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+    return cluster
+
+
+def _grown(
     stack: str,
     shape: Shape,
     notify: Notify,
     *,
     before: Shape,
     at_least: bool,
-    new: bool,
     may: Callable[[list[Risk]], bool],
+    retry: bool,
 ) -> Changes:
-    """Bring `shape` up, or nothing of it: where its cloud refuses a node, what was made of the others goes again."""
-    try:
-        return stacks.up(stack, shape, notify, before=before if at_least else None, may=may)
-    except EngineError as error:
-        refusal = renting.refused(shape, error)
-        if refusal is None:
-            raise
-        notify(f"{refusal.message}: removing what was made")
-        if new:
-            stacks.down(stack, notify)
-        else:
+    """Make a cluster that is there what `shape` says, in its own place; where its cloud refuses a node, what it was
+    before."""
+
+    def once(_: float) -> Changes:
+        try:
+            return stacks.up(stack, shape, notify, before=before if at_least else None, may=may)
+        except EngineError as error:
+            refusal = renting.refused(shape, error)
+            if refusal is None:
+                raise
+            notify(f"{refusal.message}: removing what was made")
             stacks.up(stack, before, notify)
-        raise refusal from error
+            raise NoneLeft(refusal.message, hint=refusal.hint) from error
+
+    return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0)
 
 
 def coming(shape: Shape, power: Mapping[str, str], *, turned_on: bool) -> list[str]:

@@ -30,6 +30,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
         flags.GPUS,
         *flags.RESOURCES,
         flag("force", "remove nodes also where jobs run", kind=bool),
+        flags.RETRY,
         flags.YES,
     ],
 )
@@ -40,9 +41,9 @@ def up(values: Values) -> None:
 
     count, stack, file = flags.nodes(values), flags.cluster(values), values.text("task")
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
-    ask, force = agreed(values.switch("yes")), values.switch("force")
+    ask, force, retry = agreed(values.switch("yes")), values.switch("force"), values.switch("retry-until-up")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
-    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False)
+    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False, retry=retry)
 
 
 @verb("stop", [*SEVERAL, LOSING])
