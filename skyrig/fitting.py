@@ -16,6 +16,7 @@ from skyrig.cluster.machine import Machine
 from skyrig.cluster.ports import union
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import ResourcesMismatch
+from skyrig.failover.order import grouped
 from skyrig.launch import serving
 from skyrig.task.model import Task
 from skyrig.task.quantities import least_cores
@@ -59,6 +60,17 @@ def _placed(shape: Shape, task: Task) -> Shape:
     return evolve(
         shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores, task="", owner="", machine=Machine()
     )
+
+
+def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
+    """The shapes that a task may get instead of `shape`, which was worked out from `before` for it, in the order in
+    which they are tried; those without a zone take any of their region. None where only `shape` will do."""
+    if task is None or shape.cloud == "local":
+        return []
+    image = "" if before.machine.image.startswith("ami-") else before.machine.image  # those are of one region
+    machine = evolve(before.machine, zone="", image=image, reaches=shape.machine.reaches)
+    base = evolve(shape, cloud=before.cloud, machine=machine)
+    return [evolve(renting.shape_of(base, offer, task), power=shape.power) for offer in grouped(renting.usable(task))]
 
 
 def rendered_shape(shape: Shape, task: Task) -> Shape:

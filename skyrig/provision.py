@@ -14,16 +14,19 @@ from contextlib import AbstractContextManager, nullcontext
 from attrs import evolve
 
 from skyrig import leaving, renting
+from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
+from skyrig.failover import journal, rounds
+from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
-from skyrig.stack.foreseen import PlannedUp
+from skyrig.stack.foreseen import Forecast, PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
 from skyrig.task.model import Task
@@ -57,13 +60,15 @@ def up(
     at_least: bool = False,
     starting: bool = True,
     planned: PlannedUp | None = None,
+    retry: bool = False,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
     `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
     run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
-    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. What was `planned`
-    is done exactly; BadInput, and nothing is made, where that cannot be. BadInput for a stack of data."""
+    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. Where nothing is
+    there yet, one offer after the other is tried, until one is up; with `retry` in rounds that do not end before. What
+    was `planned` is done exactly; BadInput, and nothing is made, where that cannot be. BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
@@ -76,20 +81,33 @@ def up(
         shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
-    shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
+    shape = _started(shape, there, power, notify, also_paid=starting)
+    may = _asked_apart(stack, notify, confirm)
+    if there is None and shape.cloud != "local" and planned is None:
+        changes = acquire(stack, Wanted(before, shape, task, at_least, retry), notify, confirm, may)
+        if changes is None:
+            return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, confirm=confirm, force=force,
+                      at_least=at_least, starting=starting, retry=retry)  # fmt: skip
+        return _described(stack, changes, notify)
+    shape = renting.settled(shape)
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
     renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
-        may = _asked_apart(stack, notify, confirm)
-        changes = _made(
-            stack, shape, notify, before=before, at_least=at_least, new=there is None, may=may, planned=planned
+        forecast = planned.forecast if planned is not None else None
+        changes = _grown(
+            stack,
+            shape,
+            notify,
+            before=before,
+            at_least=at_least,
+            new=there is None,
+            may=may,
+            retry=retry,
+            planned=forecast,
         )
-    notify(f"{stack}: {changes}")
-    cluster = described.describe(stack, fresh=True, notify=notify)
-    if cluster is None:
-        raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+    cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
         _keep_autostop(cluster, note, notify)
     return cluster
@@ -154,6 +172,7 @@ def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *
         raise no_such_cluster(stack)
     cluster = described.describe(stack)
     _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force)
+    journal.clear(stack)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
@@ -168,6 +187,8 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
+    *,
+    retry: bool = False,
 ) -> ClusterDescription:
     """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
     Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
@@ -179,17 +200,17 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm, retry=retry)
     if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
     found = status.of([stack])[0]
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm)
+    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm, retry=retry)
 
 
 def new_name(task: Task) -> str:
@@ -229,7 +250,16 @@ def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list
     return may
 
 
-def _made(
+def _described(stack: str, changes: Changes, notify: Notify) -> ClusterDescription:
+    """The cluster as it is after `changes`."""
+    notify(f"{stack}: {changes}")
+    cluster = described.describe(stack, fresh=True, notify=notify)
+    if cluster is None:
+        raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+    return cluster
+
+
+def _grown(
     stack: str,
     shape: Shape,
     notify: Notify,
@@ -238,22 +268,26 @@ def _made(
     at_least: bool,
     new: bool,
     may: Callable[[list[Risk]], bool],
-    planned: PlannedUp | None,
+    retry: bool,
+    planned: Forecast | None = None,
 ) -> Changes:
-    """Bring `shape` up, or nothing of it: where its cloud refuses a node, what was made of the others goes again."""
-    forecast = planned.forecast if planned is not None else None
-    try:
-        return stacks.up(stack, shape, notify, before=before if at_least else None, may=may, planned=forecast)
-    except EngineError as error:
-        refusal = renting.refused(shape, error)
-        if refusal is None:
-            raise
-        notify(f"{refusal.message}: removing what was made")
-        if new:
-            stacks.down(stack, notify)
-        else:
-            stacks.up(stack, before, notify)
-        raise refusal from error
+    """Make a cluster what `shape` says, in its own place; where its cloud refuses a node, what it was before."""
+
+    def once(_: float) -> Changes:
+        try:
+            return stacks.up(stack, shape, notify, before=before if at_least else None, may=may, planned=planned)
+        except EngineError as error:
+            refusal = renting.refused(shape, error)
+            if refusal is None:
+                raise
+            notify(f"{refusal.message}: removing what was made")
+            if new:
+                stacks.down(stack, notify)
+            else:
+                stacks.up(stack, before, notify)
+            raise NoneLeft(refusal.message, hint=refusal.hint) from error
+
+    return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0)
 
 
 def _as_planned(planned: PlannedUp, before: Shape | None) -> Shape:

@@ -92,8 +92,9 @@ def train(
     if machines is not None and there is not None:
         refuse_misfit(there, machines)
     elif machines is not None:
-        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, confirm=confirm)
-    cluster = ensure(stack, options.nodes, notify, options.ports, confirm)
+        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, confirm=confirm,
+           retry=options.retry_until_up)  # fmt: skip
+    cluster = ensure(stack, options.nodes, notify, options.ports, confirm, retry=options.retry_until_up)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
     return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
 

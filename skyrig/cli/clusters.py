@@ -32,6 +32,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
         flags.GPUS,
         *flags.RESOURCES,
         flag("force", "remove nodes also where jobs run", kind=bool),
+        flags.RETRY,
         flags.YES,
     ],
 )
@@ -45,9 +46,9 @@ def up(values: Values) -> None:
         return
     count, stack, file = flags.nodes(values), flags.cluster(values), values.text("task")
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
-    ask, force = agreed(values.switch("yes")), values.switch("force")
+    ask, force, retry = agreed(values.switch("yes")), values.switch("force"), values.switch("retry-until-up")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
-    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False)
+    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False, retry=retry)
 
 
 def _planned(values: Values) -> None:

@@ -30,6 +30,8 @@ AUTOSTOP = (
     flag("wait-for", "what keeps it from being idle: jobs_and_ssh (the default), jobs, none"),
 )
 
+RETRY = flag("retry-until-up r", "try until there is capacity", kind=bool)
+
 RUN = (
     CLUSTER,
     flag("name n", "name of the job"),
@@ -74,7 +76,7 @@ LAUNCH = (
     flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
     *AUTOSTOP,
-    flag("retry-until-up r", "try until there is capacity", kind=bool, later=True),
+    RETRY,
     flag("dryrun", "only show what would be done, as `plan` does", kind=bool),
 )
 """LAUNCH FLAGS."""
@@ -180,6 +182,7 @@ def run_options(values: Values) -> RunOptions:
         setup=not values.switch("no-setup"),
         force_setup=values.switch("force-setup"),
         autostop=autostop(values, "idle-minutes-to-autostop"),
+        retry_until_up=values.switch("retry-until-up"),
     )
 
 

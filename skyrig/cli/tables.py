@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from skyrig.checking import Checked
+from skyrig.cli.live.tables import draw
 from skyrig.launch.job import JobRecord
 from skyrig.local import LocalNode
+from skyrig.progress import columns
 from skyrig.stack.status import ClusterStatus
 from skyrig.storage.owned import OwnedBucket
 
@@ -133,23 +135,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], empty: str) ->
         return
     texts = [[str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _drawn(heads, texts)
+        draw(heads, texts, sys.stdout)
         return
-    widths = [max(len(line[column]) for line in [list(heads), *texts]) for column in range(len(heads))]
-    for line in [list(heads), *texts]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    print(*columns(heads, texts), sep="\n")
 
 
 def _autostop(cluster: ClusterStatus) -> str:

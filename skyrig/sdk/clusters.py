@@ -32,14 +32,16 @@ def launch(
 ) -> RequestId[tuple[int | None, ResourceHandle]]:
     """Run a task: provision, sync, set up, run; without a name on a new cluster. Gives the job's id (None where there
     is nothing to run) and where the cluster is, once the job is submitted. Nodes of a live cluster that the task
-    does not fit are not replaced: that is ResourcesMismatch. `fast` says nothing: what is done is not done again."""
+    does not fit are not replaced: that is ResourcesMismatch. With `retry_until_up` offers are tried until one can be
+    had. `fast` says nothing: what is done is not done again."""
     refuse(
-        "launch", retry_until_up=retry_until_up, dryrun=dryrun, backend=backend, clone_disk_from=clone_disk_from,
+        "launch", dryrun=dryrun, backend=backend, clone_disk_from=clone_disk_from,
         optimize_target=None if optimize_target is OptimizeTarget.COST else optimize_target,
     )  # fmt: skip
     name = None if cluster_name is None else stack_name(cluster_name)
     stop = _autostop(idle_minutes_to_autostop, wait_for, down)
-    return begin("launch", name or "", cluster_name=name, setup=not no_setup, autostop=stop, **_of(task))
+    more = {"setup": not no_setup, "autostop": stop, "retry_until_up": retry_until_up}
+    return begin("launch", name or "", cluster_name=name, **more, **_of(task))
 
 
 def exec(

@@ -154,7 +154,7 @@ def failure(verb: str, stack: str | None, errors: list[str], stderr: str) -> Eng
     where = f"pulumi {verb} of stack {stack}" if stack else f"pulumi {verb}"
     if any(words in stderr + reason for words in _LOCKED):
         return Locked(_lock_holder(said) or reason, hint=_hint(reason, stack))
-    return EngineError(f"{where}: {reason}", hint=_hint(reason, stack))
+    return EngineError(f"{where}: {reason}", hint=_hint(reason, stack), said=tuple(errors))
 
 
 def _lock_holder(said: list[str]) -> str:

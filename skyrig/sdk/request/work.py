@@ -30,13 +30,21 @@ CONVERTER = cattrs.Converter()
 
 
 def launch(
-    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool, autostop: Autostop | None
+    notify: Notify,
+    *,
+    task: Task,
+    told: Sequence[str],
+    cluster_name: str | None,
+    setup: bool,
+    autostop: Autostop | None,
+    retry_until_up: bool,
 ) -> tuple[int | None, ResourceHandle]:
     """Provision, sync, set up, submit."""
     from skyrig import verbs
 
     _tell(told, notify)
-    cluster, job = verbs.launch_job(task, cluster_name, verbs.RunOptions(setup=setup, autostop=autostop), notify)
+    options = verbs.RunOptions(setup=setup, autostop=autostop, retry_until_up=retry_until_up)
+    cluster, job = verbs.launch_job(task, cluster_name, options, notify)
     return None if job is None else job.id, handle(cluster)
 
 
