@@ -14,7 +14,7 @@ from skyrig.catalog import refusals
 from skyrig.cluster import ports
 from skyrig.cluster.keys import NAMESPACE
 from skyrig.cluster.shape import Shape, stack_name
-from skyrig.errors import BadInput, EngineError
+from skyrig.errors import BadInput, EngineError, SkyrigError
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import (
     adoption,
@@ -28,6 +28,7 @@ from skyrig.stack import (
     pending,
     project,
     risks,
+    spent,
     sweep,
 )
 from skyrig.stack.progress import Changes, Progress
@@ -151,7 +152,10 @@ def up(
             config.write_shape(stack, now)
             raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
         flags = ["--skip-preview", *looks]
-        changes = _change(["up", *flags], stack, notify, at_work)
+        try:
+            changes = _change(["up", *flags], stack, notify, at_work)
+        finally:
+            _keep(stack, notify)
         agreement.note_seen(stack, config.read_shape(stack))
         return changes
 
@@ -194,7 +198,10 @@ def down(stack: str, notify: Notify) -> Changes:
         if shape is not None:
             guard.check(stack, shape)
         _resolve_pending(stack, lambda: None, notify, at_work)
-        changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
+        try:
+            changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
+        finally:
+            _keep(stack, notify)
         described.forget(stack, notify)
         if shape is not None:
             sweep.sweep(stack, shape, notify)
@@ -300,12 +307,22 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         return
     if (salt := backend.salt(stack)) is not None:
         config.fit_salt(stack, salt)
+    if backend.folder() is not None:
+        _keep(stack, notify)  # what a run that was cut off began is known until the next one begins
     try:
         agreement.settle(stack, notify, lenient=lenient)
     except BadInput as error:
         if not lenient:
             raise
         notify(f"{error.message}: passed over")
+
+
+def _keep(stack: str, notify: Notify) -> None:
+    """Bring the stack's ledger up to date: a stack is worked on also where that cannot be."""
+    try:
+        spent.keep(stack)
+    except (SkyrigError, OSError) as error:
+        notify(f"what {stack} costs is not written down now: {error}")
 
 
 def _risks(stack: str, looks: list[str], at_work: int) -> list[Risk]:
