@@ -17,6 +17,7 @@ from skyrig import leaving, renting
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
@@ -50,13 +51,15 @@ def up(
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
+    wish: Wish = NO_WISH,
     confirm: Confirm = lambda question: False,
     force: bool = False,
     at_least: bool = False,
     starting: bool = True,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
+    `nodes`, `wish` (limits, time to live), and `ports` and `reaches` (buckets) beside those that are there, are written
+    first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
     run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
     waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a
@@ -66,11 +69,13 @@ def up(
         note_served(task, notify)
     _wait_until_off(stack, notify)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
+    shape = _with_policy(shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches), wish, new=there is None)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
     shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
     note = autostopped.note(there) if there is not None else None
+    for line in stacks.within_limits(stack, shape):
+        notify(line)
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
     renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
     with _drained(shape, there, notify, force=force):
@@ -159,9 +164,11 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
+    wish: Wish = NO_WISH,
 ) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
-    Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
+    """The cluster of `stack` with at least `nodes` nodes, `ports` open and the limits and time to live of `wish`: as it
+    is, repaired, grown, or brought up. Costs no engine call where all its nodes answer, they are enough, no port is to
+    be opened and nothing is wished for."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
@@ -170,9 +177,9 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm)
-    if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, wish=wish, at_least=True, confirm=confirm)
+    if cluster is None or wish:
+        return up(stack, notify, ports=ports, wish=wish, at_least=True, confirm=confirm)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
         return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
@@ -207,6 +214,14 @@ def is_stopped(cluster: ClusterDescription) -> ClusterNotUp:
 def not_up(stack: str) -> ClusterNotUp:
     """The error for something that only a cluster which is there can do."""
     return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
+
+
+def _with_policy(shape: Shape, wish: Wish, *, new: bool) -> Shape:
+    """`shape` with the limits and the time to live that are asked for; of a new cluster that counts from now."""
+    policy = shape.policy
+    if new and policy.ttl is not None:
+        policy = evolve(policy, ttl=evolve(policy.ttl, ends_at=0.0))
+    return stacks.counted(evolve(shape, policy=wish.applied(policy, time.time())))
 
 
 def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list[Risk]], bool]:
@@ -345,7 +360,7 @@ def _wind_up(
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes, ports=before.ports)
+    kept = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy)
     if kept == before:
         return
     if described.describe(stack) is None:

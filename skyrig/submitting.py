@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from skyrig import checkout, local
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
@@ -37,7 +38,7 @@ from skyrig.training import TrainingRun
 @frozen
 class RunOptions:
     """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
-    for training scripts: a task says them itself. None and empty values leave it to the cluster."""
+    for training scripts: a task says them itself. `wish` is what the cluster may cost and how long it lives. None and empty values leave it to the cluster."""
 
     name: str = ""
     nodes: int | None = None
@@ -50,6 +51,7 @@ class RunOptions:
     setup: bool = True
     force_setup: bool = False
     autostop: Autostop | None = None
+    wish: Wish = NO_WISH
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
@@ -155,14 +157,14 @@ def for_launch(
         notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task, confirm=confirm)
+        cluster = up(stack or new_name(task), notify, task=task, wish=options.wish, confirm=confirm)
     elif (reason := misfit(cluster, task)) is not None:
         shape_for(before, task)
         notify(reason)
-        cluster = up(stack, notify, task=task, confirm=confirm)
+        cluster = up(stack, notify, task=task, wish=options.wish, confirm=confirm)
     else:
         note_served(task, notify)
-        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm)
+        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm, options.wish)
     if not task.run and request.setup is None and not mounts.sources and not wanted:
         if stop is not None:
             autostop(cluster.name, stop, notify)

@@ -29,6 +29,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
         flags.NODES,
         flags.GPUS,
         *flags.RESOURCES,
+        *flags.POLICY,
         flag("force", "remove nodes also where jobs run", kind=bool),
         flags.YES,
     ],
@@ -42,7 +43,8 @@ def up(values: Values) -> None:
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
     ask, force = agreed(values.switch("yes")), values.switch("force")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
-    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False)
+    wish = flags.wish(values)
+    provision.up(stack, notify, task=task, nodes=count, wish=wish, confirm=ask, force=force, starting=False)
 
 
 @verb("stop", [*SEVERAL, LOSING])

@@ -19,11 +19,11 @@ from skyrig.stack import autostopped, backend, deployed, lock
 from skyrig.stack.deployed import Run
 
 
-def keep(stack: str) -> None:
-    """Write down what happened to a stack since that was done last. On a backend that is not a file this costs an
-    engine call."""
-    at_work = lock.is_held(stack)
-    _book(stack).add(each for each in news(stack) if not (at_work and each.kind is Kind.CUT))
+def keep(stack: str, *, alone: bool = False) -> None:
+    """Write down what happened to a stack since that was done last. `alone` says that the caller holds the stack's
+    lock: then a run without an end was cut off. On a backend that is not a file this costs an engine call."""
+    goes_on = not alone and lock.is_held(stack)
+    _book(stack).add(each for each in news(stack) if not (goes_on and each.kind is Kind.CUT))
 
 
 def news(stack: str) -> list[Entry]:

@@ -24,6 +24,7 @@ from skyrig.stack import (
     described,
     engine,
     guard,
+    limits,
     lock,
     pending,
     project,
@@ -142,9 +143,12 @@ def up(
     def make(at_work: int) -> Changes:
         _ready(stack, notify)
         now = config.read_shape(stack)
-        if shape is not None:
-            config.write_shape(stack, with_ports(shape if before is None else joined(shape, now, before), now))
-        guard.check(stack, config.read_shape(stack))
+        wanted = now if shape is None else with_ports(shape if before is None else joined(shape, now, before), now)
+        within_limits(stack, wanted)
+        wanted = counted(wanted)
+        if wanted != now:
+            config.write_shape(stack, wanted)
+        guard.check(stack, wanted)
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         looks = ["--refresh"] if refresh and not _is_new(stack) else []
         found = _risks(stack, looks, at_work)
@@ -160,6 +164,20 @@ def up(
         return changes
 
     return _in_turn("up", stack, notify, make)
+
+
+def within_limits(stack: str, shape: Shape) -> list[str]:
+    """BadInput where making the stack `shape` would break a limit on what is spent; else what should be known of
+    budgets that are nearly spent."""
+    return limits.check(stack, shape, everything)
+
+
+def counted(shape: Shape) -> Shape:
+    """`shape` with a time to live that counts from now, where nobody has counted it yet or it is over."""
+    ttl, now = shape.policy.ttl, time.time()
+    if ttl is None or ttl.ends_at > now or shape.power == "down":
+        return shape
+    return evolve(shape, policy=evolve(shape.policy, ttl=evolve(ttl, ends_at=0.0).counted(now)))
 
 
 def preview(stack: str, notify: Notify = lambda line: None) -> Changes:
@@ -226,6 +244,11 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
     adoption.adopt(stack, notify)
     _ready(stack, notify, lenient=verb in ("destroy", "refresh"))
     _guard(stack)
+    if verb == "up":
+        shape = config.read_shape(stack)
+        for line in within_limits(stack, shape):
+            notify(line)
+        config.write_shape(stack, counted(shape))
     if at_work is not None and verb != "refresh":
         gone = verb == "destroy" and sure
         _resolve_pending(stack, lambda: None if gone else config.read_shape(stack), notify, at_work)
@@ -320,7 +343,7 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
 def _keep(stack: str, notify: Notify) -> None:
     """Bring the stack's ledger up to date: a stack is worked on also where that cannot be."""
     try:
-        spent.keep(stack)
+        spent.keep(stack, alone=True)
     except (SkyrigError, OSError) as error:
         notify(f"what {stack} costs is not written down now: {error}")
 
