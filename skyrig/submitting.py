@@ -38,7 +38,8 @@ from skyrig.training import TrainingRun
 @frozen
 class RunOptions:
     """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
-    for training scripts: a task says them itself. `wish` is what the cluster may cost and how long it lives. None and empty values leave it to the cluster."""
+    for training scripts: a task says them itself. `wish` is what the cluster may cost and how long it lives. None and
+    empty values leave it to the cluster."""
 
     name: str = ""
     nodes: int | None = None
