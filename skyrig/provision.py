@@ -17,13 +17,13 @@ from skyrig import leaving, renting
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import ClusterDescription
-from skyrig.cluster.policy import NO_WISH, Wish
+from skyrig.cluster.policy import NO_WISH, Wish, said_left
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
+from skyrig.stack import autostopped, config, datastacks, described, lock, powers, stacks, status
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
 from skyrig.task.model import Task
@@ -38,6 +38,9 @@ _LEAVING_S = 120.0
 """How long a cluster that is switching itself off is waited for; skyrig.launch.keeper.parting says what that takes."""
 
 _POLL_S = 0.1
+
+_SAME_END_S = 2.0
+"""Two ends of a time to live that are so near are the same one: two clocks have counted it."""
 
 Confirm = Callable[[str], bool]
 """Asks the reader a question; false where the answer is no, or where nobody can be asked."""
@@ -88,6 +91,7 @@ def up(
         raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
     if note is not None and note.idle_s is not None:
         _keep_autostop(cluster, note, notify)
+    _keep_ttl(stack, cluster, notify)
     return cluster
 
 
@@ -187,7 +191,10 @@ def ensure(
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm)
+    if found.status == "UP":
+        _keep_ttl(stack, cluster, notify)  # plain `pulumi up` tells no head
+        return cluster
+    return up(stack, notify, at_least=True, confirm=confirm)
 
 
 def new_name(task: Task) -> str:
@@ -310,6 +317,25 @@ def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Noti
         asyncio.run(client.acquaint(cluster) if same else client.autostop(cluster, wanted))
     except SkyrigError as error:
         notify(f"autostop may not be set any more: {error.message}")
+
+
+def _keep_ttl(stack: str, cluster: ClusterDescription, notify: Notify) -> None:
+    """Have the cluster's head know when its time to live is over as the stack's config says, where it does not yet."""
+    from skyrig.launch import client
+
+    wanted, note = config.read_shape(stack).policy.ttl, autostopped.note(cluster)
+    known = note.ends_at if note is not None else 0.0
+    if abs((wanted.ends_at if wanted is not None else 0.0) - known) < _SAME_END_S:
+        return
+    try:
+        asyncio.run(client.ttl(cluster, wanted))
+    except SkyrigError as error:
+        notify(f"the head of {stack} does not know yet when it ends: {error.message}")
+        return
+    if wanted is None:
+        notify(f"{stack} lives without end")
+    else:
+        notify(f"{stack} ends itself in {said_left(wanted.ends_at - time.time())}, whatever runs")
 
 
 def _stopped_part(cluster: ClusterDescription) -> str:

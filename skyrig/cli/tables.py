@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from skyrig.checking import Checked
+from skyrig.cluster.policy import said_left
 from skyrig.launch.job import JobRecord
 from skyrig.local import LocalNode
 from skyrig.stack.status import ClusterStatus
@@ -32,6 +33,9 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if cluster.reason:
             left = "; nothing is left that costs; job records and logs are kept" if cluster.status == "DOWN" else ""
             print(f"{cluster.name}: {cluster.reason}{left}")
+        elif cluster.ttl is not None:
+            how = "ends" if cluster.ttl["action"] == "down" else "stops"
+            print(f"{cluster.name}: {how} in {said_left(cluster.ttl['ends_at'] - time.time())}, whatever runs")
     if detailed:
         nodes = [[n.rank, n.name, f"{n.host}:{n.port}", n.status] for cluster in found for n in cluster.nodes]
         if nodes:
