@@ -50,7 +50,14 @@ class MachineArgs(TypedDict):
     """Urls of the cloud's own buckets that the nodes read and write by what they are."""
 
 
-class ClusterArgs(TypedDict):
+class LifeArgs(TypedDict, total=False):
+    """How long a cluster lives."""
+
+    ends_at: int
+    """When it ends itself, in seconds since the epoch; 0, the default, is never. Another end changes no node."""
+
+
+class ClusterArgs(LifeArgs):
     """What a cluster is made from. All of it shapes the graph, so it is plain and known at preview."""
 
     cloud: str

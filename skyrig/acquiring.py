@@ -55,7 +55,7 @@ def acquire(
         nodes = [node.id for node in wanted.shape.nodes]
         renting.agree(stack, wanted.shape, nodes, confirm, more)
         doing = Doing(
-            allow=lambda shape: renting.agree(stack, shape, nodes, lambda question: True),
+            allow=lambda shape: _allow(stack, shape),
             make=lambda shape: stacks.up(
                 stack, shape, notify, before=wanted.before if wanted.at_least else None, may=may
             ),
@@ -71,6 +71,11 @@ def acquire(
                 raise
 
         return rounds.until_up(one_round, notify, waits, stack) if wanted.retry else one_round(None)
+
+
+def _allow(stack: str, shape: Shape) -> None:
+    """BadInput where a limit on what is spent would be broken."""
+    stacks.within_limits(stack, shape)
 
 
 def _goes_on(left: Journal, shape: Shape) -> bool:

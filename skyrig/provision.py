@@ -18,6 +18,7 @@ from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import NO_WISH, Wish, said_left
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
@@ -25,7 +26,7 @@ from skyrig.failover import journal, rounds
 from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
+from skyrig.stack import autostopped, config, datastacks, described, lock, powers, stacks, status
 from skyrig.stack.foreseen import Forecast, PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
@@ -43,6 +44,9 @@ _LEAVING_S = 120.0
 _CENT = 0.01
 _POLL_S = 0.1
 
+_SAME_END_S = 2.0
+"""Two ends of a time to live that are so near are the same one: two clocks have counted it."""
+
 Confirm = Callable[[str], bool]
 """Asks the reader a question; false where the answer is no, or where nobody can be asked."""
 
@@ -55,6 +59,7 @@ def up(
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
+    wish: Wish = NO_WISH,
     confirm: Confirm = lambda question: False,
     force: bool = False,
     at_least: bool = False,
@@ -63,7 +68,8 @@ def up(
     retry: bool = False,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
+    `nodes`, `wish` (limits, time to live), and `ports` and `reaches` (buckets) beside those that are there, are written
+    first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
     run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
     waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. Where nothing is
@@ -79,16 +85,21 @@ def up(
         shape = _as_planned(planned, None if is_new else before)
     else:
         shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
+        shape = _with_policy(shape, wish, new=there is None)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
     shape = _started(shape, there, power, notify, also_paid=starting)
     may = _asked_apart(stack, notify, confirm)
+    for line in stacks.within_limits(stack, shape):
+        notify(line)
     if there is None and shape.cloud != "local" and planned is None:
         changes = acquire(stack, Wanted(before, shape, task, at_least, retry), notify, confirm, may)
         if changes is None:
-            return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, confirm=confirm, force=force,
-                      at_least=at_least, starting=starting, retry=retry)  # fmt: skip
-        return _described(stack, changes, notify)
+            return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, wish=wish, confirm=confirm,
+                      force=force, at_least=at_least, starting=starting, retry=retry)  # fmt: skip
+        cluster = _described(stack, changes, notify)
+        _keep_ttl(stack, cluster, notify)
+        return cluster
     shape = renting.settled(shape)
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
@@ -110,6 +121,7 @@ def up(
     cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
         _keep_autostop(cluster, note, notify)
+    _keep_ttl(stack, cluster, notify)
     return cluster
 
 
@@ -187,11 +199,13 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
+    wish: Wish = NO_WISH,
     *,
     retry: bool = False,
 ) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
-    Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
+    """The cluster of `stack` with at least `nodes` nodes, `ports` open and the limits and time to live of `wish`: as it
+    is, repaired, grown, or brought up. Costs no engine call where all its nodes answer, they are enough, no port is to
+    be opened and nothing is wished for."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
@@ -200,9 +214,11 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm, retry=retry)
-    if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
+        return up(
+            stack, notify, nodes=max(nodes, wanted), ports=ports, wish=wish, at_least=True, confirm=confirm, retry=retry
+        )
+    if cluster is None or wish:
+        return up(stack, notify, ports=ports, wish=wish, at_least=True, confirm=confirm, retry=retry)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
         return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
@@ -210,7 +226,10 @@ def ensure(
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm, retry=retry)
+    if found.status == "UP":
+        _keep_ttl(stack, cluster, notify)  # plain `pulumi up` tells no head
+        return cluster
+    return up(stack, notify, at_least=True, confirm=confirm, retry=retry)
 
 
 def new_name(task: Task) -> str:
@@ -237,6 +256,14 @@ def is_stopped(cluster: ClusterDescription) -> ClusterNotUp:
 def not_up(stack: str) -> ClusterNotUp:
     """The error for something that only a cluster which is there can do."""
     return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
+
+
+def _with_policy(shape: Shape, wish: Wish, *, new: bool) -> Shape:
+    """`shape` with the limits and the time to live that are asked for; of a new cluster that counts from now."""
+    policy = shape.policy
+    if new and policy.ttl is not None:
+        policy = evolve(policy, ttl=evolve(policy.ttl, ends_at=0.0))
+    return stacks.counted(evolve(shape, policy=wish.applied(policy, time.time())))
 
 
 def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list[Risk]], bool]:
@@ -354,6 +381,25 @@ def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Noti
         notify(f"autostop may not be set any more: {error.message}")
 
 
+def _keep_ttl(stack: str, cluster: ClusterDescription, notify: Notify) -> None:
+    """Have the cluster's head know when its time to live is over as the stack's config says, where it does not yet."""
+    from skyrig.launch import client
+
+    wanted, note = config.read_shape(stack).policy.ttl, autostopped.note(cluster)
+    known = note.ends_at if note is not None else 0.0
+    if abs((wanted.ends_at if wanted is not None else 0.0) - known) < _SAME_END_S:
+        return
+    try:
+        asyncio.run(client.ttl(cluster, wanted))
+    except SkyrigError as error:
+        notify(f"the head of {stack} does not know yet when it ends: {error.message}")
+        return
+    if wanted is None:
+        notify(f"{stack} lives without end")
+    else:
+        notify(f"{stack} ends itself in {said_left(wanted.ends_at - time.time())}, whatever runs")
+
+
 def _stopped_part(cluster: ClusterDescription) -> str:
     """What of a cluster is stopped, in words."""
     off = status.stopped(cluster)
@@ -402,7 +448,7 @@ def _wind_up(
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes, ports=before.ports)
+    kept = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy)
     if kept == before:
         return
     if described.describe(stack) is None:

@@ -13,7 +13,7 @@ from components.wanted import ClusterArgs
 from skyrig.catalog import costs
 from skyrig.cluster import shape
 from skyrig.cluster.keys import NAMESPACE
-from skyrig.errors import SkyrigError
+from skyrig.errors import BadInput, SkyrigError
 from skyrig.stack import agreement
 
 EXIT_SAID = 32
@@ -46,6 +46,7 @@ def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
         "starts": asked.starts,
         "owner": asked.owner,
         "task": asked.task,
+        "ends_at": int(asked.policy.ttl.ends_at) if asked.policy.ttl is not None else 0,
         "machine": {
             **attrs.asdict(machine, recurse=False),
             "capacity": str(machine.capacity),
@@ -68,6 +69,11 @@ def main() -> None:
     stack = pulumi.get_stack()
     agreement.check(stack, asked)
     if not pulumi.runtime.is_dry_run():
+        if asked.policy.ttl is not None and not asked.policy.ttl.ends_at:
+            raise BadInput(
+                f"{NAMESPACE}:ttl: {asked.policy.ttl}: nobody has counted it yet",
+                hint=f"`up -c {stack}`, or pulumi in the activated environment, does",
+            )
         agreement.note_run(stack, asked)
     if asked.power == "down" and asked.is_data:
         return

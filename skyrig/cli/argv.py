@@ -21,9 +21,13 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "logs": ("cluster", "job"),
     "cancel": ("cluster", "job*"),
     "exec": ("cluster", "file"),
+    "cost": ("cluster*",),
     "storage.delete": ("bucket", "name*"),
 }
 """What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
+
+RENAMED = {"cost-report": "cost"}
+"""Verbs that are called otherwise here."""
 
 _BARE = ("file", "bucket")
 """Places that are the verb's own bare words."""
@@ -42,6 +46,7 @@ def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
         return [*mine, *rest]
     if mine[at] in SPACES and at + 1 < len(mine):
         mine[at : at + 2] = [f"{mine[at]}.{mine[at + 1]}"]
+    mine[at] = RENAMED.get(mine[at], mine[at])
     verb = verbs.get(mine[at])
     if verb is None or mine[at] not in PLACES:
         return [*mine, *rest]

@@ -31,6 +31,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
         flags.NODES,
         flags.GPUS,
         *flags.RESOURCES,
+        *flags.POLICY,
         flag("force", "remove nodes also where jobs run", kind=bool),
         flags.RETRY,
         flags.YES,
@@ -48,7 +49,10 @@ def up(values: Values) -> None:
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
     ask, force, retry = agreed(values.switch("yes")), values.switch("force"), values.switch("retry-until-up")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
-    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False, retry=retry)
+    wish = flags.wish(values)
+    provision.up(
+        stack, notify, task=task, nodes=count, wish=wish, confirm=ask, force=force, starting=False, retry=retry
+    )
 
 
 def _planned(values: Values) -> None:
@@ -56,9 +60,8 @@ def _planned(values: Values) -> None:
     from skyrig import provision
     from skyrig.planning import saved
 
-    beside = [
-        each.key for each in (flags.NODES, flags.GPUS, *flags.RESOURCES) if values.given.get(each.key.replace("-", "_"))
-    ]
+    own = (flags.NODES, flags.GPUS, *flags.RESOURCES, *flags.POLICY)
+    beside = [each.key for each in own if values.given.get(each.key.replace("-", "_"))]
     if beside or values.text("task") is not None:
         raise BadInput(f"--plan says all of it: no --{(*beside, 'task')[0]} beside it")
     planned = saved.read(Path(values.text("plan") or "").expanduser())

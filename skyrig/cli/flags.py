@@ -12,6 +12,7 @@ from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
     from skyrig.cluster.autostop import Autostop
+    from skyrig.cluster.policy import Wish
     from skyrig.task.model import GitSource, Task, TaskFile
     from skyrig.task.override import Override
     from skyrig.verbs import RunOptions
@@ -31,6 +32,12 @@ AUTOSTOP = (
 )
 
 RETRY = flag("retry-until-up r", "try until there is capacity", kind=bool)
+POLICY = (
+    flag("max-hourly", "most USD an hour that the cluster may cost; none lifts that"),
+    flag("budget", "most USD that the cluster may cost in all; none lifts that"),
+    flag("ttl", "end the cluster after this time, whatever runs: 30m, 8h, 2d; none lifts that"),
+)
+"""What a cluster may cost, and how long it lives."""
 
 RUN = (
     CLUSTER,
@@ -76,6 +83,7 @@ LAUNCH = (
     flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
     *AUTOSTOP,
+    *POLICY,
     RETRY,
     flag("dryrun", "only show what would be done, as `plan` does", kind=bool),
 )
@@ -154,6 +162,15 @@ def autostop(values: Values, idle: str = IDLE.key) -> Autostop | None:
     return Autostop(minutes("-i", text or "0"), values.switch("down"), wait or WAITS[0])
 
 
+def wish(values: Values) -> Wish:
+    """What POLICY asks for. BadInput where that makes no sense."""
+    from skyrig.cluster.policy import Policy, Wish
+
+    asked = Wish(values.text("max-hourly"), values.text("budget"), values.text("ttl"))
+    asked.applied(Policy(), 0.0)
+    return asked
+
+
 def training_options(values: Values) -> RunOptions:
     """RUN FLAGS as the verbs want them for a training script, which has no file that could say them."""
     from attrs import evolve
@@ -183,6 +200,7 @@ def run_options(values: Values) -> RunOptions:
         force_setup=values.switch("force-setup"),
         autostop=autostop(values, "idle-minutes-to-autostop"),
         retry_until_up=values.switch("retry-until-up"),
+        wish=wish(values),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from skyrig.checking import Checked
 from skyrig.cli.live.tables import draw
+from skyrig.cluster.policy import said_left
 from skyrig.launch.job import JobRecord
 from skyrig.local import LocalNode
 from skyrig.progress import columns
@@ -37,6 +38,9 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if cluster.reason:
             left = "; nothing is left that costs; job records and logs are kept" if cluster.status == "DOWN" else ""
             print(f"{cluster.name}: {cluster.reason}{left}")
+        elif cluster.ttl is not None:
+            how = "ends" if cluster.ttl["action"] == "down" else "stops"
+            print(f"{cluster.name}: {how} in {said_left(cluster.ttl['ends_at'] - time.time())}, whatever runs")
     if detailed:
         nodes = [[n.rank, n.name, f"{n.host}:{n.port}", n.status] for cluster in found for n in cluster.nodes]
         if nodes:

@@ -33,8 +33,10 @@ def optimize(dag: Dag, minimize: OptimizeTarget = OptimizeTarget.COST) -> Reques
 
 
 def cost_report(days: int | None = None) -> RequestId[list[dict[str, Any]]]:
-    """What was spent."""
-    raise not_yet("sky.cost_report")
+    """What each cluster has cost in the last `days` days (30), also those that are gone: rows with name, launched_at,
+    duration (seconds), num_nodes, resources, total_cost (USD), status (None: it is gone), cloud, region, accelerators
+    and usage_intervals."""
+    return begin("cost_report", days=days)
 
 
 def storage_ls() -> RequestId[list[dict[str, Any]]]:

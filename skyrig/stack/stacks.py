@@ -16,7 +16,7 @@ from skyrig.catalog import refusals
 from skyrig.cluster import ports
 from skyrig.cluster.keys import NAMESPACE
 from skyrig.cluster.shape import Shape, stack_name
-from skyrig.errors import BadInput, EngineError
+from skyrig.errors import BadInput, EngineError, SkyrigError
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import (
     adoption,
@@ -27,10 +27,12 @@ from skyrig.stack import (
     engine,
     foreseen,
     guard,
+    limits,
     lock,
     pending,
     project,
     risks,
+    spent,
     sweep,
 )
 from skyrig.stack.foreseen import Forecast
@@ -151,9 +153,12 @@ def up(
         is_new, had_config = not is_there(stack), project.config_file(stack).exists()
         _ready(stack, notify)
         now = config.read_shape(stack)
-        if shape is not None:
-            config.write_shape(stack, with_ports(shape if before is None else joined(shape, now, before), now))
-        guard.check(stack, config.read_shape(stack))
+        wanted = now if shape is None else with_ports(shape if before is None else joined(shape, now, before), now)
+        within_limits(stack, wanted)
+        wanted = counted(wanted)
+        if wanted != now:
+            config.write_shape(stack, wanted)
+        guard.check(stack, wanted)
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         looks = ["--refresh"] if refresh and not _is_new(stack) else []
         with tempfile.TemporaryDirectory(prefix="skyrig-up-") as folder:
@@ -166,11 +171,28 @@ def up(
                     _unmade(stack, had_config)
                 raise
             flags = ["--skip-preview", *looks, *(f"--plan={each}" for each in bound)]
-            changes = _change(["up", *flags], stack, notify, at_work)
+            try:
+                changes = _change(["up", *flags], stack, notify, at_work)
+            finally:
+                _keep(stack, notify)
         agreement.note_seen(stack, config.read_shape(stack))
         return changes
 
     return _in_turn("up", stack, notify, make)
+
+
+def within_limits(stack: str, shape: Shape) -> list[str]:
+    """BadInput where making the stack `shape` would break a limit on what is spent; else what should be known of
+    budgets that are nearly spent."""
+    return limits.check(stack, shape, everything)
+
+
+def counted(shape: Shape) -> Shape:
+    """`shape` with a time to live that counts from now, where nobody has counted it yet or it is over."""
+    ttl, now = shape.policy.ttl, time.time()
+    if ttl is None or ttl.ends_at > now or shape.power == "down":
+        return shape
+    return evolve(shape, policy=evolve(shape.policy, ttl=evolve(ttl, ends_at=0.0).counted(now)))
 
 
 def preview(stack: str, notify: Notify = lambda line: None) -> Changes:
@@ -209,7 +231,10 @@ def down(stack: str, notify: Notify) -> Changes:
         if shape is not None:
             guard.check(stack, shape)
         _resolve_pending(stack, lambda: None, notify, at_work)
-        changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
+        try:
+            changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
+        finally:
+            _keep(stack, notify)
         described.forget(stack, notify)
         if shape is not None:
             sweep.sweep(stack, shape, notify)
@@ -234,6 +259,11 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
     adoption.adopt(stack, notify)
     _ready(stack, notify, lenient=verb in ("destroy", "refresh"))
     _guard(stack)
+    if verb == "up":
+        shape = config.read_shape(stack)
+        for line in within_limits(stack, shape):
+            notify(line)
+        config.write_shape(stack, counted(shape))
     if at_work is not None and verb != "refresh":
         gone = verb == "destroy" and sure
         _resolve_pending(stack, lambda: None if gone else config.read_shape(stack), notify, at_work)
@@ -315,12 +345,22 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         return
     if (salt := backend.salt(stack)) is not None:
         config.fit_salt(stack, salt)
+    if backend.folder() is not None:
+        _keep(stack, notify)  # what a run that was cut off began is known until the next one begins
     try:
         agreement.settle(stack, notify, lenient=lenient)
     except BadInput as error:
         if not lenient:
             raise
         notify(f"{error.message}: passed over")
+
+
+def _keep(stack: str, notify: Notify) -> None:
+    """Bring the stack's ledger up to date: a stack is worked on also where that cannot be."""
+    try:
+        spent.keep(stack, alone=True)
+    except (SkyrigError, OSError) as error:
+        notify(f"what {stack} costs is not written down now: {error}")
 
 
 def _looked(

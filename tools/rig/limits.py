@@ -30,7 +30,7 @@ _TORCH = (3000, 5300) if _CUDA else (120, 600)
 
 SETS = {
     "base": PackageSet("Skyrig's own dependencies", 22, 90),
-    "dev": PackageSet("tools for tests and checks", 55, 190),
+    "dev": PackageSet("tools for tests and checks", 95, 330),
     "torch": PackageSet("PyTorch" + (" with its CUDA libraries" if _CUDA else ""), *_TORCH),
     "accelerate": PackageSet("Hugging Face Accelerate", 7, 40),
     "deepspeed": PackageSet("DeepSpeed", 4, 60),

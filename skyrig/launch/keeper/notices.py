@@ -18,6 +18,7 @@ FACT = "notices"
 _WHAT = {
     "preemption": ("preemption of {}", "it was preempted"),
     "maintenance": ("maintenance that ends {}", "it went for maintenance"),
+    "ttl": ("the time to live of {} is over", "its time to live was over"),
     "risk": ("preemption of {} is likely", "it was probably preempted"),
 }
 """What each kind of notice announces, and what is said of a node that is lost after it."""

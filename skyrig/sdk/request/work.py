@@ -157,6 +157,13 @@ def cancel(notify: Notify, *, cluster_name: str, all: bool, job_ids: Sequence[in
     notify(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")
 
 
+def cost_report(notify: Notify, *, days: int | None) -> list[dict[str, Any]]:
+    """What clusters have cost."""
+    from skyrig import spending
+
+    return spending.rows(spending.cost(None, days or 30, notify, free=True))
+
+
 def storage_ls(notify: Notify) -> list[dict[str, Any]]:
     """Buckets that were made here."""
     from skyrig import storing
@@ -225,6 +232,7 @@ WORK = {
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
     "cancel": Work(cancel, None),
+    "cost_report": Work(cost_report, list[dict[str, Any]]),
     "storage_ls": Work(storage_ls, list[dict[str, Any]]),
     "storage_delete": Work(storage_delete, None),
     "api_cancel": Work(api_cancel, list[str]),
