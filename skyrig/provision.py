@@ -85,7 +85,7 @@ def up(
         shape = _as_planned(planned, None if is_new else before)
     else:
         shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
-        shape = _with_policy(shape, wish, new=there is None)
+        shape = with_policy(shape, wish, new=there is None)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
     shape = _started(shape, there, power, notify, also_paid=starting)
@@ -258,7 +258,7 @@ def not_up(stack: str) -> ClusterNotUp:
     return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
 
 
-def _with_policy(shape: Shape, wish: Wish, *, new: bool) -> Shape:
+def with_policy(shape: Shape, wish: Wish, *, new: bool) -> Shape:
     """`shape` with the limits and the time to live that are asked for; of a new cluster that counts from now."""
     policy = shape.policy
     if new and policy.ttl is not None:

@@ -15,7 +15,7 @@ from skyrig.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from skyrig.planning.making import Wish
+    from skyrig.planning.making import Question
     from skyrig.planning.plan import Plan
     from skyrig.submitting import RunOptions
     from skyrig.task.model import Task
@@ -42,7 +42,7 @@ def show(values: Values, file: str) -> None:
     from skyrig.planning import making
 
     task = flags.task_of(values, file)
-    _shown(values, lambda: making.of_task(task, _wish(values), flags.run_options(values), notify))
+    _shown(values, lambda: making.of_task(task, _question(values), flags.run_options(values), notify))
 
 
 def show_training(values: Values, run: TrainingRun, machines: Task, options: RunOptions) -> None:
@@ -50,7 +50,8 @@ def show_training(values: Values, run: TrainingRun, machines: Task, options: Run
     from skyrig.planning import making
 
     _shown(
-        values, lambda: making.of_training(run, machines, evolve(_wish(values), stack=flags.cluster(values)), options)
+        values,
+        lambda: making.of_training(run, machines, evolve(_question(values), stack=flags.cluster(values)), options),
     )
 
 
@@ -74,10 +75,10 @@ def _shown(values: Values, make: Callable[[], Plan]) -> None:
         page.show(made)
 
 
-def _wish(values: Values) -> Wish:
-    from skyrig.planning.making import Wish
+def _question(values: Values) -> Question:
+    from skyrig.planning.making import Question
 
-    return Wish(
+    return Question(
         stack=flags.cluster(values) if values.text("cluster") is not None else None,
         hours=_hours(values),
         catalog=_file(values, "catalog"),

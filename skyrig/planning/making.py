@@ -21,9 +21,9 @@ from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fitting import local_candidate, note_served, shape_for, will_do
 from skyrig.planning.plan import NoOffer, Plan, Price
-from skyrig.provision import new_name
+from skyrig.provision import new_name, with_policy
 from skyrig.rendering import RenderedRank
-from skyrig.stack import agreement, config, forecast, stacks
+from skyrig.stack import agreement, config, described, forecast, stacks
 from skyrig.stack.foreseen import OFFLINE, Forecast
 from skyrig.submitting import RunOptions, buckets_of, mounts_of, task_request, training_request
 from skyrig.task.model import Task
@@ -43,7 +43,7 @@ _NOBODY = {"aws": "0" * 12, "azure": "00000000-0000-0000-0000-000000000000"}
 
 
 @frozen
-class Wish:
+class Question:
     """What is asked of a plan beside its task. `stack` is None for a new cluster; `catalog` a price table that is the
     whole world; `preview` insists on the engine's own preview; `out` is where scripts are written, by default the
     user's cache."""
@@ -55,55 +55,58 @@ class Wish:
     out: Path | None = None
 
 
-def of_task(task: Task, wish: Wish, options: RunOptions, notify: Notify) -> Plan:
+def of_task(task: Task, question: Question, options: RunOptions, notify: Notify) -> Plan:
     """The plan for a task. NoOffer where nothing fits it, BadInput where it cannot be."""
-    stack = wish.stack or new_name(task)
+    stack = question.stack or new_name(task)
     mounts, buckets = mounts_of(task), buckets_of(task)
 
     def ranks(shape: Shape) -> list[RenderedRank]:
         return rendering.of(task_request(task, options, setup=options.setup), stack, shape, mounts.sources, buckets)
 
     mounts.require_sources()
-    plan = _of(task, stack, wish, ranks)
+    plan = _of(task, stack, question, options, ranks)
     note_served(task, notify)
     return evolve(plan, buckets=tuple(f"{bucket.target} <- {bucket} ({bucket.mode})" for bucket in buckets))
 
 
-def of_training(run: TrainingRun, machines: Task, wish: Wish, options: RunOptions) -> Plan:
+def of_training(run: TrainingRun, machines: Task, question: Question, options: RunOptions) -> Plan:
     """The plan for a training script on `machines`, a task that says nothing else."""
-    stack = wish.stack or new_name(machines)
+    stack = question.stack or new_name(machines)
 
     def ranks(shape: Shape) -> list[RenderedRank]:
         return rendering.of(training_request(run, len(shape.nodes), shape.accelerators, options), stack, shape)
 
-    return _of(evolve(machines, name=Path(run.script.path).stem), stack, wish, ranks)
+    return _of(evolve(machines, name=Path(run.script.path).stem), stack, question, options, ranks)
 
 
-def _of(task: Task, stack: str, wish: Wish, ranks: Callable[[Shape], list[RenderedRank]]) -> Plan:
+def _of(
+    task: Task, stack: str, question: Question, options: RunOptions, ranks: Callable[[Shape], list[RenderedRank]]
+) -> Plan:
     """The plan for what a task asks of its nodes; `ranks` renders what runs on them."""
     stacks.refuse_data(stack)
     is_there = stacks.is_there(stack)
     before = agreement.come_to(stack) if is_there else config.read_shape(stack)
-    among = markets.of_file(wish.catalog) if wish.catalog is not None else renting.market()
+    among = markets.of_file(question.catalog) if question.catalog is not None else renting.market()
     ranking = renting.ranking(task, among)
-    chosen, why = _chosen(task, before, ranking, among, rehearsed=wish.catalog is None)
-    shape, notes = _settled(shape_for(before, task, offer=chosen), among, chosen, asks=wish.catalog is None)
+    chosen, why = _chosen(task, before, ranking, among, rehearsed=question.catalog is None)
+    wanted = with_policy(shape_for(before, task, offer=chosen), options.wish, new=described.describe(stack) is None)
+    shape, notes = _settled(evolve(wanted, power="up"), among, chosen, asks=question.catalog is None)
     kind = instances.of_cloud(shape.cloud).get(shape.machine.instance_type) or (chosen.kind if chosen else None)
     return Plan(
         stack=stack,
         task=task.name or "",
-        shape=evolve(shape, power="up"),
+        shape=shape,
         is_there=is_there,
         ranking=ranking,
         chosen=chosen,
         why=why,
         missing=among.missing,
-        price=_price(shape, chosen, wish.hours),
-        forecast=_forecast(stack, evolve(shape, power="up"), wish, chosen),
+        price=_price(shape, chosen, question.hours),
+        forecast=_forecast(stack, shape, question, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
         fabric=fabrics.of(kind, shape.machine.network_tier) if kind is not None else Fabric(),
-        scripts=tuple(rendering.written(ranks(shape), wish.out or _kept(wish.stack or task.name or "task"))),
-        notes=tuple(notes),
+        scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
+        notes=(*notes, *_limits(stack, shape)),
         is_settled=not notes,
     )
 
@@ -144,14 +147,22 @@ def _settled(shape: Shape, among: Market, chosen: Offer | None, *, asks: bool) -
     return evolve(shape, machine=made_up), [f"account, zone and who may log in are not known yet: {why}"]
 
 
-def _forecast(stack: str, shape: Shape, wish: Wish, chosen: Offer | None) -> Forecast:
+def _forecast(stack: str, shape: Shape, question: Question, chosen: Offer | None) -> Forecast:
     """The changes; out of a world that is a price table alone, what the program refuses is told and not minded."""
     try:
-        return forecast.of(stack, shape, insist=wish.preview)
+        return forecast.of(stack, shape, insist=question.preview)
     except BadInput as error:
-        if wish.catalog is None or chosen is None:
+        if question.catalog is None or chosen is None:
             raise
         return Forecast((), OFFLINE, error.message)
+
+
+def _limits(stack: str, shape: Shape) -> list[str]:
+    """What limits on spending have against it, or are near to."""
+    try:
+        return stacks.within_limits(stack, shape)
+    except BadInput as error:
+        return [f"an up would be refused: {error}"]
 
 
 def _price(shape: Shape, chosen: Offer | None, hours: float | None) -> Price:

@@ -85,7 +85,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 def plan_of(**resources: Any) -> Plan:
     """The plan of a task for two nodes."""
     task = Task(name="it", num_nodes=2, run="true", choice=of_plain(resources, "test")[0])
-    return making.of_task(task, making.Wish(stack="it", hours=3), RunOptions(), lambda line: None)
+    return making.of_task(task, making.Question(stack="it", hours=3), RunOptions(), lambda line: None)
 
 
 @pytest.mark.usefixtures("nobody")
