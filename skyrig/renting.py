@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import costs, optimizer, refusals
+from skyrig.catalog import aims, costs, optimizer, refusals
 from skyrig.catalog import market as markets
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
@@ -84,9 +84,12 @@ def market() -> Market:
     return markets.shipped(missing())
 
 
-def ranking(task: Task, among: Market | None = None) -> Ranking:
-    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used."""
-    return optimizer.rank(task.choice, task.num_nodes, among or market())
+def ranking(task: Task, among: Market | None = None, *, minimize: str = "cost") -> Ranking:
+    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used.
+    `minimize` is one of aims.MINIMIZE; what the task says of its hours and its inputs counts."""
+    hours = aims.by_kind(task.config.hours) if task.config.hours else None
+    inputs = aims.Inputs(*task.inputs) if task.inputs is not None else None
+    return optimizer.rank(task.choice, task.num_nodes, among or market(), aims.Aim(minimize, hours, inputs))
 
 
 def offer(task: Task) -> Offer:
@@ -125,7 +128,7 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         instance_type=kind.name,
         region=chosen.region,
         zone=chosen.zone or (before.zone if before.region == chosen.region else ""),
-        capacity=Capacity("spot") if chosen.spot else before.capacity if before.capacity.kind != "spot" else Capacity(),
+        capacity=_capacity(chosen, before.capacity),
         network_tier=asked.network_tier or "standard",
         image=_image(asked, chosen.region) or before.image,
         disk_gb=asked.disk_size or DEFAULT_DISK_GB,
@@ -141,6 +144,15 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         task=task.name or shape.task,
         machine=machine,
     )
+
+
+def _capacity(chosen: Offer, before: Capacity) -> Capacity:
+    """How the nodes of an offer are paid for; what a cluster has already stays where the offer leaves it open."""
+    if chosen.reservation:
+        return Capacity("reservation", chosen.reservation)
+    if chosen.spot:
+        return Capacity("spot")
+    return before if before.kind != "spot" else Capacity()
 
 
 def settled(shape: Shape) -> Shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from skyrig.catalog import facts
+from skyrig.catalog import egress
 from skyrig.catalog.instances import InstanceType
 
 if TYPE_CHECKING:
@@ -37,12 +37,7 @@ class Inputs(NamedTuple):
 
     def egress(self, cloud: str, region: str) -> float:
         """USD that it costs to bring them to a region of a cloud, once."""
-        home = self.cloud
-        if not home or (home == cloud and self.region in ("", region)):
-            return 0.0
-        said = facts.of(home, "egress")
-        way = "between_regions_per_gb" if home == cloud else "internet_per_gb"
-        return self.gb * float(said.get(way, 0.0))
+        return self.gb * egress.per_gb(self.cloud, self.region, cloud, region) if self.cloud else 0.0
 
 
 class Aim(NamedTuple):
@@ -62,6 +57,8 @@ def by_kind(hours: Mapping[str, float]) -> Hours:
         names = [kind.name, f"{kind.accelerator}:{kind.accelerator_count:g}"]
         if kind.accelerator_count == 1:
             names.append(kind.accelerator)
+        if asked.accelerator is not None:  # a TPU slice has a name of its own
+            names.append(f"{asked.accelerator.name}:{asked.accelerator.count:g}")
         return next((known[name.lower()] for name in (*names, "default") if name.lower() in known), None)
 
     return of

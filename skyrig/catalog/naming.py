@@ -17,20 +17,25 @@ _BY_MEMORY = re.compile(r"<(.+)~(\d+)GB(\+?)>")
 
 
 def named(name: str, table: Table, clouds: Iterable[str]) -> tuple[str, ...]:
-    """The accelerators of these clouds that a name stands for, in lower case; none where nobody has it. BadInput for a
-    part of several names."""
+    """The accelerators of these clouds that a name stands for, in lower case; none where none of them has it. What is
+    the whole name of one accelerator, whoever has it, is not taken for a part of another's. BadInput for a part of
+    several names."""
     among = tuple(clouds)
     known = {each.lower(): each for cloud in among for each in stock.names(table, cloud)}
     asked = name.lower()
     if by_memory := _BY_MEMORY.fullmatch(name):
         return tuple(each for each in known if _has(known[each], by_memory[1], int(by_memory[2]), bool(by_memory[3])))
-    if asked in known or any(asked in stock.by_accelerator(table, cloud) for cloud in among):
-        return (asked,)
+    if any(asked in stock.by_accelerator(table, cloud) for cloud in table.clouds) or asked in _whole():
+        return (asked,) if any(asked in stock.by_accelerator(table, cloud) for cloud in among) else ()
     parts = sorted(each for each in known if asked in each)
     if len(parts) > 1:
         shown = ", ".join(known[each] for each in parts)
         raise BadInput(f"accelerator {name}: several names have that in them ({shown})", hint="name one of them")
     return tuple(parts)
+
+
+def _whole() -> set[str]:
+    return {each.lower() for each in facts.common("accelerators")["accelerators"]}
 
 
 def nearest(name: str, table: Table, clouds: Iterable[str]) -> str:

@@ -42,9 +42,10 @@ def rank(choice: Choice, nodes: int, market: Market, aim: Aim | None = None) -> 
 
 
 def _best_first(group: Sequence[Wish], market: Market, aim: Aim) -> Iterator[Offer]:
-    """The offers for any of some candidates. What a heap holds is its key, then what it is: a type, or one offer."""
+    """The offers for any of some candidates. A heap holds a key, then a type that is still to be looked up in its
+    regions (no price beside it), or one of those regions with its price."""
     yield from _reserved(group, market, aim)
-    count = itertools.count()
+    count = itertools.count()  # so that nothing but keys is compared
     heap: list[tuple[Any, ...]] = []
     for wish in group:
         for kind in fitting(wish, market):
@@ -52,16 +53,17 @@ def _best_first(group: Sequence[Wish], market: Market, aim: Aim) -> Iterator[Off
             if least is not None:
                 hours = _hours(wish, kind, aim)
                 key = _key(aim, hours, least * wish.nodes * (hours or 1.0))
-                heapq.heappush(heap, (*key, 0, (), next(count), None, wish, kind))
+                heapq.heappush(heap, (*key, 0, (), next(count), wish, kind, hours, "", None))
     while heap:
-        *_, offer, wish, kind = heapq.heappop(heap)
-        if offer is not None:
-            yield offer
+        *_, wish, kind, hours, region, quote = heapq.heappop(heap)
+        if quote is not None:
+            yield _offer(wish, kind, aim, hours, region, quote)
             continue
-        for each in _offers(wish, kind, market, aim):
-            total = each.total(wish.nodes)
-            order = (each.cloud, not each.region.startswith("us-"), each.region, each.kind.name)
-            heapq.heappush(heap, (*_key(aim, each.hours, total or 0.0), 1, order, next(count), each, wish, kind))
+        for region, quote in _places(wish, kind, market):
+            price = (quote.spot if wish.spot else quote.on_demand) * kind.chips
+            total = price * wish.nodes * (hours or 1.0) + _egress(aim, kind, region)
+            order = (kind.cloud, not region.startswith("us-"), region, kind.name)
+            heapq.heappush(heap, (*_key(aim, hours, total), 1, order, next(count), wish, kind, hours, region, quote))
     yield from itertools.chain.from_iterable(_unpriced(wish, market, aim) for wish in group)
 
 
@@ -84,15 +86,19 @@ def _hours(wish: Wish, kind: Stock, aim: Aim) -> float | None:
     return None if aim.hours is None else aim.hours(instances.of_stock(kind), wish.asked)
 
 
-def _offers(wish: Wish, kind: Stock, market: Market, aim: Aim) -> Iterator[Offer]:
-    """A type in all regions where a wish may have it."""
-    for quote in market.prices.quotes(kind.machine):
+def _egress(aim: Aim, kind: Stock, region: str) -> float:
+    return aim.inputs.egress(kind.cloud, region) if aim.inputs is not None else 0.0
+
+
+def _places(wish: Wish, kind: Stock, market: Market) -> Iterator[tuple[str, Quote]]:
+    """The regions where a wish may have a type, with its price there."""
+    for quote in market.prices.quotes(kind.machine, wish.regions[kind.cloud]):
         for region in refusing.regions_of(wish, kind, quote, market):
             if not refusing.of_quote(wish, kind, quote, region):
-                yield _offer(wish, kind, region, aim, quote)
+                yield region, quote
 
 
-def _offer(wish: Wish, kind: Stock, region: str, aim: Aim, quote: Quote) -> Offer:
+def _offer(wish: Wish, kind: Stock, aim: Aim, hours: float | None, region: str, quote: Quote) -> Offer:
     price = quote.spot if wish.spot else quote.on_demand
     assert price is not None  # refusing.of_quote
     return Offer(
@@ -104,8 +110,8 @@ def _offer(wish: Wish, kind: Stock, region: str, aim: Aim, quote: Quote) -> Offe
         asked=wish.asked,
         as_of=quote.as_of,
         source=quote.source,
-        hours=_hours(wish, kind, aim),
-        egress=aim.inputs.egress(kind.cloud, region) if aim.inputs is not None else 0.0,
+        hours=hours,
+        egress=_egress(aim, kind, region),
     )
 
 
@@ -119,11 +125,11 @@ def _unpriced(wish: Wish, market: Market, aim: Aim) -> Iterator[Offer]:
         if kind is None or region is None or fits.lack(wish, kind):
             continue
         priced = (each for each in wishes.stocks(wish, cloud, market) if not fits.lack(wish, each))
-        if not any(True for each in priced for _ in _offers(wish, each, market, aim)):
+        if not any(True for each in priced for _ in _places(wish, each, market)):
             yield Offer(
                 instances.of_stock(kind), region, asked.infra.zone or "", wish.spot, None, asked,
                 hours=_hours(wish, kind, aim),
-                egress=aim.inputs.egress(cloud, region) if aim.inputs is not None else 0.0,
+                egress=_egress(aim, kind, region),
             )  # fmt: skip
 
 
@@ -134,7 +140,7 @@ def _reserved(group: Sequence[Wish], market: Market, aim: Aim) -> list[Offer]:
             instances.of_stock(kind), each.region, each.zone or wish.asked.infra.zone or "", False, each.hourly,
             wish.asked,
             hours=_hours(wish, kind, aim),
-            egress=aim.inputs.egress(each.cloud, each.region) if aim.inputs is not None else 0.0,
+            egress=_egress(aim, kind, each.region),
             reservation=each.id,
         )
         for wish in group

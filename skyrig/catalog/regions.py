@@ -63,7 +63,9 @@ def _has(cloud: str, region: str, market: Market) -> bool:
 
 def _is_in(zone: str, region: str, cloud: str) -> bool:
     pattern = facts.common("regions")["zones"].get(cloud)
-    return pattern is None or re.fullmatch(pattern.replace("REGION", re.escape(region)), zone) is not None
+    if pattern is None:  # a cloud without zones
+        return False
+    return re.fullmatch(pattern.replace("REGION", re.escape(region)), zone, re.IGNORECASE) is not None
 
 
 def _unknown(what: str, name: str, clouds: Iterable[str], market: Market) -> BadInput:

@@ -38,12 +38,17 @@ CREATE TABLE price(id INTEGER PRIMARY KEY, machine INTEGER, region TEXT, on_dema
 CREATE TABLE region(cloud TEXT, name TEXT);
 """
 _INDEXES = """
-CREATE INDEX of_machine ON price(machine);
+CREATE INDEX of_machine ON price(machine, region);
 CREATE INDEX of_name ON machine(cloud, name);
 UPDATE machine SET
     on_demand = (SELECT min(on_demand) FROM price WHERE machine = machine.id),
     spot = (SELECT min(spot) FROM price WHERE machine = machine.id);
 INSERT INTO region SELECT DISTINCT cloud, region FROM price JOIN machine ON machine.id = price.machine;
+"""
+
+_QUOTES = """
+SELECT region, on_demand, spot, as_of, source FROM price JOIN origin ON origin.id = price.origin
+WHERE machine = ?{} ORDER BY price.id
 """
 
 
@@ -109,10 +114,10 @@ class Table:
         """Clouds with a price."""
         return tuple(self.machines)
 
-    def quotes(self, machine: Machine) -> list[Quote]:
-        """All prices of a machine, in the order of the source."""
-        asked = "SELECT region, on_demand, spot, as_of, source FROM price JOIN origin ON origin.id = origin WHERE machine = ? ORDER BY price.id"  # noqa: E501
-        return [Quote(*row) for row in self._rows.execute(asked, (machine.id,))]
+    def quotes(self, machine: Machine, region: str | None = None) -> list[Quote]:
+        """All prices of a machine, or those that hold in one region, in the order of the source."""
+        there, values = ("", ()) if region is None else (" AND region IN (?, ?)", (region, ANYWHERE))
+        return [Quote(*row) for row in self._rows.execute(_QUOTES.format(there), (machine.id, *values))]
 
     def rows(self, cloud: str) -> tuple[Price, ...]:
         """All rows of one cloud, machine by machine."""
@@ -121,9 +126,8 @@ class Table:
     def find(self, cloud: str, region: str, instance_type: str) -> Price | None:
         """The price of a type in a region; None where it is not known."""
         for each in self.by_name.get((cloud, instance_type), ()):
-            for quote in self.quotes(each):
-                if quote.region in (region, ANYWHERE):
-                    return price(each, quote)
+            for quote in self.quotes(each, region):
+                return price(each, quote)
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,12 @@ class Config:
     def data_stack(self) -> str:
         """The stack that keeps the task's buckets: our own key `skyrig.data_stack`; "" where it names none."""
         return str((self.values.get("skyrig") or {}).get("data_stack") or "")
+
+    @property
+    def hours(self) -> Mapping[str, float]:
+        """How many hours the task takes, as the user says: our own key `skyrig.hours`, by `ACCELERATOR:COUNT` or the
+        name of an instance type, `default` for all others."""
+        return dict((self.values.get("skyrig") or {}).get("hours") or {})
 
 
 def read(node: Node) -> Config:
@@ -128,6 +135,19 @@ def _options(node: Node) -> Any:
     return {key: each.read(_option, None) for key, each in node.fields().items()}
 
 
+def _hours(node: Node) -> dict[str, float]:
+    return {name: _hours_on(name, each) for name, each in node.fields().items()}
+
+
+def _hours_on(name: str, node: Node) -> float:
+    what, colon, count = name.partition(":")
+    if colon and not (what and re.fullmatch(r"[0-9]*\.?[0-9]+", count)):
+        raise node.wrong(f"{name!r}: ACCELERATOR:COUNT, an instance type or default is wanted")
+    if node.number() <= 0:
+        raise node.wrong(f"{node.shown}: a number of hours above 0 is wanted")
+    return node.number()
+
+
 _BUILDS = ("ALL", "BUILD")
 _WHOLE: Callable[[Node], Any] = Node.whole
 _POD_FIELDS: dict[str, Callable[[Node], Any]] = {
@@ -141,7 +161,10 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
     "nvidia_gpus": _section({"disable_ecc": Node.switch}),
     "active_workspace": Node.text,
     "skyrig": _section(
-        {"data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name")}
+        {
+            "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
+            "hours": _hours,
+        }
     ),
     "gcp": _section(
         {

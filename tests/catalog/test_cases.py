@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from skyrig.catalog import market as markets
 from skyrig.catalog import optimizer
 from skyrig.catalog.market import Market
 from skyrig.errors import BadInput
 from skyrig.task import reading
+from skyrig.task.resources import of_plain
 
 CASES = Path(__file__).with_name("cases")
+WISHES = yaml.safe_load(CASES.with_name("wishes.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +43,19 @@ def test_the_choice_is_skypilots(market: Market, case: Path) -> None:
         same = [said["chosen"], *said["also_ok"]]
         chosen = (offers[0].cloud, offers[0].region, offers[0].kind.name, offers[0].spot)
         assert chosen in [(each["cloud"], each["region"], each["instance_type"], each["use_spot"]) for each in same]
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish["name"])
+def test_wishes_beside_those(market: Market, wish: dict[str, Any]) -> None:
+    choice, nodes = of_plain(wish["resources"], "test")[0], wish.get("nodes", 1)
+    if wish["wanted"] == "bad-request":
+        with pytest.raises(BadInput) as told:
+            optimizer.rank(choice, nodes, market)
+        assert told.value.hint
+        return
+    ranking = optimizer.rank(choice, nodes, market)
+    if wish["wanted"] == "no-offer":
+        assert not ranking.offers and ranking.rejected
+        return
+    assert ranking.offers[0].total(nodes) == pytest.approx(wish["wanted"])
+    assert wish.get("chosen") in (None, ranking.offers[0].kind.name)
