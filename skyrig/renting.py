@@ -84,12 +84,12 @@ def market() -> Market:
     return markets.shipped(missing())
 
 
-def ranking(task: Task, among: Market | None = None, *, minimize: str = "cost") -> Ranking:
-    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used.
-    `minimize` is one of aims.MINIMIZE; what the task says of its hours and its inputs counts."""
+def ranking(task: Task, among: Market | None = None) -> Ranking:
+    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used. What
+    the task says of its hours, its inputs and what it minds most counts."""
     hours = aims.by_kind(task.config.hours) if task.config.hours else None
     inputs = aims.Inputs(*task.inputs) if task.inputs is not None else None
-    return optimizer.rank(task.choice, task.num_nodes, among or market(), aims.Aim(minimize, hours, inputs))
+    return optimizer.rank(task.choice, task.num_nodes, among or market(), aims.Aim(task.config.minimize, hours, inputs))
 
 
 def offer(task: Task) -> Offer:

@@ -33,6 +33,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
         *flags.RESOURCES,
         *flags.POLICY,
         flag("force", "remove nodes also where jobs run", kind=bool),
+        flags.MINIMIZE,
         flags.RETRY,
         flags.YES,
     ],

@@ -39,6 +39,8 @@ POLICY = (
 )
 """What a cluster may cost, and how long it lives."""
 
+MINIMIZE = flag("minimize", "what the choice of machines minds most: cost (the default), or time, by the task's hours")
+
 RUN = (
     CLUSTER,
     flag("name n", "name of the job"),
@@ -84,6 +86,7 @@ LAUNCH = (
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
     *AUTOSTOP,
     *POLICY,
+    MINIMIZE,
     RETRY,
     flag("dryrun", "only show what would be done, as `plan` does", kind=bool),
 )
@@ -229,10 +232,26 @@ def file_of(values: Values, file: str) -> TaskFile:
     missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
     for line in (*found.mends, *(found.warnings if not found.is_empty else ())):
         notify(line)
-    tasks = [overridden(task, told) for task in found.tasks]
+    tasks = [_minimizing(overridden(task, told), values.text("minimize")) for task in found.tasks]
     if not {"infra", "cloud"} & told.resources.keys():
         tasks = [placed(task) for task in tasks]
     return evolve(found, tasks=tuple(tasks), missing=tuple(missing))
+
+
+def _minimizing(task: Task, what: str | None) -> Task:
+    """`task` with `--minimize`. BadInput where time is to be minded, and nothing says how long it takes."""
+    from attrs import evolve
+
+    from skyrig.task.config import MINIMIZE as KNOWN
+
+    if what is None:
+        return task
+    if what not in KNOWN:
+        raise BadInput(f"--minimize {what}: {' or '.join(KNOWN)} is wanted")
+    if what == "time" and not task.config.hours:
+        hint = "config: {skyrig: {hours: {'H100:8': 2, default: 6}}} in the task"
+        raise BadInput("--minimize time: the task does not say how long it takes", hint=hint)
+    return evolve(task, config=task.config.minimizing(what))
 
 
 def _variables(values: Values) -> tuple[dict[str, str], dict[str, str]]:

@@ -173,7 +173,8 @@ def _price(shape: Shape, chosen: Offer | None, hours: float | None) -> Price:
     if shape.cloud in clouds.known():
         network = egress.hourly(shape.cloud, machine.egress or egress.default(count), count)
     if chosen is not None:
-        return Price(None if chosen.hourly is None else chosen.hourly * count, network, hours)
+        nodes = None if chosen.hourly is None else chosen.hourly * count
+        return Price(nodes, network, hours or chosen.hours, chosen.egress)
     hourly = costs.of_shape(shape)
     return Price(None if hourly is None else hourly - network, network, hours)
 

@@ -107,6 +107,8 @@ def _price(price: Price) -> Iterator[str]:
     """What it costs an hour, and in all."""
     parts = f"nodes {costs.said(price.nodes)}, gateways and addresses {costs.said(price.network)}"
     yield f"{costs.said(price.hourly)} ({parts})" if price.network else costs.said(price.hourly)
+    if price.egress:
+        yield f"${price.egress:.2f} once, to bring the inputs there"
     if price.hours is not None and price.total is not None:
         yield f"${price.total:.2f} for {price.hours:g} h"
 

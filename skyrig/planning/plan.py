@@ -20,11 +20,13 @@ from skyrig.stack.foreseen import Forecast
 @frozen
 class Price:
     """USD an hour while the cluster is up: `nodes` of all its nodes (None: not known), `network` of its gateways and
-    addresses; `hours` is how long it shall run, None where nobody says."""
+    addresses; `hours` is how long it shall run, None where nobody says; `egress` what it costs once to bring its inputs
+    there, in USD."""
 
     nodes: float | None
     network: float = 0.0
     hours: float | None = None
+    egress: float = 0.0
 
     @property
     def hourly(self) -> float | None:
@@ -33,8 +35,8 @@ class Price:
 
     @property
     def total(self) -> float | None:
-        """USD for all the hours; None where either is not known."""
-        return None if self.hourly is None or self.hours is None else self.hourly * self.hours
+        """USD for all the hours, and the egress; None where hours or price are not known."""
+        return None if self.hourly is None or self.hours is None else self.hourly * self.hours + self.egress
 
     def to_json(self) -> dict[str, float | None]:
         """The object of `plan --json`."""
@@ -43,6 +45,7 @@ class Price:
             "network_hourly": self.network,
             "hourly": self.hourly,
             "hours": self.hours,
+            "egress": self.egress,
             "total": self.total,
         }
 

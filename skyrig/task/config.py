@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from skyrig.task import autostop
 from skyrig.task.autostop import Hook
 from skyrig.task.node import Node, either, texts_by_name
+
+MINIMIZE = ("cost", "time")
+"""What may be minded most."""
 
 _POD = ("containers", "initContainers")
 _RESOURCE_WORDS = ("limits", "requests")
@@ -34,6 +37,16 @@ class Config:
         """How many hours the task takes, as the user says: our own key `skyrig.hours`, by `ACCELERATOR:COUNT` or the
         name of an instance type, `default` for all others."""
         return dict((self.values.get("skyrig") or {}).get("hours") or {})
+
+    @property
+    def minimize(self) -> str:
+        """What the choice of machines minds most, `cost` or `time`: our own key `skyrig.minimize`."""
+        return str((self.values.get("skyrig") or {}).get("minimize") or "cost")
+
+    def minimizing(self, what: str) -> Config:
+        """The same block with another `skyrig.minimize`."""
+        own = {**(self.values.get("skyrig") or {}), "minimize": what}
+        return evolve(self, values={**self.values, "skyrig": own}, mended={**self.mended, "skyrig": own})
 
 
 def read(node: Node) -> Config:
@@ -164,6 +177,7 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
         {
             "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
             "hours": _hours,
+            "minimize": lambda node: node.one_of(MINIMIZE),
         }
     ),
     "gcp": _section(
