@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,17 @@ _MARKS = {"create": ("+", "green"), "update": ("~", "yellow"), "replace": ("!", 
 
 def show(plan: Plan) -> None:
     """Print the page."""
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    _print(plan, Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH))
+
+
+def text(plan: Plan) -> str:
+    """The page as plain text."""
+    out = io.StringIO()
+    _print(plan, Console(file=out, width=_PIPE_WIDTH, color_system=None))
+    return out.getvalue()
+
+
+def _print(plan: Plan, console: Console) -> None:
     nodes = len(plan.shape.nodes)
     what = f"{nodes} node{'' if nodes == 1 else 's'}, {'on what is there' if plan.is_there else 'a new cluster'}"
     console.print(Text(f"Plan of {plan.task or 'the task'} on {plan.stack}: {what}", style="bold"), soft_wrap=True)
@@ -85,7 +96,8 @@ def _first_of_each(offers: list[Offer]) -> list[Offer]:
 
 def _drawn(plan: Plan, offers: list[Offer]) -> Table:
     drawn = Table(box=None, pad_edge=True, padding=(0, 2, 0, 2))
-    for head in ("", "machine", "place", "accelerators", "", "price"):
+    timed = any(offer.hours for offer in offers)
+    for head in ("", "machine", "place", "accelerators", "", "price", *(("takes", "in all") if timed else ())):
         drawn.add_column(head, no_wrap=True)
     for offer in offers:
         kind, chosen = offer.kind, offer is plan.chosen
@@ -98,9 +110,18 @@ def _drawn(plan: Plan, offers: list[Offer]) -> Table:
             f"{kind.accelerator}:{kind.accelerator_count:g}" if kind.accelerator else "CPU",
             "spot" if offer.spot else "on demand",
             costs.said(price),
+            *(_in_all(offer, plan.ranking.nodes) if timed else ()),
             style="bold" if chosen else "",
         )
     return drawn
+
+
+def _in_all(offer: Offer, nodes: int) -> tuple[str, str]:
+    """How long it takes there by the task's own estimate, and what that costs."""
+    total = offer.total(nodes)
+    if offer.hours is None or total is None:
+        return "not known", ""
+    return f"{offer.hours:g} h", f"${total:.2f}"
 
 
 def _price(price: Price) -> Iterator[str]:

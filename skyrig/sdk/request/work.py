@@ -19,6 +19,7 @@ from skyrig.sdk.answers import ClusterRecord, ClusterStatus, JobRecord, Resource
 from skyrig.sdk.request import folder
 
 if TYPE_CHECKING:
+    from skyrig.catalog.offers import Offer
     from skyrig.cluster.autostop import Autostop
     from skyrig.cluster.description import ClusterDescription
     from skyrig.task.model import Task
@@ -46,6 +47,34 @@ def launch(
     options = verbs.RunOptions(setup=setup, autostop=autostop, retry_until_up=retry_until_up)
     cluster, job = verbs.launch_job(task, cluster_name, options, notify)
     return None if job is None else job.id, handle(cluster)
+
+
+def plan(
+    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool
+) -> tuple[None, None]:
+    """Show what a launch would do; nothing is made, so there is no job and no cluster."""
+    from skyrig import verbs
+    from skyrig.planning import making, page
+
+    _tell(told, notify)
+    made = making.of_task(task, making.Question(cluster_name), verbs.RunOptions(setup=setup), notify)
+    for line in page.text(made).splitlines():
+        notify(line)
+    return None, None
+
+
+def optimize(notify: Notify, *, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """The best offer for each task on clouds that can be used, as fields of `Resources`."""
+    from skyrig import renting
+
+    return [_fields(renting.offer(task)) for task in tasks]
+
+
+def _fields(offer: Offer) -> dict[str, Any]:
+    kind = offer.kind
+    place = f"{offer.cloud}/{offer.region}" + (f"/{offer.zone}" if offer.zone else "")
+    kinds = {"accelerators": {kind.accelerator: kind.accelerator_count}} if kind.accelerator else {}
+    return {"infra": place, "instance_type": kind.name, "use_spot": offer.spot, **kinds}
 
 
 def exec_(notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str) -> tuple[int | None, ResourceHandle]:
@@ -222,6 +251,8 @@ _JOB_AND_PLACE = tuple[int | None, ResourceHandle]
 
 WORK = {
     "launch": Work(launch, _JOB_AND_PLACE),
+    "plan": Work(plan, tuple[None, None]),
+    "optimize": Work(optimize, list[dict[str, Any]]),
     "exec": Work(exec_, _JOB_AND_PLACE),
     "status": Work(status, list[ClusterRecord]),
     "start": Work(start, ResourceHandle),
