@@ -58,11 +58,13 @@ def _header(file: Path, names: list[str]) -> list[str]:
 
 def _row(where: str, header: list[str], line: list[str], clouds: Collection[str]) -> Price:
     if len(line) != len(header):
-        raise BadInput(f"{where}: {len(line)} fields, the header has {len(header)}")
+        raise BadInput(
+            f"{where}: {len(line)} fields, the header has {len(header)}", hint="texts with commas are quoted"
+        )
     said = {name: text.strip() for name, text in zip(header, line, strict=True)}
     empty = [name for name in _FILLED if not said[name]]
     if empty:
-        raise BadInput(f"{where}: {', '.join(empty)} is empty")
+        raise BadInput(f"{where}: {', '.join(empty)} is empty", hint="a row is of one type in one region")
     return Price(
         cloud=_cloud(where, said["cloud"], clouds),
         region=said["region"],

@@ -6,6 +6,7 @@ large it is. Where the cache cannot be written the same lies in memory.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import time
@@ -162,12 +163,12 @@ def of_content(content: bytes, rows: Callable[[], Iterable[Price]]) -> Table:
 def _opened(file: Path) -> sqlite3.Connection | None:
     import sqlite3
 
-    if not file.exists():
-        return None
     try:
+        if not file.exists():
+            return None
         opened = sqlite3.connect(f"{file.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
         opened.execute("SELECT count(*) FROM region").fetchone()
-    except sqlite3.Error:  # not what was written: made again
+    except (OSError, sqlite3.Error):  # not what was written: made again
         return None
     return opened
 
@@ -212,7 +213,8 @@ def _keep(table: sqlite3.Connection, file: Path) -> None:
         part.replace(file)
         _sweep(file.parent)
     except (OSError, sqlite3.Error):
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def _sweep(folder: Path) -> None:
