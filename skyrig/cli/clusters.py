@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from skyrig.cluster.description import ClusterDescription
 
 SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
-LOSING = flag("force", "also where files that jobs wrote are not in their buckets", kind=bool)
+FLUSH = flag("flush-timeout", "seconds that files may take to reach their buckets: 600, with --force 10")
+LOSING = (flag("force", "also where files that jobs wrote are not in their buckets", kind=bool), FLUSH)
 
 
 @verb(
@@ -30,6 +31,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
         flags.GPUS,
         *flags.RESOURCES,
         flag("force", "remove nodes also where jobs run", kind=bool),
+        FLUSH,
         flags.YES,
     ],
 )
@@ -42,16 +44,18 @@ def up(values: Values) -> None:
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
     ask, force = agreed(values.switch("yes")), values.switch("force")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
-    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False)
+    wait = values.whole("flush-timeout")
+    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, flush_s=wait, starting=False)
 
 
-@verb("stop", [*SEVERAL, LOSING])
+@verb("stop", [*SEVERAL, *LOSING])
 def stop(values: Values) -> None:
     """Stop the nodes of clusters; their disks stay. Jobs that run there end. Asks on a terminal; -y answers yes."""
     from skyrig import provision
 
+    force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in _those_there(values):
-        provision.stop(name, notify, _asked(values), force=values.switch("force"))
+        provision.stop(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP])
@@ -79,15 +83,16 @@ def autostop(values: Values) -> None:
             provision.autostop(name, wanted, notify)
 
 
-@verb("down", [*SEVERAL, LOSING])
+@verb("down", [*SEVERAL, *LOSING])
 def down(values: Values) -> None:
     """Destroy clusters: `pulumi destroy`, then a look for leftovers. Asks on a terminal; -y answers yes."""
     from skyrig import provision
 
     if values.switch("all") and not values.switch("yes") and not sys.stdin.isatty():
         raise BadInput("down --all destroys every cluster", hint="-y agrees to that")
+    force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in flags.clusters(values):
-        provision.down(name, notify, _asked(values), force=values.switch("force"))
+        provision.down(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb(

@@ -28,6 +28,13 @@ class Config:
         """The stack that keeps the task's buckets: our own key `skyrig.data_stack`; "" where it names none."""
         return str((self.values.get("skyrig") or {}).get("data_stack") or "")
 
+    @property
+    def flush_s(self) -> float | None:
+        """Seconds that files may take to reach their buckets before an autostop goes on: our own key
+        `skyrig.flush_timeout`; None where it says none."""
+        found = (self.values.get("skyrig") or {}).get("flush_timeout")
+        return None if found is None else float(found)
+
 
 def read(node: Node) -> Config:
     """The block. Sections that are not known are kept, with a warning; inside known ones a wrong field is wrong."""
@@ -141,7 +148,10 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
     "nvidia_gpus": _section({"disable_ecc": Node.switch}),
     "active_workspace": Node.text,
     "skyrig": _section(
-        {"data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name")}
+        {
+            "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
+            "flush_timeout": lambda node: node.number(0),
+        }
     ),
     "gcp": _section(
         {
