@@ -62,6 +62,7 @@ def up(
     wish: Wish = NO_WISH,
     confirm: Confirm = lambda question: False,
     force: bool = False,
+    flush_s: float | None = None,
     at_least: bool = False,
     starting: bool = True,
     planned: PlannedUp | None = None,
@@ -71,10 +72,11 @@ def up(
     `nodes`, `wish` (limits, time to live), and `ports` and `reaches` (buckets) beside those that are there, are written
     first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
-    run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
-    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. Where nothing is
-    there yet, one offer after the other is tried, until one is up; with `retry` in rounds that do not end before. What
-    was `planned` is done exactly; BadInput, and nothing is made, where that cannot be. BadInput for a stack of data."""
+    run there it is BadInput, unless `force`; `flush_s` as for `stop`. With `at_least`, nodes stay that another run has
+    asked for while this one waited for it. Without `starting`, nodes that cost money and stopped themselves stay as
+    they are. Where nothing is there yet, one offer after the other is tried, until one is up; with `retry` in rounds
+    that do not end before. What was `planned` is done exactly; BadInput, and nothing is made, where that cannot be.
+    BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
@@ -104,7 +106,7 @@ def up(
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
     renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
-    with _drained(shape, there, notify, force=force):
+    with _drained(shape, there, notify, force=force, flush_s=flush_s):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         forecast = planned.forecast if planned is not None else None
         changes = _grown(
@@ -125,10 +127,17 @@ def up(
     return cluster
 
 
-def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+def stop(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
     """Stop the nodes of `stack`, after its jobs have been ended, their records brought home and their files brought to
-    their buckets: where these do not get there it is BadInput, unless `force`. The nodes keep their disks; `start`
-    brings the same ones back."""
+    their buckets: where these do not get there within `flush_s` seconds (None: what `skyrig.leaving` gives them) it is
+    BadInput, unless `force`. The nodes keep their disks; `start` brings the same ones back."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
@@ -136,7 +145,7 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *
     if shape.power == "stopped" and status.is_stopped(cluster):
         notify(f"cluster {stack} is stopped already")
         return Changes()
-    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force)
+    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force, flush_s=flush_s)
     changes = stacks.up(stack, evolve(shape, power="stopped"), notify)
     billed = ", ".join(cluster.power.billed_when_stopped) or "nothing"
     notify(f"{stack}: {changes}; still paid for: {billed}; `start -c {stack}` brings it back")
@@ -174,16 +183,23 @@ def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
     notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
-def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+def down(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
     """Destroy the cluster of `stack` after its jobs have been ended and their files brought to their buckets, sweep up
     what is left, and say so. Job records and logs stay. Files that do not get to their buckets make it BadInput, unless
-    `force`."""
+    `force`; `flush_s` as for `stop`."""
     from skyrig import local
 
     if not stacks.exists(stack):
         raise no_such_cluster(stack)
     cluster = described.describe(stack)
-    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force)
+    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force, flush_s=flush_s)
     journal.clear(stack)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
@@ -407,14 +423,14 @@ def _stopped_part(cluster: ClusterDescription) -> str:
 
 
 def _drained(
-    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool
+    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool, flush_s: float | None
 ) -> AbstractContextManager[None]:
     """Keeps jobs away from the nodes that `shape` lacks; there is nobody to ask where the head is stopped."""
     wanted = {node.id for node in shape.nodes}
     going = [node.id for node in there.nodes if node.id not in wanted] if there is not None else []
     if there is None or not going or there.head.id in status.stopped(there):
         return nullcontext()
-    return leaving.drained(there, going, notify, force=force)
+    return leaving.drained(there, going, notify, force=force, flush_s=flush_s)
 
 
 def _wind_up(
@@ -426,6 +442,7 @@ def _wind_up(
     confirm: Confirm,
     *,
     force: bool,
+    flush_s: float | None,
 ) -> None:
     """Name the jobs that end, ask whether to `verb`, end them, and wait for their files to be in their buckets. Where
     no head can answer there is nothing to end."""
@@ -437,12 +454,13 @@ def _wind_up(
         raise BadInput(f"{stack}: nothing was changed")
     if cluster is not None and jobs is not None:
         leaving.wind_up(cluster, jobs, reason, notify)
-        left = leaving.flush(cluster, notify, force=force)
+        left = leaving.flush(cluster, notify, force=force, flush_s=flush_s)
         for each in left:
             notify(f"{stack}: not in its bucket: {each}")
         if left and not force:
             raise BadInput(
-                f"{stack} goes on: files are not in their buckets", hint="try again, or --force all the same"
+                f"{stack} goes on: files are not in their buckets",
+                hint="try again, with a longer --flush-timeout, or --force",
             )
 
 

@@ -81,6 +81,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
         env=dict(task.env),
         secrets=dict(task.secrets),
         accelerators=task.resources.accelerator_count,
+        flush_s=task.config.flush_s,
         force_setup=options.force_setup,
         user=getpass.getuser(),
     )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from skyrig.cluster.description import ClusterDescription
 
 SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
-LOSING = flag("force", "also where files that jobs wrote are not in their buckets", kind=bool)
+FLUSH = flag("flush-timeout", "seconds that files may take to reach their buckets: 600, with --force 10")
+LOSING = (flag("force", "also where files that jobs wrote are not in their buckets", kind=bool), FLUSH)
 
 
 @verb(
@@ -35,6 +36,7 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
         flag("force", "remove nodes also where jobs run", kind=bool),
         flags.MINIMIZE,
         flags.RETRY,
+        FLUSH,
         flags.YES,
     ],
 )
@@ -51,8 +53,18 @@ def up(values: Values) -> None:
     ask, force, retry = agreed(values.switch("yes")), values.switch("force"), values.switch("retry-until-up")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
     wish = flags.wish(values)
+    wait = values.whole("flush-timeout")
     provision.up(
-        stack, notify, task=task, nodes=count, wish=wish, confirm=ask, force=force, starting=False, retry=retry
+        stack,
+        notify,
+        task=task,
+        nodes=count,
+        wish=wish,
+        confirm=ask,
+        force=force,
+        flush_s=wait,
+        starting=False,
+        retry=retry,
     )
 
 
@@ -71,13 +83,14 @@ def _planned(values: Values) -> None:
     provision.up(planned.stack, notify, confirm=agreed(values.switch("yes")), planned=planned)
 
 
-@verb("stop", [*SEVERAL, LOSING])
+@verb("stop", [*SEVERAL, *LOSING])
 def stop(values: Values) -> None:
     """Stop the nodes of clusters; their disks stay. Jobs that run there end. Asks on a terminal; -y answers yes."""
     from skyrig import provision
 
+    force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in _those_there(values):
-        provision.stop(name, notify, _asked(values), force=values.switch("force"))
+        provision.stop(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP])
@@ -109,7 +122,7 @@ def autostop(values: Values) -> None:
     "down",
     [
         *SEVERAL,
-        LOSING,
+        *LOSING,
         flag("by-tag", "what is found by its tags: also where state or passphrase are lost", kind=bool),
         flag("infra", "with --by-tag, where to look: CLOUD or CLOUD/REGION"),
     ],
@@ -125,8 +138,9 @@ def down(values: Values) -> None:
         raise BadInput("down --infra goes with --by-tag")
     if values.switch("all") and not values.switch("yes") and not sys.stdin.isatty():
         raise BadInput("down --all destroys every cluster", hint="-y agrees to that")
+    force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in flags.clusters(values):
-        provision.down(name, notify, _asked(values), force=values.switch("force"))
+        provision.down(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb(

@@ -48,6 +48,13 @@ class Config:
         own = {**(self.values.get("skyrig") or {}), "minimize": what}
         return evolve(self, values={**self.values, "skyrig": own}, mended={**self.mended, "skyrig": own})
 
+    @property
+    def flush_s(self) -> float | None:
+        """Seconds that files may take to reach their buckets before an autostop goes on: our own key
+        `skyrig.flush_timeout`; None where it says none."""
+        found = (self.values.get("skyrig") or {}).get("flush_timeout")
+        return None if found is None else float(found)
+
 
 def read(node: Node) -> Config:
     """The block. Sections that are not known are kept, with a warning; inside known ones a wrong field is wrong."""
@@ -178,6 +185,7 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
             "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
             "hours": _hours,
             "minimize": lambda node: node.one_of(MINIMIZE),
+            "flush_timeout": lambda node: node.number(0),
         }
     ),
     "gcp": _section(

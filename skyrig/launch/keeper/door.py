@@ -148,8 +148,8 @@ class Door:
         return {}
 
     async def _flush(self, message: Message) -> None:
-        """Waits `deadline_s` for what was written on `nodes` (null: all) to be in its buckets; a message with `note`
-        now and then, at the end one with `left`: what is not."""
+        """Waits `deadline_s` (null: as long as an autostop) for what was written on `nodes` (null: all) to be in its
+        buckets; a message with `note` now and then, at the end one with `left`: what is not."""
 
         def say(line: str) -> None:
             self._writer.write(encode({"note": line}))

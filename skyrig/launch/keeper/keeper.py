@@ -230,12 +230,16 @@ class Keeper:
         self._forget_settled()
 
     async def flush(
-        self, say: Callable[[str], None], deadline_s: float = attaching.FLUSH_S, node_ids: Sequence[str] | None = None
+        self, say: Callable[[str], None], deadline_s: float | None = None, node_ids: Sequence[str] | None = None
     ) -> list[str]:
-        """Wait until what was written on nodes (None: all) is in its buckets; what is not by the deadline, in words."""
+        """Wait until what was written on nodes (None: all) is in its buckets; what is not by the deadline, in words.
+        Without one that of the last job that named one holds, else FLUSH_S."""
         if not self.table.fact("buckets"):
             return []  # no job ever had one
         nodes = [node for node in self.cluster.nodes if node_ids is None or node.id in node_ids]
+        if deadline_s is None:
+            asked = self.table.fact("flush_s")
+            deadline_s = attaching.FLUSH_S if asked is None else float(asked)
         return await attaching.flush(self.pool, nodes, deadline_s, say)
 
     def now(self, job_id: int) -> Mapping[str, Any]:
@@ -258,6 +262,8 @@ class Keeper:
     async def attach(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> dict[str, str]:
         """Have a job's buckets be at their places on `nodes`; what is wrong, by node id."""
         self.table.set_fact("buckets", True)
+        if request.flush_s is not None:
+            self.table.set_fact("flush_s", request.flush_s)
         await asyncio.gather(*(self.ready(node.id) for node in nodes))
         return await attaching.attach(self.pool, nodes, request, say)
 
