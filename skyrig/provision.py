@@ -254,7 +254,7 @@ def _grown(
     """Make a cluster that is there what `shape` says, in its own place; where its cloud refuses a node, what it was
     before."""
 
-    def once(_: float) -> Changes:
+    def once(_: float, __: int) -> Changes:
         try:
             return stacks.up(stack, shape, notify, before=before if at_least else None, may=may)
         except EngineError as error:
@@ -265,7 +265,7 @@ def _grown(
             stacks.up(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 
-    return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0)
+    return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0, 1)
 
 
 def coming(shape: Shape, power: Mapping[str, str], *, turned_on: bool) -> list[str]:
