@@ -47,7 +47,7 @@ def acquire(
         left = journal.read(stack)
         if waited:
             return None
-        if left is not None and not left.restored and not _goes_on(left, wanted.shape):
+        if left is not None and not left.restored and not _goes_on(left, wanted):
             _recover(stack, left, notify)
             return None
         before = wanted.before if left is None or left.restored else left.before
@@ -85,14 +85,17 @@ def acquire(
             raise
 
 
-def _goes_on(left: Journal, shape: Shape) -> bool:
+def _goes_on(left: Journal, wanted: Wanted) -> bool:
     """Whether an attempt that was cut off goes on where it is, as any run that was cut off does: it is the first one,
-    and its place is the one that is wanted. Once a cloud has refused, what was half-made after that is removed."""
+    and its place is the one that is wanted; or nothing is said of what is wanted but the config, which names its place.
+    Else, once a cloud has refused, what was half-made after that is removed."""
+    if wanted.task is None:
+        return True
     cut_off = left.cut_off
     if cut_off is None or cut_off.outcome != TRYING or len(left.attempts) > 1:
         return False
-    there, wanted = cut_off.place, place.of_shape(shape)
-    return there == evolve(wanted, zone=wanted.zone or there.zone)
+    there, here = cut_off.place, place.of_shape(wanted.shape)
+    return there == evolve(here, zone=here.zone or there.zone)
 
 
 def _recover(stack: str, left: Journal, notify: Notify) -> None:

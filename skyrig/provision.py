@@ -114,17 +114,22 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *
 
 
 def start(
-    stack: str, notify: Notify, wanted: Autostop | None = None, confirm: Confirm = lambda question: False
+    stack: str,
+    notify: Notify,
+    wanted: Autostop | None = None,
+    confirm: Confirm = lambda question: False,
+    *,
+    retry: bool = False,
 ) -> ClusterDescription:
     """Start the nodes of `stack`, also those that stopped themselves, and set autostop as `wanted` if given; the
-    cluster as it is then. Where that costs money it is asked for."""
+    cluster as it is then. Where that costs money it is asked for. With `retry` it is tried until there is capacity."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
     if stacks.settled(stack, notify).power == "up" and status.of([stack])[0].status == "UP":
         notify(f"cluster {stack} is up already")
     else:
-        cluster = up(stack, notify, confirm=confirm)
+        cluster = up(stack, notify, confirm=confirm, retry=retry)
     if wanted is not None:
         autostop(stack, wanted, notify)
     return cluster

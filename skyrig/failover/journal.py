@@ -91,7 +91,7 @@ def said(stack: str) -> str:
     if _is_held(stack):
         return f"attempt {number}, {last.place}: {last.said} (process {found.by})"
     left = f"attempt {number}, {last.place}, was cut off" if found.cut_off else f"{last.place}: {last.said}"
-    return f"{left}; `up -c {stack}` goes on, `down -c {stack}` removes what is there"
+    return f"{left}; the same command again goes on, `down -c {stack}` removes what is there"
 
 
 @contextlib.contextmanager

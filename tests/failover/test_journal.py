@@ -10,6 +10,7 @@ import pytest
 from attrs import evolve
 
 from skyrig import acquiring
+from skyrig.acquiring import Wanted
 from skyrig.catalog.refusals import Refusal
 from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.shape import Shape, resized
@@ -19,6 +20,7 @@ from skyrig.failover.attempts import REFUSED, REMOVED, TRYING, UP, Attempt, None
 from skyrig.failover.journal import Journal
 from skyrig.failover.order import Turn
 from skyrig.failover.rounds import Pauses
+from skyrig.task.model import Task
 
 FULL = Refusal("capacity", "Full", "zone", "type")
 HERE = Shape(cloud="gcp", machine=Machine("g2-standard-4", "us-central1", "us-central1-a", Capacity("spot")))
@@ -70,7 +72,9 @@ def test_one_that_makes_no_sense_is_none(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_only_a_first_attempt_that_nobody_refused_goes_on(made: list[Attempt], wanted: Shape, goes_on: bool) -> None:
-    assert acquiring._goes_on(Journal(Shape(), attempts=tuple(made)), wanted) is goes_on
+    left = Journal(Shape(), attempts=tuple(made))
+    assert acquiring._goes_on(left, Wanted(HERE, wanted, Task())) is goes_on
+    assert acquiring._goes_on(left, Wanted(HERE, wanted, None))  # the config alone names its place
 
 
 def test_a_turn_ends_with_its_process_and_who_waited_is_told() -> None:
