@@ -9,11 +9,12 @@ from attrs import evolve, frozen
 
 from skyrig import fitting, renting
 from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput
 from skyrig.failover import journal, place, rounds, trying
 from skyrig.failover.attempts import TRYING, NoneLeft
 from skyrig.failover.journal import Journal
 from skyrig.failover.trying import Doing, Notify
-from skyrig.stack import config, stacks
+from skyrig.stack import backend, config, stacks
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
 from skyrig.task.model import Task
@@ -46,31 +47,42 @@ def acquire(
         left = journal.read(stack)
         if waited:
             return None
-        if left is not None and not left.restored and not _goes_on(left, wanted.shape):
+        if left is not None and not left.restored and not _goes_on(left, wanted):
             _recover(stack, left, notify)
             return None
-        before = wanted.before if left is None else left.before
+        before = wanted.before if left is None or left.restored else left.before
         own = place.of_shape(wanted.shape)
         more = [each for each in fitting.others(before, wanted.shape, wanted.task) if place.of_shape(each) != own]
         nodes = [node.id for node in wanted.shape.nodes]
         renting.agree(stack, wanted.shape, nodes, confirm, more)
+
+        def make(shape: Shape) -> Changes:
+            _remove_from_elsewhere(stack, shape, notify)
+            return stacks.up(stack, shape, notify, before=wanted.before if wanted.at_least else None, may=may)
+
         doing = Doing(
             allow=lambda shape: _allow(stack, shape),
-            make=lambda shape: stacks.up(
-                stack, shape, notify, before=wanted.before if wanted.at_least else None, may=may
-            ),
+            make=make,
             remove=lambda: stacks.down(stack, notify),
         )
 
-        def one_round(began: float | None) -> Changes:
+        def one_round(began: float | None, number: int = 1) -> Changes:
+            if number > 1 and not journal.is_mine(stack):
+                raise BadInput(f"{stack} was taken down meanwhile: no more offers are tried")
             try:
                 return trying.try_all(stack, [wanted.shape, *more], before, doing, notify, began=began)
             except NoneLeft:
                 _restore(stack, before, notify)
-                journal.clear(stack)
+                journal.write(stack, Journal(before, restored=True)) if wanted.retry else journal.clear(stack)
                 raise
 
-        return rounds.until_up(one_round, notify, waits, stack) if wanted.retry else one_round(None)
+        if not wanted.retry:
+            return one_round(None)
+        try:
+            return rounds.until_up(one_round, notify, waits, stack)
+        except NoneLeft:
+            journal.clear(stack)
+            raise
 
 
 def _allow(stack: str, shape: Shape) -> None:
@@ -78,14 +90,17 @@ def _allow(stack: str, shape: Shape) -> None:
     stacks.within_limits(stack, shape)
 
 
-def _goes_on(left: Journal, shape: Shape) -> bool:
+def _goes_on(left: Journal, wanted: Wanted) -> bool:
     """Whether an attempt that was cut off goes on where it is, as any run that was cut off does: it is the first one,
-    and its place is the one that is wanted. Once a cloud has refused, what was half-made after that is removed."""
+    and its place is the one that is wanted; or nothing is said of what is wanted but the config, which names its place.
+    Else, once a cloud has refused, what was half-made after that is removed."""
+    if wanted.task is None:
+        return True
     cut_off = left.cut_off
     if cut_off is None or cut_off.outcome != TRYING or len(left.attempts) > 1:
         return False
-    there, wanted = cut_off.place, place.of_shape(shape)
-    return there in (wanted, evolve(wanted, zone=there.zone))
+    there, here = cut_off.place, place.of_shape(wanted.shape)
+    return there == evolve(here, zone=here.zone or there.zone)
 
 
 def _recover(stack: str, left: Journal, notify: Notify) -> None:
@@ -95,6 +110,16 @@ def _recover(stack: str, left: Journal, notify: Notify) -> None:
         stacks.down(stack, notify)
     _restore(stack, left.before, notify)
     journal.write(stack, Journal(left.before, attempts=left.refused, restored=True))
+
+
+def _remove_from_elsewhere(stack: str, shape: Shape, notify: Notify) -> None:
+    """Half a cluster that an error has left in another place goes before one is made here."""
+    if not backend.has_anything(stack):
+        return
+    there, here = place.of_shape(config.read_shape(stack)), place.of_shape(shape)
+    if there != here:
+        notify(f"{stack}: half-made at {there}: removing that before {here} is tried")
+        stacks.down(stack, notify)
 
 
 def _restore(stack: str, before: Shape, notify: Notify) -> None:

@@ -153,17 +153,22 @@ def stop(
 
 
 def start(
-    stack: str, notify: Notify, wanted: Autostop | None = None, confirm: Confirm = lambda question: False
+    stack: str,
+    notify: Notify,
+    wanted: Autostop | None = None,
+    confirm: Confirm = lambda question: False,
+    *,
+    retry: bool = False,
 ) -> ClusterDescription:
     """Start the nodes of `stack`, also those that stopped themselves, and set autostop as `wanted` if given; the
-    cluster as it is then. Where that costs money it is asked for."""
+    cluster as it is then. Where that costs money it is asked for. With `retry` it is tried until there is capacity."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
     if stacks.settled(stack, notify).power == "up" and status.of([stack])[0].status == "UP":
         notify(f"cluster {stack} is up already")
     else:
-        cluster = up(stack, notify, confirm=confirm)
+        cluster = up(stack, notify, confirm=confirm, retry=retry)
     if wanted is not None:
         autostop(stack, wanted, notify)
     return cluster
@@ -316,7 +321,7 @@ def _grown(
 ) -> Changes:
     """Make a cluster what `shape` says, in its own place; where its cloud refuses a node, what it was before."""
 
-    def once(_: float) -> Changes:
+    def once(_: float, __: int) -> Changes:
         try:
             return stacks.up(stack, shape, notify, before=before if at_least else None, may=may, planned=planned)
         except EngineError as error:
@@ -330,7 +335,7 @@ def _grown(
                 stacks.up(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 
-    return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0)
+    return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0, 1)
 
 
 def _as_planned(planned: PlannedUp, before: Shape | None) -> Shape:

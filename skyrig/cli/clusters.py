@@ -93,14 +93,14 @@ def stop(values: Values) -> None:
         provision.stop(name, notify, _asked(values), force=force, flush_s=wait)
 
 
-@verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP])
+@verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP, flags.RETRY])
 def start(values: Values) -> None:
     """Start the nodes of clusters that were stopped, or stopped themselves; with -i or --down for a while only."""
     from skyrig import provision
 
-    wanted = flags.autostop(values)
+    wanted, retry = flags.autostop(values), values.switch("retry-until-up")
     for name in _those_there(values):
-        provision.start(name, notify, wanted, agreed(values.switch("yes")))
+        provision.start(name, notify, wanted, agreed(values.switch("yes")), retry=retry)
 
 
 @verb("autostop", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP, flag("off cancel", "no autostop any more", kind=bool)])

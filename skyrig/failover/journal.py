@@ -80,29 +80,65 @@ def is_mine(stack: str) -> bool:
     return found is not None and found.by == os.getpid()
 
 
+def said(stack: str) -> str:
+    """What goes on with a stack that has no cluster, or was cut off there; "" where that is nothing."""
+    found = read(stack)
+    if found is None or (found.restored and not _is_held(stack)):
+        return ""
+    if found.restored or not found.attempts:
+        return f"no capacity: the next round of attempts is waited for (process {found.by})"
+    last, number = found.attempts[-1], len(found.attempts)
+    if _is_held(stack):
+        return f"attempt {number}, {last.place}: {last.said} (process {found.by})"
+    left = f"attempt {number}, {last.place}, was cut off" if found.cut_off else f"{last.place}: {last.said}"
+    return f"{left}; the same command again goes on, `down -c {stack}` removes what is there"
+
+
 @contextlib.contextmanager
 def turn(stack: str, notify: lock.Notify) -> Iterator[bool]:
     """Only one process tries to bring a stack up; tells whether another one had to be waited for. The turn ends with
     its process."""
-    file = places.made(places.stack(stack)) / "attempts.lock"
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    places.made(places.stack(stack))
+    descriptor = os.open(_lock(stack), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     waited = False
 
     def holder() -> str | None:
         nonlocal waited
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waited = True
-            found = read(stack)
-            return "another run" + (f" (process {found.by})" if found is not None else "")
-        return None
+        if _taken(descriptor):
+            return None
+        waited = True
+        found = read(stack)
+        return "another run" + (f" (process {found.by})" if found is not None else "")
 
     try:
         lock.Waiting(stack, notify, lock.WAIT_S).until_free(holder)
         yield waited
     finally:
         os.close(descriptor)
+
+
+def _is_held(stack: str) -> bool:
+    """Whether a process tries to bring the stack up right now."""
+    try:
+        descriptor = os.open(_lock(stack), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _taken(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock(stack: str) -> Path:
+    return places.stack(stack) / "attempts.lock"
 
 
 def _file(stack: str) -> Path:

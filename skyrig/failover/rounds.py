@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from attrs import frozen
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 
 from skyrig.errors import BadInput
 from skyrig.failover.attempts import NoneLeft
@@ -50,9 +51,9 @@ def pauses() -> Pauses:
     return Pauses(first, first * MOST_TIMES)
 
 
-def until_up(work: Callable[[float], Made], notify: Callable[[str], None], waits: Pauses, stack: str) -> Made:
-    """Do `work`, which is given the time when its round began, until a round has not been refused everywhere. What
-    waiting does not help against ends it."""
+def until_up(work: Callable[[float, int], Made], notify: Callable[[str], None], waits: Pauses, stack: str) -> Made:
+    """Do `work`, which is given the time when its round began and the round's number from 1, until a round has not
+    been refused everywhere. What waiting does not help against ends it."""
 
     def told(state: RetryCallState) -> None:
         pause = state.next_action.sleep if state.next_action is not None else 0.0
@@ -68,9 +69,10 @@ def until_up(work: Callable[[float], Made], notify: Callable[[str], None], waits
 
     rounds = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, NoneLeft) and error.may_pass),
-        wait=wait_exponential_jitter(initial=waits.first, max=waits.most, jitter=waits.jitter),
+        wait=wait_exponential(multiplier=waits.first, max=waits.most) + wait_random(0, waits.jitter),
         before_sleep=told,
         sleep=pause,
         reraise=True,
     )
-    return rounds(lambda: work(time.time()))
+    numbers = itertools.count(1)
+    return rounds(lambda: work(time.time(), next(numbers)))

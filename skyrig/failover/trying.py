@@ -165,8 +165,9 @@ class _Round:
         self.notify(f"cluster {self.stack}: {shape}, {costs.said(hourly)}{again}")
         try:
             changes = self.doing.make(shape)
-        except EngineError as error:
-            refusal = refusals.find(shape.cloud, error.message, *error.said)
+        except SkyrigError as error:
+            said = (error.message, *error.said) if isinstance(error, EngineError) else ()
+            refusal = refusals.find(shape.cloud, *said)
             if refusal is None or refusal.kind == "throttling":
                 journals.clear(self.stack)
                 raise

@@ -74,10 +74,11 @@ def start(
     down: bool = False,
     force: bool = False,
 ) -> RequestId[ResourceHandle]:
-    """Start a cluster that was stopped, or stopped itself; with `force` repair it too."""
-    refuse("start", retry_until_up=retry_until_up)
+    """Start a cluster that was stopped, or stopped itself; with `force` repair it too. With `retry_until_up` it is
+    tried until there is capacity."""
     name, stop = stack_name(cluster_name), _autostop(idle_minutes_to_autostop, wait_for, down)
-    return begin("start", name, cluster_name=name, force=force, autostop=stop)
+    more = {"autostop": stop, "retry_until_up": retry_until_up}
+    return begin("start", name, cluster_name=name, force=force, **more)
 
 
 def stop(

@@ -1,6 +1,6 @@
-"""Places that refuse machines: for echoes of clouds. SKYRIG_ECHO_REFUSES names a file of JSON, read anew each time: what
-is said by zone, region, or cloud to whoever wants the machine of the node n1. The one of n0 is made, so that there is
-something to remove."""
+"""Places that refuse machines: for echoes of clouds. SKYRIG_ECHO_REFUSES names a file of JSON, read anew each time:
+what is said by zone, region, or cloud to whoever wants the machine of the node n1. The one of n0 is made, so that there
+is something to remove."""
 
 import json
 import os

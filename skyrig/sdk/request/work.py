@@ -107,12 +107,16 @@ def status(notify: Notify, *, cluster_names: Sequence[str] | None, refresh: bool
     return found
 
 
-def start(notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None) -> ResourceHandle:
+def start(
+    notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None, retry_until_up: bool
+) -> ResourceHandle:
     """Start a cluster that was stopped; with `force` repair it too."""
     from skyrig import provision, renting
 
-    cluster = provision.start(cluster_name, notify, autostop, renting.pays)
-    return handle(provision.up(cluster_name, notify, confirm=renting.pays) if force else cluster)
+    cluster = provision.start(cluster_name, notify, autostop, renting.pays, retry=retry_until_up)
+    if force:
+        cluster = provision.up(cluster_name, notify, confirm=renting.pays, retry=retry_until_up)
+    return handle(cluster)
 
 
 def autostop(notify: Notify, *, cluster_name: str, autostop: Autostop | None) -> None:

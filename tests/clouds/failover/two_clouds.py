@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,12 @@ class Traveller(User):
         file = self.clone.parent / "task.yaml"
         file.write_text(yaml.safe_dump({"num_nodes": 2, "resources": {"ordered": [dict(each) for each in candidates]}}))
         return ["up", "-c", self.stack, "--task", str(file), "-y"]
+
+    def pulumi(self, *words: str) -> None:
+        """A plain engine command in the clone, which succeeds."""
+        command = [str(BIN / "pulumi"), *words, "-s", self.stack, "--non-interactive"]
+        done = subprocess.run(command, cwd=self.clone, env=self.env, capture_output=True, timeout=UP_S, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
     def asked(self) -> list[dict[str, Any]]:
         """What the clouds' providers were asked to make or delete, with what came of it."""
