@@ -8,8 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import market as markets
-from skyrig.catalog import optimizer, prices
+from skyrig.catalog import optimizer, sources
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import Finding, Wanted
@@ -41,7 +40,7 @@ def check(names: Sequence[str], task: Task | None, nodes: int | None) -> list[Ch
     """Look at each cloud, all at once. With a task, in the region and for the type of the cloud's first offer for it,
     which `nodes` nodes are wanted of (None: as many as the task says)."""
     count = nodes or (task.num_nodes if task is not None else 1)
-    market = markets.shipped(dict.fromkeys(names, ""))
+    market = sources.market(dict.fromkeys(names, ""))
     offered = optimizer.rank(task.choice, count, market).offers if task is not None else ()
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
         return list(pool.map(lambda name: _checked(name, task, _first(offered, name), count), names))
@@ -73,5 +72,6 @@ def _first(offered: Sequence[Offer], name: str) -> Offer | None:
 
 def _region(name: str) -> str:
     """The region that the price table names first."""
-    machines = prices.shipped().machines.get(name, ())
-    return prices.shipped().quotes(machines[0])[0].region if machines else ""
+    table = sources.table()
+    machines = table.machines.get(name, ())
+    return table.quotes(machines[0])[0].region if machines else ""

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import aims, costs, optimizer, refusals
-from skyrig.catalog import market as markets
+from skyrig.catalog import aims, costs, optimizer, refusals, sources
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
@@ -80,8 +79,8 @@ def missing() -> Mapping[str, str]:
 
 
 def market() -> Market:
-    """All clouds that Skyrig makes clusters on, with the prices of the catalog."""
-    return markets.shipped(missing())
+    """All clouds that Skyrig makes clusters on, with the prices that count: the user's own before the catalog's."""
+    return sources.market(missing())
 
 
 def ranking(task: Task, among: Market | None = None) -> Ranking:

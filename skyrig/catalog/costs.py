@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skyrig.catalog import egress, instances, prices
+from skyrig.catalog import egress, instances, sources
 from skyrig.cluster.shape import Shape
 
 
@@ -31,6 +31,6 @@ def _node(cloud: str, region: str, instance_type: str, spot: bool) -> float | No
     """Of one node. A type whose accelerators alone have a price names it in its fact `priced_as`."""
     kind = instances.of_cloud(cloud).get(instance_type)
     if kind is None or "priced_as" not in kind.facts:
-        return prices.hourly(cloud, region, instance_type, spot=spot)
-    one = prices.hourly(cloud, region, kind.facts["priced_as"], spot=spot)
+        return sources.hourly(cloud, region, instance_type, spot=spot)
+    one = sources.hourly(cloud, region, kind.facts["priced_as"], spot=spot)
     return None if one is None else one * kind.accelerator_count

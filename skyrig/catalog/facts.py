@@ -25,3 +25,9 @@ def of(cloud: str, noun: str) -> Mapping[str, Any]:
     file = DATA / cloud / f"{noun}.json"
     said: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
     return said
+
+
+@functools.cache
+def clouds() -> tuple[str, ...]:
+    """Names of the clouds that the catalog knows something of."""
+    return tuple(sorted(folder.name for folder in DATA.iterdir() if folder.is_dir()))

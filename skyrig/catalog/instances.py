@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from skyrig.catalog import facts, prices, stock
+from skyrig.catalog import refreshed, sources, stock
 from skyrig.catalog.stock import Stock
 from skyrig.catalog.table import Machine
 from skyrig.errors import BadInput
@@ -47,19 +47,23 @@ def find(cloud: str, name: str) -> InstanceType:
     return known[name]
 
 
-@functools.cache
 def of_cloud(cloud: str) -> Mapping[str, InstanceType]:
-    """All types of `cloud` by name: those of its own file, and CPU types that the price table alone knows."""
-    listed = facts.of(cloud, "types").get("types", {})
-    types = {name: _type(cloud, name, said) for name, said in listed.items()}
-    for machine in prices.shipped().machines.get(cloud, ()):
+    """All types of `cloud` by name: those of its own file, those that it told `catalog.refresh`, and CPU types that the
+    prices alone know."""
+    return _of_cloud(cloud, sources.state())
+
+
+@functools.cache
+def _of_cloud(cloud: str, state: sources.State) -> Mapping[str, InstanceType]:
+    types = {name: _type(cloud, name, said) for name, said in refreshed.types(cloud).items()}
+    for machine in sources.table().machines.get(cloud, ()):
         types.setdefault(machine.name, of_machine(machine))
     return types
 
 
 def of_machine(machine: Machine) -> InstanceType:
     """The type that rows of a price table describe, as the catalog's own file has it where it knows the name."""
-    listed = facts.of(machine.cloud, "types").get("types", {})
+    listed = refreshed.types(machine.cloud)
     if machine.name in listed:
         return _type(machine.cloud, machine.name, listed[machine.name])
     return InstanceType(
@@ -76,11 +80,12 @@ def of_machine(machine: Machine) -> InstanceType:
 
 def of_stock(kind: Stock) -> InstanceType:
     """The type that a market has."""
-    return _of_name(kind.cloud, kind.name, kind.machine._replace(id=0, on_demand=None, spot=None))
+    machine = kind.machine._replace(id=0, on_demand=None, spot=None)
+    return _of_name(kind.cloud, kind.name, machine, sources.state())
 
 
 @functools.lru_cache(maxsize=65536)
-def _of_name(cloud: str, name: str, machine: Machine) -> InstanceType:
+def _of_name(cloud: str, name: str, machine: Machine, state: sources.State) -> InstanceType:
     return of_machine(machine._replace(name=name))
 
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from skyrig.catalog import facts
+from skyrig.catalog import refreshed
 from skyrig.catalog.table import Machine, Table
 
 
@@ -42,7 +42,7 @@ class Stock(NamedTuple):
 @functools.lru_cache(maxsize=16)
 def of(table: Table, cloud: str) -> tuple[Stock, ...]:
     """All types of a cloud that have a price in the table."""
-    listed = facts.of(cloud, "types").get("types", {})
+    listed = refreshed.types(cloud)
     slices: dict[str, list[str]] = {}
     for name, said in listed.items():
         if "priced_as" in said.get("facts", {}):
@@ -74,7 +74,7 @@ def names(table: Table, cloud: str) -> tuple[str, ...]:
 
 def unpriced(cloud: str, name: str) -> Stock | None:
     """A type that the catalog's own files know; None where they do not."""
-    listed = facts.of(cloud, "types").get("types", {})
+    listed = refreshed.types(cloud)
     return _described(Machine(0, cloud, name, "", 0, 0, 0, None, None), name, listed[name]) if name in listed else None
 
 

@@ -7,16 +7,17 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from skyrig.checking import Checked
 from skyrig.cli.live.tables import draw
 from skyrig.cluster.policy import said_left
-from skyrig.launch.job import JobRecord
-from skyrig.local import LocalNode
 from skyrig.progress import columns
-from skyrig.stack.status import ClusterStatus
-from skyrig.storage.owned import OwnedBucket
 
 if TYPE_CHECKING:
+    from skyrig.catalog.accelerators import Listed, Summary
+    from skyrig.checking import Checked
+    from skyrig.launch.job import JobRecord
+    from skyrig.local import LocalNode
+    from skyrig.stack.status import ClusterStatus
+    from skyrig.storage.owned import OwnedBucket
     from skyrig.tagged import Found
 
 
@@ -67,6 +68,63 @@ def checked(found: Sequence[Checked]) -> None:
         for number, each in enumerate(one.findings)
     ]
     table(["CLOUD", "", "WHAT", "SEEN, OR WHAT TO DO"], rows, "no clouds")
+
+
+def accelerators(found: Sequence[Summary]) -> None:
+    """Accelerators, one row a cloud that has them."""
+    from skyrig.catalog import ages
+
+    rows, before = [], ""
+    for one in found:
+        kind, cheap = one.each.kind, one.on_demand
+        name, before = "" if one.accelerator == before else one.accelerator, one.accelerator
+        rows.append(
+            [
+                name,
+                f"{', '.join(f'{each:g}' for each in one.memory_gib)} GiB" if one.memory_gib else "-",
+                one.cloud,
+                ", ".join(f"{count:g}" if count else "?" for count in one.counts),
+                kind.name,
+                f"{kind.cpus:g}" if kind.cpus else "-",
+                _gib(kind.memory_gib),
+                kind.fabric,
+                _hourly(cheap.on_demand if cheap else None, cheap.region if cheap else ""),
+                _hourly(one.spot.spot if one.spot else None, one.spot.region if one.spot else ""),
+                ages.said(one.each.as_of) if one.each.as_of else "-",
+            ]
+        )
+    heads = ["ACCELERATOR", "EACH", "CLOUD", "COUNTS", "CHEAPEST TYPE", "CPUS", "MEMORY", "FABRIC", "ON DEMAND"]
+    table([*heads, "SPOT", "PRICE"], rows, "no accelerators there")
+    if found:
+        print(f"\n{_PRICES}")
+
+
+def accelerator_offers(found: Sequence[Listed]) -> None:
+    """Types with accelerators, one a row and region."""
+    from skyrig.catalog import ages
+
+    rows = [
+        [
+            f"{one.kind.accelerator}:{one.kind.accelerator_count:g}"
+            if one.kind.accelerator_count
+            else one.kind.accelerator,
+            one.kind.cloud,
+            one.kind.name,
+            one.region or "-",
+            _gib(one.kind.accelerator_memory_gib),
+            f"{one.kind.cpus:g}" if one.kind.cpus else "-",
+            _gib(one.kind.memory_gib),
+            one.kind.fabric,
+            _hourly(one.on_demand),
+            _hourly(one.spot),
+            ages.said(one.as_of) if one.as_of else "-",
+        ]
+        for one in found
+    ]
+    heads = ["ACCELERATOR", "CLOUD", "TYPE", "REGION", "EACH", "CPUS", "MEMORY", "FABRIC", "ON DEMAND", "SPOT", "PRICE"]
+    table(heads, rows, "no offer has that")
+    if found:
+        print(f"\n{_PRICES}")
 
 
 def jobs(found: Sequence[JobRecord]) -> None:
@@ -142,6 +200,17 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], empty: str) ->
         draw(heads, texts, sys.stdout)
         return
     print(*columns(heads, texts), sep="\n")
+
+
+_PRICES = "Prices are of one node; `catalog.refresh` gets today's."
+
+
+def _hourly(price: float | None, region: str = "") -> str:
+    return "-" if price is None else f"${price:.2f}/h {region}".rstrip()
+
+
+def _gib(amount: float) -> str:
+    return f"{amount:g} GiB" if amount else "-"
 
 
 def _autostop(cluster: ClusterStatus) -> str:

@@ -12,6 +12,7 @@ NAMESPACES = {
     "serve": ("up", "down", "status", "logs", "update"),
     "jobs": ("launch", "queue", "logs", "cancel"),
     "storage": ("ls", "cp", "delete"),
+    "catalog": ("refresh",),
     "local": ("ls", "preempt"),
     "task": ("show",),
 }
@@ -20,7 +21,7 @@ NAMESPACES = {
 ALONE = ("down", "stop")
 """Verbs that may not stand in a chain, besides those of NAMESPACES."""
 
-THERE = ("local", "storage", "task")
+THERE = ("catalog", "local", "storage", "task")
 """The namespaces that hold something in this version."""
 
 

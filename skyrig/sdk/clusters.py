@@ -77,8 +77,7 @@ def start(
     """Start a cluster that was stopped, or stopped itself; with `force` repair it too. With `retry_until_up` it is
     tried until there is capacity."""
     name, stop = stack_name(cluster_name), _autostop(idle_minutes_to_autostop, wait_for, down)
-    more = {"autostop": stop, "retry_until_up": retry_until_up}
-    return begin("start", name, cluster_name=name, force=force, **more)
+    return begin("start", name, cluster_name=name, force=force, autostop=stop, retry_until_up=retry_until_up)
 
 
 def stop(

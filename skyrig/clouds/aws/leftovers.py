@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import disks, facts, prices
+from skyrig.catalog import disks, facts, sources
 from skyrig.clouds.aws import machines, session
 from skyrig.clouds.cloud import Leftover
 
@@ -108,7 +108,7 @@ def _instance_hourly(described: Described, region: str) -> float | None:
     if described["State"]["Name"] in ("stopped", "stopping"):
         return 0.0
     spot = described.get("InstanceLifecycle") == "spot"
-    return prices.hourly("aws", region, described["InstanceType"], spot=spot)
+    return sources.hourly("aws", region, described["InstanceType"], spot=spot)
 
 
 def _volume_hourly(described: Described, region: str) -> float | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from skyrig.catalog import disks, facts, prices
+from skyrig.catalog import disks, facts, sources
 from skyrig.clouds.azure import arm, group, names
 from skyrig.clouds.azure.arm import COMPUTE, MOST_AT_ONCE, NETWORK, RESOURCES, Arm, ArmError
 from skyrig.clouds.azure.started import DISKS
@@ -44,7 +44,7 @@ def _machine_hourly(machine: Thing) -> float | None:
     if arm.power_of(properties.get("instanceView", {})) in ("deallocated", "deallocating"):
         return 0.0
     spot = properties.get("priority") == "Spot"
-    return prices.hourly("azure", str(machine["location"]), properties["hardwareProfile"]["vmSize"], spot=spot)
+    return sources.hourly("azure", str(machine["location"]), properties["hardwareProfile"]["vmSize"], spot=spot)
 
 
 def _disk_hourly(disk: Thing) -> float | None:

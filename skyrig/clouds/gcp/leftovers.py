@@ -14,7 +14,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from skyrig.catalog import disks, facts, instances, prices
+from skyrig.catalog import disks, facts, instances, sources
 from skyrig.clouds.cloud import Leftover, NotUsable
 from skyrig.clouds.gcp import machines
 from skyrig.clouds.gcp.door import Described, Door
@@ -122,7 +122,7 @@ def _instance_hourly(described: Described) -> float | None:
         return 0.0
     said = described.get("scheduling", {})
     spot = said.get("provisioningModel") == "SPOT" or bool(said.get("preemptible"))
-    return prices.hourly("gcp", _region(described), last(described["machineType"]), spot=spot)
+    return sources.hourly("gcp", _region(described), last(described["machineType"]), spot=spot)
 
 
 def _disk_hourly(described: Described) -> float | None:
@@ -182,7 +182,7 @@ def _slice_hourly(described: Described) -> float | None:
     if kind is None or "priced_as" not in kind.facts:
         return None
     spot = bool(said.get("spot") or said.get("preemptible"))
-    one = prices.hourly("gcp", _region(described), kind.facts["priced_as"], spot=spot)
+    one = sources.hourly("gcp", _region(described), kind.facts["priced_as"], spot=spot)
     return None if one is None else one * float(kind.facts["slice_chips"])
 
 
