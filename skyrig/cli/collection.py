@@ -5,14 +5,14 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from skyrig import places
-from skyrig.cli import clouds, clusters, develop, local, plain, records, runs, storage, tasks
+from skyrig.cli import clouds, clusters, develop, local, plain, records, recovery, runs, storage, tasks
 
 
 def namespace() -> Collection:
     """All verbs: plain ones, and those with a dot in collections of their own. A clone has `pulumi` on PATH, so only an
     installed Skyrig has it as a verb."""
     root = Collection()
-    for module in (clusters, clouds, runs, records, plain if places.is_installed() else develop):
+    for module in (clusters, recovery, clouds, runs, records, plain if places.is_installed() else develop):
         for task in vars(module).values():
             if hasattr(task, "get_arguments") and not isinstance(task, type):
                 root.add_task(task)

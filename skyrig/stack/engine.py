@@ -42,15 +42,15 @@ class Locked(EngineError):
     """The engine found the stack locked by another one; `message` names the holder as the engine does."""
 
 
-def query(args: list[str], *, stack: str | None = None, at_work: int | None = None) -> str:
+def query(args: list[str], *, stack: str | None = None, at_work: int | None = None, given: str = "") -> str:
     """Run a reading command and give its standard output. EngineError holds the engine's own reason. `at_work` is the
-    descriptor of `lock.held`, for commands that start providers."""
+    descriptor of `lock.held`, for commands that start providers; `given` is what the command reads, secrets too."""
     with _failing_well(stack):
         done = subprocess.run(
             _command(args, stack),
             cwd=project.made(),
             env=environment(),
-            stdin=subprocess.DEVNULL,
+            input=given.encode(),
             capture_output=True,
             pass_fds=() if at_work is None else (at_work,),
         )
