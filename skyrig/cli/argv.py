@@ -16,6 +16,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "start": ("cluster*",),
     "autostop": ("cluster*",),
     "status": ("cluster*",),
+    "adopt": ("cluster",),
     "ssh": ("cluster",),
     "queue": ("cluster",),
     "logs": ("cluster", "job"),

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from skyrig.cli.verb import Values, agreed, notify
+from skyrig.cli import flags
+from skyrig.cli.verb import Values, agreed, flag, notify, verb
 from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
     from skyrig.tagged import Found
+
+
+@verb("adopt", [flags.CLUSTER, flag("infra", "where to look: CLOUD or CLOUD/REGION"), *flags.JSON, flags.YES])
+def adopt(values: Values) -> None:
+    """Make the stack of a cluster whose state or passphrase is lost anew, around what is there; without a name, show
+    what there is."""
+    from skyrig import adopting
+    from skyrig.cli import tables
+
+    as_json, name = flags.wants_json(values), values.text("cluster")
+    if name is not None:
+        adopting.adopt(name, values.text("infra"), notify, agreed(values.switch("yes")))
+        return
+    found = adopting.candidates(_found(values, []))
+    if as_json:
+        print(json.dumps({"stacks": [each.to_json() for each in found]}, indent=2))
+    else:
+        tables.tagged(found)
 
 
 def down_by_tag(values: Values) -> None:

@@ -132,3 +132,4 @@ def _keep(stack: str, now: list[int] | None, described: ClusterDescription, noti
         where = os.fspath(backend.state_file(stack) or "")
         document = {"mark": [where, *now], "cluster": described.to_json()}
         ssh_files.replace(places.stack(stack) / _KEPT, json.dumps(document))
+        (places.stack(stack) / _LOST).unlink(missing_ok=True)

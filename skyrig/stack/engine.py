@@ -47,16 +47,22 @@ class Locked(EngineError):
 
 
 def query(
-    args: list[str], *, stack: str | None = None, at_work: int | None = None, variables: Mapping[str, str] = NOTHING
+    args: list[str],
+    *,
+    stack: str | None = None,
+    at_work: int | None = None,
+    given: str = "",
+    variables: Mapping[str, str] = NOTHING,
 ) -> str:
     """Run a reading command and give its standard output. EngineError holds the engine's own reason. `at_work` is the
-    descriptor of `lock.held`, for commands that start providers; `variables` are laid over its environment."""
+    descriptor of `lock.held`, for commands that start providers; `given` is what the command reads, secrets too;
+    `variables` are laid over its environment."""
     with _failing_well(stack):
         done = subprocess.run(
             _command(args, stack),
             cwd=project.made(),
             env=environment(variables),
-            stdin=subprocess.DEVNULL,
+            input=given.encode(),
             capture_output=True,
             pass_fds=() if at_work is None else (at_work,),
         )

@@ -23,6 +23,7 @@ from skyrig.stack import (
     agreement,
     backend,
     config,
+    deployed,
     described,
     engine,
     foreseen,
@@ -31,6 +32,7 @@ from skyrig.stack import (
     lock,
     pending,
     project,
+    rebuilding,
     risks,
     spent,
     sweep,
@@ -241,6 +243,38 @@ def down(stack: str, notify: Notify) -> Changes:
         return changes
 
     return _in_turn("destroy", stack, notify, destroy)
+
+
+def take_over(
+    stack: str,
+    shape: Shape,
+    identify: rebuilding.Identify,
+    keys: rebuilding.Keys,
+    notify: Notify,
+    may: Callable[[list[str]], bool],
+) -> Changes:
+    """Make a stack whose state is lost anew around what is there, as `shape` says that it is; nodes are taken as they
+    are. One that was cut off on its way is gone on with. `may` is asked before anything is made that costs money.
+    SkyrigError, with the state as it is by then, where an up would make, replace or delete a node."""
+
+    def take(at_work: int) -> Changes:
+        if not is_there(stack) or _is_new(stack):
+            if (past := deployed.last(stack)) is not None:
+                agreement.note_seen(stack, past)
+            config.write_shape(stack, shape)
+            _ready(stack, notify)
+            _guard(stack)
+            rebuilding.rebuild(stack, identify, keys, at_work)
+        _guard(stack)
+        changes = _change(["refresh", "--skip-preview"], stack, notify, at_work)
+        paid = rebuilding.refuse_nodes(json.loads(engine.query(["preview", "--json"], stack=stack, at_work=at_work)))
+        if paid and not may(paid):
+            raise BadInput(f"stack {stack}: {', '.join(paid)} would be made", hint="-y agrees to that")
+        changes += _change(["up", "--skip-preview"], stack, notify, at_work)
+        agreement.note_seen(stack, config.read_shape(stack))
+        return changes
+
+    return _in_turn("adopt", stack, notify, take)
 
 
 def take_config(stack: str) -> None:
