@@ -1,8 +1,14 @@
 """What clusters of every cloud are asked for."""
 
+import sys
 from typing import TypedDict
 
 import pulumi
+
+if sys.version_info >= (3, 11):
+    from typing import NotRequired
+else:
+    from typing_extensions import NotRequired
 
 
 class WantedNodeArgs(TypedDict):
@@ -14,6 +20,9 @@ class WantedNodeArgs(TypedDict):
     """Group that the node belongs to."""
     version: int
     """Version of that group's definition; another version is another node."""
+    ends_at: NotRequired[int]
+    """When its cluster's time to live is over, in seconds since the epoch; not there, or 0, where it lives without end.
+    Read at the first boot: another end changes no node that is there."""
 
 
 class MachineArgs(TypedDict):
@@ -50,14 +59,7 @@ class MachineArgs(TypedDict):
     """Urls of the cloud's own buckets that the nodes read and write by what they are."""
 
 
-class LifeArgs(TypedDict, total=False):
-    """How long a cluster lives."""
-
-    ends_at: int
-    """When it ends itself, in seconds since the epoch; 0, the default, is never. Another end changes no node."""
-
-
-class ClusterArgs(LifeArgs):
+class ClusterArgs(TypedDict):
     """What a cluster is made from. All of it shapes the graph, so it is plain and known at preview."""
 
     cloud: str

@@ -32,11 +32,12 @@ def wanted() -> shape.Shape:
 
 def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
     """What the component is made from."""
-    machine = asked.machine
+    machine, ttl = asked.machine, asked.policy.ttl
+    lives = {"ends_at": int(ttl.ends_at)} if ttl is not None else {}
     return {
         "cloud": asked.cloud,
         "stack": stack,
-        "nodes": [{"id": node.id, "group": node.group, "version": node.version} for node in asked.nodes],
+        "nodes": [{"id": node.id, "group": node.group, "version": node.version, **lives} for node in asked.nodes],
         "accelerator": asked.accelerators.name,
         "accelerator_count": asked.accelerators.count,
         "cpus": asked.cpus,
@@ -46,7 +47,6 @@ def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
         "starts": asked.starts,
         "owner": asked.owner,
         "task": asked.task,
-        "ends_at": int(asked.policy.ttl.ends_at) if asked.policy.ttl is not None else 0,
         "machine": {
             **attrs.asdict(machine, recurse=False),
             "capacity": str(machine.capacity),
