@@ -6,7 +6,19 @@ from invoke.collection import Collection
 
 from skyrig import places
 from skyrig.cli import (
-    catalog, clouds, clusters, develop, local, money, plain, plans, records, recovery, runs, storage, tasks,
+    catalog,
+    clouds,
+    clusters,
+    develop,
+    local,
+    money,
+    plain,
+    plans,
+    records,
+    recovery,
+    runs,
+    storage,
+    tasks,
 )  # fmt: skip
 
 
