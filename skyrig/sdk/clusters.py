@@ -30,12 +30,12 @@ def launch(
     no_setup: bool = False,
     clone_disk_from: str | None = None,
     fast: bool = False,
-) -> RequestId[tuple[int | None, ResourceHandle | None]]:
+) -> RequestId[tuple[int | None, ResourceHandle]]:
     """Run a task: provision, sync, set up, run; without a name on a new cluster. Gives the job's id (None where there
     is nothing to run) and where the cluster is, once the job is submitted. Nodes of a live cluster that the task
     does not fit are not replaced: that is ResourcesMismatch. With `retry_until_up` offers are tried until one can be
-    had. With `dryrun` what would be done is shown, and nothing is made. `optimize_target` TIME goes by the task's own
-    hours (Task.set_time_estimator). `fast` says nothing: what is done is not done again."""
+    had. With `dryrun` what would be done is shown, nothing is made, and both are None. `optimize_target` TIME goes by
+    the task's own hours (Task.set_time_estimator). `fast` says nothing: what is done is not done again."""
     refuse("launch", backend=backend, clone_disk_from=clone_disk_from)
     name = None if cluster_name is None else stack_name(cluster_name)
     stop = _autostop(idle_minutes_to_autostop, wait_for, down)
