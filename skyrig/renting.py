@@ -79,8 +79,10 @@ def missing() -> Mapping[str, str]:
 
 
 def market() -> Market:
-    """All clouds that Skyrig makes clusters on, with the prices that count: the user's own before the catalog's."""
-    return sources.market(missing())
+    """All clouds of the catalog, with the prices that count: the user's own before the catalog's."""
+    lacking = missing()
+    every = sorted({*lacking, *sources.clouds()})
+    return sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
 
 
 def ranking(task: Task, among: Market | None = None) -> Ranking:

@@ -121,8 +121,9 @@ def _chosen(task: Task, before: Shape, ranking: Ranking, among: Market, *, rehea
     usable = ranking.without(lambda each: among.missing[each.cloud])
     if not ranking.offers:
         raise NoOffer(renting.no_offer(task, among), ranking, among.missing)
-    best = (usable.offers or ranking.offers)[0]
-    count = len(usable.offers or ranking.offers)
+    buildable = ranking.without(lambda each: "" if each.cloud in clouds.known() else among.missing[each.cloud])
+    offers = usable.offers or buildable.offers or ranking.offers
+    best, count = offers[0], len(offers)
     first = "the first candidate that can be had" if task.choice.mode == "ordered" else "the best"
     return best, f"{first} of {count} offers" if count > 1 else "the only offer"
 
