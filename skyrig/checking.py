@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import optimizer, sources
+from skyrig.catalog import costs, optimizer, sources
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import Finding, Wanted
@@ -52,6 +52,9 @@ def _checked(name: str, task: Task | None, offer: Offer | None, nodes: int) -> C
     found = [_plugin(name)]
     if task is not None and offer is None:
         found.append(Finding("offer", False, f"{name} has nothing of that in the price table"))
+    elif offer is not None:
+        price = None if offer.hourly is None else offer.hourly * nodes
+        found.append(Finding("price", None if price is None else True, costs.said(price, offer.as_of)))
     try:
         return Checked(name, region, (*clouds.of(name).check(region, wanted), *found))
     except SkyrigError as error:

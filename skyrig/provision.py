@@ -94,6 +94,8 @@ def up(
     may = _asked_apart(stack, notify, confirm)
     for line in stacks.within_limits(stack, shape):
         notify(line)
+    if there is None and (old := costs.remark(shape)):
+        notify(f"cluster {stack}: {old}")
     if there is None and shape.cloud != "local" and planned is None:
         changes = acquire(stack, Wanted(before, shape, task, at_least, retry), notify, confirm, may)
         if changes is None:
@@ -105,7 +107,10 @@ def up(
     shape = renting.settled(shape)
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
-    renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
+    arriving = coming(shape, power, turned_on=turned_on)
+    if arriving and there is not None and (old := costs.remark(shape)):
+        notify(f"cluster {stack}: {old}")
+    renting.agree(stack, shape, arriving, confirm)
     with _drained(shape, there, notify, force=force, flush_s=flush_s):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         forecast = planned.forecast if planned is not None else None

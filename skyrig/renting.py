@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import aims, costs, optimizer, refusals, sources
+from skyrig.catalog import aims, costs, facts, optimizer, refusals, sources
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
@@ -81,7 +81,7 @@ def missing() -> Mapping[str, str]:
 def market() -> Market:
     """All clouds of the catalog, with the prices that count: the user's own before the catalog's."""
     lacking = missing()
-    every = sorted({*lacking, *sources.clouds()})
+    every = sorted({*lacking, *facts.clouds()})
     return sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
 
 

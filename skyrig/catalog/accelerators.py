@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import ages, instances, sources, stock
+from skyrig.catalog import ages, facts, instances, sources, stock
 from skyrig.catalog.instances import InstanceType
 from skyrig.catalog.table import ANYWHERE, Quote
 from skyrig.errors import BadInput
@@ -104,6 +105,42 @@ def named(found: Sequence[Listed], name: str, count: float | None = None) -> lis
         (each for each in these if count is None or abs(each.kind.accelerator_count - count) < 0.01),
         key=lambda each: (fitting.index(each.kind.accelerator), each.kind.accelerator_count, *_dearness(each)),
     )
+
+
+def picked(
+    found: Iterable[Listed],
+    clouds: Collection[str],
+    *,
+    gpus_only: bool,
+    name_filter: str | None,
+    region_filter: str | None,
+    quantity_filter: float | None,
+    require_price: bool,
+    case_sensitive: bool,
+) -> list[Listed]:
+    """Those on `clouds` that SkyPilot's filters leave, the cheapest first. BadInput for a filter that is no regular
+    expression."""
+    name = _pattern(name_filter, 0 if case_sensitive else re.IGNORECASE)
+    region = _pattern(region_filter, 0 if case_sensitive else re.IGNORECASE)
+    makers, gpus = (facts.common("accelerators")[noun] for noun in ("accelerators", "gpus"))
+    left = [
+        each
+        for each in found
+        if each.kind.cloud in clouds
+        and name.search(each.kind.accelerator)
+        and region.search(each.region)
+        and (quantity_filter is None or abs(each.kind.accelerator_count - quantity_filter) < 0.01)
+        and (each.on_demand is not None or not require_price)
+        and (not gpus_only or makers.get(each.kind.accelerator, gpus)[0] in gpus)
+    ]
+    return sorted(left, key=_dearness)
+
+
+def _pattern(text: str | None, flags: int) -> re.Pattern[str]:
+    try:
+        return re.compile(text or "", flags)
+    except re.error as error:
+        raise BadInput(f"{text!r}: no regular expression: {error}") from None
 
 
 def cheapest_regions(found: Iterable[Listed]) -> list[Listed]:
