@@ -145,5 +145,5 @@ def _ttl(text: str) -> TimeToLive:
     try:
         end = datetime.strptime(match[2], _MOMENT).replace(tzinfo=timezone.utc) if match[2] else None
     except ValueError as error:
-        raise BadInput(f"{NAMESPACE}:ttl: {error}") from error
+        raise BadInput(f"{NAMESPACE}:ttl: {text!r}: {match[2]} is no moment", hint="30m, 8h or 2d") from error
     return TimeToLive(said, end.timestamp() if end is not None else 0.0)
