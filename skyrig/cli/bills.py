@@ -69,14 +69,14 @@ def _running(found: Report) -> None:
             each.name,
             each.power,
             costs.said(each.hourly),
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(each.since)),
+            time.strftime("%m-%d %H:%M", time.localtime(each.since)),
             str(each.so_far),
             f"${each.at_midnight:.2f}",
             f"${each.a_month:.2f}",
         ]
         for each in found.running
     ]
-    table(["RUNNING NOW", "POWER", "COST", "SINCE", "SO FAR", "AT MIDNIGHT", "A MONTH OF IT"], rows, "nothing runs")
+    table(["RUNNING", "POWER", "COST", "SINCE", "SO FAR", "MIDNIGHT", "A MONTH"], rows, "nothing runs")
     if len(rows) > 1:
         print(f"all together: {found.hourly}/h")
     print()

@@ -126,7 +126,7 @@ def seconds(what: str, text: str) -> int:
 
 def said_left(left_s: float) -> str:
     """A time that is left, in words: `3 h 10 min`, `40 s`."""
-    whole = max(0, int(left_s))
+    whole = max(0, int(left_s) if left_s < 600 else round(left_s / 60) * 60)
     days, hours, minutes = whole // 86400, whole % 86400 // 3600, whole % 3600 // 60
     parts = [f"{number} {unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if number]
     return " ".join(parts[:2]) or f"{whole} s"
@@ -145,5 +145,5 @@ def _ttl(text: str) -> TimeToLive:
     try:
         end = datetime.strptime(match[2], _MOMENT).replace(tzinfo=timezone.utc) if match[2] else None
     except ValueError as error:
-        raise BadInput(f"{NAMESPACE}:ttl: {error}") from error
+        raise BadInput(f"{NAMESPACE}:ttl: {text!r}: {match[2]} is no moment", hint="30m, 8h or 2d") from error
     return TimeToLive(said, end.timestamp() if end is not None else 0.0)

@@ -72,7 +72,8 @@ def runs(stack: str, known: Collection[str] = ()) -> list[Run]:
     backend that is not a file this costs an engine call."""
     documents = _documents(stack, known) if backend.folder() is not None else _listed(stack)
     found = [run for ended, document in documents if (run := _run(stack, document, ended)) is not None]
-    started = _started(stack)
+    there = backend.folder() is None or backend.has_anything(stack)  # a note may be of an earlier stack of the name
+    started = _started(stack) if there else None
     if started is not None and started[0] > _newest(stack, found):
         at = started[0] / 10**9
         found.append(Run(f"cut-{started[0]}", at, at, destroys=False, well=None, shape=started[1]))

@@ -21,8 +21,8 @@ class Site:
         self.home = home
 
     def deploy(self, stack: str, runs: Sequence[tuple[int, float, float]], nodes: int = 0, **changed: Any) -> None:
-        """Give a stack the recorded runs (number, began, ended), of the newest of which its state is left. `changed`
-        are fields of all records, `nodes` how many nodes a run left in its snapshot."""
+        """Give a stack the recorded runs (number, began, ended). `changed` are fields of all records, `nodes` how many
+        nodes a run left in its snapshot and in the stack's state."""
         folder = self.home / "state" / ".pulumi" / "history" / "skyrig" / stack
         folder.mkdir(parents=True, exist_ok=True)
         for number, began, ended in runs:
@@ -35,7 +35,8 @@ class Site:
             file.with_name(file.name.replace(".history.", ".checkpoint.")).write_text(json.dumps(snapshot))
         state = self.home / "state" / ".pulumi" / "stacks" / "skyrig" / f"{stack}.json"
         state.parent.mkdir(parents=True, exist_ok=True)
-        state.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {}}}))
+        latest = {"resources": [{"type": "gcp:compute/instance:Instance"}] * nodes}
+        state.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
 
     def remove(self, stack: str) -> None:
         """What `pulumi stack rm` leaves: nothing."""

@@ -58,6 +58,37 @@ def test_a_life_is_counted_once_and_outlives_its_stack(site: Site) -> None:
     assert len(kept) == len(runs)
 
 
+def test_removing_a_stack_with_plain_pulumi_keeps_what_it_cost(site: Site) -> None:
+    t = time.time() - 10 * HOUR
+    site.deploy("gee", [(UP, t, t), (DESTROYED, t + HOUR, t + HOUR)])
+    command = [
+        sys.executable,
+        "-m",
+        "skyrig.stack.plain",
+        "/bin/true",
+        "stack",
+        "rm",
+        "--yes",
+        "organization/skyrig/gee",
+    ]
+    subprocess.run(command, check=True, timeout=60)
+    site.remove("gee")
+    assert shown()["total"]["usd"] == pytest.approx(rate()[0], rel=1e-3)
+
+
+def test_the_python_api_gives_the_rows_of_a_cost_report(site: Site) -> None:
+    t = time.time() - 10 * HOUR
+    site.deploy("gee", [(UP, t, t), (STOPPED, t + HOUR, t + HOUR)])
+    text = "import json, skyrig as sky; print(json.dumps(sky.get(sky.cost_report(days=7))))"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60)
+    [row] = json.loads(done.stdout)
+    up, stopped = rate()
+    assert (row["name"], row["num_nodes"], row["status"], row["cloud"]) == ("gee", 2, "STOPPED", "gcp")
+    assert row["total_cost"] == pytest.approx(up + 9 * stopped, rel=1e-3)
+    assert row["duration"] == pytest.approx(10 * HOUR, abs=60) and row["launched_at"] == int(t)
+    assert [span[1] is None for span in row["usage_intervals"]] == [False, True]
+
+
 def test_a_ledger_that_was_cut_off_in_a_line_goes_on(site: Site) -> None:
     t = time.time() - 10 * HOUR
     site.deploy("gee", [(UP, t, t + 600)])
@@ -92,7 +123,7 @@ def test_of_a_run_that_failed_the_nodes_that_it_left_cost(site: Site) -> None:
 
 
 def test_a_run_that_was_cut_off_may_have_made_all_of_it(site: Site) -> None:
-    site.deploy("gee", [])
+    site.deploy("gee", [], nodes=1)
     values = json.loads(
         (Path(__file__).parent / "history").joinpath("gee-1795338849577261055.history.json").read_text()
     )
@@ -100,6 +131,9 @@ def test_a_run_that_was_cut_off_may_have_made_all_of_it(site: Site) -> None:
     deployed.note_start("gee", shape)
     [row] = shown()["stacks"]
     assert row["at_most"] and row["power"] == "up"
+    site.deploy("new", [])  # a stack that has nothing yet, after another one of its name was cut off
+    deployed.note_start("new", shape)
+    assert [row["name"] for row in shown()["stacks"]] == ["gee"]
 
 
 def test_the_command_shows_and_draws(site: Site, tmp_path: Path) -> None:

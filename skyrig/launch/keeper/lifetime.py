@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from attrs import asdict, evolve, frozen
@@ -100,7 +100,7 @@ class Lifetime:
         """Tell jobs and nodes what is due; in how many seconds to look again (None: when something changes)."""
         waiting = self._untold()
         if waiting and (self._telling is None or self._telling.done()):
-            self._telling = asyncio.create_task(self._tell_nodes(waiting))
+            self._telling = asyncio.create_task(self._tell_nodes())
         if self.setting is None:
             return _LOOK_S if waiting else None
         left = self.setting.ends_at - time.time()
@@ -132,11 +132,14 @@ class Lifetime:
             return []
         return [node for node in self._house.cluster.nodes if f"{node.life} {self._end}" not in self._told]
 
-    async def _tell_nodes(self, waiting: Sequence[Node]) -> None:
-        """Have these nodes write it down."""
-        end = self._end
-        done = await asyncio.gather(*(self._wrote(node, end) for node in waiting))
-        self._told |= {f"{node.life} {end}" for node, well in zip(waiting, done, strict=True) if well}
+    async def _tell_nodes(self) -> None:
+        """Have them write it down, also what was set meanwhile; those that could not are asked at the next look."""
+        while waiting := self._untold():
+            end = self._end
+            done = await asyncio.gather(*(self._wrote(node, end) for node in waiting))
+            self._told |= {f"{node.life} {end}" for node, well in zip(waiting, done, strict=True) if well}
+            if not all(done):
+                return
 
     async def _wrote(self, node: Node, end: str) -> bool:
         try:
