@@ -19,7 +19,7 @@ from skyrig.cluster.shape import Shape, WantedNode, stack_name
 from skyrig.errors import BadInput, EngineError, NotYet, SkyrigError
 from skyrig.provision import Confirm, Notify
 from skyrig.stack import backend, config, deployed, described, lost, powers, stacks
-from skyrig.stack.rebuilding import Keys, Pair
+from skyrig.stack.rebuilding import Keys, Look, Pair
 from skyrig.tagged import Found
 
 
@@ -53,7 +53,7 @@ def adopt(stack: str, infra: str | None, notify: Notify, confirm: Confirm) -> Cl
     changes = stacks.take_over(
         stack,
         shape,
-        lambda kind, inputs: adopter.identify(kind, inputs, found.seen),
+        Look(lambda kind, inputs: adopter.identify(kind, inputs, found.seen), adopter.imported),
         keys,
         notify,
         lambda paid: confirm(renting.Cost(f"{stack}: {', '.join(paid)} will be made. Go on?")),
@@ -149,8 +149,8 @@ def _keys(stack: str, survey: Survey) -> Keys:
     kept = described.lost(stack)
     known = {_bare(key) for key in survey.client_keys}
     if kept is not None and kept.ssh.private_key and (not known or _bare(kept.ssh.public_key) in known):
-        return Keys(Pair(kept.ssh.public_key, kept.ssh.private_key), hosts)
-    return Keys(None, hosts)
+        return Keys(Pair(kept.ssh.public_key, kept.ssh.private_key), hosts, survey.secrets)
+    return Keys(None, hosts, survey.secrets)
 
 
 def _bare(public_key: str) -> str:

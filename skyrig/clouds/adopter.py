@@ -27,16 +27,21 @@ class HostKey:
 @frozen
 class Survey:
     """A cluster as its machines tell it: what was wanted of it, the host keys by node id as the cloud keeps them (those
-    that could be read), the public keys that may log in, and what is to be told about all that."""
+    that could be read), the public keys that may log in, and what is to be told about all that. `secrets` are
+    properties of the engine's resource of a node that no preview shows, by node id."""
 
     shape: Shape
     host_keys: Mapping[str, HostKey] = field(factory=dict)
+    secrets: Mapping[str, Mapping[str, str]] = field(factory=dict, repr=False)
     client_keys: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 class Adopter(Protocol):
     """One cloud. Every call may raise NotUsable."""
+
+    imported: Sequence[str]
+    """Types that the provider finds by an id for imports alone, which `identify` gives then."""
 
     def survey(self, seen: TaggedStack) -> Survey:
         """What a cluster is, by its machines alone. BadInput where there is none."""

@@ -76,7 +76,8 @@ def survey(seen: TaggedStack) -> Survey:
     clients = tuple(dict.fromkeys(key for told in found.told.values() for key in told.client_keys))
     dark = sorted(set(found.nodes) - set(keys))
     notes = [f"the host key of {', '.join(dark)} cannot be read from the user data there"] if dark else []
-    return Survey(shape, keys, clients, tuple(notes))
+    secrets = {node: {"userDataBase64": told.whole} for node, told in found.told.items()}
+    return Survey(shape, keys, secrets, clients, tuple(notes))
 
 
 def _asked(seen: TaggedStack) -> _Seen:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from skyrig.clouds.adopter import HostKey
 
@@ -23,8 +23,9 @@ _CONTAINER = re.compile(r"^image=(.+)$", re.MULTILINE)
 
 @frozen
 class Told:
-    """What is of use in user data of ours."""
+    """What is of use in user data of ours; `whole` is all of it, as EC2 hands it over."""
 
+    whole: str = field(default="", repr=False)
     host_key: HostKey | None = None
     client_keys: tuple[str, ...] = ()
     container: str = ""
@@ -46,7 +47,7 @@ def read(value: str) -> Told | None:
     users = [each for each in document.get("users", ()) if isinstance(each, Mapping)]
     clients = tuple(str(key) for each in users for key in each.get("ssh_authorized_keys", ()))
     host_key = HostKey(public.strip(), private) if private and public else None
-    return Told(host_key, clients, _container(document))
+    return Told(value, host_key, clients, _container(document))
 
 
 def _container(document: Mapping[str, Any]) -> str:
