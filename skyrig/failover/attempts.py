@@ -12,9 +12,9 @@ from skyrig.errors import NoCapacity
 from skyrig.failover.order import Turn
 from skyrig.failover.place import Place
 
-TRYING, REFUSED, REMOVED, UP = "trying", "refused", "removed", "up"
-"""Outcomes: it goes on, or was cut off; the cloud refused, and what was made is still there; that was removed; it is
-up."""
+TRYING, REFUSED, REMOVED, FAILED, UP = "trying", "refused", "removed", "failed", "up"
+"""Outcomes: it goes on, or was cut off; the cloud refused, and what was made is still there; that was removed; an error
+that is no refusal, and what was made is kept to be looked at; it is up."""
 
 HEADS = ("#", "CLOUD/ZONE", "MACHINE", "PRICE", "OUTCOME", "TOOK")
 

@@ -18,7 +18,7 @@ from skyrig.errors import BadInput, EngineError, NoCapacity, SkyrigError
 from skyrig.failover import attempts as table
 from skyrig.failover import journal as journals
 from skyrig.failover import memory, order, place
-from skyrig.failover.attempts import REFUSED, REMOVED, UP, Attempt, NoneLeft
+from skyrig.failover.attempts import FAILED, REFUSED, REMOVED, UP, Attempt, NoneLeft
 from skyrig.failover.journal import Journal
 from skyrig.failover.memory import Memory, Refused
 from skyrig.failover.order import Turn
@@ -32,6 +32,10 @@ Notify = Callable[[str], None]
 
 _SEARCH_S = 3600.0
 """For how long attempts of a run that was cut off are shown beside those of the next one."""
+
+
+_PATIENCE = 2
+"""Regions of a cloud that are asked for their zones before it is given up: one may be closed to the account alone."""
 
 
 @frozen
@@ -89,6 +93,7 @@ class _Round:
     _untold: list[Turn] = field(factory=list)
     _wrong: list[SkyrigError] = field(factory=list)
     _accounts: dict[str, str] = field(factory=dict)
+    _silent: dict[str, tuple[str, ...]] = field(factory=dict)
     _ssh_from: tuple[str, ...] = ()
     _last: tuple[Shape, Refusal] | None = None
 
@@ -169,6 +174,7 @@ class _Round:
             said = (error.message, *error.said) if isinstance(error, EngineError) else ()
             refusal = refusals.find(shape.cloud, *said)
             if refusal is None or refusal.kind == "throttling":
+                self._ended(evolve(attempt, outcome=FAILED))
                 journals.clear(self.stack)
                 raise
             self._last = shape, refusal
@@ -182,9 +188,7 @@ class _Round:
         """Remember a refusal, and remove what was made all the same."""
         attempt = evolve(attempt, outcome=REFUSED, refusal=refusal)
         self._became(attempt)
-        found = Refused(refusal, attempt.place, account, time.time())
-        memory.add(found)
-        self.known = Memory((*self.known.refused, found))
+        self._learn(Refused(refusal, attempt.place, account, time.time()))
         self.notify(f"{attempt.place}: {refusal}: removing what was made")
         self.doing.remove()
         self._ended(evolve(attempt, outcome=REMOVED))
@@ -200,20 +204,29 @@ class _Round:
         self.attempts.append(attempt)
 
     def _zones(self, wanted: Place) -> Sequence[str] | str:
-        """Zones that a cloud has a type in; or why it cannot be asked, which is remembered where it is a refusal."""
+        """Zones that a cloud has a type in; or why it cannot be asked, which is remembered where it is a refusal. A
+        cloud of which nothing is had but errors is not asked again for each of its regions."""
+        told = self._silent.get(wanted.cloud, ())
+        if len(told) >= _PATIENCE and all(told):
+            return told[-1]
         try:
             if wanted.cloud not in self._accounts:
                 self._accounts[wanted.cloud] = self._account(wanted)
             asked = clouds.of(wanted.cloud, self._accounts[wanted.cloud])
-            return tuple(asked.zones(wanted.region, wanted.instance_type))
+            found = tuple(asked.zones(wanted.region, wanted.instance_type))
         except (BadInput, NotUsable) as error:
             self._wrong.append(error)
+            self._silent[wanted.cloud] = (*told, error.message)
             refusal = refusals.find(wanted.cloud, error.message)
             if refusal is not None and refusal.kind == "permission":
-                found = Refused(refusal, wanted, self._accounts.get(wanted.cloud, ""), time.time())
-                memory.add(found)
-                self.known = Memory((*self.known.refused, found))
+                self._learn(Refused(refusal, wanted, self._accounts.get(wanted.cloud, ""), time.time()))
             return error.message
+        self._silent[wanted.cloud] = (*told, "")
+        return found
+
+    def _learn(self, found: Refused) -> None:
+        memory.add(found)
+        self.known = Memory((*self.known.refused, found))
 
     def _account(self, wanted: Place) -> str:
         given = next((each.machine.account for each in self.shapes if each.cloud == wanted.cloud), "")

@@ -99,6 +99,17 @@ def test_nobody_has_it_every_reason_is_told_nothing_is_left_and_waiting_helps(pe
 
 
 @pytest.mark.soak
+def test_what_is_no_refusal_stops_at_once_and_its_remains_go_before_another_place_is_tried(person: Traveller) -> None:
+    person.refuses({CENTRAL[0]: "Error 400: Invalid value for field 'resource.networkInterfaces[0]'"})
+    failed = person.run(*person.up(GOOGLE, AZURE), check=5, timeout=UP_S)
+    assert "Invalid value for field" in failed.told() and person.tried() == [CENTRAL[0]]
+    assert person.google.left() and journal(person) is None
+    up = person.run(*person.up(AZURE), timeout=UP_S)
+    assert "trip: half-made at gcp/us-central1-a g2-standard-4: removing that before azure/eastus" in up.told()
+    assert person.google.left() == [] and len(person.manager.machines) == 2
+
+
+@pytest.mark.soak
 def test_interrupted_while_it_waits_nothing_is_left(person: Traveller) -> None:
     person.refuses(ALL_REFUSE)
     log = person.home.parent / "rounds.log"
