@@ -12,11 +12,9 @@ from skyrig.cluster import buckets as names
 from skyrig.fleet.local.files import remove_tree
 from skyrig.storage import rclone
 from skyrig.storage.local import server
+from skyrig.storage.local.leftovers import UPLOADS
 from skyrig.storage.local.server import BucketServerError, Keys
 from skyrig.storage.remote import Remote
-
-UPLOADS = ".sgwtmp"
-"""Folder in a bucket's folder where the server puts uploads until they are whole. It is no object."""
 
 
 def make(folder: Path, bucket: str, keys: Keys) -> dict[str, Any]:
@@ -24,8 +22,7 @@ def make(folder: Path, bucket: str, keys: Keys) -> dict[str, Any]:
     names.check_name("local", bucket)
     started = server.start(folder, keys)
     options = {"type": "s3", "provider": "Other", "endpoint": started["endpoint"], "no_check_bucket": "false"}
-    secrets = {"access_key_id": keys.access_key_id, "secret_access_key": keys.secret_access_key}
-    rclone.run(["mkdir", f"skyrig:{bucket}"], {"skyrig": Remote(options, secrets)}, what=f"make bucket {bucket}")
+    rclone.run(["mkdir", f"skyrig:{bucket}"], {"skyrig": Remote(options, keys.options)}, what=f"make bucket {bucket}")
     return look(folder, bucket)
 
 
