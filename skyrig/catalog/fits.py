@@ -36,21 +36,27 @@ def contradiction(wish: Wish, kind: Stock) -> str:
     return ""
 
 
+def needless_accelerator(kind: Stock) -> bool:
+    """Whether a type has accelerators that a task without any does not get on its cloud."""
+    return bool(kind.accelerator) and kind.cloud not in facts.common("families")["with_accelerators"]
+
+
 def enough(asked: str, there: float) -> bool:
     """Whether so much is what is asked for in the normal form: `4` exactly, `4+` at least."""
     amount = float(asked.rstrip("+"))
     return there >= amount if asked.endswith("+") else there == amount
 
 
-def other_accelerator(wish: Wish, kind: Stock) -> str:
-    """Which other accelerators a type has than a wish asks for, or how many; "" where they are the same."""
+def other_accelerator(wish: Wish, kind: Stock, *, unknown: bool = False) -> str:
+    """Which other accelerators a type has than a wish asks for, or how many; "" where they are the same. `unknown`: an
+    unknown number will do."""
     count = wish.asked.accelerator.count if wish.asked.accelerator is not None else 0
     if f"tpu-{kind.name}".lower() in wish.accelerators:
         return "" if count == 1 else f"is one slice, not {count:g}: num_nodes counts its hosts"
     if kind.accelerator.lower() not in wish.accelerators:
         return f"has {kind.accelerator or 'no accelerators'}"
     if not kind.accelerator_count:
-        return f"has an unknown number of {kind.accelerator}"
+        return "" if unknown else f"has an unknown number of {kind.accelerator}"
     return "" if abs(kind.accelerator_count - count) < _SAME else f"has {kind.accelerator}:{kind.accelerator_count:g}"
 
 
@@ -80,12 +86,11 @@ def _unfit(wish: Wish, kind: Stock) -> str:
 
 def _no_cpu_node(kind: Stock) -> str:
     """Why a type is not taken where nothing but cores and memory is asked for; "" where it is."""
-    said = facts.common("families")
-    if kind.accelerator and kind.cloud not in said["with_accelerators"]:
+    if needless_accelerator(kind):
         return f"has {kind.accelerator}"
     if kind.arch != "x86_64":
         return f"has {kind.arch} cores: taken only as instance_type"
-    family = said["families"].get(kind.cloud)
+    family = facts.common("families")["families"].get(kind.cloud)
     if family is not None and not re.fullmatch(family, kind.name):
         return "is of a family that is taken only as instance_type"
     return ""

@@ -11,10 +11,6 @@ from skyrig.catalog.stock import Stock
 from skyrig.catalog.table import ANYWHERE, Quote
 from skyrig.catalog.wishes import Wish
 
-_CLOUD, _OTHER, _KIND, _PLACE = range(4)
-"""How far something came: its whole cloud falls out, it is of another kind than asked for, it lacks something, or its
-place or price will not do. What is told is the reason of the candidate that it came furthest with."""
-
 
 def regions_of(wish: Wish, kind: Stock, quote: Quote, market: Market) -> Sequence[str]:
     """The regions that a price stands for: its own, or with "*" the one that is asked for, or all there are."""
@@ -48,54 +44,41 @@ def why(meant: Sequence[Wish], market: Market) -> tuple[Rejection, ...]:
     """All that is not offered for any of some wishes, one rejection a cloud, type and reason."""
     found: dict[tuple[str, str, str], dict[str, float | None]] = {}
     for cloud in market.missing:
+        here = [wish for wish in meant if cloud in wish.regions]
+        matching = [{(kind.machine.id, kind.name) for kind in wishes.matching(wish, cloud, market)} for wish in here]
+        other = _other(here, any(matching)) if here else "; ".join(dict.fromkeys(wish.barred[cloud] for wish in meant))
         for kind in stock.of(market.prices, cloud):
-            for reason, whole, region, price in _of_kind(meant, kind, market):
-                found.setdefault((cloud, "" if whole else kind.name, reason), {})[region] = price
+            near = [wish for wish, those in zip(here, matching, strict=True) if (kind.machine.id, kind.name) in those]
+            if not near:
+                found.setdefault((cloud, "", other), {})[""] = None
+                continue
+            for reason, region, price in _of_kind(near, kind, market):
+                found.setdefault((cloud, kind.name, reason), {})[region] = price
     outside = (_absent(wish, market) for wish in meant)
     told = (_told(*key, places) for key, places in found.items())
     return (*dict.fromkeys(each for each in outside if each is not None), *told)
 
 
-def _of_kind(meant: Sequence[Wish], kind: Stock, market: Market) -> Iterator[tuple[str, bool, str, float | None]]:
-    """The reasons of a type: whether it is one of its whole cloud, its region ("": all) and price there."""
-    reasons = [(*_of_type(wish, kind, meant, market), wish) for wish in meant]
-    fit = [wish for stage, _, wish in reasons if stage == _PLACE]
+def _of_kind(near: Sequence[Wish], kind: Stock, market: Market) -> Iterator[tuple[str, str, float | None]]:
+    """Why wishes that may mean a type do not get it: reasons with a region ("": all) and the price there."""
+    lacks = [(fits.lack(wish, kind), wish) for wish in near]
+    fit = [wish for lack, wish in lacks if not lack]
     if not fit:
-        stage, reason, _ = max(reasons, key=lambda each: each[0])
-        yield reason, stage < _KIND, "", None
+        yield lacks[0][0], "", None
         return
     for quote in market.prices.quotes(kind.machine):
         each = [(of_quote(wish, kind, quote, region), region) for wish in fit
                 for region in regions_of(wish, kind, quote, market)]  # fmt: skip
         offered = {region for reason, region in each if not reason}
+        price = quote.spot if fit[0].spot else quote.on_demand
         for reason, region in each:
             if reason and region not in offered:
-                price = quote.spot if fit[0].spot else quote.on_demand
-                yield reason, False, region, None if price is None else price * kind.chips
+                yield reason, region, None if price is None else price * kind.chips
 
 
-def _of_type(wish: Wish, kind: Stock, meant: Sequence[Wish], market: Market) -> tuple[int, str]:
-    """How far a type came with a wish, and why no further."""
-    if kind.cloud not in wish.regions:
-        return _CLOUD, wish.barred[kind.cloud]
-    if kind not in wishes.stocks(wish, kind.cloud, market):
-        return _OTHER, _other(kind.cloud, meant, market)
-    if kind.per_chip or not _same_count(wish, kind):
-        return _OTHER, _other(kind.cloud, meant, market)
-    reason = fits.lack(wish, kind)
-    return (_KIND, reason) if reason else (_PLACE, "")
-
-
-def _same_count(wish: Wish, kind: Stock) -> bool:
-    return wish.asked.accelerator is None or not kind.accelerator_count or not fits.other_accelerator(wish, kind)
-
-
-def _other(cloud: str, meant: Sequence[Wish], market: Market) -> str:
-    """Why types of another kind are not offered: there is none of the kind at all, or there are some."""
-    here = [wish for wish in meant if cloud in wish.regions]
+def _other(here: Sequence[Wish], some: bool) -> str:
+    """Why types of another kind than asked for are not offered: there are some of that kind, or none at all."""
     wanted = " or ".join(dict.fromkeys(wish.said for wish in here))
-    some = any(True for wish in here for kind in wishes.stocks(wish, cloud, market)
-               if not kind.per_chip and _same_count(wish, kind))  # fmt: skip
     return f"other types than {wanted}" if some else f"no {wanted}"
 
 

@@ -38,7 +38,7 @@ class Wish(NamedTuple):
         """What a node shall have, in words."""
         if self.asked.instance_type:
             return self.asked.instance_type
-        return naming.said(self.asked.accelerator) if self.asked.accelerator else "cores alone"
+        return naming.said(self.asked.accelerator) if self.asked.accelerator else "CPU nodes"
 
 
 def of(asked: Resources, nodes: int, market: Market) -> Wish:
@@ -75,6 +75,19 @@ def stocks(wish: Wish, cloud: str, market: Market) -> Iterable[Stock]:
         found = stock.by_accelerator(market.prices, cloud)
         return [each for name in wish.accelerators for each in found.get(name, ())]
     return stock.of(market.prices, cloud)
+
+
+def matching(wish: Wish, cloud: str, market: Market) -> Iterable[Stock]:
+    """Those of them that have the accelerators that are asked for, as many or an unknown number, or may do without;
+    whatever else they lack."""
+    for kind in stocks(wish, cloud, market):
+        if kind.per_chip:
+            continue
+        if wish.asked.accelerator is not None:
+            if not fits.other_accelerator(wish, kind, unknown=True):
+                yield kind
+        elif wish.asked.instance_type is not None or not fits.needless_accelerator(kind):
+            yield kind
 
 
 def _cpus(asked: Resources, cloud: str) -> str:
