@@ -24,6 +24,7 @@ def person(tmp_path_factory: pytest.TempPathFactory, aws_url: str) -> Iterator[A
     assert "costs money" in refused.told() and not made.instances()
     up = made.run(*words, "-y", timeout=300)
     assert f"g6.xlarge in {REGION}b, $" in up.told()
+    assert up.told().count("old; `catalog.refresh` gets today's") == 1, "the price is of July 2026"
     yield made
     made.run("down", "-y", check=None, timeout=300)
 
