@@ -1,4 +1,4 @@
-"""What the head of a cluster must know of what was asked for: told after a deployment, and where it may not know yet."""
+"""What the head of a cluster must know of what was asked for: told after a deployment, or when it may not know yet."""
 
 from __future__ import annotations
 
