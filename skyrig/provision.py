@@ -89,6 +89,7 @@ def up(
     with _drained(shape, there, notify, force=force):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         changes = _grown(stack, shape, notify, before=before, at_least=at_least, may=may, retry=retry)
+    journal.clear(stack)
     cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
         _keep_autostop(cluster, note, notify)
