@@ -121,6 +121,7 @@ def up(
             retry=retry,
             planned=forecast,
         )
+    journal.clear(stack)
     cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
         orders.keep_autostop(cluster, note, notify)

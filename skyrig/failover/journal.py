@@ -18,7 +18,7 @@ from skyrig.cluster import shape as shapes
 from skyrig.cluster.shape import Shape
 from skyrig.failover.attempts import REFUSED, REMOVED, TRYING, Attempt
 from skyrig.failover.memory import replace
-from skyrig.stack import lock
+from skyrig.stack import backend, lock
 
 _CONVERTER = cattrs.Converter()
 _CONVERTER.register_unstructure_hook(Shape, lambda shape: shape.to_config())
@@ -83,12 +83,13 @@ def is_mine(stack: str) -> bool:
 def said(stack: str) -> str:
     """What goes on with a stack that has no cluster, or was cut off there; "" where that is nothing."""
     found = read(stack)
-    if found is None or (found.restored and not _is_held(stack)):
+    held = _is_held(stack)
+    if found is None or (not held and (found.restored or _is_empty(stack))):
         return ""
     if found.restored or not found.attempts:
         return f"no capacity: the next round of attempts is waited for (process {found.by})"
     last, number = found.attempts[-1], len(found.attempts)
-    if _is_held(stack):
+    if held:
         return f"attempt {number}, {last.place}: {last.said} (process {found.by})"
     left = f"attempt {number}, {last.place}, was cut off" if found.cut_off else f"{last.place}: {last.said}"
     return f"{left}; the same command again goes on, `down -c {stack}` removes what is there"
@@ -115,6 +116,11 @@ def turn(stack: str, notify: lock.Notify) -> Iterator[bool]:
         yield waited
     finally:
         os.close(descriptor)
+
+
+def _is_empty(stack: str) -> bool:
+    """Whether it is known without the engine that a stack has nothing: somebody destroyed what was half-made."""
+    return backend.folder() is not None and not backend.has_anything(stack)
 
 
 def _is_held(stack: str) -> bool:

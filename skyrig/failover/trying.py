@@ -3,6 +3,7 @@ one is tried."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -233,8 +234,12 @@ class _Round:
         return given or renting.payer(wanted.cloud, wanted.region)
 
     def _reason(self, wanted: Place) -> str:
-        """Why a place is not worth a try."""
+        """Why a place is not worth a try. Who pays is asked only where something is remembered of somebody."""
         reason = self.known.reason(wanted, self._accounts.get(wanted.cloud, ""))
+        if reason and wanted.cloud not in self._accounts:
+            with contextlib.suppress(BadInput, NotUsable):  # what is wrong is told when its turn to be made comes
+                self._accounts[wanted.cloud] = self._account(wanted)
+                reason = self.known.reason(wanted, self._accounts[wanted.cloud])
         self.remembered = self.remembered or bool(reason)
         return reason
 

@@ -30,6 +30,15 @@ ELSEWHERE = evolve(HERE, machine=evolve(HERE.machine, zone="us-central1-b"))
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
+    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi"))
+
+
+def with_a_resource(home: Path) -> None:
+    """Have the state of the stack hold something."""
+    file = home / "state" / ".pulumi" / "stacks" / "skyrig" / "trip.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"checkpoint": {"latest": {"resources": [{"type": "pulumi:pulumi:Stack"}]}}}')
 
 
 def attempt(outcome: str, shape: Shape = HERE) -> Attempt:
@@ -37,7 +46,7 @@ def attempt(outcome: str, shape: Shape = HERE) -> Attempt:
     return Attempt(place.of_shape(shape), 2, 1.5, 1000.0, outcome, refusal, 12.0)
 
 
-def test_it_is_read_as_it_was_written_and_belongs_to_whoever_wrote_it() -> None:
+def test_it_is_read_as_it_was_written_and_belongs_to_whoever_wrote_it(tmp_path: Path) -> None:
     before = resized(Shape(ports=("8000",), owner="ada"), 3)
     written = Journal(before).began(attempt(REMOVED)).began(attempt(TRYING, ELSEWHERE))
     assert journal.read("trip") is None and not journal.is_mine("trip")
@@ -45,7 +54,11 @@ def test_it_is_read_as_it_was_written_and_belongs_to_whoever_wrote_it() -> None:
     assert journal.read("trip") == written and journal.is_mine("trip")
     journal.write("trip", evolve(written, by=1))
     assert not journal.is_mine("trip")
+    assert journal.said("trip") == ""  # its state has nothing
+    with_a_resource(tmp_path)
     assert "was cut off" in journal.said("trip") and "down -c trip" in journal.said("trip")
+    journal.write("trip", evolve(written, restored=True))
+    assert journal.said("trip") == ""
     journal.clear("trip")
     assert journal.read("trip") is None and journal.said("trip") == ""
 

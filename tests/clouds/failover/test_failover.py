@@ -151,6 +151,7 @@ def test_a_client_that_is_killed_leaves_nothing_that_the_next_command_does_not_r
     else:
         person.pulumi("destroy", "--yes", "--skip-preview")
     nothing_is_left(person)
+    assert [each["status"] for each in person.json("status", "-c", person.stack)["clusters"]] == ["DOWN"]
 
 
 def second(person: Traveller) -> Any:

@@ -106,6 +106,17 @@ def test_what_refused_lately_is_passed_over_and_tried_all_the_same_where_there_i
 
 
 @pytest.mark.usefixtures("google")
+def test_what_another_account_was_refused_counts_for_nothing() -> None:
+    world = World({A: FULL.format(A), B: FULL.format(B)})
+    world.run(google_in("us-central1"), AZURE)
+    known = memory.read().refused
+    (memory.places.home() / "refusals.json").unlink()
+    memory.add(*(evolve(each, account="another-project") for each in known))
+    world.says = {}
+    assert world.run(google_in("us-central1"), AZURE) == [A]
+
+
+@pytest.mark.usefixtures("google")
 def test_a_new_round_believes_a_quota_and_no_capacity_of_before() -> None:
     world = World({"us-central1": NO_QUOTA.format("us-central1"), C: FULL.format(C)})
     assert world.run(google_in("us-central1"), google_in("us-east1"), AZURE) == [A, C, "eastus"]
