@@ -82,7 +82,11 @@ class HostKeyMismatch(SkyrigError):
 
 
 class EngineError(SkyrigError):
-    """The Pulumi engine is missing, too old, or ended with an error."""
+    """The Pulumi engine is missing, too old, or ended with an error. `said` are all errors that it told, as it did."""
+
+    def __init__(self, message: str, *, hint: str | None = None, said: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.said = said
 
 
 class StackBusy(SkyrigError):

@@ -10,11 +10,13 @@ from attrs import evolve
 
 from skyrig import renting
 from skyrig.catalog import instances
+from skyrig.catalog.offers import Offer
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.ports import union
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import ResourcesMismatch
+from skyrig.failover.order import grouped
 from skyrig.launch import serving
 from skyrig.task.model import Task
 from skyrig.task.quantities import least_cores
@@ -31,11 +33,13 @@ def shape_for(
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
+    offer: Offer | None = None,
 ) -> Shape:
     """`shape` with what a task and the caller ask for instead; ports and buckets that are reached come beside those
-    that are there, unless the cluster was taken down. NoCapacity where nobody has that."""
+    that are there, unless the cluster was taken down. NoCapacity where nobody has that. Machines that will do stay,
+    unless an `offer` was chosen already."""
     if task is not None:
-        shape = _placed(shape, task)
+        shape = _placed(shape, task) if offer is None else renting.shape_of(shape, offer, task)
         if shape.power == "down":
             shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
@@ -47,7 +51,7 @@ def shape_for(
 
 def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
-    if _will_do(shape, task):
+    if will_do(shape, task):
         return shape
     asked = local_candidate(task)
     if asked is None:
@@ -56,6 +60,17 @@ def _placed(shape: Shape, task: Task) -> Shape:
     return evolve(
         shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores, task="", owner="", machine=Machine()
     )
+
+
+def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
+    """The shapes that a task may get instead of `shape`, which was worked out from `before` for it, in the order in
+    which they are tried; those without a zone take any of their region. None where only `shape` will do."""
+    if task is None or shape.cloud == "local":
+        return []
+    image = "" if before.machine.image.startswith("ami-") else before.machine.image  # those are of one region
+    machine = evolve(before.machine, zone="", image=image, reaches=shape.machine.reaches)
+    base = evolve(shape, cloud=before.cloud, machine=machine)
+    return [evolve(renting.shape_of(base, offer, task), power=shape.power) for offer in grouped(renting.usable(task))]
 
 
 def rendered_shape(shape: Shape, task: Task) -> Shape:
@@ -115,7 +130,7 @@ def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
     return None
 
 
-def _will_do(shape: Shape, task: Task) -> bool:
+def will_do(shape: Shape, task: Task) -> bool:
     """Whether the machines of a shape on a cloud have what one of a task's candidates asks for."""
     machine = shape.machine
     if shape.cloud == "local" or not machine.instance_type:

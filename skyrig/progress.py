@@ -7,7 +7,7 @@ alone, and so does a screen that is no terminal: nobody else need know of steps.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 
@@ -59,6 +59,11 @@ class Teller(ABC):
     def show(self, step: Step) -> None:
         """Take a step; called from any thread, so it must return at once."""
 
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Take a table, as lines of columns where nothing better can be done."""
+        for line in columns(heads, rows):
+            self(line)
+
 
 def is_live(notify: Callable[[str], None]) -> bool:
     """Whether steps that are told to `notify` are seen."""
@@ -71,6 +76,22 @@ def tell(notify: Callable[[str], None], step: Step, *, plain: str | None = None)
         notify.show(step)
     elif plain is not None:
         notify(plain)
+
+
+def tell_table(notify: Callable[[str], None], heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Show a table, drawn where that is possible, else as lines."""
+    if isinstance(notify, Teller):
+        notify.table(heads, rows)
+        return
+    for line in columns(heads, rows):
+        notify(line)
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table as lines of columns, its heads first."""
+    lines = [list(heads), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 @contextmanager

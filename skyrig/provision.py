@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import math
 import secrets
 import string
 import time
@@ -13,16 +12,21 @@ from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
 
-from skyrig import leaving, renting
+from skyrig import leaving, orders, renting
+from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
-from skyrig.cluster.autostop import Autostop, AutostopNote
+from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
+from skyrig.failover import journal, rounds
+from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
+from skyrig.stack.foreseen import Forecast, PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
 from skyrig.task.model import Task
@@ -36,6 +40,7 @@ _STARTS = 10_000
 _LEAVING_S = 120.0
 """How long a cluster that is switching itself off is waited for; skyrig.launch.keeper.parting says what that takes."""
 
+_CENT = 0.01
 _POLL_S = 0.1
 
 Confirm = Callable[[str], bool]
@@ -50,49 +55,91 @@ def up(
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
+    wish: Wish = NO_WISH,
     confirm: Confirm = lambda question: False,
     force: bool = False,
+    flush_s: float | None = None,
     at_least: bool = False,
     starting: bool = True,
+    planned: PlannedUp | None = None,
+    retry: bool = False,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
+    `nodes`, `wish` (limits, time to live), and `ports` and `reaches` (buckets) beside those that are there, are written
+    first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
-    run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
-    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. BadInput for a
-    stack of data."""
+    run there it is BadInput, unless `force`; `flush_s` as for `stop`. With `at_least`, nodes stay that another run has
+    asked for while this one waited for it. Without `starting`, nodes that cost money and stopped themselves stay as
+    they are. Where nothing is there yet, one offer after the other is tried, until one is up; with `retry` in rounds
+    that do not end before. What was `planned` is done exactly; BadInput, and nothing is made, where that cannot be.
+    BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
     _wait_until_off(stack, notify)
+    is_new = not stacks.is_there(stack)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
+    if planned is not None:
+        shape = _as_planned(planned, None if is_new else before)
+    else:
+        shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
+        shape = with_policy(shape, wish, new=there is None)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
-    shape = renting.settled(_started(shape, there, power, notify, also_paid=starting))
+    shape = _started(shape, there, power, notify, also_paid=starting)
+    may = _asked_apart(stack, notify, confirm)
+    for line in stacks.within_limits(stack, shape):
+        notify(line)
+    if there is None and (old := costs.remark(shape)):
+        notify(f"cluster {stack}: {old}")
+    if there is None and shape.cloud != "local" and planned is None:
+        changes = acquire(stack, Wanted(before, shape, task, at_least, retry), notify, confirm, may)
+        if changes is None:
+            return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, wish=wish, confirm=confirm,
+                      force=force, at_least=at_least, starting=starting, retry=retry)  # fmt: skip
+        cluster = _described(stack, changes, notify)
+        orders.keep_ttl(stack, cluster, notify)
+        return cluster
+    shape = renting.settled(shape)
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
     arriving = coming(shape, power, turned_on=turned_on)
-    if arriving and (old := costs.remark(shape)):
+    if arriving and there is not None and (old := costs.remark(shape)):
         notify(f"cluster {stack}: {old}")
     renting.agree(stack, shape, arriving, confirm)
-    with _drained(shape, there, notify, force=force):
+    with _drained(shape, there, notify, force=force, flush_s=flush_s):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
-        may = _asked_apart(stack, notify, confirm)
-        changes = _made(stack, shape, notify, before=before, at_least=at_least, new=there is None, may=may)
-    notify(f"{stack}: {changes}")
-    cluster = described.describe(stack, fresh=True, notify=notify)
-    if cluster is None:
-        raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+        forecast = planned.forecast if planned is not None else None
+        changes = _grown(
+            stack,
+            shape,
+            notify,
+            before=before,
+            at_least=at_least,
+            new=there is None,
+            may=may,
+            retry=retry,
+            planned=forecast,
+        )
+    journal.clear(stack)
+    cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
-        _keep_autostop(cluster, note, notify)
+        orders.keep_autostop(cluster, note, notify)
+    orders.keep_ttl(stack, cluster, notify)
     return cluster
 
 
-def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+def stop(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
     """Stop the nodes of `stack`, after its jobs have been ended, their records brought home and their files brought to
-    their buckets: where these do not get there it is BadInput, unless `force`. The nodes keep their disks; `start`
-    brings the same ones back."""
+    their buckets: where these do not get there within `flush_s` seconds (None: what `skyrig.leaving` gives them) it is
+    BadInput, unless `force`. The nodes keep their disks; `start` brings the same ones back."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
@@ -100,7 +147,7 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *
     if shape.power == "stopped" and status.is_stopped(cluster):
         notify(f"cluster {stack} is stopped already")
         return Changes()
-    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force)
+    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force, flush_s=flush_s)
     changes = stacks.up(stack, evolve(shape, power="stopped"), notify)
     billed = ", ".join(cluster.power.billed_when_stopped) or "nothing"
     notify(f"{stack}: {changes}; still paid for: {billed}; `start -c {stack}` brings it back")
@@ -108,17 +155,22 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *
 
 
 def start(
-    stack: str, notify: Notify, wanted: Autostop | None = None, confirm: Confirm = lambda question: False
+    stack: str,
+    notify: Notify,
+    wanted: Autostop | None = None,
+    confirm: Confirm = lambda question: False,
+    *,
+    retry: bool = False,
 ) -> ClusterDescription:
     """Start the nodes of `stack`, also those that stopped themselves, and set autostop as `wanted` if given; the
-    cluster as it is then. Where that costs money it is asked for."""
+    cluster as it is then. Where that costs money it is asked for. With `retry` it is tried until there is capacity."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
     if stacks.settled(stack, notify).power == "up" and status.of([stack])[0].status == "UP":
         notify(f"cluster {stack} is up already")
     else:
-        cluster = up(stack, notify, confirm=confirm)
+        cluster = up(stack, notify, confirm=confirm, retry=retry)
     if wanted is not None:
         autostop(stack, wanted, notify)
     return cluster
@@ -138,16 +190,24 @@ def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
     notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
-def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+def down(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
     """Destroy the cluster of `stack` after its jobs have been ended and their files brought to their buckets, sweep up
     what is left, and say so. Job records and logs stay. Files that do not get to their buckets make it BadInput, unless
-    `force`."""
+    `force`; `flush_s` as for `stop`."""
     from skyrig import local
 
     if not stacks.exists(stack):
         raise no_such_cluster(stack)
     cluster = described.describe(stack)
-    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force)
+    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force, flush_s=flush_s)
+    journal.clear(stack)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
     notify(f"{stack}: {changes}; job records and logs are kept")
@@ -162,9 +222,13 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
+    wish: Wish = NO_WISH,
+    *,
+    retry: bool = False,
 ) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
-    Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
+    """The cluster of `stack` with at least `nodes` nodes, `ports` open and the limits and time to live of `wish`: as it
+    is, repaired, grown, or brought up. Costs no engine call where all its nodes answer, they are enough, no port is to
+    be opened and nothing is wished for."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
@@ -173,17 +237,22 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm)
-    if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(
+            stack, notify, nodes=max(nodes, wanted), ports=ports, wish=wish, at_least=True, confirm=confirm, retry=retry
+        )
+    if cluster is None or wish:
+        return up(stack, notify, ports=ports, wish=wish, at_least=True, confirm=confirm, retry=retry)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm)
+        return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
     found = status.of([stack])[0]
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm)
+    if found.status == "UP":
+        orders.keep_ttl(stack, cluster, notify)  # plain `pulumi up` tells no head
+        return cluster
+    return up(stack, notify, at_least=True, confirm=confirm, retry=retry)
 
 
 def new_name(task: Task) -> str:
@@ -212,6 +281,14 @@ def not_up(stack: str) -> ClusterNotUp:
     return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
 
 
+def with_policy(shape: Shape, wish: Wish, *, new: bool) -> Shape:
+    """`shape` with the limits and the time to live that are asked for; of a new cluster that counts from now."""
+    policy = shape.policy
+    if new and policy.ttl is not None:
+        policy = evolve(policy, ttl=evolve(policy.ttl, ends_at=0.0))
+    return stacks.counted(evolve(shape, policy=wish.applied(policy, time.time())))
+
+
 def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list[Risk]], bool]:
     """Lists nodes that would be taken away, and asks for that alone: another yes than the one to what it costs."""
 
@@ -223,7 +300,16 @@ def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list
     return may
 
 
-def _made(
+def _described(stack: str, changes: Changes, notify: Notify) -> ClusterDescription:
+    """The cluster as it is after `changes`."""
+    notify(f"{stack}: {changes}")
+    cluster = described.describe(stack, fresh=True, notify=notify)
+    if cluster is None:
+        raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+    return cluster
+
+
+def _grown(
     stack: str,
     shape: Shape,
     notify: Notify,
@@ -232,20 +318,38 @@ def _made(
     at_least: bool,
     new: bool,
     may: Callable[[list[Risk]], bool],
+    retry: bool,
+    planned: Forecast | None = None,
 ) -> Changes:
-    """Bring `shape` up, or nothing of it: where its cloud refuses a node, what was made of the others goes again."""
-    try:
-        return stacks.up(stack, shape, notify, before=before if at_least else None, may=may)
-    except EngineError as error:
-        refusal = renting.refused(shape, error)
-        if refusal is None:
-            raise
-        notify(f"{refusal.message}: removing what was made")
-        if new:
-            stacks.down(stack, notify)
-        else:
-            stacks.up(stack, before, notify)
-        raise refusal from error
+    """Make a cluster what `shape` says, in its own place; where its cloud refuses a node, what it was before."""
+
+    def once(_: float, __: int) -> Changes:
+        try:
+            return stacks.up(stack, shape, notify, before=before if at_least else None, may=may, planned=planned)
+        except EngineError as error:
+            refusal = renting.refused(shape, error)
+            if refusal is None:
+                raise
+            notify(f"{refusal.message}: removing what was made")
+            if new:
+                stacks.down(stack, notify)
+            else:
+                stacks.up(stack, before, notify)
+            raise NoneLeft(refusal.message, hint=refusal.hint) from error
+
+    return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0, 1)
+
+
+def _as_planned(planned: PlannedUp, before: Shape | None) -> Shape:
+    """The shape that was planned. BadInput where the stack is not what it was then, or the price is higher now."""
+    if before != planned.before:
+        raise BadInput(f"stack {planned.stack} was changed since it was planned", hint="plan it again")
+    now = costs.of_shape(planned.shape)
+    if now is not None and planned.hourly is not None and now > planned.hourly + _CENT:
+        raise BadInput(
+            f"{planned.stack}: {costs.said(now)}, planned was {costs.said(planned.hourly)}", hint="plan it again"
+        )
+    return planned.shape
 
 
 def coming(shape: Shape, power: Mapping[str, str], *, turned_on: bool) -> list[str]:
@@ -287,19 +391,6 @@ def _wait_until_off(stack: str, notify: Notify) -> None:
             time.sleep(_POLL_S)
 
 
-def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Notify) -> None:
-    """Autostop was set before the cluster changed: its head must know all nodes that it is to switch off, and a head
-    that was made anew must be told of it."""
-    from skyrig.launch import client
-
-    wanted = Autostop(math.ceil((note.idle_s or 0) / 60), note.down, note.wait_for)
-    same = cluster.head.incarnation == note.head
-    try:
-        asyncio.run(client.acquaint(cluster) if same else client.autostop(cluster, wanted))
-    except SkyrigError as error:
-        notify(f"autostop may not be set any more: {error.message}")
-
-
 def _stopped_part(cluster: ClusterDescription) -> str:
     """What of a cluster is stopped, in words."""
     off = status.stopped(cluster)
@@ -307,14 +398,14 @@ def _stopped_part(cluster: ClusterDescription) -> str:
 
 
 def _drained(
-    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool
+    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool, flush_s: float | None
 ) -> AbstractContextManager[None]:
     """Keeps jobs away from the nodes that `shape` lacks; there is nobody to ask where the head is stopped."""
     wanted = {node.id for node in shape.nodes}
     going = [node.id for node in there.nodes if node.id not in wanted] if there is not None else []
     if there is None or not going or there.head.id in status.stopped(there):
         return nullcontext()
-    return leaving.drained(there, going, notify, force=force)
+    return leaving.drained(there, going, notify, force=force, flush_s=flush_s)
 
 
 def _wind_up(
@@ -326,6 +417,7 @@ def _wind_up(
     confirm: Confirm,
     *,
     force: bool,
+    flush_s: float | None,
 ) -> None:
     """Name the jobs that end, ask whether to `verb`, end them, and wait for their files to be in their buckets. Where
     no head can answer there is nothing to end."""
@@ -337,18 +429,19 @@ def _wind_up(
         raise BadInput(f"{stack}: nothing was changed")
     if cluster is not None and jobs is not None:
         leaving.wind_up(cluster, jobs, reason, notify)
-        left = leaving.flush(cluster, notify, force=force)
+        left = leaving.flush(cluster, notify, force=force, flush_s=flush_s)
         for each in left:
             notify(f"{stack}: not in its bucket: {each}")
         if left and not force:
             raise BadInput(
-                f"{stack} goes on: files are not in their buckets", hint="try again, or --force all the same"
+                f"{stack} goes on: files are not in their buckets",
+                hint="try again, with a longer --flush-timeout, or --force",
             )
 
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes, ports=before.ports)
+    kept = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy)
     if kept == before:
         return
     if described.describe(stack) is None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import aims, costs, optimizer, refusals, sources
+from skyrig.catalog import aims, costs, facts, optimizer, refusals, sources
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
+from skyrig.catalog.refusals import Refusal
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster import owner
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
 from skyrig.cluster.shape import Shape
-from skyrig.errors import BadInput, NoCapacity, SkyrigError
+from skyrig.errors import BadInput, EngineError, NoCapacity, SkyrigError
 from skyrig.task.model import Task
 from skyrig.task.resources import Resources
 
@@ -48,15 +48,29 @@ def pays(question: str) -> bool:
     return isinstance(question, Cost)
 
 
-def agree(stack: str, shape: Shape, coming: Sequence[str], confirm: Callable[[str], bool]) -> None:
-    """Show what will be paid, and ask, before nodes `coming` that cost money are made or started. BadInput where the
-    answer is no."""
+def agree(
+    stack: str, shape: Shape, coming: Sequence[str], confirm: Callable[[str], bool], others: Sequence[Shape] = ()
+) -> None:
+    """Show what will be paid, and ask, before nodes `coming` that cost money are made or started. `others` are tried
+    where the shape cannot be had, so that the dearest of them may be what is paid. BadInput where the answer is no."""
     if shape.cloud == "local" or not coming:
         return
     price = costs.said(costs.of_shape(shape))
-    question = f"cluster {stack}: {shape}, {price}: {', '.join(coming)} will be made or started"
+    question = (
+        f"cluster {stack}: {shape}, {price}{_at_most(shape, others)}: {', '.join(coming)} will be made or started"
+    )
     if not confirm(Cost(f"{question}. Go on?")):
         raise BadInput(f"{question}, which costs money", hint="-y agrees to that; nothing was made")
+
+
+def _at_most(shape: Shape, others: Sequence[Shape]) -> str:
+    """What other shapes may cost, in words; "" where none may be tried."""
+    if not others:
+        return ""
+    prices = [costs.of_shape(each) for each in (shape, *others)]
+    known = [price for price in prices if price is not None]
+    most = f"at most {costs.said(max(known))}" if len(known) == len(prices) else "some at a price not known"
+    return f" ({most}: where there is no capacity, the next of {len(prices)} offers is tried)"
 
 
 def missing() -> Mapping[str, str]:
@@ -65,25 +79,32 @@ def missing() -> Mapping[str, str]:
 
 
 def market() -> Market:
-    """All clouds that Skyrig makes clusters on, with the prices that count: the user's own before the catalog's."""
-    return sources.market(missing())
+    """All clouds of the catalog, with the prices that count: the user's own before the catalog's."""
+    lacking = missing()
+    every = sorted({*lacking, *facts.clouds()})
+    return sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
 
 
-def ranking(task: Task, among: Market | None = None, *, minimize: str = "cost") -> Ranking:
-    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used.
-    `minimize` is one of aims.MINIMIZE; what the task says of its hours and its inputs counts."""
+def ranking(task: Task, among: Market | None = None) -> Ranking:
+    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used. What
+    the task says of its hours, its inputs and what it minds most counts."""
     hours = aims.by_kind(task.config.hours) if task.config.hours else None
     inputs = aims.Inputs(*task.inputs) if task.inputs is not None else None
-    return optimizer.rank(task.choice, task.num_nodes, among or market(), aims.Aim(minimize, hours, inputs))
+    return optimizer.rank(task.choice, task.num_nodes, among or market(), aims.Aim(task.config.minimize, hours, inputs))
 
 
 def offer(task: Task) -> Offer:
     """What is rented for a task: the first of its offers on clouds that can be used. NoCapacity where there is none."""
+    return usable(task)[0]
+
+
+def usable(task: Task) -> tuple[Offer, ...]:
+    """All offers for a task on clouds that can be used, best first. NoCapacity where there is none."""
     among = market()
     found = ranking(task, among).without(lambda each: among.missing[each.cloud])
     if not found.offers:
         raise no_offer(task, among)
-    return found.offers[0]
+    return tuple(found.offers)
 
 
 def no_offer(task: Task, among: Market) -> NoCapacity:
@@ -143,7 +164,7 @@ def settled(shape: Shape) -> Shape:
     machine = shape.machine
     if shape.cloud in clouds.known():
         if not machine.account:
-            machine = evolve(machine, account=_payer(shape.cloud, machine.region))
+            machine = evolve(machine, account=payer(shape.cloud, machine.region))
         if not machine.zone:
             zones = clouds.of(shape.cloud, machine.account).zones(machine.region, machine.instance_type)
             if not zones:
@@ -151,10 +172,10 @@ def settled(shape: Shape) -> Shape:
             machine = evolve(machine, zone=zones[0])
     if not machine.ssh_from:
         machine = evolve(machine, ssh_from=who_may_log_in())
-    return evolve(shape, machine=machine, owner=shape.owner or f"{getpass.getuser()}@{platform.node()}")
+    return evolve(shape, machine=machine, owner=shape.owner or owner.here())
 
 
-def _payer(cloud: str, region: str) -> str:
+def payer(cloud: str, region: str) -> str:
     """Whose money it is, where the stack does not say yet."""
     account = clouds.of(cloud).account(region)
     if not account:
@@ -183,18 +204,24 @@ def who_may_log_in() -> tuple[str, ...]:
         ) from error
 
 
-def refused(shape: Shape, error: SkyrigError) -> NoCapacity | None:
+def refused(shape: Shape, error: EngineError) -> NoCapacity | None:
     """The error of a run as what it means: there is no capacity, or no quota for it; None where it means neither."""
-    kind = refusals.kind(shape.cloud, error.message)
-    if kind not in ("capacity", "quota"):
-        return None
-    code, machine = refusals.code(shape.cloud, error.message), shape.machine
-    if kind == "quota":
+    refusal = refusals.find(shape.cloud, error.message, *error.said)
+    return no_room(shape, refusal) if refusal is not None and refusal.kind in ("capacity", "quota") else None
+
+
+def no_room(shape: Shape, refusal: Refusal) -> NoCapacity:
+    """The error for the one place that would do, and has refused."""
+    machine = shape.machine
+    if refusal.kind == "permission":
+        hint = f"`check {shape.cloud}` says what is missing; or try another --region or --cloud"
+        return NoCapacity(f"{shape.cloud}: the account may not use {machine} ({refusal.code})", hint=hint)
+    if refusal.kind == "quota":
         hint = f"ask for a higher quota in {machine.region}, or try --region or --cloud"
-        return NoCapacity(f"{shape.cloud}: the account's quota does not allow {machine} ({code})", hint=hint)
+        return NoCapacity(f"{shape.cloud}: the account's quota does not allow {machine} ({refusal.code})", hint=hint)
     paid = "without spot" if machine.capacity.kind == "spot" else "with --use-spot"
-    hint = f"try another --zone, --region or --cloud, or {paid}"
-    return NoCapacity(f"{shape.cloud} has no {machine} now ({code})", hint=hint)
+    hint = f"try another --zone, --region or --cloud, or {paid}; -r tries until there is capacity"
+    return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)
 
 
 def _image(asked: Resources, region: str) -> str:

@@ -12,11 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from attrs import evolve
+
 from skyrig import places, rendering, renting
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.policy import NO_WISH
 from skyrig.cluster.ports import numbers
 from skyrig.errors import BadInput, ClusterNotUp, NodeLost, SkyrigError
+from skyrig.failover import journal
 from skyrig.fitting import refuse_misfit, rendered_shape
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
@@ -92,10 +96,15 @@ def train(
     if machines is not None and there is not None:
         refuse_misfit(there, machines)
     elif machines is not None:
-        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, confirm=confirm)
-    cluster = ensure(stack, options.nodes, notify, options.ports, confirm)
+        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, wish=options.wish, confirm=confirm,
+           retry=options.retry_until_up)  # fmt: skip
+    wish = options.wish if machines is None or there is not None else NO_WISH
+    cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
-    return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
+    ttl = config.read_shape(stack).policy.ttl
+    return _submitted(
+        cluster, Submission(request, run.workdir, autostop=options.autostop, ttl=ttl), options, out, notify
+    )
 
 
 def launch(
@@ -216,7 +225,13 @@ def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: N
     asked = known if names is None else list(names)
     for each in asked:
         adoption.adopt(each, notify)
-    return status.of(asked)
+    return [_with_attempts(each) for each in status.of(asked)]
+
+
+def _with_attempts(found: ClusterStatus) -> ClusterStatus:
+    """The status of a cluster that is not there yet, with what its attempts have come to: a part of it may be there."""
+    said = "" if found.nodes else journal.said(found.name)
+    return evolve(found, status="INIT", reason=said) if said else found
 
 
 def endpoints(stack: str, port: int | None = None, notify: Notify = lambda line: None) -> dict[int, str]:

@@ -16,11 +16,13 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "start": ("cluster*",),
     "autostop": ("cluster*",),
     "status": ("cluster*",),
+    "adopt": ("cluster",),
     "ssh": ("cluster",),
     "queue": ("cluster",),
     "logs": ("cluster", "job"),
     "cancel": ("cluster", "job*"),
     "exec": ("cluster", "file"),
+    "cost": ("cluster*",),
     "storage.delete": ("bucket", "name*"),
     "gpus": ("accelerator",),
 }
@@ -32,7 +34,7 @@ _BARE = ("file", "bucket", "accelerator")
 SPACES = ("catalog", "local", "storage", "task")
 """First halves of two-word verbs."""
 
-OTHERS = {("gpus", "list"): "gpus", ("show-gpus",): "gpus"}
+OTHERS = {("gpus", "list"): "gpus", ("show-gpus",): "gpus", ("cost-report",): "cost"}
 """Verbs that SkyPilot has under other words."""
 
 

@@ -5,7 +5,21 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from skyrig import places
-from skyrig.cli import catalog, clouds, clusters, develop, local, plain, records, runs, storage, tasks
+from skyrig.cli import (
+    catalog,
+    clouds,
+    clusters,
+    develop,
+    local,
+    money,
+    plain,
+    plans,
+    records,
+    recovery,
+    runs,
+    storage,
+    tasks,
+)  # fmt: skip
 
 
 def namespace() -> Collection:
@@ -13,7 +27,8 @@ def namespace() -> Collection:
     installed Skyrig has it as a verb."""
     root = Collection()
     root.add_task(catalog.gpus)
-    for module in (clusters, clouds, runs, records, plain if places.is_installed() else develop):
+    shared = (clusters, recovery, clouds, money, plans, runs, records)
+    for module in (*shared, plain if places.is_installed() else develop):
         for task in vars(module).values():
             if hasattr(task, "get_arguments") and not isinstance(task, type):
                 root.add_task(task)

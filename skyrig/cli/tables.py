@@ -7,6 +7,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from skyrig.cli.live.tables import draw
+from skyrig.cluster.policy import said_left
+from skyrig.progress import columns
+
 if TYPE_CHECKING:
     from skyrig.catalog.accelerators import Listed, Summary
     from skyrig.checking import Checked
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from skyrig.local import LocalNode
     from skyrig.stack.status import ClusterStatus
     from skyrig.storage.owned import OwnedBucket
+    from skyrig.tagged import Found
 
 
 def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
@@ -34,6 +39,9 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if cluster.reason:
             left = "; nothing is left that costs; job records and logs are kept" if cluster.status == "DOWN" else ""
             print(f"{cluster.name}: {cluster.reason}{left}")
+        elif cluster.ttl is not None:
+            how = "ends" if cluster.ttl["action"] == "down" else "stops"
+            print(f"{cluster.name}: {how} in {said_left(cluster.ttl['ends_at'] - time.time())}, whatever runs")
     if detailed:
         nodes = [[n.rank, n.name, f"{n.host}:{n.port}", n.status] for cluster in found for n in cluster.nodes]
         if nodes:
@@ -137,6 +145,26 @@ def jobs(found: Sequence[JobRecord]) -> None:
     table(["JOB", "NAME", "STATUS", "SUBMITTED", "TOOK", "NODES", "EXIT", "REASON"], rows, "no jobs")
 
 
+def tagged(found: Sequence[Found]) -> None:
+    """What carries Skyrig's tags, one stack and place a row."""
+    rows = [
+        [
+            each.seen.stack,
+            each.seen.place,
+            each.seen.owner or "-",
+            each.seen.what,
+            _age(each.seen.since),
+            f"${each.seen.hourly:.4f}/h{'' if each.seen.is_priced else ' and more'}",
+            {"known": "known", "lost": "state lost", "theirs": "another's"}[each.state],
+        ]
+        for each in found
+    ]
+    table(["STACK", "WHERE", "OWNER", "WHAT", "AGE", "COST", "STATE"], rows, "nothing carries the tags of Skyrig")
+    for each in found:
+        for kept in each.seen.kept:
+            print(f"{each.seen.stack}: {kept} is never removed by this")
+
+
 def local_nodes(found: Sequence[LocalNode]) -> None:
     """Local nodes, one a row."""
     rows = [[n.cluster, "-" if n.rank < 0 else n.rank, n.name, n.pid, n.port, n.status] for n in found]
@@ -169,23 +197,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], empty: str) ->
         return
     texts = [[str(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _drawn(heads, texts)
+        draw(heads, texts, sys.stdout)
         return
-    widths = [max(len(line[column]) for line in [list(heads), *texts]) for column in range(len(heads))]
-    for line in [list(heads), *texts]:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
-    for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console().print(drawn)
+    print(*columns(heads, texts), sep="\n")
 
 
 _PRICES = "Prices are of one node; `catalog.refresh` gets today's."
@@ -207,6 +221,15 @@ def _autostop(cluster: ClusterStatus) -> str:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
+
+
+def _age(since: float | None) -> str:
+    """How old something is, in its largest unit: `3 d`."""
+    if since is None:
+        return "-"
+    seconds = max(time.time() - since, 0.0)
+    unit, length = next((each for each in (("d", 86400), ("h", 3600), ("min", 60)) if seconds >= each[1]), ("s", 1))
+    return f"{seconds / length:.0f} {unit}"
 
 
 def _took(job: JobRecord) -> str:

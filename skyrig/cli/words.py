@@ -18,7 +18,7 @@ NAMESPACES = {
 }
 """Verbs that have a dot, by the word before it."""
 
-ALONE = ("down", "stop")
+ALONE = ("adopt", "down", "stop")
 """Verbs that may not stand in a chain, besides those of NAMESPACES."""
 
 THERE = ("catalog", "local", "storage", "task")

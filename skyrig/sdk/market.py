@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from skyrig.errors import BadInput
+from skyrig.sdk.aim import aimed
 from skyrig.sdk.answers import InstanceTypeInfo, OptimizeTarget
 from skyrig.sdk.dag import Dag
-from skyrig.sdk.missing import not_yet
 from skyrig.sdk.request.calls import RequestId, begin
+from skyrig.sdk.resources import Resources
+from skyrig.sdk.task import Task
 
 
 def check(infra_list: Sequence[str] | None = None, verbose: bool = False) -> RequestId[dict[str, list[str]]]:
@@ -49,14 +52,28 @@ def list_accelerators(
     )
 
 
-def optimize(dag: Dag, minimize: OptimizeTarget = OptimizeTarget.COST) -> RequestId[Dag]:
-    """Choose machines for tasks."""
-    raise not_yet("sky.optimize")
+def optimize(dag: Dag | Task, minimize: OptimizeTarget = OptimizeTarget.COST) -> RequestId[Dag]:
+    """Choose machines for tasks, on clouds that can be used: gives the Dag, whose tasks have what was chosen as
+    `best_resources`. TIME goes by the tasks' own hours (Task.set_time_estimator)."""
+    tasks = [dag] if isinstance(dag, Task) else dag.tasks
+    if not tasks:
+        raise BadInput("the Dag holds no task")
+
+    def chosen(found: list[dict[str, Any]]) -> Dag:
+        whole = Dag() if isinstance(dag, Task) else dag
+        for task, fields in zip(tasks, found, strict=True):
+            whole.add(task)
+            task.best_resources = Resources.from_yaml_config(fields)
+        return whole
+
+    return begin("optimize", then=chosen, tasks=[aimed(task.value, minimize) for task in tasks])
 
 
 def cost_report(days: int | None = None) -> RequestId[list[dict[str, Any]]]:
-    """What was spent."""
-    raise not_yet("sky.cost_report")
+    """What each cluster has cost in the last `days` days (30), also those that are gone: rows with name, launched_at,
+    duration (seconds), num_nodes, resources, total_cost (USD), status (None: it is gone), cloud, region, accelerators
+    and usage_intervals."""
+    return begin("cost_report", days=days)
 
 
 def storage_ls() -> RequestId[list[dict[str, Any]]]:

@@ -41,6 +41,9 @@ class Task:
     refuse is BadInput and changes nothing. Methods that change it return it. In the `with` block of a `Dag` it joins
     that one."""
 
+    best_resources: Resources | None = None
+    """What `sky.optimize` chose; None before."""
+
     _estimator: Estimator | None = None
 
     def __init__(

@@ -6,11 +6,14 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from skyrig.task import autostop
 from skyrig.task.autostop import Hook
 from skyrig.task.node import Node, either, texts_by_name
+
+MINIMIZE = ("cost", "time")
+"""What may be minded most."""
 
 _POD = ("containers", "initContainers")
 _RESOURCE_WORDS = ("limits", "requests")
@@ -34,6 +37,23 @@ class Config:
         """How many hours the task takes, as the user says: our own key `skyrig.hours`, by `ACCELERATOR:COUNT` or the
         name of an instance type, `default` for all others."""
         return dict((self.values.get("skyrig") or {}).get("hours") or {})
+
+    @property
+    def minimize(self) -> str:
+        """What the choice of machines minds most, `cost` or `time`: our own key `skyrig.minimize`."""
+        return str((self.values.get("skyrig") or {}).get("minimize") or "cost")
+
+    def minimizing(self, what: str) -> Config:
+        """The same block with another `skyrig.minimize`."""
+        own = {**(self.values.get("skyrig") or {}), "minimize": what}
+        return evolve(self, values={**self.values, "skyrig": own}, mended={**self.mended, "skyrig": own})
+
+    @property
+    def flush_s(self) -> float | None:
+        """Seconds that files may take to reach their buckets before an autostop goes on: our own key
+        `skyrig.flush_timeout`; None where it says none."""
+        found = (self.values.get("skyrig") or {}).get("flush_timeout")
+        return None if found is None else float(found)
 
 
 def read(node: Node) -> Config:
@@ -164,6 +184,8 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
         {
             "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
             "hours": _hours,
+            "minimize": lambda node: node.one_of(MINIMIZE),
+            "flush_timeout": lambda node: node.number(0),
         }
     ),
     "gcp": _section(

@@ -9,6 +9,7 @@ from typing import Any
 
 sys.path.insert(0, os.environ["SKYRIG_ECHO"])
 import echo_provider as echo  # type: ignore[import-not-found]
+import echo_refuses
 from pulumi.runtime.proto import provider_pb2  # type: ignore[attr-defined]
 
 from skyrig.clouds.azure.arm import Arm, ArmError
@@ -56,6 +57,8 @@ def wrap(said: dict[str, Any], secret: bool) -> Any:
 
 def make(self: Any, token: str, name: str, inputs: dict[str, Any], id_: str, old: Any = None) -> tuple[Any, str]:
     """Outputs and id of a thing, which is made in Resource Manager where it is new."""
+    if old is None and token.endswith(":VirtualMachine") and inputs:
+        echo_refuses.check(name, str(inputs.get("location", "")), "azure")
     out, other = outputs(self, token, name, inputs, id_, old)
     path = path_of(token, inputs) if inputs else ""
     if not path or old is not None or WHERE is None:

@@ -15,6 +15,7 @@ from typing import Any
 
 sys.path.insert(0, os.environ["SKYRIG_ECHO"])
 import echo_provider as echo  # type: ignore[import-not-found]
+import echo_refuses
 from common import from_struct, jsonable, to_struct, urn_type  # type: ignore[import-not-found]
 
 CLOUD = os.environ.get("ECHO_CLOUD", "")
@@ -61,6 +62,13 @@ def tell(method: str, **body: Any) -> Any:
 
 class Cloud(echo.Echo):  # type: ignore[misc]
     """An echo that tells a cloud what it does."""
+
+    def outputs(self, token: str, name: str, inputs: dict[str, Any], id_: str, old: Any = None) -> Any:
+        """What a thing is once it is made."""
+        if old is None and token.endswith(":Instance") and inputs:
+            zone = str(inputs.get("zone", ""))
+            echo_refuses.check(name, zone, zone.rpartition("-")[0], "gcp")
+        return super().outputs(token, name, inputs, id_, old)
 
     def Create(self, request: Any, context: Any) -> Any:
         """Make it, here and there."""

@@ -12,6 +12,7 @@ from servers import KEYS
 from user import User
 
 from skyrig import fitting, renting
+from skyrig.catalog import costs
 from skyrig.clouds.aws import session
 from skyrig.clouds.gcp import session as google
 from skyrig.cluster.shape import Shape
@@ -101,6 +102,23 @@ def test_a_refusal_is_told_by_its_code(said: str, means: str) -> None:
     with pytest.raises(NoCapacity, match=means):
         raise renting.refused(shape, EngineError(said)) or AssertionError("not told")
     assert renting.refused(shape, EngineError("something else")) is None
+
+
+@pytest.mark.usefixtures("aws_here")
+def test_the_question_names_the_most_that_the_other_offers_cost() -> None:
+    asked = task(accelerators="L4:1", infra="aws")
+    shape = fitting.shape_for(Shape(), asked)
+    others = fitting.others(Shape(), shape, asked)[1:]
+    heard: list[str] = []
+    with pytest.raises(BadInput, match="costs money"):
+        renting.agree("it", shape, ["n0"], lambda question: bool(heard.append(question)), others)
+    dearest = max(costs.of_shape(each) or 0.0 for each in others)
+    assert f"(at most ${dearest:.2f}/h: where there is no capacity, the next of {len(others) + 1} offers" in heard[0]
+    renting.agree("it", shape, ["n0"], lambda question: bool(heard.append(question)) or True)
+    assert "at most" not in heard[1]
+    unknown = evolve(shape, machine=evolve(shape.machine, region="nowhere-1"))
+    renting.agree("it", shape, ["n0"], lambda question: bool(heard.append(question)) or True, [unknown])
+    assert "(some at a price not known: " in heard[2]
 
 
 def test_a_setup_that_cannot_reach_the_internet_is_refused_before_anything_is_made(tmp_path: Path) -> None:

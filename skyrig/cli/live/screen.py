@@ -14,12 +14,13 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from skyrig.cli.live.board import Board
+from skyrig.cli.live.tables import draw
 from skyrig.progress import Step, Teller
 
 if TYPE_CHECKING:
@@ -69,6 +70,15 @@ class Screen(Teller):
                 self._catch_signals()
                 self._ticking = threading.Event()
                 threading.Thread(target=self._tick, args=(self._ticking,), daemon=True).start()
+
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table for the reader, beside the output proper."""
+        if sys.stderr is None or not sys.stderr.isatty():
+            super().table(heads, rows)
+            return
+        with self.away():
+            sys.stdout.flush()
+            draw(heads, rows, sys.stderr)
 
     @contextmanager
     def away(self) -> Iterator[None]:

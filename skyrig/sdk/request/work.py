@@ -19,6 +19,7 @@ from skyrig.sdk.answers import ClusterRecord, ClusterStatus, InstanceTypeInfo, J
 from skyrig.sdk.request import folder
 
 if TYPE_CHECKING:
+    from skyrig.catalog.offers import Offer
     from skyrig.cluster.autostop import Autostop
     from skyrig.cluster.description import ClusterDescription
     from skyrig.task.model import Task
@@ -30,14 +31,50 @@ CONVERTER = cattrs.Converter()
 
 
 def launch(
-    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool, autostop: Autostop | None
+    notify: Notify,
+    *,
+    task: Task,
+    told: Sequence[str],
+    cluster_name: str | None,
+    setup: bool,
+    autostop: Autostop | None,
+    retry_until_up: bool,
 ) -> tuple[int | None, ResourceHandle]:
     """Provision, sync, set up, submit."""
     from skyrig import verbs
 
     _tell(told, notify)
-    cluster, job = verbs.launch_job(task, cluster_name, verbs.RunOptions(setup=setup, autostop=autostop), notify)
+    options = verbs.RunOptions(setup=setup, autostop=autostop, retry_until_up=retry_until_up)
+    cluster, job = verbs.launch_job(task, cluster_name, options, notify)
     return None if job is None else job.id, handle(cluster)
+
+
+def plan(
+    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool
+) -> tuple[None, None]:
+    """Show what a launch would do; nothing is made, so there is no job and no cluster."""
+    from skyrig import verbs
+    from skyrig.planning import making, page
+
+    _tell(told, notify)
+    made = making.of_task(task, making.Question(cluster_name), verbs.RunOptions(setup=setup), notify)
+    for line in page.text(made).splitlines():
+        notify(line)
+    return None, None
+
+
+def optimize(notify: Notify, *, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """The best offer for each task on clouds that can be used, as fields of `Resources`."""
+    from skyrig import renting
+
+    return [_fields(renting.offer(task)) for task in tasks]
+
+
+def _fields(offer: Offer) -> dict[str, Any]:
+    kind = offer.kind
+    place = f"{offer.cloud}/{offer.region}" + (f"/{offer.zone}" if offer.zone else "")
+    kinds = {"accelerators": {kind.accelerator: kind.accelerator_count}} if kind.accelerator else {}
+    return {"infra": place, "instance_type": kind.name, "use_spot": offer.spot, **kinds}
 
 
 def exec_(notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str) -> tuple[int | None, ResourceHandle]:
@@ -70,12 +107,16 @@ def status(notify: Notify, *, cluster_names: Sequence[str] | None, refresh: bool
     return found
 
 
-def start(notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None) -> ResourceHandle:
+def start(
+    notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None, retry_until_up: bool
+) -> ResourceHandle:
     """Start a cluster that was stopped; with `force` repair it too."""
     from skyrig import provision, renting
 
-    cluster = provision.start(cluster_name, notify, autostop, renting.pays)
-    return handle(provision.up(cluster_name, notify, confirm=renting.pays) if force else cluster)
+    cluster = provision.start(cluster_name, notify, autostop, renting.pays, retry=retry_until_up)
+    if force:
+        cluster = provision.up(cluster_name, notify, confirm=renting.pays, retry=retry_until_up)
+    return handle(cluster)
 
 
 def autostop(notify: Notify, *, cluster_name: str, autostop: Autostop | None) -> None:
@@ -147,6 +188,13 @@ def cancel(notify: Notify, *, cluster_name: str, all: bool, job_ids: Sequence[in
         wanted = [job.id for job in verbs.queue(cluster_name, notify) if not job.status.ended][-1:]
     done = verbs.cancel(cluster_name, wanted) if wanted != [] else []
     notify(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")
+
+
+def cost_report(notify: Notify, *, days: int | None) -> list[dict[str, Any]]:
+    """What clusters have cost."""
+    from skyrig import spending
+
+    return spending.rows(spending.cost(None, days or 30, notify, free=True))
 
 
 def check(notify: Notify, *, clouds: Sequence[str] | None, verbose: bool) -> dict[str, list[str]]:
@@ -273,6 +321,8 @@ _JOB_AND_PLACE = tuple[int | None, ResourceHandle]
 
 WORK = {
     "launch": Work(launch, _JOB_AND_PLACE),
+    "plan": Work(plan, tuple[None, None]),
+    "optimize": Work(optimize, list[dict[str, Any]]),
     "exec": Work(exec_, _JOB_AND_PLACE),
     "status": Work(status, list[ClusterRecord]),
     "start": Work(start, ResourceHandle),
@@ -283,6 +333,7 @@ WORK = {
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
     "cancel": Work(cancel, None),
+    "cost_report": Work(cost_report, list[dict[str, Any]]),
     "check": Work(check, dict[str, list[str]]),
     "enabled_clouds": Work(enabled_clouds, list[str]),
     "list_accelerators": Work(list_accelerators, dict[str, list[InstanceTypeInfo]]),
