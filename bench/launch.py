@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import asdict, define, frozen
 
-from bench import checkpoint, fanout, first_line, record, spread, storage, sync
+from bench import checkpoint, fanout, first_line, optimizer, record, spread, storage, sync
 from bench.cluster import Cluster, cluster
 from bench.figures import Figures
 from skyrig.errors import SkyrigError
@@ -69,6 +69,7 @@ MEASURES: dict[str, Callable[[Run, Size], list[Figures]]] = {
     "first-line": lambda run, size: first_line.measure(run.cluster(), size.nodes, size.rounds),
     "sync": lambda run, size: sync.measure(run.cluster(), size.files, min(8, max(size.nodes)), min(3, size.rounds)),
     "checkpoint": lambda run, size: checkpoint.measure(size.state_megabytes, size.rounds, say),
+    "optimizer": lambda run, size: optimizer.measure(size.rounds),
     "storage": lambda run, size: storage.measure(size.bucket_megabytes, min(3, size.rounds), say),
 }
 

@@ -45,6 +45,8 @@ class BootArgs(NodeBootArgs, total=False):
 
     accelerator_count: float
     """How many accelerators the node must find; 0, the default, is one at least where `accelerator` names some."""
+    ends_at: int
+    """When its cluster's time to live is over, in seconds since the epoch; 0, the default, is never."""
     lifetime_s: int
     """Longest time from a boot until the node ends itself, in seconds; 0, the default, is without end."""
 
@@ -55,11 +57,12 @@ def user_data(args: BootArgs) -> str:
     are compressed in it: a cloud takes 16 KiB (AWS) at most."""
     programs = {name: _packed(text) for name, text in programs_of(args).items()}
     template = _environment().get_template("node.yaml.j2")
-    return template.render(**_said(args), folder=FOLDER, programs=programs)
+    return template.render(**_said(args), programs=programs)
 
 
 def programs_of(args: BootArgs) -> dict[str, str]:
-    """Text of each program that the node gets, by its name in FOLDER. `stop`, `end` and `fabric` are its cloud's own,
+    """Text of each program that the node gets, by its name in FOLDER. `expire` is there for a
+    node that does not live without end. `stop`, `end` and `fabric` are its cloud's own,
     where that has them: templates/cloud-init/CLOUD/{stop,end,fabric-KIND}.* in any language, with a first line #!;
     one that is called *.j2 is a template, which knows
     the `facts` of the fabric too (skyrig.catalog.fabrics)."""
@@ -67,6 +70,8 @@ def programs_of(args: BootArgs) -> dict[str, str]:
     sources = {"scratch": "scratch", "check": "check", "stop": f"{cloud}/stop", "end": f"{cloud}/end"}
     if args["fabric"] != "none":
         sources["fabric"] = f"{cloud}/fabric-{args['fabric']}"
+    if args.get("ends_at"):
+        sources["expire"] = "expire"
     if args["container"]:
         sources["container"] = "container"
     files = {file.removesuffix(".j2").rpartition(".")[0]: file for file in environment.list_templates()}
@@ -86,7 +91,8 @@ def _packed(text: str) -> str:
 
 def _said(args: BootArgs) -> dict[str, object]:
     about = facts.of(args["cloud"], "fabric").get(args["fabric"], {})
-    return {"user": USER, "accelerator_count": 0, "lifetime_s": 0, "facts": about, **args}
+    absent = {"accelerator_count": 0, "lifetime_s": 0, "ends_at": 0}
+    return {"user": USER, "folder": FOLDER, "facts": about, **absent, **args}
 
 
 @functools.cache

@@ -1,8 +1,14 @@
 """What clusters of every cloud are asked for."""
 
+import sys
 from typing import TypedDict
 
 import pulumi
+
+if sys.version_info >= (3, 11):
+    from typing import NotRequired
+else:
+    from typing_extensions import NotRequired
 
 
 class WantedNodeArgs(TypedDict):
@@ -14,6 +20,9 @@ class WantedNodeArgs(TypedDict):
     """Group that the node belongs to."""
     version: int
     """Version of that group's definition; another version is another node."""
+    ends_at: NotRequired[int]
+    """When its cluster's time to live is over, in seconds since the epoch; not there, or 0, where it lives without end.
+    Read at the first boot: another end changes no node that is there."""
 
 
 class MachineArgs(TypedDict):

@@ -61,7 +61,7 @@ def acquire(
             return stacks.up(stack, shape, notify, before=wanted.before if wanted.at_least else None, may=may)
 
         doing = Doing(
-            allow=lambda shape: renting.agree(stack, shape, nodes, lambda question: True),
+            allow=lambda shape: _allow(stack, shape),
             make=make,
             remove=lambda: stacks.down(stack, notify),
         )
@@ -83,6 +83,11 @@ def acquire(
         except NoneLeft:
             journal.clear(stack)
             raise
+
+
+def _allow(stack: str, shape: Shape) -> None:
+    """BadInput where a limit on what is spent would be broken."""
+    stacks.within_limits(stack, shape)
 
 
 def _goes_on(left: Journal, wanted: Wanted) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import offers, prices
+from skyrig.catalog import costs, optimizer, sources
 from skyrig.catalog.offers import Offer
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import Finding, Wanted
@@ -39,8 +39,9 @@ class Checked:
 def check(names: Sequence[str], task: Task | None, nodes: int | None) -> list[Checked]:
     """Look at each cloud, all at once. With a task, in the region and for the type of the cloud's first offer for it,
     which `nodes` nodes are wanted of (None: as many as the task says)."""
-    offered = offers.of_choice(task.choice.each, task.choice.mode, names) if task is not None else []
     count = nodes or (task.num_nodes if task is not None else 1)
+    market = sources.market(dict.fromkeys(names, ""))
+    offered = optimizer.rank(task.choice, count, market).offers if task is not None else ()
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
         return list(pool.map(lambda name: _checked(name, task, _first(offered, name), count), names))
 
@@ -51,6 +52,9 @@ def _checked(name: str, task: Task | None, offer: Offer | None, nodes: int) -> C
     found = [_plugin(name)]
     if task is not None and offer is None:
         found.append(Finding("offer", False, f"{name} has nothing of that in the price table"))
+    elif offer is not None:
+        price = None if offer.hourly is None else offer.hourly * nodes
+        found.append(Finding("price", None if price is None else True, costs.said(price, offer.as_of)))
     try:
         return Checked(name, region, (*clouds.of(name).check(region, wanted), *found))
     except SkyrigError as error:
@@ -71,5 +75,6 @@ def _first(offered: Sequence[Offer], name: str) -> Offer | None:
 
 def _region(name: str) -> str:
     """The region that the price table names first."""
-    rows = prices.rows(name)
-    return rows[0].region if rows else ""
+    table = sources.table()
+    machines = table.machines.get(name, ())
+    return table.quotes(machines[0])[0].region if machines else ""

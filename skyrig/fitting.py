@@ -10,8 +10,9 @@ from attrs import evolve
 
 from skyrig import renting
 from skyrig.catalog import instances
+from skyrig.catalog.offers import Offer
 from skyrig.cluster.description import Accelerators, ClusterDescription
-from skyrig.cluster.machine import Machine
+from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.ports import union
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import ResourcesMismatch
@@ -32,11 +33,13 @@ def shape_for(
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
+    offer: Offer | None = None,
 ) -> Shape:
     """`shape` with what a task and the caller ask for instead; ports and buckets that are reached come beside those
-    that are there, unless the cluster was taken down. NoCapacity where nobody has that."""
+    that are there, unless the cluster was taken down. NoCapacity where nobody has that. Machines that will do stay,
+    unless an `offer` was chosen already."""
     if task is not None:
-        shape = _placed(shape, task)
+        shape = _placed(shape, task) if offer is None else renting.shape_of(shape, offer, task)
         if shape.power == "down":
             shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
@@ -48,7 +51,7 @@ def shape_for(
 
 def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
-    if _will_do(shape, task):
+    if will_do(shape, task):
         return shape
     asked = local_candidate(task)
     if asked is None:
@@ -65,7 +68,9 @@ def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
     if task is None or shape.cloud == "local":
         return []
     image = "" if before.machine.image.startswith("ami-") else before.machine.image  # those are of one region
-    machine = evolve(before.machine, zone="", image=image, reaches=shape.machine.reaches)
+    own = before.machine.capacity.kind in ("reservation", "block")  # likewise, of one zone
+    paid = Capacity() if own else before.machine.capacity
+    machine = evolve(before.machine, zone="", image=image, capacity=paid, reaches=shape.machine.reaches)
     base = evolve(shape, cloud=before.cloud, machine=machine)
     return [evolve(renting.shape_of(base, offer, task), power=shape.power) for offer in grouped(renting.usable(task))]
 
@@ -127,7 +132,7 @@ def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
     return None
 
 
-def _will_do(shape: Shape, task: Task) -> bool:
+def will_do(shape: Shape, task: Task) -> bool:
     """Whether the machines of a shape on a cloud have what one of a task's candidates asks for."""
     machine = shape.machine
     if shape.cloud == "local" or not machine.instance_type:

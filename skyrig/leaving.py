@@ -52,24 +52,39 @@ def wind_up(cluster: ClusterDescription, jobs: Sequence[JobRecord], reason: str,
 
 
 def flush(
-    cluster: ClusterDescription, notify: Notify, node_ids: Sequence[str] | None = None, *, force: bool
+    cluster: ClusterDescription,
+    notify: Notify,
+    node_ids: Sequence[str] | None = None,
+    *,
+    force: bool,
+    flush_s: float | None = None,
 ) -> list[str]:
-    """Wait until what jobs wrote on nodes (None: all) is in its buckets, FLUSH_S at most, with `force` FORCED_S; what
-    is not by then, in words. A head that does not answer holds up nothing."""
+    """Wait until what jobs wrote on nodes (None: all) is in its buckets, `flush_s` at most (None: FLUSH_S, with `force`
+    FORCED_S); what is not by then, in words. A head that does not answer holds up nothing."""
     from skyrig.launch import client
 
+    if flush_s is None:
+        flush_s = FORCED_S if force else FLUSH_S
     try:
-        return asyncio.run(client.flush(cluster, FORCED_S if force else FLUSH_S, notify, node_ids))
+        return asyncio.run(client.flush(cluster, flush_s, notify, node_ids))
     except SkyrigError as error:
         notify(f"whether all files are in their buckets cannot be asked: {error.message}")
         return []
 
 
 @contextmanager
-def drained(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify, *, force: bool) -> Iterator[None]:
+def drained(
+    cluster: ClusterDescription,
+    node_ids: Sequence[str],
+    notify: Notify,
+    *,
+    force: bool,
+    flush_s: float | None = None,
+) -> Iterator[None]:
     """Keep new jobs away from the nodes `node_ids`, which the block removes; they are let in again where it fails.
-    BadInput, and nothing changed, where jobs run there; with `force` those jobs are ended first."""
-    done = bool(node_ids) and _drain(cluster, node_ids, notify, force=force)
+    BadInput, and nothing changed, where jobs run there; with `force` those jobs are ended first. `flush_s` as for
+    `flush`."""
+    done = bool(node_ids) and _drain(cluster, node_ids, notify, force=force, flush_s=flush_s)
     try:
         yield
     except BaseException:
@@ -78,7 +93,9 @@ def drained(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify
         raise
 
 
-def _drain(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify, *, force: bool) -> bool:
+def _drain(
+    cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify, *, force: bool, flush_s: float | None
+) -> bool:
     """Whether the nodes are closed to new jobs now; false where the head does not answer."""
     from skyrig.launch import client
 
@@ -92,12 +109,15 @@ def _drain(cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify,
         raise BadInput(f"{where}: nothing was changed", hint="wait, cancel, or --force to remove it all the same")
     if busy:
         notify(f"removing {', '.join(busy)} ends job {' and '.join(map(str, sorted(set().union(*busy.values()))))}")
-    left = flush(cluster, notify, node_ids, force=force)
+    left = flush(cluster, notify, node_ids, force=force, flush_s=flush_s)
     for each in left:
         notify(f"not in its bucket: {each}")
     if left and not force:
         _undrain(cluster, notify)
-        raise BadInput("files are not in their buckets: nothing was changed", hint="try again, or --force to lose them")
+        raise BadInput(
+            "files are not in their buckets: nothing was changed",
+            hint="try again, with a longer --flush-timeout, or --force",
+        )
     return True
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from attrs import frozen
 
 from skyrig import places
+from skyrig.clouds.cloud import Leftover, TaggedStack
+from skyrig.cluster import owner
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
@@ -117,6 +119,37 @@ def sweep(cluster: str, notify: Callable[[str], None]) -> None:
             notify(f"sweeping up node {folder.name}, which the engine had forgotten")
     if root.exists():
         node.stop_all(root)
+
+
+def tagged() -> list[TaggedStack]:
+    """All that runs on this machine for stacks, whether anybody knows them or not: nodes and bucket servers. What these
+    servers serve stays when they end."""
+    from skyrig.storage.local import server
+
+    nodes = {root.name: [each for each in root.glob("*") if NodeFolder(each).lock.exists()]
+             for root in places.local_nodes("any").parent.glob("[!.]*")}  # fmt: skip
+    stores = {root.name: root for root in places.storage("any").parent.glob("[!.]*")}
+    found = []
+    for stack in sorted({*nodes, *stores}):
+        left = [_left("node", each.name, NodeFolder(each).lock) for each in sorted(nodes.get(stack, ()))]
+        if stack in stores and server.check(stores[stack]):
+            left.append(_left("bucket server", stack, stores[stack]))
+        kept = (f"the data in {stores[stack]}",) if stack in stores else ()
+        if left or kept:
+            found.append(TaggedStack(stack, "local", "", owner=owner.here(), left=tuple(left), kept=kept))
+    return found
+
+
+def end(stack: str, notify: Callable[[str], None]) -> None:
+    """End all that runs on this machine for a stack: its nodes, their network, its bucket server."""
+    from skyrig.storage.local import server
+
+    sweep(stack, notify)
+    server.stop(places.storage(stack))
+
+
+def _left(kind: str, name: str, made: Path) -> Leftover:
+    return Leftover(kind, name, since=made.stat().st_mtime)
 
 
 def _node(folder: Path, rank: int) -> LocalNode:

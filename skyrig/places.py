@@ -68,6 +68,16 @@ def requests() -> Path:
     return home() / "requests"
 
 
+def ledger() -> Path:
+    """Folder of what stacks have cost; it outlives them."""
+    return home() / "ledger"
+
+
+def limits() -> Path:
+    """File with the user's own limits on what may be spent."""
+    return home() / "limits.yaml"
+
+
 def engine(version: str) -> Path:
     """Folder of one Pulumi engine: the `pulumi` binary and its plugins lie in it side by side."""
     return cache() / "engine" / version / "bin"

@@ -18,6 +18,7 @@ from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster.autostop import Autostop, AutostopNote
 from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import NO_WISH, Wish, said_left
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
@@ -25,7 +26,8 @@ from skyrig.failover import journal, rounds
 from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
+from skyrig.stack import autostopped, config, datastacks, described, lock, powers, stacks, status
+from skyrig.stack.foreseen import Forecast, PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
 from skyrig.task.model import Task
@@ -39,7 +41,11 @@ _STARTS = 10_000
 _LEAVING_S = 120.0
 """How long a cluster that is switching itself off is waited for; skyrig.launch.keeper.parting says what that takes."""
 
+_CENT = 0.01
 _POLL_S = 0.1
+
+_SAME_END_S = 2.0
+"""Two ends of a time to live that are so near are the same one: two clocks have counted it."""
 
 Confirm = Callable[[str], bool]
 """Asks the reader a question; false where the answer is no, or where nobody can be asked."""
@@ -53,53 +59,91 @@ def up(
     nodes: int | None = None,
     ports: tuple[str, ...] = (),
     reaches: Iterable[str] = (),
+    wish: Wish = NO_WISH,
     confirm: Confirm = lambda question: False,
     force: bool = False,
+    flush_s: float | None = None,
     at_least: bool = False,
     starting: bool = True,
+    planned: PlannedUp | None = None,
     retry: bool = False,
 ) -> ClusterDescription:
     """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, in which `task`,
-    `nodes`, and `ports` and `reaches` (buckets) beside those that are there, are written first. A change that would
+    `nodes`, `wish` (limits, time to live), and `ports` and `reaches` (buckets) beside those that are there, are written
+    first. A change that would
     replace live nodes is asked for, and so is all that costs money. Nodes that are to go take no new jobs; where jobs
-    run there it is BadInput, unless `force`. With `at_least`, nodes stay that another run has asked for while this one
-    waited for it. Without `starting`, nodes that cost money and stopped themselves stay as they are. Where nothing is
-    there yet, one offer after the other is tried, until one is up; with `retry` in rounds that do not end before.
+    run there it is BadInput, unless `force`; `flush_s` as for `stop`. With `at_least`, nodes stay that another run has
+    asked for while this one waited for it. Without `starting`, nodes that cost money and stopped themselves stay as
+    they are. Where nothing is there yet, one offer after the other is tried, until one is up; with `retry` in rounds
+    that do not end before. What was `planned` is done exactly; BadInput, and nothing is made, where that cannot be.
     BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if task is not None:
         note_served(task, notify)
     _wait_until_off(stack, notify)
+    is_new = not stacks.is_there(stack)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
+    if planned is not None:
+        shape = _as_planned(planned, None if is_new else before)
+    else:
+        shape = shape_for(before, task, nodes=nodes, ports=ports, reaches=reaches)
+        shape = with_policy(shape, wish, new=there is None)
     _confirm_replacement(stack, before, shape, confirm)
     power = powers.of(there) if there is not None else {}
     shape = _started(shape, there, power, notify, also_paid=starting)
     may = _asked_apart(stack, notify, confirm)
-    if there is None and shape.cloud != "local":
+    for line in stacks.within_limits(stack, shape):
+        notify(line)
+    if there is None and (old := costs.remark(shape)):
+        notify(f"cluster {stack}: {old}")
+    if there is None and shape.cloud != "local" and planned is None:
         changes = acquire(stack, Wanted(before, shape, task, at_least, retry), notify, confirm, may)
         if changes is None:
-            return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, confirm=confirm, force=force,
-                      at_least=at_least, starting=starting, retry=retry)  # fmt: skip
-        return _described(stack, changes, notify)
+            return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, wish=wish, confirm=confirm,
+                      force=force, flush_s=flush_s, at_least=at_least, starting=starting, retry=retry)  # fmt: skip
+        cluster = _described(stack, changes, notify)
+        _keep_ttl(stack, cluster, notify)
+        return cluster
     shape = renting.settled(shape)
     note = autostopped.note(there) if there is not None else None
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
-    renting.agree(stack, shape, coming(shape, power, turned_on=turned_on), confirm)
-    with _drained(shape, there, notify, force=force):
+    arriving = coming(shape, power, turned_on=turned_on)
+    if arriving and there is not None and (old := costs.remark(shape)):
+        notify(f"cluster {stack}: {old}")
+    renting.agree(stack, shape, arriving, confirm)
+    with _drained(shape, there, notify, force=force, flush_s=flush_s):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
-        changes = _grown(stack, shape, notify, before=before, at_least=at_least, may=may, retry=retry)
+        forecast = planned.forecast if planned is not None else None
+        changes = _grown(
+            stack,
+            shape,
+            notify,
+            before=before,
+            at_least=at_least,
+            new=there is None,
+            may=may,
+            retry=retry,
+            planned=forecast,
+        )
     journal.clear(stack)
     cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
         _keep_autostop(cluster, note, notify)
+    _keep_ttl(stack, cluster, notify)
     return cluster
 
 
-def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+def stop(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
     """Stop the nodes of `stack`, after its jobs have been ended, their records brought home and their files brought to
-    their buckets: where these do not get there it is BadInput, unless `force`. The nodes keep their disks; `start`
-    brings the same ones back."""
+    their buckets: where these do not get there within `flush_s` seconds (None: what `skyrig.leaving` gives them) it is
+    BadInput, unless `force`. The nodes keep their disks; `start` brings the same ones back."""
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
@@ -107,7 +151,7 @@ def stop(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *
     if shape.power == "stopped" and status.is_stopped(cluster):
         notify(f"cluster {stack} is stopped already")
         return Changes()
-    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force)
+    _wind_up(stack, cluster, "stop", "the cluster was stopped", notify, confirm, force=force, flush_s=flush_s)
     changes = stacks.up(stack, evolve(shape, power="stopped"), notify)
     billed = ", ".join(cluster.power.billed_when_stopped) or "nothing"
     notify(f"{stack}: {changes}; still paid for: {billed}; `start -c {stack}` brings it back")
@@ -150,16 +194,23 @@ def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
     notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
-def down(stack: str, notify: Notify, confirm: Confirm = lambda question: True, *, force: bool = False) -> Changes:
+def down(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
     """Destroy the cluster of `stack` after its jobs have been ended and their files brought to their buckets, sweep up
     what is left, and say so. Job records and logs stay. Files that do not get to their buckets make it BadInput, unless
-    `force`."""
+    `force`; `flush_s` as for `stop`."""
     from skyrig import local
 
     if not stacks.exists(stack):
         raise no_such_cluster(stack)
     cluster = described.describe(stack)
-    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force)
+    _wind_up(stack, cluster, "destroy", "the cluster was taken down", notify, confirm, force=force, flush_s=flush_s)
     journal.clear(stack)
     changes = stacks.down(stack, notify)
     local.sweep(stack, notify)
@@ -175,11 +226,13 @@ def ensure(
     notify: Notify,
     ports: tuple[str, ...] = (),
     confirm: Confirm = lambda question: False,
+    wish: Wish = NO_WISH,
     *,
     retry: bool = False,
 ) -> ClusterDescription:
-    """The cluster of `stack` with at least `nodes` nodes and `ports` open: as it is, repaired, grown, or brought up.
-    Costs no engine call where all its nodes answer, they are enough, and no port is to be opened."""
+    """The cluster of `stack` with at least `nodes` nodes, `ports` open and the limits and time to live of `wish`: as it
+    is, repaired, grown, or brought up. Costs no engine call where all its nodes answer, they are enough, no port is to
+    be opened and nothing is wished for."""
     _wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
@@ -188,9 +241,11 @@ def ensure(
         if there:
             notify(f"cluster {stack} grows from {there} to {nodes} nodes")
         wanted = len(stacks.settled(stack, notify).nodes) if there or being_made else 0
-        return up(stack, notify, nodes=max(nodes, wanted), ports=ports, at_least=True, confirm=confirm, retry=retry)
-    if cluster is None:
-        return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
+        return up(
+            stack, notify, nodes=max(nodes, wanted), ports=ports, wish=wish, at_least=True, confirm=confirm, retry=retry
+        )
+    if cluster is None or wish:
+        return up(stack, notify, ports=ports, wish=wish, at_least=True, confirm=confirm, retry=retry)
     if closed := missing(ports, cluster.ports):
         notify(f"cluster {stack} opens {', '.join(closed)}")
         return up(stack, notify, ports=ports, at_least=True, confirm=confirm, retry=retry)
@@ -198,7 +253,10 @@ def ensure(
     silent = [node.name for node in found.nodes if node.status == "DOWN"]
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
-    return cluster if found.status == "UP" else up(stack, notify, at_least=True, confirm=confirm, retry=retry)
+    if found.status == "UP":
+        _keep_ttl(stack, cluster, notify)  # plain `pulumi up` tells no head
+        return cluster
+    return up(stack, notify, at_least=True, confirm=confirm, retry=retry)
 
 
 def new_name(task: Task) -> str:
@@ -225,6 +283,14 @@ def is_stopped(cluster: ClusterDescription) -> ClusterNotUp:
 def not_up(stack: str) -> ClusterNotUp:
     """The error for something that only a cluster which is there can do."""
     return ClusterNotUp(f"cluster {stack} is not up", hint=f"bring it up with `up -c {stack}`")
+
+
+def with_policy(shape: Shape, wish: Wish, *, new: bool) -> Shape:
+    """`shape` with the limits and the time to live that are asked for; of a new cluster that counts from now."""
+    policy = shape.policy
+    if new and policy.ttl is not None:
+        policy = evolve(policy, ttl=evolve(policy.ttl, ends_at=0.0))
+    return stacks.counted(evolve(shape, policy=wish.applied(policy, time.time())))
 
 
 def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list[Risk]], bool]:
@@ -254,24 +320,40 @@ def _grown(
     *,
     before: Shape,
     at_least: bool,
+    new: bool,
     may: Callable[[list[Risk]], bool],
     retry: bool,
+    planned: Forecast | None = None,
 ) -> Changes:
-    """Make a cluster that is there what `shape` says, in its own place; where its cloud refuses a node, what it was
-    before."""
+    """Make a cluster what `shape` says, in its own place; where its cloud refuses a node, what it was before."""
 
     def once(_: float, __: int) -> Changes:
         try:
-            return stacks.up(stack, shape, notify, before=before if at_least else None, may=may)
+            return stacks.up(stack, shape, notify, before=before if at_least else None, may=may, planned=planned)
         except EngineError as error:
             refusal = renting.refused(shape, error)
             if refusal is None:
                 raise
             notify(f"{refusal.message}: removing what was made")
-            stacks.up(stack, before, notify)
+            if new:
+                stacks.down(stack, notify)
+            else:
+                stacks.up(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 
     return rounds.until_up(once, notify, rounds.pauses(), stack) if retry else once(0.0, 1)
+
+
+def _as_planned(planned: PlannedUp, before: Shape | None) -> Shape:
+    """The shape that was planned. BadInput where the stack is not what it was then, or the price is higher now."""
+    if before != planned.before:
+        raise BadInput(f"stack {planned.stack} was changed since it was planned", hint="plan it again")
+    now = costs.of_shape(planned.shape)
+    if now is not None and planned.hourly is not None and now > planned.hourly + _CENT:
+        raise BadInput(
+            f"{planned.stack}: {costs.said(now)}, planned was {costs.said(planned.hourly)}", hint="plan it again"
+        )
+    return planned.shape
 
 
 def coming(shape: Shape, power: Mapping[str, str], *, turned_on: bool) -> list[str]:
@@ -326,6 +408,25 @@ def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Noti
         notify(f"autostop may not be set any more: {error.message}")
 
 
+def _keep_ttl(stack: str, cluster: ClusterDescription, notify: Notify) -> None:
+    """Have the cluster's head know when its time to live is over as the stack's config says, where it does not yet."""
+    from skyrig.launch import client
+
+    wanted, note = config.read_shape(stack).policy.ttl, autostopped.note(cluster)
+    known = note.ends_at if note is not None else 0.0
+    if abs((wanted.ends_at if wanted is not None else 0.0) - known) < _SAME_END_S:
+        return
+    try:
+        asyncio.run(client.ttl(cluster, wanted))
+    except SkyrigError as error:
+        notify(f"the head of {stack} does not know yet when it ends: {error.message}")
+        return
+    if wanted is None:
+        notify(f"{stack} lives without end")
+    else:
+        notify(f"{stack} ends itself in {said_left(wanted.ends_at - time.time())}, whatever runs")
+
+
 def _stopped_part(cluster: ClusterDescription) -> str:
     """What of a cluster is stopped, in words."""
     off = status.stopped(cluster)
@@ -333,14 +434,14 @@ def _stopped_part(cluster: ClusterDescription) -> str:
 
 
 def _drained(
-    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool
+    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool, flush_s: float | None
 ) -> AbstractContextManager[None]:
     """Keeps jobs away from the nodes that `shape` lacks; there is nobody to ask where the head is stopped."""
     wanted = {node.id for node in shape.nodes}
     going = [node.id for node in there.nodes if node.id not in wanted] if there is not None else []
     if there is None or not going or there.head.id in status.stopped(there):
         return nullcontext()
-    return leaving.drained(there, going, notify, force=force)
+    return leaving.drained(there, going, notify, force=force, flush_s=flush_s)
 
 
 def _wind_up(
@@ -352,6 +453,7 @@ def _wind_up(
     confirm: Confirm,
     *,
     force: bool,
+    flush_s: float | None,
 ) -> None:
     """Name the jobs that end, ask whether to `verb`, end them, and wait for their files to be in their buckets. Where
     no head can answer there is nothing to end."""
@@ -363,18 +465,19 @@ def _wind_up(
         raise BadInput(f"{stack}: nothing was changed")
     if cluster is not None and jobs is not None:
         leaving.wind_up(cluster, jobs, reason, notify)
-        left = leaving.flush(cluster, notify, force=force)
+        left = leaving.flush(cluster, notify, force=force, flush_s=flush_s)
         for each in left:
             notify(f"{stack}: not in its bucket: {each}")
         if left and not force:
             raise BadInput(
-                f"{stack} goes on: files are not in their buckets", hint="try again, or --force all the same"
+                f"{stack} goes on: files are not in their buckets",
+                hint="try again, with a longer --flush-timeout, or --force",
             )
 
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes, ports=before.ports)
+    kept = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy)
     if kept == before:
         return
     if described.describe(stack) is None:

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from attrs import evolve, frozen
 
-from skyrig.cluster.description import ClusterDescription, Node, SshAccess
+from skyrig.catalog import fabrics, instances
+from skyrig.cluster.description import ClusterDescription, Fabric, Node, SshAccess
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import BadInput
 from skyrig.launch.environment import hostfile, masked, processes_per_node, rank_environment, setup_environment
@@ -50,6 +51,8 @@ def of(
 
 def planned(stack: str, shape: Shape) -> ClusterDescription:
     """A description of the cluster that `shape` asks for, with names in the place of addresses."""
+    machine = shape.machine
+    kind = instances.of_cloud(shape.cloud).get(machine.instance_type)
     nodes = tuple(
         Node(
             id=wanted.id,
@@ -62,13 +65,20 @@ def planned(stack: str, shape: Shape) -> ClusterDescription:
             incarnation="",
             alias=wanted.id,
             accelerators=evolve(shape.accelerators, declared=shape.cloud == "local"),
-            cpus=float(shape.cpus or os.cpu_count() or 1),
+            cpus=float(shape.cpus or (kind.cpus if kind is not None else os.cpu_count() or 1)),
         )
         for rank, wanted in enumerate(shape.nodes)
     )
-    isolation = "namespaces" if shape.cloud == "local" else "machine"
     return ClusterDescription(
-        name=stack, cloud=shape.cloud, nodes=nodes, ssh=SshAccess(""), records="", isolation=isolation
+        name=stack,
+        cloud=shape.cloud,
+        region=machine.region,
+        zone=machine.zone,
+        nodes=nodes,
+        ssh=SshAccess(""),
+        records="",
+        isolation="namespaces" if shape.cloud == "local" else "machine",
+        fabric=fabrics.of(kind, machine.network_tier) if kind is not None else Fabric(),
     )
 
 

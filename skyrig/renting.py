@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import getpass
 import ipaddress
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
-from skyrig.catalog import costs, optimizer, refusals
-from skyrig.catalog import market as markets
+from skyrig.catalog import aims, costs, facts, optimizer, refusals, sources
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.catalog.refusals import Refusal
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster import owner
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
 from skyrig.cluster.shape import Shape
@@ -81,13 +79,18 @@ def missing() -> Mapping[str, str]:
 
 
 def market() -> Market:
-    """All clouds that Skyrig makes clusters on, with the prices of the catalog."""
-    return markets.shipped(missing())
+    """All clouds of the catalog, with the prices that count: the user's own before the catalog's."""
+    lacking = missing()
+    every = sorted({*lacking, *facts.clouds()})
+    return sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
 
 
 def ranking(task: Task, among: Market | None = None) -> Ranking:
-    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used."""
-    return optimizer.rank(task.choice, task.num_nodes, among or market())
+    """All offers for a task in `among`, else in `market()`, best first, also those on clouds that cannot be used. What
+    the task says of its hours, its inputs and what it minds most counts."""
+    hours = aims.by_kind(task.config.hours) if task.config.hours else None
+    inputs = aims.Inputs(*task.inputs) if task.inputs is not None else None
+    return optimizer.rank(task.choice, task.num_nodes, among or market(), aims.Aim(task.config.minimize, hours, inputs))
 
 
 def offer(task: Task) -> Offer:
@@ -101,7 +104,7 @@ def usable(task: Task) -> tuple[Offer, ...]:
     found = ranking(task, among).without(lambda each: among.missing[each.cloud])
     if not found.offers:
         raise no_offer(task, among)
-    return found.offers
+    return tuple(found.offers)
 
 
 def no_offer(task: Task, among: Market) -> NoCapacity:
@@ -126,7 +129,7 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         instance_type=kind.name,
         region=chosen.region,
         zone=chosen.zone or (before.zone if before.region == chosen.region else ""),
-        capacity=Capacity("spot") if chosen.spot else before.capacity if before.capacity.kind != "spot" else Capacity(),
+        capacity=_capacity(chosen, before.capacity),
         network_tier=asked.network_tier or "standard",
         image=_image(asked, chosen.region) or before.image,
         disk_gb=asked.disk_size or DEFAULT_DISK_GB,
@@ -142,6 +145,15 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         task=task.name or shape.task,
         machine=machine,
     )
+
+
+def _capacity(chosen: Offer, before: Capacity) -> Capacity:
+    """How the nodes of an offer are paid for; what a cluster has already stays where the offer leaves it open."""
+    if chosen.reservation:
+        return Capacity("reservation", chosen.reservation)
+    if chosen.spot:
+        return Capacity("spot")
+    return before if before.kind != "spot" else Capacity()
 
 
 def settled(shape: Shape) -> Shape:
@@ -160,7 +172,7 @@ def settled(shape: Shape) -> Shape:
             machine = evolve(machine, zone=zones[0])
     if not machine.ssh_from:
         machine = evolve(machine, ssh_from=who_may_log_in())
-    return evolve(shape, machine=machine, owner=shape.owner or f"{getpass.getuser()}@{platform.node()}")
+    return evolve(shape, machine=machine, owner=shape.owner or owner.here())
 
 
 def payer(cloud: str, region: str) -> str:

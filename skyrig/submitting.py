@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from skyrig import checkout, local
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
@@ -37,8 +38,9 @@ from skyrig.training import TrainingRun
 @frozen
 class RunOptions:
     """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
-    for training scripts: a task says them itself. None and empty values leave it to the cluster. `retry_until_up` has
-    rounds of attempts go on until there is capacity."""
+    for training scripts: a task says them itself. `wish` is what the cluster may cost and how long it lives;
+    `retry_until_up` has rounds of attempts go on until there is capacity. None and empty values leave it to the
+    cluster."""
 
     name: str = ""
     nodes: int | None = None
@@ -52,6 +54,7 @@ class RunOptions:
     force_setup: bool = False
     autostop: Autostop | None = None
     retry_until_up: bool = False
+    wish: Wish = NO_WISH
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
@@ -78,6 +81,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
         env=dict(task.env),
         secrets=dict(task.secrets),
         accelerators=task.resources.accelerator_count,
+        flush_s=task.config.flush_s,
         force_setup=options.force_setup,
         user=getpass.getuser(),
     )
@@ -157,14 +161,18 @@ def for_launch(
         notify(line)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, task=task, confirm=confirm, retry=options.retry_until_up)
+        cluster = up(
+            stack or new_name(task), notify, task=task, wish=options.wish, confirm=confirm, retry=options.retry_until_up
+        )
     elif (reason := misfit(cluster, task)) is not None:
         shape_for(before, task)
         notify(reason)
-        cluster = up(stack, notify, task=task, confirm=confirm, retry=options.retry_until_up)
+        cluster = up(stack, notify, task=task, wish=options.wish, confirm=confirm, retry=options.retry_until_up)
     else:
         note_served(task, notify)
-        cluster = ensure(stack, task.num_nodes, notify, ports_of(task), confirm, retry=options.retry_until_up)
+        cluster = ensure(
+            stack, task.num_nodes, notify, ports_of(task), confirm, options.wish, retry=options.retry_until_up
+        )
     if not task.run and request.setup is None and not mounts.sources and not wanted:
         if stop is not None:
             autostop(cluster.name, stop, notify)

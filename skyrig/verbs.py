@@ -17,6 +17,7 @@ from attrs import evolve
 from skyrig import places, rendering, renting
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
+from skyrig.cluster.policy import NO_WISH
 from skyrig.cluster.ports import numbers
 from skyrig.errors import BadInput, ClusterNotUp, NodeLost, SkyrigError
 from skyrig.failover import journal
@@ -95,9 +96,10 @@ def train(
     if machines is not None and there is not None:
         refuse_misfit(there, machines)
     elif machines is not None:
-        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, confirm=confirm,
+        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, wish=options.wish, confirm=confirm,
            retry=options.retry_until_up)  # fmt: skip
-    cluster = ensure(stack, options.nodes, notify, options.ports, confirm, retry=options.retry_until_up)
+    wish = options.wish if machines is None or there is not None else NO_WISH
+    cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
     return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
 

@@ -13,7 +13,7 @@ from components.wanted import ClusterArgs
 from skyrig.catalog import costs
 from skyrig.cluster import shape
 from skyrig.cluster.keys import NAMESPACE
-from skyrig.errors import SkyrigError
+from skyrig.errors import BadInput, SkyrigError
 from skyrig.stack import agreement
 
 EXIT_SAID = 32
@@ -32,11 +32,12 @@ def wanted() -> shape.Shape:
 
 def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
     """What the component is made from."""
-    machine = asked.machine
+    machine, ttl = asked.machine, asked.policy.ttl
+    lives = {"ends_at": int(ttl.ends_at)} if ttl is not None else {}
     return {
         "cloud": asked.cloud,
         "stack": stack,
-        "nodes": [{"id": node.id, "group": node.group, "version": node.version} for node in asked.nodes],
+        "nodes": [{"id": node.id, "group": node.group, "version": node.version, **lives} for node in asked.nodes],
         "accelerator": asked.accelerators.name,
         "accelerator_count": asked.accelerators.count,
         "cpus": asked.cpus,
@@ -68,6 +69,11 @@ def main() -> None:
     stack = pulumi.get_stack()
     agreement.check(stack, asked)
     if not pulumi.runtime.is_dry_run():
+        if asked.policy.ttl is not None and not asked.policy.ttl.ends_at:
+            raise BadInput(
+                f"{NAMESPACE}:ttl: {asked.policy.ttl}: nobody has counted it yet",
+                hint=f"`up -c {stack}`, or pulumi in the activated environment, does",
+            )
         agreement.note_run(stack, asked)
     if asked.power == "down" and asked.is_data:
         return

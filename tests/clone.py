@@ -30,7 +30,11 @@ class Clone:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "SKYRIG_"))}
         if "SKYRIG_CACHE" in os.environ:
             kept["SKYRIG_CACHE"] = os.environ["SKYRIG_CACHE"]
-        own = {"SKYRIG_HOME": str(self.home), "PULUMI_HOME": str(self.home.with_name("pulumi"))}
+        own = {
+            "SKYRIG_HOME": str(self.home),
+            "SKYRIG_CATALOG": str(self.home.with_name("catalog")),
+            "PULUMI_HOME": str(self.home.with_name("pulumi")),
+        }
         return {**kept, **own, "SKYRIG_SSH_CONFIG": "", **self.env_more}
 
     def run(

@@ -26,6 +26,7 @@ CLUSTERS = {
 """Files whose tests leave a cluster whole, by the name of the one that they share: one worker has all of them."""
 
 os.environ["SKYRIG_SSH_CONFIG"] = ""
+os.environ["SKYRIG_CATALOG"] = os.environ["SKYRIG_PRICES"] = os.devnull  # the shipped prices, and no others
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of commands would compile all that it imports
 
 for _number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):

@@ -34,6 +34,7 @@ class User:
             **{key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "SKYRIG_"))},
             "SKYRIG_HOME": str(self.home),
             "SKYRIG_CACHE": str(places.cache()),
+            "SKYRIG_CATALOG": str(folder / "catalog"),
             "SKYRIG_SSH_CONFIG": "",
             "PULUMI_HOME": str(folder / "pulumi"),
             "PULUMI_STACK": stack,

@@ -24,6 +24,8 @@ class Startup(TypedDict):
     """How many of them it must find."""
     container: str
     """Image of the container that jobs run in; "" where they run on the machine."""
+    ends_at: int
+    """When its time to live is over, in seconds since the epoch; 0 is never."""
 
 
 def startup(said: Startup, host_private_key: str, host_public_key: str, client_key: str) -> str:
@@ -36,6 +38,7 @@ def startup(said: Startup, host_private_key: str, host_public_key: str, client_k
             "accelerator": said["accelerator"],
             "accelerator_count": said["accelerator_count"],
             "container": said["container"],
+            "ends_at": said["ends_at"],
             "host_private_key": host_private_key,
             "host_public_key": host_public_key,
             "client_key": client_key,

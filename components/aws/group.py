@@ -143,6 +143,7 @@ class AwsNodeGroup(pulumi.ComponentResource):
             "accelerator": self._kind.accelerator,
             "accelerator_count": self._kind.accelerator_count,
             "container": args["container"],
+            "ends_at": wanted.get("ends_at", 0),
         }
         known: pulumi.Output[list[Any]] = pulumi.Output.all(key.private_key, key.public_key, args["public_key"])
         return pulumi.Output.secret(known.apply(lambda keys: startup(said, *keys)))

@@ -1,10 +1,12 @@
-"""Boot disks by tier. Pure data.
+"""Boot disks by tier. Pure data; the kinds are those of data/azure/disks.json.
 
 Ultra disks and Premium SSD v2 cannot be boot disks, and boot disks on Standard HDD are being retired
 (MicrosoftDocs disks-types.md, disks-hdd-os-retirement.md).
 """
 
-STORAGE = {"low": "StandardSSD_LRS", "medium": "StandardSSD_LRS", "high": "Premium_LRS", "best": "Premium_LRS"}
+from skyrig.catalog import facts
+
+STORAGE: dict[str, str] = dict(facts.of("azure", "disks")["tiers"])
 """Kind of disk by tier; a tier that is not there cannot be had."""
 
 LEAST_GB = 64

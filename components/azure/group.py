@@ -60,6 +60,7 @@ class AzureNodeGroup(pulumi.ComponentResource):
                     "shared": args["shared"],
                     "power": args["power"],
                     "starts": args["starts"],
+                    "ends_at": wanted.get("ends_at", 0),
                     "tags": {**args["tags"], NODE: wanted["id"]},
                 },
                 child,

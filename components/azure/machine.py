@@ -65,9 +65,12 @@ def kind_of(wanted: MachineArgs) -> Kind:
     )
 
 
-def custom_data(kind: Kind, host: str, fabric: str, private_key: str, public_key: str, client_key: str) -> str:
+def custom_data(
+    kind: Kind, host: str, fabric: str, private_key: str, public_key: str, client_key: str, ends_at: int = 0
+) -> str:
     """What a machine is told at its first boot, in base64. Nothing reads it afterwards, and the metadata service does
-    not give it away (user data, which Azure has besides, it does)."""
+    not give it away (user data, which Azure has besides, it does). `ends_at` is when its time to live is over, in
+    seconds since the epoch (0: never)."""
     told: boot.BootArgs = {
         "cloud": "azure",
         "host": host,
@@ -77,6 +80,7 @@ def custom_data(kind: Kind, host: str, fabric: str, private_key: str, public_key
         "fabric": fabric,
         "accelerator": kind.type.accelerator,
         "container": kind.container,
+        "ends_at": ends_at,
     }
     return base64.b64encode(boot.user_data(told).encode()).decode()
 

@@ -35,6 +35,8 @@ class AzureNodeArgs(TypedDict):
     """Wanted power: up or stopped."""
     starts: int
     """How often a start was asked for."""
+    ends_at: int
+    """When its time to live is over, in seconds since the epoch; 0 is never."""
     tags: dict[str, str]
     """Tags on everything that takes any."""
 
@@ -127,7 +129,9 @@ class AzureNode(pulumi.ComponentResource):
         host = names.host(args["stack"], args["id"])
         # A secret in the state, and read once: another text is for the next machine, not for this one.
         told = pulumi.Output.all(key.private_key, key.public_key, shared["public_key"]).apply(
-            lambda known: machine.custom_data(self._kind, host, args["fabric"], *known)
+            lambda known: machine.custom_data(
+                self._kind, host, args["fabric"], known[0], known[1], known[2], args["ends_at"]
+            )
         )
         made = compute.VirtualMachine(
             f"{self._name}-machine",

@@ -109,7 +109,7 @@ def _instance(
             "enable_vtpm": True,
             "enable_integrity_monitoring": True,
         },
-        metadata=metadata(kind, fabric, machine, args["image"], key, args["authorized_key"]),
+        metadata=metadata(kind, fabric, machine, args["image"], key, args["authorized_key"], wanted.get("ends_at", 0)),
         labels=labels,
         tags=[args["cluster"], f"{args['cluster']}-head"] if is_head else [args["cluster"]],
         opts=pulumi.ResourceOptions.merge(opts, _options()),

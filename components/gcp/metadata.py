@@ -12,10 +12,16 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def metadata(
-    kind: InstanceType, fabric: str, host: str, image: str, key: HostKey, client_key: pulumi.Input[str]
+    kind: InstanceType,
+    fabric: str,
+    host: str,
+    image: str,
+    key: HostKey,
+    client_key: pulumi.Input[str],
+    ends_at: int = 0,
 ) -> dict[str, pulumi.Input[str]]:
     """Metadata of the machine `host` of a type, with the software of a `fabric`: user data alone says who logs in, no
-    key of the project does."""
+    key of the project does. `ends_at` is when its time to live is over, in seconds since the epoch (0: never)."""
 
     def written(known: list[str]) -> str:
         args: BootArgs = {
@@ -28,6 +34,7 @@ def metadata(
             "accelerator": kind.accelerator,
             "accelerator_count": kind.accelerator_count,
             "container": container(image),
+            "ends_at": ends_at,
         }
         return user_data(args)
 

@@ -101,7 +101,9 @@ def _slice(
         },
         scheduling_config={"spot": paid.kind == "spot", "reserved": paid.kind == "reservation"},
         service_account={"email": args["email"], "scopes": [SCOPE]},
-        metadata=metadata(kind, kind.fabric, machine, args["image"], key, args["authorized_key"]),
+        metadata=metadata(
+            kind, kind.fabric, machine, args["image"], key, args["authorized_key"], members[0].get("ends_at", 0)
+        ),
         labels={**args["labels"], "skyrig-node": members[0]["id"]},
         tags=[args["cluster"], f"{args['cluster']}-head"] if is_head else [args["cluster"]],
         opts=pulumi.ResourceOptions.merge(

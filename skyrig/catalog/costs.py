@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from skyrig.catalog import egress, instances, prices
+from skyrig.catalog import ages, egress, instances, sources
+from skyrig.catalog.prices import Price
 from skyrig.cluster.shape import Shape
 
 
@@ -22,15 +23,33 @@ def hourly(cloud: str, region: str, instance_type: str, spot: bool, nodes: int, 
     return None if each is None else nodes * each + egress.hourly(cloud, way or egress.default(nodes), nodes)
 
 
-def said(hourly: float | None) -> str:
-    """An hourly price for the reader."""
-    return "price not known" if hourly is None else f"${hourly:.2f}/h"
+def said(hourly: float | None, as_of: str = "") -> str:
+    """An hourly price for the reader; with the age of a price as of then, where it is old."""
+    if hourly is None:
+        return "price not known"
+    old = ages.remark(as_of) if as_of else ""
+    return f"${hourly:.2f}/h ({old})" if old else f"${hourly:.2f}/h"
+
+
+def remark(shape: Shape) -> str:
+    """How old the price of a cluster's nodes is, where that should be known before it is paid; "" where it is fresh."""
+    if shape.cloud == "local":
+        return ""
+    price, _ = _price(shape.cloud, shape.machine.region, shape.machine.instance_type)
+    return "" if price is None else ages.remark(price.as_of)
 
 
 def _node(cloud: str, region: str, instance_type: str, spot: bool) -> float | None:
-    """Of one node. A type whose accelerators alone have a price names it in its fact `priced_as`."""
+    """Of one node."""
+    price, times = _price(cloud, region, instance_type)
+    one = None if price is None else price.spot if spot else price.on_demand
+    return None if one is None else one * times
+
+
+def _price(cloud: str, region: str, instance_type: str) -> tuple[Price | None, float]:
+    """A price and how often a node pays it: a type whose accelerators alone have one names it in its fact
+    `priced_as`."""
     kind = instances.of_cloud(cloud).get(instance_type)
     if kind is None or "priced_as" not in kind.facts:
-        return prices.hourly(cloud, region, instance_type, spot=spot)
-    one = prices.hourly(cloud, region, kind.facts["priced_as"], spot=spot)
-    return None if one is None else one * kind.accelerator_count
+        return sources.find(cloud, region, instance_type), 1
+    return sources.find(cloud, region, kind.facts["priced_as"]), kind.accelerator_count

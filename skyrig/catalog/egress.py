@@ -2,7 +2,9 @@
 
 `data/CLOUD/egress.json`: `address_hourly`, USD an hour of a public address in use, `address_idle_hourly` of one that
 is not, where that differs; `nat_hourly`, of a NAT gateway;
-or `nat_hourly_per_node`, of each node behind it until that is reached; `nat_per_gb`, USD a GB through it; `sources`.
+or `nat_hourly_per_node`, of each node behind it until that is reached; `nat_per_gb`, USD a GB through it;
+`internet_per_gb`, USD a GB that leaves the cloud; `between_regions_per_gb`, USD a GB that goes to another of its
+regions; `sources`.
 Kinds are those of `skyrig.cluster.machine.EGRESSES`.
 """
 
@@ -25,3 +27,11 @@ def hourly(cloud: str, kind: str, nodes: int) -> float:
         behind = said.get("nat_hourly_per_node", said["nat_hourly"]) * max(nodes - 1, 1)
         gateway = min(said["nat_hourly"], behind) + said["address_hourly"]
     return float(addresses * said["address_hourly"] + gateway)
+
+
+def per_gb(home: str, home_region: str, cloud: str, region: str) -> float:
+    """USD a GB of data that lies in a region of `home` and goes to a region of `cloud`, the first of a month. Regions
+    of "" are not known, and taken as the same. 0 where the home says nothing of it."""
+    if home == cloud and (not home_region or home_region == region):
+        return 0.0
+    return float(facts.of(home, "egress").get("between_regions_per_gb" if home == cloud else "internet_per_gb", 0.0))

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-import re
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from attrs import field, frozen
-
-from skyrig.catalog import facts, prices
+from skyrig.catalog import refreshed, sources, stock
+from skyrig.catalog.stock import Stock
+from skyrig.catalog.table import Machine
 from skyrig.errors import BadInput
 
-_GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\.")
-"""AWS's families of machines with its own arm64 processors (m7g, c6g): their names have a g after the number."""
 
-
-@frozen
-class InstanceType:
+class InstanceType(NamedTuple):
     """One type. `accelerator` is SkyPilot's name of it ("" on a CPU type), `accelerator_count` per node (a share of one
     is a fraction), memory in GiB, `local_disks` the number of disks of the machine itself and the size of each in GB.
 
@@ -36,7 +31,7 @@ class InstanceType:
     arch: str = "x86_64"
     local_disks: tuple[int, int] = (0, 0)
     fabric: str = "none"
-    facts: Mapping[str, Any] = field(factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
     source: str = ""
 
 
@@ -44,30 +39,54 @@ def find(cloud: str, name: str) -> InstanceType:
     """The type `name` of `cloud`; BadInput, with the nearest that there is, where the catalog lacks it."""
     known = of_cloud(cloud)
     if name not in known:
+        import difflib  # slow to import, and most names are right
+
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"names are {cloud}'s own, for instance {next(iter(known), '')}"
         raise BadInput(f"{name or 'no type'}: not an instance type of {cloud}", hint=hint)
     return known[name]
 
 
-@functools.cache
 def of_cloud(cloud: str) -> Mapping[str, InstanceType]:
-    """All types of `cloud` by name: those of its own file, and CPU types that the price table alone knows."""
-    listed = facts.of(cloud, "types").get("types", {})
-    types = {name: _type(cloud, name, said) for name, said in listed.items()}
-    for row in prices.rows(cloud):
-        if row.instance_type not in types:
-            types[row.instance_type] = InstanceType(
-                cloud=cloud,
-                name=row.instance_type,
-                accelerator=row.accelerator,
-                accelerator_count=row.accelerator_count,
-                cpus=row.cpus,
-                memory_gib=row.memory_gib,
-                arch="arm64" if cloud == "aws" and _GRAVITON.match(row.instance_type) else "x86_64",
-                source=row.source,
-            )
+    """All types of `cloud` by name: those of its own file, those that it told `catalog.refresh`, and CPU types that the
+    prices alone know."""
+    return _of_cloud(cloud, sources.state())
+
+
+@functools.cache
+def _of_cloud(cloud: str, state: sources.State) -> Mapping[str, InstanceType]:
+    types = {name: _type(cloud, name, said) for name, said in refreshed.types(cloud).items()}
+    for machine in sources.table().machines.get(cloud, ()):
+        types.setdefault(machine.name, of_machine(machine))
     return types
+
+
+def of_machine(machine: Machine) -> InstanceType:
+    """The type that rows of a price table describe, as the catalog's own file has it where it knows the name."""
+    listed = refreshed.types(machine.cloud)
+    if machine.name in listed:
+        return _type(machine.cloud, machine.name, listed[machine.name])
+    return InstanceType(
+        cloud=machine.cloud,
+        name=machine.name,
+        accelerator=machine.accelerator,
+        accelerator_count=machine.accelerator_count,
+        cpus=machine.cpus,
+        memory_gib=machine.memory_gib,
+        arch=stock.arch(machine.cloud, machine.name),
+        source="the price table",
+    )
+
+
+def of_stock(kind: Stock) -> InstanceType:
+    """The type that a market has."""
+    machine = kind.machine._replace(id=0, on_demand=None, spot=None)
+    return _of_name(kind.cloud, kind.name, machine, sources.state())
+
+
+@functools.lru_cache(maxsize=65536)
+def _of_name(cloud: str, name: str, machine: Machine, state: sources.State) -> InstanceType:
+    return of_machine(machine._replace(name=name))
 
 
 def _type(cloud: str, name: str, said: Mapping[str, Any]) -> InstanceType:

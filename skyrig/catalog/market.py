@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from attrs import field, frozen
+from pathlib import Path
+from typing import NamedTuple
 
 from skyrig.catalog import prices
-from skyrig.catalog.prices import Price
+from skyrig.catalog.table import Table
 
 
-@frozen
-class Reservation:
+class Reservation(NamedTuple):
     """Capacity that the user has: `nodes` machines of a type in a zone ("": any of the region) under the cloud's own
     `id`. `hourly` is what using one costs, in USD an hour and node, beside what is paid for it anyway."""
 
@@ -24,14 +23,14 @@ class Reservation:
     hourly: float = 0.0
 
 
-@frozen
-class Market:
-    """`prices` by cloud; `missing` says by cloud why it cannot be used from here, "" where it can. A cloud that is not
-    in `missing` has no place in the market at all."""
+class Market(NamedTuple):
+    """`missing` says by cloud why it cannot be used from here, "" where it can. A cloud that is not in `missing` has
+    no place in the market at all. `whole`: what the table does not have does not exist."""
 
-    prices: Mapping[str, tuple[Price, ...]]
+    prices: Table
     missing: Mapping[str, str]
-    reservations: tuple[Reservation, ...] = field(default=())
+    reservations: tuple[Reservation, ...] = ()
+    whole: bool = False
 
     @property
     def usable(self) -> tuple[str, ...]:
@@ -41,4 +40,12 @@ class Market:
 
 def shipped(missing: Mapping[str, str]) -> Market:
     """The market of the catalog's own prices."""
-    return Market({cloud: prices.rows(cloud) for cloud in missing}, missing)
+    return Market(prices.shipped(), missing)
+
+
+def of_file(path: Path) -> Market:
+    """The market of a price table alone, all of whose clouds can be used. BadInput where the file is no such table."""
+    from skyrig.task.infra import CLOUDS  # reads much, and few ask for a table of their own
+
+    table = prices.of_file(path, CLOUDS)
+    return Market(table, dict.fromkeys(sorted(table.clouds), ""), whole=True)

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from attrs import frozen
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from skyrig.catalog.offers import Offer
 
 
-@frozen
-class Rejection:
+class Rejection(NamedTuple):
     """Something that was not offered, or not chosen from. "" in `region` and `instance_type` stands for all of them;
-    `reason` is one clause. `hourly` is USD an hour and node, None where it does not matter or is not known."""
+    `regions` has those that it holds for where they are several. `reason` is one clause. `hourly` is USD an hour and
+    node, the least of several, None where it does not matter or is not known."""
 
     cloud: str
     reason: str
     region: str = ""
     instance_type: str = ""
     hourly: float | None = None
+    regions: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object of `plan --json`."""
         said = {"cloud": self.cloud, "region": self.region, "instance_type": self.instance_type}
         price = {} if self.hourly is None else {"hourly_cost": self.hourly}
-        return {**{name: text for name, text in said.items() if text}, **price, "reason": self.reason}
+        several = {"regions": list(self.regions)} if self.regions else {}
+        return {**{name: text for name, text in said.items() if text}, **several, **price, "reason": self.reason}
 
 
-@frozen
 class Ranking:
-    """`offers` for `nodes` nodes each, best first; `rejected` is everything else."""
+    """`offers` for `nodes` nodes each, best first, found as they are looked at; `rejected` is everything else of the
+    market, found out (by `refused`) when it is asked for."""
 
-    nodes: int
-    offers: tuple[Offer, ...]
-    rejected: tuple[Rejection, ...] = ()
+    def __init__(
+        self, nodes: int, offers: Sequence[Offer], refused: Callable[[], tuple[Rejection, ...]] = tuple
+    ) -> None:
+        self.nodes = nodes
+        self.offers = offers
+        self._refused = refused
+
+    @functools.cached_property
+    def rejected(self) -> tuple[Rejection, ...]:
+        """Everything that is not offered, with its reason."""
+        return self._refused()
 
     def without(self, refused: Callable[[Offer], str]) -> Ranking:
         """The ranking less the offers that `refused` has a reason against ("": none)."""
@@ -44,4 +53,5 @@ class Ranking:
             for offer, reason in reasons
             if reason
         )
-        return Ranking(self.nodes, tuple(offer for offer, reason in reasons if not reason), (*self.rejected, *out))
+        kept = tuple(offer for offer, reason in reasons if not reason)
+        return Ranking(self.nodes, kept, lambda: (*self.rejected, *out))

@@ -19,6 +19,7 @@ LOOK_EVERY_S = 0.5
 _WHAT = {
     "preemption": "preemption of {}",
     "maintenance": "maintenance that ends {}",
+    "ttl": "the time to live of {} is over",
     "risk": "preemption of {} is likely",
 }
 

@@ -16,20 +16,26 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "start": ("cluster*",),
     "autostop": ("cluster*",),
     "status": ("cluster*",),
+    "adopt": ("cluster",),
     "ssh": ("cluster",),
     "queue": ("cluster",),
     "logs": ("cluster", "job"),
     "cancel": ("cluster", "job*"),
     "exec": ("cluster", "file"),
+    "cost": ("cluster*",),
     "storage.delete": ("bucket", "name*"),
+    "gpus": ("accelerator",),
 }
 """What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
 
-_BARE = ("file", "bucket")
+_BARE = ("file", "bucket", "accelerator")
 """Places that are the verb's own bare words."""
 
-SPACES = ("local", "storage", "task")
+SPACES = ("catalog", "local", "storage", "task")
 """First halves of two-word verbs."""
+
+OTHERS = {("gpus", "list"): "gpus", ("show-gpus",): "gpus", ("cost-report",): "cost"}
+"""Verbs that SkyPilot has under other words."""
 
 
 def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
@@ -40,6 +46,9 @@ def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
     at = next((index for index, word in enumerate(mine) if not word.startswith("-")), None)
     if at is None:
         return [*mine, *rest]
+    for words_of, name in OTHERS.items():
+        if tuple(mine[at : at + len(words_of)]) == words_of:
+            mine[at : at + len(words_of)] = [name]
     if mine[at] in SPACES and at + 1 < len(mine):
         mine[at : at + 2] = [f"{mine[at]}.{mine[at + 1]}"]
     verb = verbs.get(mine[at])

@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skyrig.cli import flags
+from skyrig.cli import flags, recovery
 from skyrig.cli.verb import Values, agreed, flag, notify, repeated, verb
 from skyrig.errors import BadInput, SkyrigError
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from skyrig.cluster.description import ClusterDescription
 
 SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
-LOSING = flag("force", "also where files that jobs wrote are not in their buckets", kind=bool)
+FLUSH = flag("flush-timeout", "seconds that files may take to reach their buckets: 600, with --force 10")
+LOSING = (flag("force", "also where files that jobs wrote are not in their buckets", kind=bool), FLUSH)
 
 
 @verb(
@@ -26,11 +28,15 @@ LOSING = flag("force", "also where files that jobs wrote are not in their bucket
     [
         flags.CLUSTER,
         flag("task", "task file whose resources the cluster shall have"),
+        flag("plan", "file that `plan --save` wrote: exactly that is done, or nothing"),
         flags.NODES,
         flags.GPUS,
         *flags.RESOURCES,
+        *flags.POLICY,
         flag("force", "remove nodes also where jobs run", kind=bool),
+        flags.MINIMIZE,
         flags.RETRY,
+        FLUSH,
         flags.YES,
     ],
 )
@@ -39,20 +45,52 @@ def up(values: Values) -> None:
     from skyrig import provision
     from skyrig.stack import config
 
+    if values.text("plan") is not None:
+        _planned(values)
+        return
     count, stack, file = flags.nodes(values), flags.cluster(values), values.text("task")
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
     ask, force, retry = agreed(values.switch("yes")), values.switch("force"), values.switch("retry-until-up")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
-    provision.up(stack, notify, task=task, nodes=count, confirm=ask, force=force, starting=False, retry=retry)
+    wish = flags.wish(values)
+    wait = values.whole("flush-timeout")
+    provision.up(
+        stack,
+        notify,
+        task=task,
+        nodes=count,
+        wish=wish,
+        confirm=ask,
+        force=force,
+        flush_s=wait,
+        starting=False,
+        retry=retry,
+    )
 
 
-@verb("stop", [*SEVERAL, LOSING])
+def _planned(values: Values) -> None:
+    """Do what a kept plan says; the only other flags that make sense are the cluster's name and -y."""
+    from skyrig import provision
+    from skyrig.planning import saved
+
+    own = (flags.NODES, flags.GPUS, *flags.RESOURCES, *flags.POLICY)
+    beside = [each.key for each in own if values.given.get(each.key.replace("-", "_"))]
+    if beside or values.text("task") is not None:
+        raise BadInput(f"--plan says all of it: no --{(*beside, 'task')[0]} beside it")
+    planned = saved.read(Path(values.text("plan") or "").expanduser())
+    if values.text("cluster") not in (None, planned.stack):
+        raise BadInput(f"the plan is for {planned.stack}, not for {values.text('cluster')}")
+    provision.up(planned.stack, notify, confirm=agreed(values.switch("yes")), planned=planned)
+
+
+@verb("stop", [*SEVERAL, *LOSING])
 def stop(values: Values) -> None:
     """Stop the nodes of clusters; their disks stay. Jobs that run there end. Asks on a terminal; -y answers yes."""
     from skyrig import provision
 
+    force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in _those_there(values):
-        provision.stop(name, notify, _asked(values), force=values.switch("force"))
+        provision.stop(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP, flags.RETRY])
@@ -80,15 +118,29 @@ def autostop(values: Values) -> None:
             provision.autostop(name, wanted, notify)
 
 
-@verb("down", [*SEVERAL, LOSING])
+@verb(
+    "down",
+    [
+        *SEVERAL,
+        *LOSING,
+        flag("by-tag", "what is found by its tags: also where state or passphrase are lost", kind=bool),
+        flag("infra", "with --by-tag, where to look: CLOUD or CLOUD/REGION"),
+    ],
+)
 def down(values: Values) -> None:
     """Destroy clusters: `pulumi destroy`, then a look for leftovers. Asks on a terminal; -y answers yes."""
     from skyrig import provision
 
+    if values.switch("by-tag"):
+        recovery.down_by_tag(values)
+        return
+    if values.text("infra") is not None:
+        raise BadInput("down --infra goes with --by-tag")
     if values.switch("all") and not values.switch("yes") and not sys.stdin.isatty():
         raise BadInput("down --all destroys every cluster", hint="-y agrees to that")
+    force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in flags.clusters(values):
-        provision.down(name, notify, _asked(values), force=values.switch("force"))
+        provision.down(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb(

@@ -5,18 +5,35 @@ from __future__ import annotations
 from invoke.collection import Collection
 
 from skyrig import places
-from skyrig.cli import clouds, clusters, develop, local, plain, records, runs, storage, tasks
+from skyrig.cli import (
+    catalog,
+    clouds,
+    clusters,
+    develop,
+    local,
+    money,
+    plain,
+    plans,
+    records,
+    recovery,
+    runs,
+    storage,
+    tasks,
+)  # fmt: skip
 
 
 def namespace() -> Collection:
     """All verbs: plain ones, and those with a dot in collections of their own. A clone has `pulumi` on PATH, so only an
     installed Skyrig has it as a verb."""
     root = Collection()
-    for module in (clusters, clouds, runs, records, plain if places.is_installed() else develop):
+    root.add_task(catalog.gpus)
+    shared = (clusters, recovery, clouds, money, plans, runs, records)
+    for module in (*shared, plain if places.is_installed() else develop):
         for task in vars(module).values():
             if hasattr(task, "get_arguments") and not isinstance(task, type):
                 root.add_task(task)
     spaces = {
+        "catalog": (catalog.refresh,),
         "local": (local.ls, local.preempt),
         "storage": (storage.ls, storage.cp, storage.delete),
         "task": (tasks.show,),

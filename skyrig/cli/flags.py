@@ -12,6 +12,7 @@ from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
     from skyrig.cluster.autostop import Autostop
+    from skyrig.cluster.policy import Wish
     from skyrig.task.model import GitSource, Task, TaskFile
     from skyrig.task.override import Override
     from skyrig.verbs import RunOptions
@@ -31,6 +32,14 @@ AUTOSTOP = (
 )
 
 RETRY = flag("retry-until-up r", "try until there is capacity", kind=bool)
+POLICY = (
+    flag("max-hourly", "most USD an hour that the cluster may cost; none lifts that"),
+    flag("budget", "most USD that the cluster may cost in all; none lifts that"),
+    flag("ttl", "end the cluster after this time, whatever runs: 30m, 8h, 2d; none lifts that"),
+)
+"""What a cluster may cost, and how long it lives."""
+
+MINIMIZE = flag("minimize", "what the choice of machines minds most: cost (the default), or time, by the task's hours")
 
 RUN = (
     CLUSTER,
@@ -76,8 +85,10 @@ LAUNCH = (
     flag("force-setup", "run the setup even where it ran already", kind=bool),
     flag("idle-minutes-to-autostop i", "stop the cluster after so many idle minutes"),
     *AUTOSTOP,
+    *POLICY,
+    MINIMIZE,
     RETRY,
-    flag("dryrun", "only show what would be done", kind=bool, later=True),
+    flag("dryrun", "only show what would be done, as `plan` does", kind=bool),
 )
 """LAUNCH FLAGS."""
 
@@ -154,6 +165,15 @@ def autostop(values: Values, idle: str = IDLE.key) -> Autostop | None:
     return Autostop(minutes("-i", text or "0"), values.switch("down"), wait or WAITS[0])
 
 
+def wish(values: Values) -> Wish:
+    """What POLICY asks for. BadInput where that makes no sense."""
+    from skyrig.cluster.policy import Policy, Wish
+
+    asked = Wish(values.text("max-hourly"), values.text("budget"), values.text("ttl"))
+    asked.applied(Policy(), 0.0)
+    return asked
+
+
 def training_options(values: Values) -> RunOptions:
     """RUN FLAGS as the verbs want them for a training script, which has no file that could say them."""
     from attrs import evolve
@@ -183,6 +203,7 @@ def run_options(values: Values) -> RunOptions:
         force_setup=values.switch("force-setup"),
         autostop=autostop(values, "idle-minutes-to-autostop"),
         retry_until_up=values.switch("retry-until-up"),
+        wish=wish(values),
     )
 
 
@@ -211,10 +232,26 @@ def file_of(values: Values, file: str) -> TaskFile:
     missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
     for line in (*found.mends, *(found.warnings if not found.is_empty else ())):
         notify(line)
-    tasks = [overridden(task, told) for task in found.tasks]
+    tasks = [_minimizing(overridden(task, told), values.text("minimize")) for task in found.tasks]
     if not {"infra", "cloud"} & told.resources.keys():
         tasks = [placed(task) for task in tasks]
     return evolve(found, tasks=tuple(tasks), missing=tuple(missing))
+
+
+def _minimizing(task: Task, what: str | None) -> Task:
+    """`task` with `--minimize`. BadInput where time is to be minded, and nothing says how long it takes."""
+    from attrs import evolve
+
+    from skyrig.task.config import MINIMIZE as KNOWN
+
+    if what is None:
+        return task
+    if what not in KNOWN:
+        raise BadInput(f"--minimize {what}: {' or '.join(KNOWN)} is wanted")
+    if what == "time" and not task.config.hours:
+        hint = "config: {skyrig: {hours: {'H100:8': 2, default: 6}}} in the task"
+        raise BadInput("--minimize time: the task does not say how long it takes", hint=hint)
+    return evolve(task, config=task.config.minimizing(what))
 
 
 def _variables(values: Values) -> tuple[dict[str, str], dict[str, str]]:

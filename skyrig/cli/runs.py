@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from skyrig.cli import flags
+from skyrig.cli import flags, plans
 from skyrig.cli.verb import Values, agreed, flag, notify, positional, verb
 from skyrig.errors import BadInput
 
@@ -20,6 +20,7 @@ TASK = flag("task", "task file")
 def train(values: Values) -> int:
     """Bring the cluster up if it is not, then train: a script, a task, or the shipped example. ARGS go after `--`."""
     from skyrig import submitting, training, verbs
+    from skyrig.stack import config
     from skyrig.task.model import Task
 
     stack = flags.cluster(values)
@@ -36,6 +37,10 @@ def train(values: Values) -> int:
         machines = None
     run = training.chosen(script, values.text("strategy"), options.workdir, values.rest)
     training.require_packages(run)
+    if values.switch("dryrun"):
+        count = options.nodes or len(config.read_shape(stack).nodes)
+        plans.show_training(values, run, evolve(machines or Task(), num_nodes=count), options)
+        return 0
     confirm = agreed(values.switch("yes"))
     return verbs.train(stack, run, options, notify.output(), notify, machines=machines, confirm=confirm)
 
@@ -95,6 +100,9 @@ def render(values: Values) -> None:
 def _launched(values: Values, file: str, stack: str | None) -> int:
     from skyrig import submitting, verbs
 
+    if values.switch("dryrun"):
+        plans.show(values, file)
+        return 0
     task, options = flags.task_of(values, file), flags.run_options(values)
     own = submitting.autostop_of(task)
     if own is not None and options.autostop is not None and values.text("idle-minutes-to-autostop") is None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skyrig.checking import Checked
 from skyrig.cli.live.tables import draw
-from skyrig.launch.job import JobRecord
-from skyrig.local import LocalNode
+from skyrig.cluster.policy import said_left
 from skyrig.progress import columns
-from skyrig.stack.status import ClusterStatus
-from skyrig.storage.owned import OwnedBucket
+
+if TYPE_CHECKING:
+    from skyrig.catalog.accelerators import Listed, Summary
+    from skyrig.checking import Checked
+    from skyrig.launch.job import JobRecord
+    from skyrig.local import LocalNode
+    from skyrig.stack.status import ClusterStatus
+    from skyrig.storage.owned import OwnedBucket
+    from skyrig.tagged import Found
 
 
 def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
@@ -34,6 +39,9 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if cluster.reason:
             left = "; nothing is left that costs; job records and logs are kept" if cluster.status == "DOWN" else ""
             print(f"{cluster.name}: {cluster.reason}{left}")
+        elif cluster.ttl is not None:
+            how = "ends" if cluster.ttl["action"] == "down" else "stops"
+            print(f"{cluster.name}: {how} in {said_left(cluster.ttl['ends_at'] - time.time())}, whatever runs")
     if detailed:
         nodes = [[n.rank, n.name, f"{n.host}:{n.port}", n.status] for cluster in found for n in cluster.nodes]
         if nodes:
@@ -62,6 +70,63 @@ def checked(found: Sequence[Checked]) -> None:
     table(["CLOUD", "", "WHAT", "SEEN, OR WHAT TO DO"], rows, "no clouds")
 
 
+def accelerators(found: Sequence[Summary]) -> None:
+    """Accelerators, one row a cloud that has them."""
+    from skyrig.catalog import ages
+
+    rows, before = [], ""
+    for one in found:
+        kind, cheap = one.each.kind, one.on_demand
+        name, before = "" if one.accelerator == before else one.accelerator, one.accelerator
+        rows.append(
+            [
+                name,
+                f"{', '.join(f'{each:g}' for each in one.memory_gib)} GiB" if one.memory_gib else "-",
+                one.cloud,
+                ", ".join(f"{count:g}" if count else "?" for count in one.counts),
+                kind.name,
+                f"{kind.cpus:g}" if kind.cpus else "-",
+                _gib(kind.memory_gib),
+                kind.fabric,
+                _hourly(cheap.on_demand if cheap else None, cheap.region if cheap else ""),
+                _hourly(one.spot.spot if one.spot else None, one.spot.region if one.spot else ""),
+                ages.said(one.each.as_of) if one.each.as_of else "-",
+            ]
+        )
+    heads = ["ACCELERATOR", "EACH", "CLOUD", "COUNTS", "CHEAPEST TYPE", "CPUS", "MEMORY", "FABRIC", "ON DEMAND"]
+    table([*heads, "SPOT", "PRICE"], rows, "no accelerators there")
+    if found:
+        print(f"\n{_PRICES}")
+
+
+def accelerator_offers(found: Sequence[Listed]) -> None:
+    """Types with accelerators, one a row and region."""
+    from skyrig.catalog import ages
+
+    rows = [
+        [
+            f"{one.kind.accelerator}:{one.kind.accelerator_count:g}"
+            if one.kind.accelerator_count
+            else one.kind.accelerator,
+            one.kind.cloud,
+            one.kind.name,
+            one.region or "-",
+            _gib(one.kind.accelerator_memory_gib),
+            f"{one.kind.cpus:g}" if one.kind.cpus else "-",
+            _gib(one.kind.memory_gib),
+            one.kind.fabric,
+            _hourly(one.on_demand),
+            _hourly(one.spot),
+            ages.said(one.as_of) if one.as_of else "-",
+        ]
+        for one in found
+    ]
+    heads = ["ACCELERATOR", "CLOUD", "TYPE", "REGION", "EACH", "CPUS", "MEMORY", "FABRIC", "ON DEMAND", "SPOT", "PRICE"]
+    table(heads, rows, "no offer has that")
+    if found:
+        print(f"\n{_PRICES}")
+
+
 def jobs(found: Sequence[JobRecord]) -> None:
     """Jobs, one a row."""
     rows = [
@@ -78,6 +143,26 @@ def jobs(found: Sequence[JobRecord]) -> None:
         for job in found
     ]
     table(["JOB", "NAME", "STATUS", "SUBMITTED", "TOOK", "NODES", "EXIT", "REASON"], rows, "no jobs")
+
+
+def tagged(found: Sequence[Found]) -> None:
+    """What carries Skyrig's tags, one stack and place a row."""
+    rows = [
+        [
+            each.seen.stack,
+            each.seen.place,
+            each.seen.owner or "-",
+            each.seen.what,
+            _age(each.seen.since),
+            f"${each.seen.hourly:.4f}/h{'' if each.seen.is_priced else ' and more'}",
+            {"known": "known", "lost": "state lost", "theirs": "another's"}[each.state],
+        ]
+        for each in found
+    ]
+    table(["STACK", "WHERE", "OWNER", "WHAT", "AGE", "COST", "STATE"], rows, "nothing carries the tags of Skyrig")
+    for each in found:
+        for kept in each.seen.kept:
+            print(f"{each.seen.stack}: {kept} is never removed by this")
 
 
 def local_nodes(found: Sequence[LocalNode]) -> None:
@@ -117,6 +202,17 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]], empty: str) ->
     print(*columns(heads, texts), sep="\n")
 
 
+_PRICES = "Prices are of one node; `catalog.refresh` gets today's."
+
+
+def _hourly(price: float | None, region: str = "") -> str:
+    return "-" if price is None else f"${price:.2f}/h {region}".rstrip()
+
+
+def _gib(amount: float) -> str:
+    return f"{amount:g} GiB" if amount else "-"
+
+
 def _autostop(cluster: ClusterStatus) -> str:
     """When a cluster switches itself off: `10m`, `10m down`; "-" where it does not."""
     set_to = cluster.autostop
@@ -125,6 +221,15 @@ def _autostop(cluster: ClusterStatus) -> str:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
+
+
+def _age(since: float | None) -> str:
+    """How old something is, in its largest unit: `3 d`."""
+    if since is None:
+        return "-"
+    seconds = max(time.time() - since, 0.0)
+    unit, length = next((each for each in (("d", 86400), ("h", 3600), ("min", 60)) if seconds >= each[1]), ("s", 1))
+    return f"{seconds / length:.0f} {unit}"
 
 
 def _took(job: JobRecord) -> str:

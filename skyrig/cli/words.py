@@ -12,15 +12,16 @@ NAMESPACES = {
     "serve": ("up", "down", "status", "logs", "update"),
     "jobs": ("launch", "queue", "logs", "cancel"),
     "storage": ("ls", "cp", "delete"),
+    "catalog": ("refresh",),
     "local": ("ls", "preempt"),
     "task": ("show",),
 }
 """Verbs that have a dot, by the word before it."""
 
-ALONE = ("down", "stop")
+ALONE = ("adopt", "down", "stop")
 """Verbs that may not stand in a chain, besides those of NAMESPACES."""
 
-THERE = ("local", "storage", "task")
+THERE = ("catalog", "local", "storage", "task")
 """The namespaces that hold something in this version."""
 
 

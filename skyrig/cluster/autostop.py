@@ -64,7 +64,8 @@ class AutostopNote:
     `head` is the head's incarnation: of another machine the note says nothing. `idle_s` (seconds, None: no autostop is
     set), `down` and `wait_for` are what is asked for; `busy` tells whether something counts as activity, and if not,
     `active_at` since when nothing does (seconds since the epoch). Once the cluster has acted, `acted_at` is when and
-    `reason` says why; `not_up` names what jobs wrote and what had not reached its bucket by then.
+    `reason` says why; `not_up` names what jobs wrote and what had not reached its bucket by then. `ends_at` is when the
+    time to live is over (seconds since the epoch; 0: it lives without end), by stopping unless `ends_down`.
     """
 
     head: str
@@ -76,6 +77,8 @@ class AutostopNote:
     acted_at: float = 0.0
     reason: str = ""
     not_up: tuple[str, ...] = ()
+    ends_at: float = 0.0
+    ends_down: bool = True
 
     @property
     def told(self) -> str:
@@ -99,6 +102,13 @@ class AutostopNote:
             "wait_for": self.wait_for,
             "idle_for_minutes": round(idle, 2),
         }
+
+
+def shown_ttl(note: AutostopNote) -> dict[str, Any] | None:
+    """The field `ttl` of `status --json`; None where the cluster lives without end, or is over."""
+    if not note.ends_at or note.acted_at:
+        return None
+    return {"ends_at": note.ends_at, "action": "down" if note.ends_down else "stop"}
 
 
 def read_note(text: str | bytes) -> AutostopNote | None:

@@ -14,12 +14,13 @@ from typing import Any
 from attrs import Attribute, evolve, field, frozen
 
 from skyrig.cluster import buckets as wanted_buckets
-from skyrig.cluster import keys, machine
+from skyrig.cluster import keys, machine, policy
 from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.keys import NAMESPACE, Key
 from skyrig.cluster.machine import Machine
+from skyrig.cluster.policy import Policy
 from skyrig.errors import BadInput
 
 CLOUDS = ("local", "aws", "gcp", "azure")
@@ -45,6 +46,7 @@ KEYS: Mapping[str, Key] = {
     "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
     "task": Key("", "the task that the cluster was made for; a tag likewise"),
     "buckets": Key([], "buckets: {name, store, region, persistent, account}; without nodes the stack is a data stack"),
+    **policy.KEYS,
     **machine.KEYS,
 }
 
@@ -82,7 +84,8 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
 @frozen
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
-    `machine` says what its nodes are on a cloud, and is all defaults on the local one."""
+    `machine` says what its nodes are on a cloud, and is all defaults on the local one; `policy` what it may cost and
+    how long it lives."""
 
     cloud: str = "local"
     nodes: tuple[WantedNode, ...] = (WantedNode("n0"), WantedNode("n1"))
@@ -96,6 +99,7 @@ class Shape:
     task: str = ""
     machine: Machine = field(factory=Machine)
     buckets: tuple[Bucket, ...] = field(default=(), validator=_none_that_stays)
+    policy: Policy = field(factory=Policy)
 
     @property
     def is_data(self) -> bool:
@@ -126,6 +130,7 @@ class Shape:
             "owner": self.owner,
             "task": self.task,
             "buckets": [bucket.to_config() for bucket in self.buckets],
+            **policy.to_config(self.policy),
             **machine.to_config(self.machine),
         }
         return {key: value for key, value in full.items() if key == "nodes" or value != KEYS[key].default}
@@ -174,6 +179,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         starts=keys.whole("starts", given["starts"], "starts"),
         owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),
         task=keys.word("task", given["task"], r"[ -~]{1,128}", "a name"),
+        policy=policy.from_config(given),
         machine=machine.from_config(given),
         buckets=buckets,
     )

@@ -19,6 +19,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import TimeToLive
 from skyrig.errors import BadInput, NodeLost, ProtocolMismatch
 from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import files, keeping, records
@@ -122,6 +123,14 @@ async def autostop(desc: ClusterDescription, wanted: Autostop | None) -> None:
     with suppress(NoRuntime):  # a head that was never used has nothing to cancel
         async with keeper(desc, patience_s=patience(desc), prepare=wanted is not None) as link:
             keeping.note_autostop(desc, await link.autostop(wanted))
+
+
+@_asked_again
+async def ttl(desc: ClusterDescription, wanted: TimeToLive | None) -> None:
+    """Have the cluster end when its time is over, whatever runs; None lifts that. BadInput where its nodes cannot."""
+    with suppress(NoRuntime):  # a head that was never used has nothing to lift
+        async with keeper(desc, patience_s=patience(desc), prepare=wanted is not None) as link:
+            keeping.note_autostop(desc, await link.ttl(wanted))
 
 
 @_asked_again

@@ -73,7 +73,8 @@ class JobRequest:
     `accelerators` are what one node of the job takes from the queue's point of view; `first_id` is the lowest job id
     that may be given (ids never repeat on a stack, also after its head was replaced); `buckets` are attached once the
     files are there, with the options of `bucket_secrets` (which are kept where `secrets` are, and nowhere else), by the
-    rclone at `rclone` on the nodes where they have none of their own.
+    rclone at `rclone` on the nodes where they have none of their own; `flush_s` is how many seconds an autostop gives
+    files to reach them (None: what the job before said).
     """
 
     name: str
@@ -92,6 +93,7 @@ class JobRequest:
     buckets: tuple[BucketMount, ...] = ()
     bucket_secrets: dict[str, dict[str, str]] = field(factory=dict, repr=False)
     rclone: str = ""
+    flush_s: float | None = None
 
     @property
     def manifests(self) -> frozenset[str]:

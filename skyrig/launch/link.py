@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from skyrig import places
 from skyrig.cluster.autostop import Autostop, AutostopNote, read_note
 from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import TimeToLive
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.connection import Credentials, connect, loss_reason
@@ -108,6 +110,12 @@ class KeeperLink:
         """Set autostop, or with None cancel it; what is known of it then."""
         answer = await self.ask({"op": "autostop", "setting": wanted.orders() if wanted is not None else None})
         return read_note(json.dumps(answer["note"]))
+
+    async def ttl(self, wanted: TimeToLive | None) -> AutostopNote | None:
+        """Set when the cluster ends, or with None lift that; what is known of it then."""
+        left_s = wanted.ends_at - time.time() if wanted is not None else 0.0
+        setting = {"left_s": left_s, "said": wanted.said} if wanted is not None else None
+        return read_note(json.dumps((await self.ask({"op": "ttl", "setting": setting}))["note"]))
 
 
 def patience(desc: ClusterDescription) -> float:

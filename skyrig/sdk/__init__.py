@@ -10,6 +10,7 @@ from skyrig.sdk import clouds, exceptions, jobs, serve, volumes
 from skyrig.sdk.answers import (
     ClusterRecord,
     ClusterStatus,
+    InstanceTypeInfo,
     JobRecord,
     OptimizeTarget,
     ResourceHandle,
@@ -84,6 +85,7 @@ __all__ = [
     "Dag",
     "Fluidstack",
     "Hyperbolic",
+    "InstanceTypeInfo",
     "JobRecord",
     "JobStatus",
     "Kubernetes",

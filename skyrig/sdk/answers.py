@@ -96,6 +96,23 @@ class ClusterRecord(_Record):
 
 
 @frozen
+class InstanceTypeInfo(_Record):
+    """A type with accelerators in a region, under the names that SkyPilot has. Prices in USD an hour, None where it is
+    not sold so or the price is not known; `memory` in GiB, `device_memory` that of one accelerator."""
+
+    cloud: str
+    instance_type: str
+    accelerator_name: str
+    accelerator_count: float
+    cpu_count: float | None
+    device_memory: float | None
+    memory: float | None
+    price: float | None
+    spot_price: float | None
+    region: str
+
+
+@frozen
 class JobRecord(_Record):
     """A job of a cluster. Times in seconds since the epoch, None where not yet; `exit_code` is the job's, `exit_codes`
     one a rank (-1: none known); `reason` says why it failed."""

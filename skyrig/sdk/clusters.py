@@ -8,6 +8,7 @@ from typing import Any
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.shape import stack_name
 from skyrig.errors import BadInput
+from skyrig.sdk.aim import aimed
 from skyrig.sdk.answers import ClusterRecord, OptimizeTarget, ResourceHandle, StatusRefreshMode
 from skyrig.sdk.dag import Dag
 from skyrig.sdk.missing import not_yet, refuse
@@ -33,15 +34,17 @@ def launch(
     """Run a task: provision, sync, set up, run; without a name on a new cluster. Gives the job's id (None where there
     is nothing to run) and where the cluster is, once the job is submitted. Nodes of a live cluster that the task
     does not fit are not replaced: that is ResourcesMismatch. With `retry_until_up` offers are tried until one can be
-    had. `fast` says nothing: what is done is not done again."""
-    refuse(
-        "launch", dryrun=dryrun, backend=backend, clone_disk_from=clone_disk_from,
-        optimize_target=None if optimize_target is OptimizeTarget.COST else optimize_target,
-    )  # fmt: skip
+    had. With `dryrun` what would be done is shown, nothing is made, and both are None. `optimize_target` TIME goes by
+    the task's own hours (Task.set_time_estimator). `fast` says nothing: what is done is not done again."""
+    refuse("launch", backend=backend, clone_disk_from=clone_disk_from)
     name = None if cluster_name is None else stack_name(cluster_name)
     stop = _autostop(idle_minutes_to_autostop, wait_for, down)
-    more = {"setup": not no_setup, "autostop": stop, "retry_until_up": retry_until_up}
-    return begin("launch", name or "", cluster_name=name, **more, **_of(task))
+    asked = _of(task)
+    asked["task"] = aimed(asked["task"], optimize_target)
+    if dryrun:
+        return begin("plan", name or "", cluster_name=name, setup=not no_setup, **asked)
+    more = {"autostop": stop, "retry_until_up": retry_until_up, **asked}
+    return begin("launch", name or "", cluster_name=name, setup=not no_setup, **more)
 
 
 def exec(
@@ -74,8 +77,7 @@ def start(
     """Start a cluster that was stopped, or stopped itself; with `force` repair it too. With `retry_until_up` it is
     tried until there is capacity."""
     name, stop = stack_name(cluster_name), _autostop(idle_minutes_to_autostop, wait_for, down)
-    more = {"autostop": stop, "retry_until_up": retry_until_up}
-    return begin("start", name, cluster_name=name, force=force, **more)
+    return begin("start", name, cluster_name=name, force=force, autostop=stop, retry_until_up=retry_until_up)
 
 
 def stop(

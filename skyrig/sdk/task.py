@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,9 @@ Asked = Resources | Mapping[str, Any] | Sequence[Resources | Mapping[str, Any]] 
 Pairs = Mapping[str, str | None] | Iterable[tuple[str, str | None]] | None
 """Variables by name."""
 
+Estimator = Callable[[Resources], float]
+"""How many seconds a task takes on what a candidate asks for."""
+
 Mount = str | PurePath | Storage | Mapping[str, Any]
 """What a place on the nodes gets."""
 
@@ -37,6 +40,11 @@ class Task:
     """One task, with the fields of a task file; every change is read by the readers of task files, and one that they
     refuse is BadInput and changes nothing. Methods that change it return it. In the `with` block of a `Dag` it joins
     that one."""
+
+    best_resources: Resources | None = None
+    """What `sky.optimize` chose; None before."""
+
+    _estimator: Estimator | None = None
 
     def __init__(
         self,
@@ -212,7 +220,17 @@ class Task:
 
     def set_resources(self, resources: Asked) -> Self:
         """Have these resources and no others."""
-        return self._with(resources=plain(_asked(resources)))
+        self._with(resources=plain(_asked(resources)))
+        return self if self._estimator is None else self.set_time_estimator(self._estimator)
+
+    def set_time_estimator(self, func: Estimator) -> Self:
+        """Take `func` for how long the task takes: it gets each candidate and returns seconds. It is asked now and when
+        the resources change; what it said is `skyrig.hours` in the task's config."""
+        hours = {_hours_of(each): func(each) / 3600 for each in self.resources}
+        config = self._fields.get("config") or {}
+        self._with(config={**config, "skyrig": {**(config.get("skyrig") or {}), "hours": hours}})
+        self._estimator = func
+        return self
 
     def set_resources_override(self, override: Mapping[str, Any]) -> Self:
         """Change fields of every candidate."""
@@ -280,6 +298,13 @@ def _asked(resources: Asked | None) -> Any:
     if isinstance(resources, list | tuple):
         return resources[0] if len(resources) == 1 else {"ordered": resources}
     return resources
+
+
+def _hours_of(asked: Resources) -> str:
+    """What stands for a candidate in `skyrig.hours`."""
+    if asked.instance_type is not None:
+        return asked.instance_type
+    return next((f"{name}:{count:g}" for name, count in (asked.accelerators or {}).items()), "default")
 
 
 def _mounts(copies: Mapping[str, Mount] | None, buckets: Mapping[str, Storage] | None) -> dict[str, Any] | None:

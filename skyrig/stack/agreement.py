@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -21,6 +22,10 @@ from skyrig.stack import backend, config, deployed, project, ssh_files
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
+
+
+PLANNED = "SKYRIG_PLANNED"
+"""Variable of a preview whose config lies in a file of its own: whoever wrote that has looked at the clone's."""
 
 
 class Verdict(Enum):
@@ -68,9 +73,22 @@ def settle(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         note_seen(stack, there)
 
 
+def come_to(stack: str) -> Shape:
+    """The shape that `settle` would leave in the config; nothing is written. BadInput where it would refuse."""
+    there, here = deployed.last(stack), config.read_shape(stack)
+    verdict = _judged(stack, here, there, bare=config.is_bare(stack))
+    if there is None or verdict is Verdict.KEEP:
+        return here
+    if verdict is Verdict.CONFLICT:
+        raise conflict(stack, here, there)
+    return there
+
+
 def check(stack: str, here: Shape) -> None:
     """For the Pulumi program, which must not change the config it runs with: BadInput where `settle` would change it
-    or refuse. A stack that has nothing is at nobody's cost, and passes."""
+    or refuse. A stack that has nothing is at nobody's cost, and passes; so does a preview that is PLANNED."""
+    if os.environ.get(PLANNED):
+        return
     bare = config.is_bare(stack)
     looked_up = bare if backend.folder() is None else backend.has_anything(stack)
     there = deployed.last(stack) if looked_up else None

@@ -49,9 +49,23 @@ def write_shape(stack: str, shape: Shape) -> bool:
     all, and left alone where nothing changes."""
     file = project.config_file(stack)
     document = _load(file)
-    before = _text(document)
-    values = _values(document)
-    wanted = shape.to_config()
+    before, after = _text(document), _text(_with(document, shape))
+    if after == before and file.exists():
+        return False
+    _replace(file, after)
+    return True
+
+
+def with_shape(stack: str, shape: Shape, salt: str | None) -> str:
+    """The text that `fit_salt` and `write_shape` would leave in the stack's config; nothing is written."""
+    document = _load(project.config_file(stack))
+    _fitted(document, salt)
+    return _text(_with(document, shape))
+
+
+def _with(document: CommentedMap, shape: Shape) -> CommentedMap:
+    """`document` with `shape` in it."""
+    values, wanted = _values(document), shape.to_config()
     for name in KEYS:
         key = _PREFIX + name
         if name not in wanted:
@@ -60,11 +74,7 @@ def write_shape(stack: str, shape: Shape) -> bool:
             values[key] = wanted[name]
     if "config" not in document:
         document["config"] = values
-    after = _text(document)
-    if after == before and file.exists():
-        return False
-    _replace(file, after)
-    return True
+    return document
 
 
 def is_bare(stack: str) -> bool:
@@ -96,14 +106,20 @@ def fit_salt(stack: str, salt: str | None) -> None:
     the engine. A config with secret values is left alone: they need the salt that they were made with."""
     file = project.config_file(stack)
     document = _load(file)
+    if _fitted(document, salt):
+        _replace(file, _text(document))
+
+
+def _fitted(document: CommentedMap, salt: str | None) -> bool:
+    """Whether `document` had to be changed to have that salt."""
     there = document.get("encryptionsalt")
     if there == salt or there is None or "secure:" in _text(document):
-        return
+        return False
     if salt is None:
         del document["encryptionsalt"]
     else:
         document["encryptionsalt"] = salt
-    _replace(file, _text(document))
+    return True
 
 
 def _around(name: str, values: CommentedMap) -> dict[str, Any]:

@@ -7,6 +7,7 @@ every process asks the engine once.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from skyrig import places
 from skyrig.cluster import description
 from skyrig.cluster.description import ClusterDescription
 from skyrig.stack import autostopped, backend, engine, ssh_files
+
+_KEPT, _LOST = "cluster.json", "cluster.lost.json"
+"""Where a description is kept in the stack's folder: of the last deployment, and of one whose state is lost."""
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -39,7 +43,7 @@ def last(stack: str, *, fresh: bool = False, notify: Notify = _silent) -> Cluste
     """The description that the last deployment exported, also of a cluster that has ended itself since."""
     now = mark(stack)
     if now is None and backend.folder() is not None:
-        forget(stack)
+        lose(stack)
         return None
     if not fresh and now is not None:
         kept = known(stack)
@@ -66,8 +70,27 @@ def known(stack: str) -> ClusterDescription | None:
 
 def forget(stack: str, notify: Notify = _silent) -> None:
     """Drop what was kept of the stack's cluster, key material included."""
-    (places.stack(stack) / "cluster.json").unlink(missing_ok=True)
+    for name in (_KEPT, _LOST):
+        (places.stack(stack) / name).unlink(missing_ok=True)
     ssh_files.remove(stack, notify)
+
+
+def lose(stack: str) -> None:
+    """What was known of a cluster whose state is not there any more goes where only `adopt` looks: its nodes may well
+    be there, and this has the only key to them."""
+    with contextlib.suppress(FileNotFoundError):
+        (places.stack(stack) / _KEPT).replace(places.stack(stack) / _LOST)
+    ssh_files.remove(stack, _silent)
+
+
+def lost(stack: str) -> ClusterDescription | None:
+    """What was known of a cluster whose state is lost, with its key; None where nothing was kept."""
+    for name in (_KEPT, _LOST):
+        try:
+            return description.from_json(json.loads((places.stack(stack) / name).read_bytes())["cluster"])
+        except (OSError, ValueError, KeyError, TypeError, description.BadDescription):
+            continue
+    return None
 
 
 def _is_empty(stack: str) -> bool:
@@ -95,7 +118,7 @@ def mark(stack: str) -> list[int] | None:
 
 def _kept(stack: str, now: list[int]) -> ClusterDescription | None:
     try:
-        document = json.loads((places.stack(stack) / "cluster.json").read_bytes())
+        document = json.loads((places.stack(stack) / _KEPT).read_bytes())
         if document["mark"] != [os.fspath(backend.state_file(stack) or ""), *now]:
             return None
         return description.from_json(document["cluster"])
@@ -108,4 +131,5 @@ def _keep(stack: str, now: list[int] | None, described: ClusterDescription, noti
     if now is not None:
         where = os.fspath(backend.state_file(stack) or "")
         document = {"mark": [where, *now], "cluster": described.to_json()}
-        ssh_files.replace(places.stack(stack) / "cluster.json", json.dumps(document))
+        ssh_files.replace(places.stack(stack) / _KEPT, json.dumps(document))
+        (places.stack(stack) / _LOST).unlink(missing_ok=True)

@@ -16,8 +16,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any
 
 from skyrig import places
@@ -33,6 +34,9 @@ Event = dict[str, Any]
 DIRECT = "SKYRIG_PULUMI_DIRECT"
 """Variable that tells our wrapper to run the engine as it is: the caller has the stack's lock and its config."""
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+"""No variables beside those of this process."""
+
 _SCRIPT_MARK = b"skyrig"
 _TAIL_S = 0.05
 _LOCKED = ("currently locked", "Another update is currently in progress")
@@ -42,15 +46,23 @@ class Locked(EngineError):
     """The engine found the stack locked by another one; `message` names the holder as the engine does."""
 
 
-def query(args: list[str], *, stack: str | None = None, at_work: int | None = None) -> str:
+def query(
+    args: list[str],
+    *,
+    stack: str | None = None,
+    at_work: int | None = None,
+    given: str = "",
+    variables: Mapping[str, str] = NOTHING,
+) -> str:
     """Run a reading command and give its standard output. EngineError holds the engine's own reason. `at_work` is the
-    descriptor of `lock.held`, for commands that start providers."""
+    descriptor of `lock.held`, for commands that start providers; `given` is what the command reads, secrets too;
+    `variables` are laid over its environment."""
     with _failing_well(stack):
         done = subprocess.run(
             _command(args, stack),
             cwd=project.made(),
-            env=environment(),
-            stdin=subprocess.DEVNULL,
+            env=environment(variables),
+            input=given.encode(),
             capture_output=True,
             pass_fds=() if at_work is None else (at_work,),
         )
@@ -116,9 +128,10 @@ def binary() -> Path:
     raise EngineError("the Pulumi engine is not there", hint=_mending())
 
 
-def environment() -> dict[str, str]:
-    """The environment of an engine run. Makes the passphrase file at first use of our own backend."""
-    env = dict(os.environ)
+def environment(variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
+    """The environment of an engine run, with `variables` laid over it. Makes the passphrase file at first use of our
+    own backend."""
+    env = {**os.environ, **variables}
     programs = source.folder() if places.is_installed() else places.engine(VERSION)
     before = [str(Path(sys.prefix) / "bin"), str(programs)]
     env["PATH"] = os.pathsep.join([*before, env.get("PATH", os.defpath)])
@@ -129,7 +142,7 @@ def environment() -> dict[str, str]:
     env["PWD"] = str(project.find())
     env["PULUMI_SKIP_UPDATE_CHECK"] = "1"
     env[DIRECT] = "1"
-    if backend.is_ours():
+    if backend.is_ours() and "PULUMI_BACKEND_URL" not in variables:
         env["PULUMI_BACKEND_URL"] = backend.url()
         places.made(places.backend())
         if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(env):

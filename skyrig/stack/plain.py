@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from skyrig.errors import SkyrigError
-from skyrig.stack import lock, stacks
+from skyrig.stack import lock, spent, stacks
 
 _CHANGING = {"up": "up", "update": "up", "destroy": "destroy", "down": "destroy", "dn": "destroy", "refresh": "refresh"}
 _LOOKING = ("preview", "pre")
@@ -51,6 +51,9 @@ def _prepare_and_run(program: str, words: Sequence[str]) -> NoReturn:
     verb = _CHANGING.get(words[0], words[0]) if words else ""
     if any(word.partition("=")[0] in _OWN_WAY for word in words):
         os.execv(program, argv)
+    if words[:2] == ["stack", "rm"]:
+        _keep_what_it_cost(words[2:])
+        os.execv(program, argv)
     stack = stack_in(words)
     if verb == "config":
         done = subprocess.run([program, *words])
@@ -65,6 +68,14 @@ def _prepare_and_run(program: str, words: Sequence[str]) -> NoReturn:
         stacks.prepare(stack, verb, _tell, at_work, sure=sure)
         os.set_inheritable(at_work, True)
         os.execv(program, argv)
+
+
+def _keep_what_it_cost(words: Sequence[str]) -> None:
+    """Before a stack goes with its history: what was spent stays known."""
+    bare = [word for word in words if not word.startswith("-")]
+    stack = bare[0].rpartition("/")[2] if bare else stack_in(words)
+    if stacks.is_there(stack):
+        spent.keep(stack)
 
 
 def _tell(line: str) -> None:

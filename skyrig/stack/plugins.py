@@ -9,6 +9,9 @@ from pathlib import Path
 PACKAGES = {"aws": "aws", "gcp": "gcp", "azure": "azure-native"}
 """The provider's package by cloud."""
 
+SDKS = {"local": "pulumi", "aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure": "pulumi_azure_native"}
+"""The Python package that the program uses for a cloud."""
+
 
 def there(cloud: str) -> str:
     """The plugin of a cloud that the engine would take, by name; "" where it has to download one."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from attrs import evolve
 
@@ -14,22 +16,28 @@ from skyrig.catalog import refusals
 from skyrig.cluster import ports
 from skyrig.cluster.keys import NAMESPACE
 from skyrig.cluster.shape import Shape, stack_name
-from skyrig.errors import BadInput, EngineError
+from skyrig.errors import BadInput, EngineError, SkyrigError
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import (
     adoption,
     agreement,
     backend,
     config,
+    deployed,
     described,
     engine,
+    foreseen,
     guard,
+    limits,
     lock,
     pending,
     project,
+    rebuilding,
     risks,
+    spent,
     sweep,
 )
+from skyrig.stack.foreseen import Forecast
 from skyrig.stack.progress import Changes, Progress
 from skyrig.stack.risks import Risk
 
@@ -41,6 +49,9 @@ _CLUSTER, _DATA = "skyrig:index:Cluster", "skyrig:index:Data"
 
 _PAUSES_S = (5.0, 15.0, 45.0)
 """How long after a run that a cloud has throttled the next one begins. Providers have tried for minutes by then."""
+
+_MOST_SAID = 3
+"""How many differences from a plan are told."""
 
 _RETRY_S = 2.0
 """How long after the engine has found the stack locked it is tried again, in seconds."""
@@ -126,12 +137,14 @@ def up(
     refresh: bool = True,
     before: Shape | None = None,
     may: Callable[[list[Risk]], bool] = lambda found: True,
+    planned: Forecast | None = None,
 ) -> Changes:
     """Make the stack what its config says, after writing `shape` (if given) there, so that plain `pulumi up` means
     the same afterwards. Makes the stack if it is not there. With `refresh`, nodes that are gone come back. `before`
     is the shape that `shape` was worked out from: nodes that the config has got since then, while another run was
     waited for, stay; ports that it has got stay in any case. `may` is asked before nodes on a paid cloud are replaced
-    or deleted; where it says no, the config is as before, and that is BadInput."""
+    or deleted; where it says no, the config is as before, and that is BadInput. So it is where the engine would do
+    anything else than what was `planned`: nothing is made then, and no stack."""
     stack_name(stack)
     if shape is not None and shape.is_data:
         _refuse_cluster(stack)
@@ -139,23 +152,49 @@ def up(
         refuse_data(stack)
 
     def make(at_work: int) -> Changes:
+        is_new, had_config = not is_there(stack), project.config_file(stack).exists()
         _ready(stack, notify)
         now = config.read_shape(stack)
-        if shape is not None:
-            config.write_shape(stack, with_ports(shape if before is None else joined(shape, now, before), now))
-        guard.check(stack, config.read_shape(stack))
+        wanted = now if shape is None else with_ports(shape if before is None else joined(shape, now, before), now)
+        within_limits(stack, wanted)
+        wanted = counted(wanted)
+        if wanted != now:
+            config.write_shape(stack, wanted)
+        guard.check(stack, wanted)
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         looks = ["--refresh"] if refresh and not _is_new(stack) else []
-        found = _risks(stack, looks, at_work)
-        if found and not may(found):
-            config.write_shape(stack, now)
-            raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
-        flags = ["--skip-preview", *looks]
-        changes = _change(["up", *flags], stack, notify, at_work)
+        with tempfile.TemporaryDirectory(prefix="skyrig-up-") as folder:
+            bound = [str(Path(folder) / "plan")] if planned is not None else []
+            try:
+                _looked(stack, looks, bound, planned, may, at_work)
+            except BadInput:
+                config.write_shape(stack, now)
+                if is_new:
+                    _unmade(stack, had_config)
+                raise
+            flags = ["--skip-preview", *looks, *(f"--plan={each}" for each in bound)]
+            try:
+                changes = _change(["up", *flags], stack, notify, at_work)
+            finally:
+                _keep(stack, notify)
         agreement.note_seen(stack, config.read_shape(stack))
         return changes
 
     return _in_turn("up", stack, notify, make)
+
+
+def within_limits(stack: str, shape: Shape) -> list[str]:
+    """BadInput where making the stack `shape` would break a limit on what is spent; else what should be known of
+    budgets that are nearly spent."""
+    return limits.check(stack, shape, everything)
+
+
+def counted(shape: Shape) -> Shape:
+    """`shape` with a time to live that counts from now, where nobody has counted it yet or it is over."""
+    ttl, now = shape.policy.ttl, time.time()
+    if ttl is None or ttl.ends_at > now or shape.power == "down":
+        return shape
+    return evolve(shape, policy=evolve(shape.policy, ttl=evolve(ttl, ends_at=0.0).counted(now)))
 
 
 def preview(stack: str, notify: Notify = lambda line: None) -> Changes:
@@ -194,13 +233,48 @@ def down(stack: str, notify: Notify) -> Changes:
         if shape is not None:
             guard.check(stack, shape)
         _resolve_pending(stack, lambda: None, notify, at_work)
-        changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
+        try:
+            changes = _change(["destroy", "--skip-preview"], stack, notify, at_work)
+        finally:
+            _keep(stack, notify)
         described.forget(stack, notify)
         if shape is not None:
             sweep.sweep(stack, shape, notify)
         return changes
 
     return _in_turn("destroy", stack, notify, destroy)
+
+
+def take_over(
+    stack: str,
+    shape: Shape,
+    look: rebuilding.Look,
+    keys: rebuilding.Keys,
+    notify: Notify,
+    may: Callable[[list[str]], bool],
+) -> Changes:
+    """Make a stack whose state is lost anew around what is there, as `shape` says that it is; nodes are taken as they
+    are. One that was cut off on its way is gone on with. `may` is asked before anything is made that costs money.
+    SkyrigError, with the state as it is by then, where an up would make, replace or delete a node."""
+
+    def take(at_work: int) -> Changes:
+        if not is_there(stack) or _is_new(stack):
+            if (past := deployed.last(stack)) is not None:
+                agreement.note_seen(stack, past)
+            config.write_shape(stack, shape)
+            _ready(stack, notify)
+            _guard(stack)
+            rebuilding.rebuild(stack, look, keys, at_work)
+        _guard(stack)
+        changes = _change(["refresh", "--skip-preview"], stack, notify, at_work)
+        paid = rebuilding.refuse_nodes(json.loads(engine.query(["preview", "--json"], stack=stack, at_work=at_work)))
+        if paid and not may(paid):
+            raise BadInput(f"stack {stack}: {', '.join(paid)} would be made", hint="-y agrees to that")
+        changes += _change(["up", "--skip-preview"], stack, notify, at_work)
+        agreement.note_seen(stack, config.read_shape(stack))
+        return changes
+
+    return _in_turn("adopt", stack, notify, take)
 
 
 def take_config(stack: str) -> None:
@@ -219,6 +293,11 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
     adoption.adopt(stack, notify)
     _ready(stack, notify, lenient=verb in ("destroy", "refresh"))
     _guard(stack)
+    if verb == "up":
+        shape = config.read_shape(stack)
+        for line in within_limits(stack, shape):
+            notify(line)
+        config.write_shape(stack, counted(shape))
     if at_work is not None and verb != "refresh":
         gone = verb == "destroy" and sure
         _resolve_pending(stack, lambda: None if gone else config.read_shape(stack), notify, at_work)
@@ -300,6 +379,8 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         return
     if (salt := backend.salt(stack)) is not None:
         config.fit_salt(stack, salt)
+    if backend.folder() is not None:
+        _keep(stack, notify)  # what a run that was cut off began is known until the next one begins
     try:
         agreement.settle(stack, notify, lenient=lenient)
     except BadInput as error:
@@ -308,11 +389,43 @@ def _ready(stack: str, notify: Notify, *, lenient: bool = False) -> None:
         notify(f"{error.message}: passed over")
 
 
-def _risks(stack: str, looks: list[str], at_work: int) -> list[Risk]:
-    """Nodes that an up would take away; looked for where they cost money, and there are some."""
-    if config.read_shape(stack).cloud == "local" or _is_new(stack):
-        return []
-    return risks.of(json.loads(engine.query(["preview", "--json", *looks], stack=stack, at_work=at_work)))
+def _keep(stack: str, notify: Notify) -> None:
+    """Bring the stack's ledger up to date: a stack is worked on also where that cannot be."""
+    try:
+        spent.keep(stack, alone=True)
+    except (SkyrigError, OSError) as error:
+        notify(f"what {stack} costs is not written down now: {error}")
+
+
+def _looked(
+    stack: str,
+    looks: list[str],
+    bound: list[str],
+    planned: Forecast | None,
+    may: Callable[[list[Risk]], bool],
+    at_work: int,
+) -> None:
+    """Look at what an up would do where that may take nodes away, or was planned, before it does anything. BadInput
+    where `may` says no, or it is something else. `bound` is where the engine's own plan is kept, which binds its up."""
+    at_risk = config.read_shape(stack).cloud != "local" and not _is_new(stack)
+    if planned is None and not at_risk:
+        return
+    kept = [f"--save-plan={each}" for each in bound]
+    document = json.loads(engine.query(["preview", "--json", *looks, *kept], stack=stack, at_work=at_work))
+    if planned is not None and (differs := foreseen.differences(planned, foreseen.changes_in(document))):
+        more = f" (and {len(differs) - _MOST_SAID} more)" if len(differs) > _MOST_SAID else ""
+        said = "; ".join(differs[:_MOST_SAID]) + more
+        raise BadInput(f"the plan of {stack} does not hold any more: {said}", hint="plan it again; nothing was made")
+    found = risks.of(document) if at_risk else []
+    if found and not may(found):
+        raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
+
+
+def _unmade(stack: str, had_config: bool) -> None:
+    """Take away a stack that was made for nothing."""
+    engine.query(["stack", "rm", "--yes", "--preserve-config"], stack=stack)
+    if not had_config:
+        project.config_file(stack).unlink(missing_ok=True)
 
 
 def _guard(stack: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from skyrig.cluster.autostop import shown_ttl
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.fleet.deadline import timeout
 from skyrig.stack import autostopped, described, endpoints, lock, powers
@@ -31,8 +32,9 @@ class NodeStatus:
 @frozen
 class ClusterStatus:
     """One cluster as `status` shows it; `status` is INIT, UP, STOPPED (every node is), DEGRADED (a node is not up) or
-    DOWN (nothing is there). `hourly_cost` in USD of all nodes; `autostop` is the object of `status --json`, None where
-    none is set; `reason` says why a cluster is off or down by itself; `endpoints` are HOST:PORT by port or range."""
+    DOWN (nothing is there). `hourly_cost` in USD of all nodes; `autostop` and `ttl` are the objects of `status --json`,
+    None where none is set; `reason` says why a cluster is off or down by itself; `endpoints` are HOST:PORT by port or
+    range."""
 
     name: str
     status: str
@@ -42,6 +44,7 @@ class ClusterStatus:
     hourly_cost: float = 0.0
     isolation: str = ""
     autostop: dict[str, Any] | None = None
+    ttl: dict[str, Any] | None = None
     reason: str = ""
     endpoints: Mapping[str, str] = field(factory=dict)
 
@@ -59,6 +62,7 @@ class ClusterStatus:
             ],
             "hourly_cost": self.hourly_cost,
             "autostop": self.autostop,
+            "ttl": self.ttl,
             "reason": self.reason,
             "endpoints": dict(self.endpoints),
         }
@@ -102,6 +106,7 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
         hourly_cost=described_as.hourly_cost,
         isolation=described_as.isolation,
         autostop=note.shown(time.time()) if note is not None else None,
+        ttl=shown_ttl(note) if note is not None else None,
         reason=_reason(stack, described_as),
         endpoints=endpoints.shown(endpoints.of(described_as)),
     )

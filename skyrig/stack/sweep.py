@@ -3,9 +3,11 @@ and named with its price where it stays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from skyrig.clouds import cloud as clouds
+from skyrig.clouds.cloud import Leftover
+from skyrig.cluster import owner
 from skyrig.cluster.shape import Shape
 from skyrig.errors import SkyrigError
 
@@ -25,15 +27,20 @@ def sweep(stack: str, shape: Shape, notify: Notify) -> None:
     if lacking := cloud.missing():  # the engine's plugins know more ways to credentials than we do
         notify(f"{stack}: destroyed, and nobody has looked for what is left on {shape.cloud}: {lacking}")
         return
-    left = cloud.leftovers(stack, region)
+    left = _ours(cloud.leftovers(stack, region), shape)
     if not left:
         return
     notify(f"{stack}: still there under its tag, removing it: {', '.join(map(str, left))}")
     cloud.remove(stack, region, left)
-    stays = cloud.leftovers(stack, region)
+    stays = _ours(cloud.leftovers(stack, region), shape)
     if stays:
         known = sum(each.hourly or 0.0 for each in stays)
         raise LeftBehind(
             f"{stack} has left on {shape.cloud} in {region}, at ${known:.4f}/h: {', '.join(map(str, stays))}",
             hint=f"`down -c {stack}` tries again; else remove it there",
         )
+
+
+def _ours(left: Sequence[Leftover], shape: Shape) -> list[Leftover]:
+    """What is not another one's: two people may have stacks of one name in one account."""
+    return [each for each in left if not (each.owner and shape.owner) or owner.same(each.owner, shape.owner)]

@@ -53,4 +53,4 @@ class OwnedBucket:
     def local(self, isolation: str) -> Remote:
         """The way to one on the local cloud, for nodes of an isolation, or for this machine ("")."""
         place = {"endpoint": endpoint.for_nodes(self.endpoint, isolation), "region": self.region or "us-east-1"}
-        return Remote({"type": "s3", "provider": "Other", "no_check_bucket": "true", **place}, dict(self.keys))
+        return Remote({"type": "s3", "provider": "Other", **place}, dict(self.keys))

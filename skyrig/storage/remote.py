@@ -24,16 +24,28 @@ _BY_IDENTITY = {
 }
 
 
+_NEVER_MADE = {
+    "s3": {"no_check_bucket": "true"},
+    "google cloud storage": {"no_check_bucket": "true"},
+    "azureblob": {"no_check_container": "true"},
+}
+"""By type: rclone is to make no bucket before it writes, which may not be allowed."""
+
+
+def _as_it_is(options: Mapping[str, str]) -> dict[str, str]:
+    return {**_NEVER_MADE.get(options.get("type", ""), {}), **options}
+
+
 class NoCredentials(BadInput):
     """Nothing says with which keys a bucket is to be opened."""
 
 
 @frozen
 class Remote:
-    """rclone's options by name. `secrets` are never logged, and reach rclone by its environment alone; `named` are the
-    variables that they came from."""
+    """rclone's options by name, by which it makes no bucket unless they say otherwise. `secrets` are never logged, and
+    reach rclone by its environment alone; `named` are the variables that they came from."""
 
-    options: Mapping[str, str]
+    options: Mapping[str, str] = field(converter=_as_it_is)
     secrets: Mapping[str, str] = field(factory=dict, repr=False)
     named: tuple[str, ...] = ()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from skyrig.task import autostop
 from skyrig.task.autostop import Hook
 from skyrig.task.node import Node, either, texts_by_name
+
+MINIMIZE = ("cost", "time")
+"""What may be minded most."""
 
 _POD = ("containers", "initContainers")
 _RESOURCE_WORDS = ("limits", "requests")
@@ -27,6 +31,29 @@ class Config:
     def data_stack(self) -> str:
         """The stack that keeps the task's buckets: our own key `skyrig.data_stack`; "" where it names none."""
         return str((self.values.get("skyrig") or {}).get("data_stack") or "")
+
+    @property
+    def hours(self) -> Mapping[str, float]:
+        """How many hours the task takes, as the user says: our own key `skyrig.hours`, by `ACCELERATOR:COUNT` or the
+        name of an instance type, `default` for all others."""
+        return dict((self.values.get("skyrig") or {}).get("hours") or {})
+
+    @property
+    def minimize(self) -> str:
+        """What the choice of machines minds most, `cost` or `time`: our own key `skyrig.minimize`."""
+        return str((self.values.get("skyrig") or {}).get("minimize") or "cost")
+
+    def minimizing(self, what: str) -> Config:
+        """The same block with another `skyrig.minimize`."""
+        own = {**(self.values.get("skyrig") or {}), "minimize": what}
+        return evolve(self, values={**self.values, "skyrig": own}, mended={**self.mended, "skyrig": own})
+
+    @property
+    def flush_s(self) -> float | None:
+        """Seconds that files may take to reach their buckets before an autostop goes on: our own key
+        `skyrig.flush_timeout`; None where it says none."""
+        found = (self.values.get("skyrig") or {}).get("flush_timeout")
+        return None if found is None else float(found)
 
 
 def read(node: Node) -> Config:
@@ -128,6 +155,19 @@ def _options(node: Node) -> Any:
     return {key: each.read(_option, None) for key, each in node.fields().items()}
 
 
+def _hours(node: Node) -> dict[str, float]:
+    return {name: _hours_on(name, each) for name, each in node.fields().items()}
+
+
+def _hours_on(name: str, node: Node) -> float:
+    what, colon, count = name.partition(":")
+    if colon and not (what and re.fullmatch(r"[0-9]*\.?[0-9]+", count)):
+        raise node.wrong(f"{name!r}: ACCELERATOR:COUNT, an instance type or default is wanted")
+    if node.number() <= 0:
+        raise node.wrong(f"{node.shown}: a number of hours above 0 is wanted")
+    return node.number()
+
+
 _BUILDS = ("ALL", "BUILD")
 _WHOLE: Callable[[Node], Any] = Node.whole
 _POD_FIELDS: dict[str, Callable[[Node], Any]] = {
@@ -141,7 +181,12 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
     "nvidia_gpus": _section({"disable_ecc": Node.switch}),
     "active_workspace": Node.text,
     "skyrig": _section(
-        {"data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name")}
+        {
+            "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
+            "hours": _hours,
+            "minimize": lambda node: node.one_of(MINIMIZE),
+            "flush_timeout": lambda node: node.number(0),
+        }
     ),
     "gcp": _section(
         {

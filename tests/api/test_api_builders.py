@@ -51,7 +51,6 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: sky.serve.up(sky.Task(run="x"), "s"), "sky.serve.up: not yet"),
     (lambda: sky.volumes.ls(), "sky.volumes.ls: not yet"),
     (lambda: sky.autostop("c", 5, wait_for="soon"), "wait_for 'soon' is not known"),
-    (lambda: sky.cost_report(), "sky.cost_report: not yet"),
     (lambda: sky.get("../../x"), "is no id of a request"),
     (lambda: sky.get("0123"), "no requests have an id that begins with 0123"),
 ]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,27 @@ def test_its_log_is_bounded(home: Path) -> None:
         out.truncate(server.LOG_BYTES + 1)
     assert server.check(places.storage("one")) == started
     assert log.stat().st_size == 0
+
+
+def test_uploads_that_were_never_finished_go(home: Path) -> None:
+    boto3 = pytest.importorskip("boto3")
+    started = server.ensure("one", KEYS)
+    folder = Path(buckets.make(places.storage("one"), "leftovers", KEYS)["folder"])
+    names = dict(zip(("aws_access_key_id", "aws_secret_access_key"), KEYS.options.values(), strict=True))
+    s3 = boto3.client("s3", endpoint_url=started["endpoint"], region_name="us-east-1", **names)
+    for key in ("given/up", "goes/on"):
+        upload = s3.create_multipart_upload(Bucket="leftovers", Key=key)["UploadId"]
+        s3.upload_part(Bucket="leftovers", Key=key, UploadId=upload, PartNumber=1, Body=b"part")
+        if key == "given/up":
+            long_ago = time.time() - 8 * 86400
+            os.utime(next(folder.glob(f".sgwtmp/multipart/*/{upload}")), (long_ago, long_ago))
+
+    def left() -> set[str]:
+        return {each["Key"] for each in s3.list_multipart_uploads(Bucket="leftovers").get("Uploads", ())}
+
+    server.ensure("one", KEYS)
+    assert left() == {"given/up", "goes/on"}, "it was done today"
+    yesterday = time.time() - 86401
+    os.utime(places.storage("one") / "cleared", (yesterday, yesterday))
+    server.ensure("one", KEYS)
+    assert left() == {"goes/on"}

@@ -24,8 +24,16 @@ def killed_when(person: User, command: list[str], moment: Callable[[], object]) 
 
 
 def _engines(person: User) -> list[int]:
-    """Engines at work on the stack, by their command lines."""
-    return [pid for pid in person.processes(f"--stack\0{person.stack}") if _program(pid) == "pulumi"]
+    """Engines at work on this user's stack: another test's user may have one of the same name."""
+    found = person.processes(f"--stack\0{person.stack}")
+    return [pid for pid in found if _program(pid) == "pulumi" and _is_of(person, pid)]
+
+
+def _is_of(person: User, pid: int) -> bool:
+    try:
+        return f"SKYRIG_HOME={person.home}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
 
 
 def _program(pid: int) -> str:

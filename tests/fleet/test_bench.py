@@ -39,6 +39,12 @@ def test_the_spread(tmp_path: Path) -> None:
     assert table["notes"] == ["the head sends each content 17 times (flat), 5 times (tree)"]
 
 
+def test_the_choice_between_offers(tmp_path: Path) -> None:
+    choices, imports = measured(tmp_path, "optimizer")
+    assert "the catalog" in imports["of"] and any("SkyPilot" in note for note in choices["notes"])
+    assert choices["of"]["the shipped table, the best 4"]["median_s"] < 0.05
+
+
 @pytest.mark.e2e
 def test_those_that_need_a_cluster(tmp_path: Path) -> None:
     """The first line, and the sync: its bytes leave the client once."""

@@ -178,6 +178,14 @@ class KeeperCluster:
         if watch:
             self.ensure()
 
+    def stop_keeper(self) -> None:
+        """kill -9 the keeper and its watch; `ensure` starts them again."""
+        for of in ("watch", "lock"):
+            if pid := self.pid(of):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        until(lambda: not self.pid() and not self.pid("watch"), "the keeper has ended")
+
     def keeper_log(self) -> str:
         """What the keeper itself had to say."""
         path = self.keeper_home / "keeper.log"

@@ -17,6 +17,7 @@ from typing import Any
 from skyrig.launch import nodeside
 from skyrig.launch.mounting.mount import mounted
 from skyrig.storage import programs
+from skyrig.storage.remote import Remote
 
 KEY, SECRET = "skyrigtest", "a-secret-that-nobody-may-see"
 PATIENCE = 30.0
@@ -77,7 +78,8 @@ class Store:
 
     def mount(self, target: str, bucket: str, mode: str = "MOUNT", **more: Any) -> dict[str, Any]:
         """A BucketMount as plain data."""
-        remote = {"type": "s3", "provider": "Other", "endpoint": f"http://127.0.0.1:{self.port}", "env_auth": "false"}
+        options = {"type": "s3", "provider": "Other", "endpoint": f"http://127.0.0.1:{self.port}", "env_auth": "false"}
+        remote = dict(Remote(options).options)
         plan = {"target": target, "mode": mode, "bucket": f"s3://{bucket}", "path": bucket, "remote": remote}
         return {**plan, "secret": "own", "options": {}, "folder": "", **more}
 

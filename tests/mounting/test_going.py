@@ -56,6 +56,8 @@ def test_stop_and_down_while_files_wait(user: User) -> None:
     os.kill(pid, signal.SIGKILL)
     (user.clone / "more.yaml").write_text("run: echo more >~/ckpt/after; exit 3\n")
     user.run("exec", "more.yaml", "-c", user.stack, check=3)
+    refused = user.run("stop", "-c", user.stack, "-y", "--flush-timeout", "1", check=2, timeout=30)
+    assert "not in its bucket: n0: s3://goes/after (5 B)" in refused.err.decode()
     forced = user.run("stop", "-c", user.stack, "-y", "--force", timeout=60)
     assert "not in its bucket: n0: s3://goes/after (5 B)" in forced.err.decode()
     user.run("start", "-c", user.stack, "-y")

@@ -99,17 +99,20 @@ def test_what_cannot_be_attached_fails_before_setup(store: Store, cluster: Keepe
 def test_nodes_are_flushed_before_they_go(store: Store, cluster: KeeperCluster) -> None:
     bucket = store.bucket("flushed")
     plan = store.mount("~/flushed", "flushed", "MOUNT_CACHED")
-    assert cluster.ended(cluster.submit("ls ~/flushed", **wanted(store, plan)))["status"] == "SUCCEEDED"
+    asked = cluster.submit("ls ~/flushed", flush_s=1.5, **wanted(store, plan))
+    assert cluster.ended(asked)["status"] == "SUCCEEDED"
     with store.gone():
         job = cluster.submit("echo 123 >~/flushed/f; exit 3")
         assert cluster.ended(job)["exit_code"] == 3
         assert flushed(cluster, 1.0)[-1]["left"] == ["n0: s3://flushed/f (4 B)"]
+        began = time.monotonic()
+        assert flushed(cluster, None)[-1]["left"] and 1.4 < time.monotonic() - began < 6, "as long as the job said"
     said = flushed(cluster, 40.0)
     assert said[-1] == {"left": []} and (bucket / "f").read_text() == "123\n"
     assert "n0: waiting for 1 file (4 B) to reach s3://flushed" in [each.get("note") for each in said]
 
 
-def flushed(cluster: KeeperCluster, deadline_s: float) -> list[dict[str, Any]]:
+def flushed(cluster: KeeperCluster, deadline_s: float | None) -> list[dict[str, Any]]:
     """What the keeper says to `flush`."""
     with cluster.connect() as line, line.makefile("rwb") as stream:
         stream.write(json.dumps({"op": "flush", "deadline_s": deadline_s}).encode() + b"\n")

@@ -51,7 +51,9 @@ def test_train_needs_what_its_strategy_needs(clone: Clone, arguments: tuple[str,
 
 @pytest.mark.parametrize("verb", ["test", "lint"])
 def test_checks_need_the_tools_for_them(clone: Clone, verb: str) -> None:
-    clone.ready("base", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "storage")
+    clone.ready(
+        "base", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning", "storage"
+    )
     assert clone.rig(verb)[0] == 5
     clone.ready("dev")
     assert clone.rig(verb)[0] == 0

@@ -230,7 +230,7 @@ def test_elsewhere_no_stack_is_made(wrapper: Wrapper, where: str) -> None:
     assert wrapper.calls() == ["up"]
 
 
-PREPARED = ("up", "update", "preview", "pre", "destroy", "down", "dn", "refresh", "config refresh")
+PREPARED = ("up", "update", "preview", "pre", "destroy", "down", "dn", "refresh", "config refresh", "stack rm")
 
 
 @pytest.mark.parametrize("words", [*PREPARED, "config set a:b c", "stack ls", "whoami"])

@@ -59,3 +59,12 @@ def test_the_command_line_wins_and_fills_null_values(tmp_path: Path) -> None:
     assert (task.env["A"], task.env["B"], task.secrets) == ("1", "2", {"S": "hidden"})
     assert task.folder == tmp_path / "src"
     assert "hidden" not in repr(task)
+
+
+def test_how_long_an_autostop_waits_for_buckets(tmp_path: Path) -> None:
+    file = tmp_path / "task.yaml"
+    file.write_text("run: echo\nconfig: {skyrig: {flush_timeout: 1200}}\n")
+    assert load(file).only().config.flush_s == 1200 and Task().config.flush_s is None
+    file.write_text("run: echo\nconfig: {skyrig: {flush_timeout: -1}}\n")
+    with pytest.raises(BadInput, match=r"config\.skyrig\.flush_timeout: -1 is out of range"):
+        load(file)

@@ -30,7 +30,7 @@ _TORCH = (3000, 5300) if _CUDA else (120, 600)
 
 SETS = {
     "base": PackageSet("Skyrig's own dependencies", 22, 90),
-    "dev": PackageSet("tools for tests and checks", 55, 190),
+    "dev": PackageSet("tools for tests and checks", 95, 330),
     "torch": PackageSet("PyTorch" + (" with its CUDA libraries" if _CUDA else ""), *_TORCH),
     "accelerate": PackageSet("Hugging Face Accelerate", 7, 40),
     "deepspeed": PackageSet("DeepSpeed", 4, 60),
@@ -39,6 +39,7 @@ SETS = {
     "gcp": PackageSet("Google Cloud's SDKs", 15, 120),
     "azure": PackageSet("Azure's SDKs", 25, 400),
     "lora": PackageSet("Hugging Face's Transformers, Datasets and PEFT", 85, 290),
+    "lightning": PackageSet("PyTorch Lightning", 3, 12),
 }
 """In the order of installation: a later set may build on an earlier one."""
 

@@ -29,6 +29,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "gcp": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws"),
     "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
+    "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "tenacity")
 """Those of our dependencies that skyrig.launch.keeper imports; tests/foreign holds it to that."""

@@ -135,7 +135,7 @@ in_clone() { # ARGS: what plain pulumi needs in the project's own folder
 
 prepares() { # ARGS: does this command work on a stack of a project of ours, so that Skyrig prepares the stack first?
     case ${1-}:${2-} in
-        up:* | update:* | preview:* | pre:* | destroy:* | down:* | dn:* | refresh:* | config:refresh) ;;
+        up:* | update:* | preview:* | pre:* | destroy:* | down:* | dn:* | refresh:* | config:refresh | stack:rm) ;;
         *) return 1 ;;
     esac
     [ -x "$here/python" ] || return 1

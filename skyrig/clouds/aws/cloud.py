@@ -8,8 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.clouds.aws import check, finding, leftovers, machines, session
-from skyrig.clouds.cloud import Finding, Leftover, NotUsable, SeenMachine, Wanted
+from skyrig.clouds.aws import check, finding, leftovers, machines, session, tagged
+from skyrig.clouds.cloud import Finding, Leftover, NotUsable, SeenMachine, Tagged, Wanted
 
 
 @frozen
@@ -52,6 +52,10 @@ class Aws:
     def leftovers(self, stack: str, region: str) -> Sequence[Leftover]:
         """All that is there under a stack's tag."""
         return leftovers.of_stack(stack, region)
+
+    def tagged(self, region: str | None) -> Tagged:
+        """All that Skyrig has made in the account."""
+        return tagged.everything(region)
 
     def remove(self, stack: str, region: str, left: Sequence[Leftover]) -> None:
         """Remove what is left, as far as that goes."""

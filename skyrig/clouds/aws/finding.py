@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.clouds.aws import session
+from skyrig.clouds.aws import machines, session
 from skyrig.errors import SkyrigError
 
 _GONE = ("terminated", "shutting-down", "deleted", "deleting")
@@ -74,12 +74,31 @@ def find(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
         there = list(getattr(ec2, listing.call)(**{key: wanted})[listing.listed])
     if kind == "aws:ec2/instance:Instance":
         there = [each for group in there for each in group["Instances"]]
-    ids = [str(each[listing.id]) for each in there if _state(each) not in _GONE]
-    if len(ids) > 1:
-        raise SkyrigError(
-            f"aws: {', '.join(ids)} all carry the tags of one {kind}", hint="remove those that are not used"
-        )
-    return ids[0] if ids else None
+    there = [each for each in there if _state(each) not in _GONE]
+    if len(there) > 1:
+        there = _exactly(there, kind, inputs, region)
+    return _only(kind, [str(each[listing.id]) for each in there])
+
+
+def _exactly(there: list[Any], kind: str, inputs: Mapping[str, Any], region: str) -> list[Any]:
+    """Of things that all carry the wanted tags, those that carry no others: a node's address has more of them than the
+    gateway's. Launch templates are told apart by what they are described as."""
+    same = [each for each in there if _own(machines.tags_of(each)) == _tags(inputs)]
+    if kind == "aws:ec2/launchTemplate:LaunchTemplate" and len(same) > 1:
+        ec2 = session.client("ec2", region)
+        with session.asking("looking into launch templates"):
+            versions = [
+                ec2.describe_launch_template_versions(LaunchTemplateId=each["LaunchTemplateId"], Versions=["$Latest"])
+                for each in same
+            ]
+        said = [each["LaunchTemplateVersions"][0].get("VersionDescription") for each in versions]
+        same = [each for each, text in zip(same, said, strict=True) if text == inputs.get("description")]
+    return same or there
+
+
+def _own(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags without those that AWS itself gives."""
+    return {name: value for name, value in tags.items() if not name.startswith("aws:")}
 
 
 def _named(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
@@ -91,8 +110,9 @@ def _named(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
     with session.asking(f"looking for {prefix}"):
         pages = iam.get_paginator(f"list_{what}s").paginate()
         names = [each[name] for page in pages for each in page[listed] if each[name].startswith(prefix)]
-        tags = {one: getattr(iam, f"list_{what}_tags")(**{name: one})["Tags"] for one in names}
-    found = [one for one in names if wanted.items() <= {tag["Key"]: tag["Value"] for tag in tags[one]}.items()]
+        asked = {one: getattr(iam, f"get_{what}")(**{name: one})[listed.removesuffix("s")] for one in names}
+        tags = {one: machines.tags_of(said) for one, said in asked.items()}
+    found = [one for one in names if wanted.items() <= tags[one].items()]
     return _only(kind, found)
 
 

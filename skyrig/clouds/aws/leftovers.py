@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
-from skyrig.catalog import disks, facts, prices
+from skyrig.catalog import disks, facts, sources
 from skyrig.clouds.aws import machines, session
 from skyrig.clouds.cloud import Leftover
 
@@ -39,33 +41,47 @@ class Kind:
 
 def of_stack(stack: str, region: str) -> list[Leftover]:
     """All that is there under the stack's tag, in the order of removal."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        there = pool.submit(roles, region)
+        return [*regional(stack, region), *(role for of, role in there.result() if of == stack)]
+
+
+def regional(stack: str, region: str) -> list[Leftover]:
+    """The same without roles, which are the same in all regions."""
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = pool.map(lambda kind: _found(kind, stack, region), KINDS)
-        roles = pool.submit(_roles, stack, region)
-        there = [
-            Leftover(kind.name, str(each[kind.id]), kind.hourly(each, region))
-            for kind, listed in zip(KINDS, found, strict=True)
-            for each in listed
-        ]
-        return [*there, *roles.result()]
+        return [_left(kind, each, region) for kind, listed in zip(KINDS, found, strict=True) for each in listed]
 
 
 def remove(stack: str, region: str, left: Sequence[Leftover]) -> None:
-    """Remove it kind by kind. What AWS refuses to remove now stays, and is listed again."""
-    from botocore.exceptions import ClientError
-
+    """Remove it kind by kind, all of one kind at once. What AWS refuses to remove now stays, and is listed again."""
     ec2 = session.client("ec2", region)
     wanted = {each.id for each in left}
-    for kind in KINDS:
-        for each in _found(kind, stack, region) if any(one.kind == kind.name for one in left) else ():
-            if each[kind.id] in wanted:
-                try:
-                    kind.remove(ec2, each)
-                except ClientError:
-                    continue  # it is found again, and named
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for kind in KINDS:
+            there = _found(kind, stack, region) if any(one.kind == kind.name for one in left) else []
+            list(pool.map(partial(_remove, kind, ec2), [each for each in there if each[kind.id] in wanted]))
     for role in left:
-        if role.kind == _ROLE:
+        if role.kind == ROLE:
             _remove_role(region, role.id)
+
+
+def _remove(kind: Kind, ec2: Any, each: Described) -> None:
+    from botocore.exceptions import ClientError, WaiterError
+
+    with contextlib.suppress(ClientError, WaiterError):  # it is found again, and named
+        kind.remove(ec2, each)
+
+
+def _left(kind: Kind, each: Described, region: str) -> Leftover:
+    made = next((each[key] for key in ("LaunchTime", "CreateTime") if key in each), None)
+    return Leftover(
+        kind.name,
+        str(each[kind.id]),
+        kind.hourly(each, region),
+        machines.tags_of(each).get(machines.OWNER, ""),
+        made.timestamp() if made is not None else None,
+    )
 
 
 def _found(kind: Kind, stack: str, region: str) -> list[Described]:
@@ -92,7 +108,7 @@ def _instance_hourly(described: Described, region: str) -> float | None:
     if described["State"]["Name"] in ("stopped", "stopping"):
         return 0.0
     spot = described.get("InstanceLifecycle") == "spot"
-    return prices.hourly("aws", region, described["InstanceType"], spot=spot)
+    return sources.hourly("aws", region, described["InstanceType"], spot=spot)
 
 
 def _volume_hourly(described: Described, region: str) -> float | None:
@@ -163,20 +179,23 @@ KINDS = (
 )  # fmt: skip
 """What a cluster is made of, and what it leaves."""
 
-_ROLE = "role"
+ROLE = "role"
+"""Kind of the one thing that is no region's."""
 
 
-def _roles(stack: str, region: str) -> list[Leftover]:
-    """Roles under the stack's tag: their names begin with `skyrig-`, and the tags of those alone are looked at."""
+def roles(region: str) -> list[tuple[str, Leftover]]:
+    """All roles of Skyrig, each with its stack: their names begin with `skyrig-`, and the tags of those alone are
+    looked at."""
     iam = session.client("iam", region)
     with session.asking("looking for roles"):
         names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
-        ours = []
-        for name in names:
-            if name.startswith("skyrig-"):
-                tags = {tag["Key"]: tag["Value"] for tag in iam.list_role_tags(RoleName=name)["Tags"]}
-                ours += [name] if tags.get("skyrig-stack") == stack else []
-    return [Leftover(_ROLE, name) for name in ours]
+        ours = [name for name in names if name.startswith("skyrig-")]
+        tags = [machines.tags_of(iam.list_role_tags(RoleName=name)) for name in ours]
+    return [
+        (said[machines.STACK], Leftover(ROLE, name, owner=said.get(machines.OWNER, "")))
+        for name, said in zip(ours, tags, strict=True)
+        if machines.STACK in said
+    ]
 
 
 def _remove_role(region: str, name: str) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 from skyrig.clouds.aws import session
 from skyrig.clouds.cloud import SeenMachine
 
+STACK, OWNER, NODE = "skyrig-stack", "skyrig-owner", "skyrig-node"
+"""Tags with the stack, who made it, and the node that a thing belongs to."""
+
 _POWER = {"pending": "up", "running": "up", "stopping": "stopped", "stopped": "stopped"}
 """Power by state; an instance in any other is gone."""
 

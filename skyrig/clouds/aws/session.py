@@ -52,6 +52,7 @@ def client(service: str, region: str) -> Any:
 def asking(what: str) -> Iterator[None]:
     """Errors of AWS in one line that names `what` was asked."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -66,5 +67,5 @@ def asking(what: str) -> Iterator[None]:
         if code in _DENIED:
             raise NotUsable(f"aws: {what} is not allowed: {said}", hint="`invoke check` lists the rights") from error
         raise SkyrigError(f"aws: {what}: {code}: {said}") from error
-    except BotoCoreError as error:
-        raise SkyrigError(f"aws: {what}: {error}") from error
+    except (BotoCoreError, ResponseParserError) as error:
+        raise SkyrigError(f"aws: {what}: {' '.join(str(error).split())[:300]}") from error

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.clouds.azure import arm, check, credentials, finding, leftovers, machines
-from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Wanted
+from skyrig.clouds.azure import arm, check, credentials, finding, leftovers, machines, tagged
+from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Tagged, Wanted
 
 
 @frozen
@@ -41,6 +41,10 @@ class Azure:
     def leftovers(self, stack: str, region: str) -> Sequence[Leftover]:
         """All that is there of the stack, but for storage accounts."""
         return leftovers.of_stack(stack, self.owner)
+
+    def tagged(self, region: str | None) -> Tagged:
+        """All that Skyrig has made in the subscription."""
+        return tagged.everything(self.owner, region)
 
     def remove(self, stack: str, region: str, left: Sequence[Leftover]) -> None:
         """Remove what is left, as far as that goes."""

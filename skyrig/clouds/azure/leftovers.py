@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from skyrig.catalog import disks, facts, prices
+from skyrig.catalog import disks, facts, sources
 from skyrig.clouds.azure import arm, group, names
 from skyrig.clouds.azure.arm import COMPUTE, MOST_AT_ONCE, NETWORK, RESOURCES, Arm, ArmError
 from skyrig.clouds.azure.started import DISKS
@@ -43,7 +44,7 @@ def _machine_hourly(machine: Thing) -> float | None:
     if arm.power_of(properties.get("instanceView", {})) in ("deallocated", "deallocating"):
         return 0.0
     spot = properties.get("priority") == "Spot"
-    return prices.hourly("azure", str(machine["location"]), properties["hardwareProfile"]["vmSize"], spot=spot)
+    return sources.hourly("azure", str(machine["location"]), properties["hardwareProfile"]["vmSize"], spot=spot)
 
 
 def _disk_hourly(disk: Thing) -> float | None:
@@ -99,6 +100,13 @@ def of_stack(stack: str, owner: str = "") -> list[Leftover]:
     return [each.left for each in _found(*arm.usable(owner), stack)]
 
 
+def in_group(where: Arm, subscription: str, stack: str, owner: str) -> list[Leftover]:
+    """The same, where it is known whose the group is: what takes no tags is theirs."""
+    return [
+        each.left if each.left.owner else evolve(each.left, owner=owner) for each in _found(where, subscription, stack)
+    ]
+
+
 def remove(stack: str, owner: str, left: Sequence[Leftover]) -> None:
     """Remove it kind by kind, all of one kind at once. What Azure refuses to remove now stays, and is listed again."""
     where, subscription = arm.usable(owner)
@@ -120,7 +128,7 @@ def _found(where: Arm, subscription: str, stack: str) -> list[_There]:
     if not group.there(where, subscription, stack):
         return role
     inside, home = group.inside(where, subscription, stack), group.path(subscription, stack)
-    mine = [(kind, str(each["id"])) for kind in KINDS for each in inside if _is_mine(each, kind, stack)]
+    mine = [(kind, each) for kind in KINDS for each in inside if _is_mine(each, kind, stack)]
     with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
         things = [each for each in pool.map(lambda one: _looked_at(where, *one), mine) if each is not None]
     given = f"{home}/{_ASSIGNMENTS}/{names.assignment(subscription, stack)}"
@@ -142,14 +150,25 @@ def _goes_along(thing: Thing) -> bool:
     return str(thing["type"]).count("/") > 1
 
 
-def _looked_at(where: Arm, kind: Kind, path: str) -> _There | None:
+def _looked_at(where: Arm, kind: Kind, thing: Thing) -> _There | None:
     """A thing with its price; None where it is gone meanwhile."""
+    path = str(thing["id"])
     expand = {"$expand": "instanceView"} if kind.name == "machine" else {}
     found = where.get(path, kind.version, **expand)
     if found is None:
         return None
     _, _, _, _, within, *_, called = path.split("/")
-    return _There(Leftover(kind.name, f"{within}/{called}", kind.hourly(found)), path, kind.version)
+    owner, made = group.tags_of(thing).get(group.OWNER, ""), _since(found)
+    return _There(Leftover(kind.name, f"{within}/{called}", kind.hourly(found), owner, made), path, kind.version)
+
+
+def _since(found: Thing) -> float | None:
+    """When a thing was made, in seconds since 1970."""
+    said = str((found.get("properties") or {}).get("timeCreated", ""))
+    try:
+        return datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
 
 
 def _named(where: Arm, kind: str, path: str) -> list[_There]:

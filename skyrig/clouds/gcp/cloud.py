@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Wanted
-from skyrig.clouds.gcp import check, finding, leftovers, machines, offering, session
+from skyrig.clouds.cloud import Finding, Leftover, SeenMachine, Tagged, Wanted
+from skyrig.clouds.gcp import check, finding, leftovers, machines, offering, session, tagged
 from skyrig.clouds.gcp.door import Door
 
 
@@ -42,6 +42,10 @@ class Gcp:
     def leftovers(self, stack: str, region: str) -> Sequence[Leftover]:
         """All that is there of a stack, but for buckets."""
         return leftovers.of_stack(self._door(), stack, region)
+
+    def tagged(self, region: str | None) -> Tagged:
+        """All that Skyrig has made in the project."""
+        return tagged.everything(self._door(), region)
 
     def remove(self, stack: str, region: str, left: Sequence[Leftover]) -> None:
         """Remove what is left, as far as that goes."""

@@ -31,6 +31,7 @@ SERVICES = {
     ),
     "serviceusage": ("GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT", "https://serviceusage.googleapis.com/v1/"),
     "cloudquotas": ("GOOGLE_CLOUD_QUOTAS_CUSTOM_ENDPOINT", "https://cloudquotas.googleapis.com/v1/"),
+    "cloudbilling": ("GOOGLE_CLOUD_BILLING_CUSTOM_ENDPOINT", "https://cloudbilling.googleapis.com/v1/"),
     "storage": ("GOOGLE_STORAGE_CUSTOM_ENDPOINT", "https://storage.googleapis.com/storage/v1/"),
 }
 """Variable and address of each API."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 from attrs import frozen
 
-from skyrig.catalog import disks, facts, instances, prices
+from skyrig.catalog import disks, facts, instances, sources
 from skyrig.clouds.cloud import Leftover, NotUsable
 from skyrig.clouds.gcp import machines
 from skyrig.clouds.gcp.door import Described, Door
@@ -45,20 +46,23 @@ class Kind:
             there = door.everywhere(self.noun, asked)
         else:
             there = door.listed(f"{_scope(self.scope, region)}/{self.noun}", query=asked)
-        return [
-            Leftover(self.name, self._path(each, region), self.hourly(each)) for each in there if _ours(each, stack)
-        ]
+        return [self.left(each, region) for each in there if _ours(each, stack)]
 
-    def _path(self, described: Described, region: str) -> str:
-        where = f"zones/{_last(described['zone'])}" if self.scope == "zones" else _scope(self.scope, region)
-        return f"{where}/{self.noun}/{described['name']}"
+    def left(self, described: Described, region: str) -> Leftover:
+        """One of them, as the API describes it."""
+        where = f"zones/{last(described['zone'])}" if self.scope == "zones" else _scope(self.scope, region)
+        owner, made = machines.said(described).get("skyrig-owner", ""), _since(described, "creationTimestamp")
+        return Leftover(self.name, f"{where}/{self.noun}/{described['name']}", self.hourly(described), owner, made)
 
 
 def of_stack(door: Door, stack: str, region: str) -> list[Leftover]:
     """All that is there of the stack, in the order of removal; ids are paths in the project."""
     with ThreadPoolExecutor(max_workers=len(KINDS) + 3) as pool:
         slices = pool.submit(_slices, door, stack, region)
-        roles, accounts = pool.submit(_roles, door, stack), pool.submit(_accounts, door, stack)
+        roles, accounts = (
+            pool.submit(_roles, door, cluster_name(stack)),
+            pool.submit(_accounts, door, cluster_name(stack)),
+        )
         found = list(pool.map(lambda kind: kind.found(door, stack, region), KINDS))
         return [*slices.result(), *(each for kind in found for each in kind), *roles.result(), *accounts.result()]
 
@@ -89,19 +93,28 @@ def _remove(door: Door, each: Leftover) -> None:
 def _ours(described: Described, stack: str) -> bool:
     if "labels" in described:
         return machines.is_of(described, stack)
-    return f"skyrig-stack={label(stack)}" in described.get("description", "").split()
+    return machines.said(described).get("skyrig-stack") == label(stack)
+
+
+def _since(described: Described, key: str) -> float | None:
+    """When a thing was made, in seconds since 1970."""
+    try:
+        return datetime.fromisoformat(described[key].replace("Z", "+00:00")).timestamp()
+    except (KeyError, ValueError):
+        return None
 
 
 def _scope(scope: str, region: str) -> str:
     return f"regions/{region}" if scope == "regions" else scope
 
 
-def _last(link: str) -> str:
+def last(link: str) -> str:
+    """The last word of a link, for instance a zone."""
     return link.rpartition("/")[2]
 
 
 def _region(described: Described) -> str:
-    return _last(described["zone"]).rpartition("-")[0]
+    return last(described["zone"]).rpartition("-")[0]
 
 
 def _instance_hourly(described: Described) -> float | None:
@@ -109,11 +122,11 @@ def _instance_hourly(described: Described) -> float | None:
         return 0.0
     said = described.get("scheduling", {})
     spot = said.get("provisioningModel") == "SPOT" or bool(said.get("preemptible"))
-    return prices.hourly("gcp", _region(described), _last(described["machineType"]), spot=spot)
+    return sources.hourly("gcp", _region(described), last(described["machineType"]), spot=spot)
 
 
 def _disk_hourly(described: Described) -> float | None:
-    return disks.hourly("gcp", _last(described["type"]), float(described["sizeGb"]))
+    return disks.hourly("gcp", last(described["type"]), float(described["sizeGb"]))
 
 
 def _address_hourly(described: Described) -> float | None:
@@ -147,7 +160,18 @@ def _slices(door: Door, stack: str, region: str) -> list[Leftover]:
         there = machines.slices(door, stack, region)
     except NotUsable:
         return []
-    return [Leftover(_SLICE, machines.slice_path(each), _slice_hourly(each)) for each in there]
+    return [slice_left(each) for each in there]
+
+
+def slice_left(described: Described) -> Leftover:
+    """A TPU slice, as the API describes it."""
+    owner, made = machines.said(described).get("skyrig-owner", ""), _since(described, "createTime")
+    return Leftover(_SLICE, machines.slice_path(described), _slice_hourly(described), owner, made)
+
+
+def identity(door: Door, cluster: str) -> list[Leftover]:
+    """Role and service account of the cluster whose things' names begin with `cluster`."""
+    return [*_roles(door, cluster), *_accounts(door, cluster)]
 
 
 def _slice_hourly(described: Described) -> float | None:
@@ -158,20 +182,18 @@ def _slice_hourly(described: Described) -> float | None:
     if kind is None or "priced_as" not in kind.facts:
         return None
     spot = bool(said.get("spot") or said.get("preemptible"))
-    one = prices.hourly("gcp", _region(described), kind.facts["priced_as"], spot=spot)
+    one = sources.hourly("gcp", _region(described), kind.facts["priced_as"], spot=spot)
     return None if one is None else one * float(kind.facts["slice_chips"])
 
 
-def _roles(door: Door, stack: str) -> list[Leftover]:
-    cluster = cluster_name(stack)
+def _roles(door: Door, cluster: str) -> list[Leftover]:
     path = f"roles/{role_id(cluster)}"
     found = door.there(path, service="iam")
     ours = found is not None and not found.get("deleted") and cluster in found.get("title", "").split()
     return [Leftover(_ROLE, path)] if ours else []
 
 
-def _accounts(door: Door, stack: str) -> list[Leftover]:
-    cluster = cluster_name(stack)
+def _accounts(door: Door, cluster: str) -> list[Leftover]:
     path = f"serviceAccounts/{account_email(cluster, door.project)}"
     found = door.there(path, service="iam")
     ours = found is not None and cluster in found.get("displayName", "").split()

@@ -43,15 +43,29 @@ def instances(door: Door, stack: str) -> list[Described]:
 def slices(door: Door, stack: str, region: str) -> list[Described]:
     """The TPU slices of the stack, as the API describes them, with their `zone`; those that are going not among them.
     Where the API is not activated there are none. SkyrigError where a zone of the region does not answer."""
+    there, silent = all_slices(door)
+    if dark := [zone for zone in silent if f"{region}-" in zone]:
+        raise SkyrigError(f"gcp: TPUs of {', '.join(dark)} cannot be listed now", hint="try again later")
+    return [each for each in there if is_of(each, stack)]
+
+
+def all_slices(door: Door) -> tuple[list[Described], list[str]]:
+    """All TPU slices of the project but those that are going, with their `zone`; and the zones that do not answer."""
     try:
         pages = list(door.pages("locations/-/nodes", {"pageSize": "500"}, service="tpu"))
     except Disabled:
-        return []
-    silent = [zone for page in pages for zone in page.get("unreachable", ()) if f"{region}-" in zone]
-    if silent:
-        raise SkyrigError(f"gcp: TPUs of {', '.join(silent)} cannot be listed now", hint="try again later")
+        return [], []
     there = [{**each, "zone": zone_of(each)} for page in pages for each in page.get("nodes", ())]
-    return [each for each in there if is_of(each, stack) and each.get("state") not in _SLICE_GONE]
+    silent = [zone for page in pages for zone in page.get("unreachable", ())]
+    return [each for each in there if each.get("state") not in _SLICE_GONE], silent
+
+
+def said(described: Mapping[str, Any]) -> dict[str, str]:
+    """The labels of a thing; of one that takes none, what its description says instead."""
+    if "labels" in described:
+        return dict(described["labels"])
+    words = [word.partition("=") for word in str(described.get("description", "")).split()]
+    return {name: value for name, sign, value in words if sign}
 
 
 def is_of(described: Mapping[str, Any], stack: str) -> bool:
@@ -71,13 +85,13 @@ def slice_path(slice_: Mapping[str, Any]) -> str:
     return f"locations/{zone_of(slice_)}/nodes/{slice_['name'].rpartition('/')[2]}"
 
 
-def _instance(said: Described) -> SeenMachine:
-    nics: list[Described] = said.get("networkInterfaces", [])
+def _instance(seen: Described) -> SeenMachine:
+    nics: list[Described] = seen.get("networkInterfaces", [])
     nic = nics[0] if nics else {}
     return SeenMachine(
-        node_id=said.get("labels", {}).get("skyrig-node", ""),
-        machine=str(said["id"]),
-        power="stopped" if said["status"] in OFF else "up",
+        node_id=seen.get("labels", {}).get("skyrig-node", ""),
+        machine=str(seen["id"]),
+        power="stopped" if seen["status"] in OFF else "up",
         public=next((each["natIP"] for each in nic.get("accessConfigs", ()) if each.get("natIP")), ""),
         private=nic.get("networkIP", ""),
     )

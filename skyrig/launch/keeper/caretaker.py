@@ -1,4 +1,5 @@
-"""Switches off a cluster that nobody uses: counts idle time on the head, and acts with no client alive.
+"""Switches off a cluster that nobody uses, or whose time to live is over: counts on the head, and acts with no client
+alive.
 
 It judges when something changes (a job comes or ends, a client lets go) and when its time may have come, not by the
 clock. What it decides is written before it is done: a keeper that follows one that was killed counts on from the same
@@ -13,12 +14,12 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from attrs import asdict
+from attrs import asdict, evolve
 
 from skyrig.cluster.autostop import NOTE, AutostopNote
 from skyrig.cluster.description import ClusterDescription
@@ -28,6 +29,8 @@ from skyrig.fleet.pool import Pool
 from skyrig.launch.keeper import idle, parting
 from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.idle import Seen, Setting, Terminals, Verdict
+from skyrig.launch.keeper.lifetime import Lifetime
+from skyrig.launch.keeper.lookout import Lookout, Running
 from skyrig.launch.keeper.table import JobTable
 
 HOLD_S = 600.0
@@ -51,6 +54,11 @@ class House(Protocol):
     archive: Archive
     pool: Pool
     following: set[object]
+    lookout: Lookout
+
+    @property
+    def flows(self) -> Mapping[int, Running]:
+        """The jobs that have had their turn, by their numbers."""
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -82,6 +90,8 @@ class Caretaker:
         self._since = time.monotonic()
         self._busy = self._used = False
         self._life = _life()
+        self._down = False
+        self.lifetime = Lifetime(house, self._life)
         self._go_on(house.table.fact(FACT))
 
     def set(self, data: Any) -> AutostopNote:
@@ -92,9 +102,28 @@ class Caretaker:
         if wanted is not None:
             parting.command(self._house.cluster, down=wanted.down)
         self.setting, self._since, self._busy, self._used = wanted, time.monotonic(), False, False
+        return self._noted()
+
+    def set_ttl(self, data: Any) -> AutostopNote:
+        """Set the time to live from plain data, or with None lift it. BadInput where that makes no sense or the nodes
+        can neither end nor stop themselves; SkyrigError where the cluster is leaving already."""
+        self.admit()
+        if data is not None:
+            parting.command(self._house.cluster, down=self._can_end)
+        self.lifetime.set(data)
+        return self._noted()
+
+    @property
+    def _can_end(self) -> bool:
+        """Whether the nodes can end themselves for good: else they stop when their time is over."""
+        return bool(self._house.cluster.power.end_itself)
+
+    def _noted(self) -> AutostopNote:
+        """Write down what was set now."""
         at_boot = self._house.home / _AT_BOOT
+        minded = self.setting is not None or self.lifetime.setting is not None
         with suppress(OSError):  # a full disk: only a boot that no client has asked for goes without
-            at_boot.write_text(_AT_BOOT_TEXT) if wanted is not None else at_boot.unlink(missing_ok=True)
+            at_boot.write_text(_AT_BOOT_TEXT) if minded else at_boot.unlink(missing_ok=True)
         self._write()
         self.poke()
         return self._note()
@@ -128,7 +157,10 @@ class Caretaker:
         while not self.leaving:
             self._changed.clear()
             try:
-                pause = await self._judged()
+                pause = self._lived()
+                if not self.leaving:
+                    pauses = (pause, await self._judged())
+                    pause = min((each for each in pauses if each is not None), default=None)
             except Exception:  # a defect here must not end the keeper, and with it what it does for jobs
                 self._house.log.exception("autostop")
                 pause = _AFTER_FAILURE_S
@@ -139,6 +171,14 @@ class Caretaker:
         await self._leave()
 
     # -- counting
+
+    def _lived(self) -> float | None:
+        """Begin to leave where the time to live is over; in how many seconds to look again."""
+        if self.lifetime.is_over and self.lifetime.setting is not None:
+            self.leaving, self._down = self.lifetime.setting.reason, self._can_end
+            self._write()
+            return None
+        return self.lifetime.look()
 
     async def _judged(self) -> float | None:
         """Judge, and begin to leave where it is time to; in how many seconds to do so again (None: when poked)."""
@@ -152,7 +192,7 @@ class Caretaker:
             verdict = self._verdict(self.setting, terminals)
         self._keep(verdict)
         if verdict.act:
-            self.leaving = self.setting.reason
+            self.leaving, self._down = self.setting.reason, self.setting.down
             self._write()
         return verdict.again_s
 
@@ -184,19 +224,22 @@ class Caretaker:
             self._since = idle.after_start(self.setting, self._since)
             self._write()
         else:
-            self.leaving = kept["leaving"]
+            self.leaving, self._down = kept["leaving"], kept.get("leaving_down", self.setting.down)
             self._since = self._since if kept["busy"] else min(self._since, kept["since"])
 
     def _write(self) -> None:
         setting = asdict(self.setting) if self.setting is not None else None
         kept = {"setting": setting, "life": self._life, "since": self._since, "busy": self._busy}
-        self._house.table.set_fact(FACT, {**kept, "leaving": self.leaving})
+        self._house.table.set_fact(FACT, {**kept, "leaving": self.leaving, "leaving_down": self._down})
         self._house.archive.keep(NOTE, json.dumps(self._note().to_json()))
 
     def _note(self, acted_at: float = 0.0) -> AutostopNote:
+        ttl = self.lifetime.setting
         return AutostopNote(
             head=self._house.cluster.head.incarnation,
             **(asdict(self.setting) if self.setting is not None else {}),
+            ends_at=ttl.ends_at if ttl is not None else 0.0,
+            ends_down=self._can_end,
             busy=self._busy,
             active_at=time.time() - time.monotonic() + self._since,
             acted_at=acted_at,
@@ -205,10 +248,9 @@ class Caretaker:
 
     async def _leave(self) -> None:
         """Write everything down, then have all nodes stop or end themselves, this one last."""
-        house, setting = self._house, self.setting
-        assert setting is not None
-        note = self._note(acted_at=time.time())
-        leave = parting.Parting(house, self.leaving, down=setting.down, note=note)
+        house = self._house
+        note = evolve(self._note(acted_at=time.time()), down=self._down)
+        leave = parting.Parting(house, self.leaving, down=self._down, note=note)
         while True:
             try:
                 await leave.run()

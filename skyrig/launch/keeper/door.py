@@ -52,6 +52,7 @@ class Door:
             "settle": self._settle,
             "drain": self._drain,
             "autostop": self._autostop,
+            "ttl": self._ttl,
         }
 
     async def serve(self) -> None:
@@ -147,8 +148,8 @@ class Door:
         return {}
 
     async def _flush(self, message: Message) -> None:
-        """Waits `deadline_s` for what was written on `nodes` (null: all) to be in its buckets; a message with `note`
-        now and then, at the end one with `left`: what is not."""
+        """Waits `deadline_s` (null: as long as an autostop) for what was written on `nodes` (null: all) to be in its
+        buckets; a message with `note` now and then, at the end one with `left`: what is not."""
 
         def say(line: str) -> None:
             self._writer.write(encode({"note": line}))
@@ -163,6 +164,12 @@ class Door:
     async def _autostop(self, message: Message, payload: bytes) -> Message:
         """Sets autostop to `setting` (`idle_s`, `down`, `wait_for`), or cancels it where that is null."""
         note = self._keeper.caretaker.set(message["setting"])
+        await self._keeper.archive.files_soon()
+        return {"note": note.to_json()}
+
+    async def _ttl(self, message: Message, payload: bytes) -> Message:
+        """Sets the time to live to `setting` (`left_s` from now, `said`), or lifts it where that is null."""
+        note = self._keeper.caretaker.set_ttl(message["setting"])
         await self._keeper.archive.files_soon()
         return {"note": note.to_json()}
 

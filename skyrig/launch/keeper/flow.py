@@ -100,7 +100,7 @@ class Flow:
     async def _before_run(self) -> End | None:
         """Files and setup; the job's end if it ends here already."""
         setup = self._request.setup
-        nodes = self._keeper.usable(self._cluster.nodes) if self._is_for_all else self._nodes
+        nodes = self._keeper.usable(self._cluster.nodes, self.plan.shares) if self._is_for_all else self._nodes
         if self.plan.setup is None and (unfit := await self._booted(nodes)) is not None:
             return unfit
         if self._request.manifests and self.plan.setup is None:
@@ -225,7 +225,7 @@ class Flow:
         if self.plan.setup is None:
             why = {
                 node.id: sameness.difference(table.setup_key(node.id, node.life), parts)
-                for node in self._keeper.usable(cluster.nodes)
+                for node in self._keeper.usable(cluster.nodes, self.plan.shares)
             }
             forced = self._request.force_setup
             due = tuple(node_id for node_id, reason in why.items() if forced or reason is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from skyrig.cluster.description import ClusterDescription, Node
@@ -47,8 +47,8 @@ class House(Protocol):
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
 
-    def usable(self, nodes: Sequence[Node]) -> list[Node]:
-        """Those of `nodes` that are not about to be taken away."""
+    def usable(self, nodes: Sequence[Node], own: Container[str] = ()) -> list[Node]:
+        """Those of `nodes` that are not about to go, or whose ids are in `own`."""
 
     def advance(self, record: JobRecord, plan: Plan) -> None:
         """Write a job's new state and plan at once, and tell its followers."""

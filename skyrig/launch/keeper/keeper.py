@@ -7,7 +7,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Keeper:
         self._logbooks: dict[int, Logbook] = {}
         self._requests: RequestStore | None = None
         self._pruning = Pruning(self)
+        self._avoided: list[str] = []
         self.following: set[object] = set()
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
@@ -146,7 +147,8 @@ class Keeper:
     def schedule(self) -> None:
         """Start the jobs whose turn has come; jobs that cannot run on the nodes that are left wait, with the reason."""
         self.caretaker.poke()
-        usable = self.nodes.usable(self.cluster.nodes)
+        self._avoided = self.lookout.notices.going(self.cluster.nodes)
+        usable = self.usable(self.cluster.nodes)
         full = False
         for record in self.table.unfinished():
             if record.id in self._tasks:
@@ -228,12 +230,16 @@ class Keeper:
         self._forget_settled()
 
     async def flush(
-        self, say: Callable[[str], None], deadline_s: float = attaching.FLUSH_S, node_ids: Sequence[str] | None = None
+        self, say: Callable[[str], None], deadline_s: float | None = None, node_ids: Sequence[str] | None = None
     ) -> list[str]:
-        """Wait until what was written on nodes (None: all) is in its buckets; what is not by the deadline, in words."""
+        """Wait until what was written on nodes (None: all) is in its buckets; what is not by the deadline, in words.
+        Without one that of the last job that named one holds, else FLUSH_S."""
         if not self.table.fact("buckets"):
             return []  # no job ever had one
         nodes = [node for node in self.cluster.nodes if node_ids is None or node.id in node_ids]
+        if deadline_s is None:
+            asked = self.table.fact("flush_s")
+            deadline_s = attaching.FLUSH_S if asked is None else float(asked)
         return await attaching.flush(self.pool, nodes, deadline_s, say)
 
     def now(self, job_id: int) -> Mapping[str, Any]:
@@ -256,6 +262,8 @@ class Keeper:
     async def attach(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> dict[str, str]:
         """Have a job's buckets be at their places on `nodes`; what is wrong, by node id."""
         self.table.set_fact("buckets", True)
+        if request.flush_s is not None:
+            self.table.set_fact("flush_s", request.flush_s)
         await asyncio.gather(*(self.ready(node.id) for node in nodes))
         return await attaching.attach(self.pool, nodes, request, say)
 
@@ -263,9 +271,10 @@ class Keeper:
         """Wait until a node has what this version of ours needs there."""
         await self.nodes.ready(node_id)
 
-    def usable(self, nodes: Sequence[Node]) -> list[Node]:
-        """Those of `nodes` that are not about to be taken away."""
-        return self.nodes.usable(nodes)
+    def usable(self, nodes: Sequence[Node], own: Container[str] = ()) -> list[Node]:
+        """Those of `nodes` that are not about to go, or whose ids are in `own`."""
+        going = {*self.nodes.going(), *self.lookout.notices.going(nodes)}
+        return [node for node in nodes if node.id in own or node.id not in going]
 
     def promised_ports(self, node_id: str) -> set[int]:
         """Rendezvous ports that running jobs have on a node."""
@@ -284,6 +293,8 @@ class Keeper:
                         book.flush_silent()
                 self.table.write()
                 self.lookout.mind()
+                if self.nodes.described and self._avoided != self.lookout.notices.going(self.cluster.nodes):
+                    self.schedule()
                 await self.settle()
                 await self._pruning.due()
             except Exception:  # whatever it is, jobs must not end of it, and the next round may do better
@@ -341,8 +352,10 @@ class Keeper:
 
     def _explain(self, record: JobRecord, never: str | None) -> None:
         """Say in a waiting job's record why it cannot run on the nodes that are left, or no more."""
-        going = ", ".join(self.nodes.going())
-        reason = f"{never}, without {going}, about to be removed" if never and going else never or ""
+        removed = self.nodes.going()
+        fates = {"removed": removed, "taken away": [each for each in self._avoided if each not in removed]}
+        without = [f"without {', '.join(nodes)}, about to be {fate}" for fate, nodes in fates.items() if nodes]
+        reason = ", ".join([never, *without]) if never else ""
         if reason != record.reason:
             record = evolve(record, reason=reason)
             self.table.put(record)

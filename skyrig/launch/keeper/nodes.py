@@ -153,11 +153,6 @@ class Nodes:
         """Ids of the nodes that are marked."""
         return [node.id for node in self.cluster.nodes if self._marks().get(node.id) == node.incarnation]
 
-    def usable(self, nodes: Sequence[Node]) -> list[Node]:
-        """Those of `nodes` that are not marked."""
-        going = self.going()
-        return [node for node in nodes if node.id not in going]
-
     def _marks(self) -> dict[str, str]:
         return self._table.fact("draining") or {}
 

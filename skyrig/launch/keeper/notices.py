@@ -18,6 +18,7 @@ FACT = "notices"
 _WHAT = {
     "preemption": ("preemption of {}", "it was preempted"),
     "maintenance": ("maintenance that ends {}", "it went for maintenance"),
+    "ttl": ("the time to live of {} is over", "its time to live was over"),
     "risk": ("preemption of {} is likely", "it was probably preempted"),
 }
 """What each kind of notice announces, and what is said of a node that is lost after it."""
@@ -26,6 +27,11 @@ _OVER_S = 600.0
 """A node that is lost so long after its time was lost to something else."""
 _OPEN_S = 7200.0
 """The same after a notice that named no time."""
+
+_STAYS_S = 30.0
+"""A node that is still there so long after its time stays: its cloud has thought better of it, or began it anew."""
+_UNTOLD_S = 3600.0
+"""The same after a notice that named no time: the longest of which one comes before (docs/preemption.md)."""
 
 
 @frozen
@@ -61,6 +67,13 @@ class Notice:
     def explains_loss(self) -> bool:
         """Whether a node that is lost now was lost to this."""
         return time.time() < self.at + (_OPEN_S if self.left_s is None else self.left_s + _OVER_S)
+
+    @property
+    def keeps_jobs_away(self) -> bool:
+        """Whether no new job is to come to the node now. A risk alone is none to them: it may last for days."""
+        return self.kind != "risk" and time.time() < self.at + (
+            _UNTOLD_S if self.left_s is None else self.left_s + _STAYS_S
+        )
 
     def order(self) -> dict[str, Any]:
         """What a supervisor is told. Its words have no spaces between them."""
@@ -103,6 +116,10 @@ class Notices:
         """Those of nodes that are still the same."""
         known = ((node, self._known.get(node.id)) for node in nodes)
         return [notice for node, notice in known if notice is not None and notice.life == node.life]
+
+    def going(self, nodes: Iterable[Node]) -> list[str]:
+        """Ids of those to which no new job is to come."""
+        return [notice.node for notice in self.of(nodes) if notice.keeps_jobs_away]
 
     def loss(self, node_id: str, incarnation: str) -> str:
         """Why a machine was lost, as far as it was announced; "" where it was not."""

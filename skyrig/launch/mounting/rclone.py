@@ -113,13 +113,8 @@ def environment(plan: Plan, secrets: dict[str, Any]) -> dict[str, str]:
 
 
 def remote(plan: Plan, secrets: dict[str, Any]) -> dict[str, str]:
-    """The variables by which rclone knows the bucket, which it is never to make: that may not be allowed."""
-    options = {
-        "no_check_bucket": "true",
-        "no_check_container": "true",
-        **plan["remote"],
-        **(secrets.get(plan["secret"], {}) if plan["secret"] else {}),
-    }
+    """The variables by which rclone knows the bucket."""
+    options = {**plan["remote"], **(secrets.get(plan["secret"], {}) if plan["secret"] else {})}
     return {f"RCLONE_CONFIG_{REMOTE.upper()}_{name.upper()}": str(value) for name, value in options.items()}
 
 

@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -60,8 +60,15 @@ class RequestRecord:
     error: str = ""
 
 
-def begin(name: str, cluster: str = "", **arguments: Any) -> RequestId[Any]:
-    """Have a process of its own do the work called `name` with `arguments`, which go through a pipe alone."""
+_then: dict[str, Callable[[Any], Any]] = {}
+"""What this program makes of the results of requests of its own."""
+
+
+def begin(
+    name: str, cluster: str = "", *, then: Callable[[Any], Any] | None = None, **arguments: Any
+) -> RequestId[Any]:
+    """Have a process of its own do the work called `name` with `arguments`, which go through a pipe alone. What it
+    gives `get` in this program passes through `then`."""
     made = folder.made()
     with made.held() as running, made.lines.open("xb") as lines:
         said = {"name": name, "cluster": cluster, "created_at": time.time()}
@@ -76,6 +83,8 @@ def begin(name: str, cluster: str = "", **arguments: Any) -> RequestId[Any]:
         )
         made.say(**said, pid=worker.pid)
     _ours[made.id] = worker
+    if then is not None:
+        _then[made.id] = then
     with suppress(BrokenPipeError), cast(IO[bytes], worker.stdin) as pipe:  # one that died at once is found out below
         pickle.dump((name, arguments), pipe)
     return RequestId(made.id)
@@ -155,7 +164,8 @@ def _result(found: Folder) -> Any:
     from skyrig.sdk.request.work import CONVERTER, WORK
 
     gives = WORK[found.said()["name"]].gives
-    return None if gives is None else CONVERTER.structure(answer["value"], gives)
+    value = None if gives is None else CONVERTER.structure(answer["value"], gives)
+    return _then[found.id](value) if found.id in _then else value
 
 
 def _without_answer(found: Folder) -> SkyrigError:

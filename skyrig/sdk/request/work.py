@@ -15,10 +15,11 @@ import cattrs
 from attrs import frozen
 
 from skyrig.launch.job import JobStatus
-from skyrig.sdk.answers import ClusterRecord, ClusterStatus, JobRecord, ResourceHandle
+from skyrig.sdk.answers import ClusterRecord, ClusterStatus, InstanceTypeInfo, JobRecord, ResourceHandle
 from skyrig.sdk.request import folder
 
 if TYPE_CHECKING:
+    from skyrig.catalog.offers import Offer
     from skyrig.cluster.autostop import Autostop
     from skyrig.cluster.description import ClusterDescription
     from skyrig.task.model import Task
@@ -46,6 +47,34 @@ def launch(
     options = verbs.RunOptions(setup=setup, autostop=autostop, retry_until_up=retry_until_up)
     cluster, job = verbs.launch_job(task, cluster_name, options, notify)
     return None if job is None else job.id, handle(cluster)
+
+
+def plan(
+    notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str | None, setup: bool
+) -> tuple[None, None]:
+    """Show what a launch would do; nothing is made, so there is no job and no cluster."""
+    from skyrig import verbs
+    from skyrig.planning import making, page
+
+    _tell(told, notify)
+    made = making.of_task(task, making.Question(cluster_name), verbs.RunOptions(setup=setup), notify)
+    for line in page.text(made).splitlines():
+        notify(line)
+    return None, None
+
+
+def optimize(notify: Notify, *, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """The best offer for each task on clouds that can be used, as fields of `Resources`."""
+    from skyrig import renting
+
+    return [_fields(renting.offer(task)) for task in tasks]
+
+
+def _fields(offer: Offer) -> dict[str, Any]:
+    kind = offer.kind
+    place = f"{offer.cloud}/{offer.region}" + (f"/{offer.zone}" if offer.zone else "")
+    kinds = {"accelerators": {kind.accelerator: kind.accelerator_count}} if kind.accelerator else {}
+    return {"infra": place, "instance_type": kind.name, "use_spot": offer.spot, **kinds}
 
 
 def exec_(notify: Notify, *, task: Task, told: Sequence[str], cluster_name: str) -> tuple[int | None, ResourceHandle]:
@@ -161,6 +190,79 @@ def cancel(notify: Notify, *, cluster_name: str, all: bool, job_ids: Sequence[in
     notify(f"cancelled: {', '.join(map(str, done))}" if done else "nothing to cancel")
 
 
+def cost_report(notify: Notify, *, days: int | None) -> list[dict[str, Any]]:
+    """What clusters have cost."""
+    from skyrig import spending
+
+    return spending.rows(spending.cost(None, days or 30, notify, free=True))
+
+
+def check(notify: Notify, *, clouds: Sequence[str] | None, verbose: bool) -> dict[str, list[str]]:
+    """Which clouds can be used."""
+    from skyrig import checking
+    from skyrig.clouds import cloud
+
+    names = cloud.known() if clouds is None else tuple(_cloud(each, cloud.known()) for each in clouds)
+    found = checking.check(names, None, None)
+    for one in found:
+        for each in one.findings:
+            if verbose or each.ok is not True:
+                notify(f"{one.cloud}: {each.what}: {each.said or 'ok'}")
+    return {"default": [_shown(one.cloud) for one in found if one.usable]}
+
+
+def enabled_clouds(notify: Notify) -> list[str]:
+    """Clouds that seem to be usable."""
+    from skyrig import renting
+
+    return [_shown(name) for name, why in renting.missing().items() if not why]
+
+
+def list_accelerators(
+    notify: Notify, *, clouds: Sequence[str] | None, all_regions: bool, **wanted: Any
+) -> dict[str, list[InstanceTypeInfo]]:
+    """Types with accelerators."""
+    from skyrig.catalog import accelerators, sources
+
+    known = sources.table().clouds
+    names = known if clouds is None else tuple(_cloud(each, known) for each in clouds)
+    rows = accelerators.picked(accelerators.listed(), names, **wanted)
+    found: dict[str, list[InstanceTypeInfo]] = {}
+    for each in rows if all_regions else accelerators.cheapest_regions(rows):
+        kind = each.kind
+        info = InstanceTypeInfo(
+            cloud=_shown(kind.cloud),
+            instance_type=kind.name,
+            accelerator_name=kind.accelerator,
+            accelerator_count=kind.accelerator_count,
+            cpu_count=kind.cpus or None,
+            device_memory=kind.accelerator_memory_gib or None,
+            memory=kind.memory_gib or None,
+            price=each.on_demand,
+            spot_price=each.spot,
+            region=each.region,
+        )
+        found.setdefault(kind.accelerator, []).append(info)
+    return found
+
+
+def _cloud(name: str, known: Sequence[str]) -> str:
+    """A cloud in whatever case, and whatever place of it stands behind a slash."""
+    from skyrig.errors import BadInput
+
+    cloud = str(name).partition("/")[0].lower()
+    if cloud not in known:
+        raise BadInput(f"{name}: no such cloud", hint="one of: " + ", ".join(known))
+    return cloud
+
+
+def _shown(name: str) -> str:
+    """A cloud's name as SkyPilot's programs have it: AWS, GCP, Azure."""
+    from skyrig.sdk import clouds
+
+    return str(clouds.named(name))
+
+
 def storage_ls(notify: Notify) -> list[dict[str, Any]]:
     """Buckets that were made here."""
     from skyrig import storing
@@ -219,6 +321,8 @@ _JOB_AND_PLACE = tuple[int | None, ResourceHandle]
 
 WORK = {
     "launch": Work(launch, _JOB_AND_PLACE),
+    "plan": Work(plan, tuple[None, None]),
+    "optimize": Work(optimize, list[dict[str, Any]]),
     "exec": Work(exec_, _JOB_AND_PLACE),
     "status": Work(status, list[ClusterRecord]),
     "start": Work(start, ResourceHandle),
@@ -229,6 +333,10 @@ WORK = {
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
     "cancel": Work(cancel, None),
+    "cost_report": Work(cost_report, list[dict[str, Any]]),
+    "check": Work(check, dict[str, list[str]]),
+    "enabled_clouds": Work(enabled_clouds, list[str]),
+    "list_accelerators": Work(list_accelerators, dict[str, list[InstanceTypeInfo]]),
     "storage_ls": Work(storage_ls, list[dict[str, Any]]),
     "storage_delete": Work(storage_delete, None),
     "api_cancel": Work(api_cancel, list[str]),

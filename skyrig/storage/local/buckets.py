@@ -5,41 +5,24 @@ It is made through S3, since the server keeps with it whose it is; looking and r
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from skyrig.cluster import buckets as names
 from skyrig.fleet.local.files import remove_tree
-from skyrig.storage import programs
+from skyrig.storage import rclone
 from skyrig.storage.local import server
+from skyrig.storage.local.leftovers import UPLOADS
 from skyrig.storage.local.server import BucketServerError, Keys
-
-UPLOADS = ".sgwtmp"
-"""Folder in a bucket's folder where the server puts uploads until they are whole. It is no object."""
-
-_LIMIT_S = 60.0
+from skyrig.storage.remote import Remote
 
 
 def make(folder: Path, bucket: str, keys: Keys) -> dict[str, Any]:
     """Have this bucket; one that is there, with what is in it, is taken over. Gives its `folder` and `url`."""
     names.check_name("local", bucket)
     started = server.start(folder, keys)
-    environment = {
-        **os.environ,
-        "RCLONE_CONFIG": "",  # no config file of the user's
-        "RCLONE_CONFIG_SKYRIG_TYPE": "s3",
-        "RCLONE_CONFIG_SKYRIG_PROVIDER": "Other",
-        "RCLONE_CONFIG_SKYRIG_ENDPOINT": started["endpoint"],
-        "RCLONE_CONFIG_SKYRIG_ACCESS_KEY_ID": keys.access_key_id,
-        "RCLONE_CONFIG_SKYRIG_SECRET_ACCESS_KEY": keys.secret_access_key,
-    }
-    command = [str(programs.rclone()), "mkdir", f"skyrig:{bucket}", "--retries=1", "--low-level-retries=3"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise BucketServerError(f"bucket {bucket} cannot be made: {said[-300:]}")
+    options = {"type": "s3", "provider": "Other", "endpoint": started["endpoint"], "no_check_bucket": "false"}
+    rclone.run(["mkdir", f"skyrig:{bucket}"], {"skyrig": Remote(options, keys.options)}, what=f"make bucket {bucket}")
     return look(folder, bucket)
 
 

@@ -29,6 +29,7 @@ from skyrig.errors import SkyrigError
 from skyrig.fleet.local import processes
 from skyrig.fleet.local.files import locked, take_lock, wait_for
 from skyrig.storage import programs
+from skyrig.storage.local import leftovers
 
 HOST = "127.0.0.1"
 
@@ -58,6 +59,11 @@ class Keys:
     secret_access_key: str = field(repr=False)
 
     @property
+    def options(self) -> dict[str, str]:
+        """The secret options of rclone."""
+        return {"access_key_id": self.access_key_id, "secret_access_key": self.secret_access_key}
+
+    @property
     def mark(self) -> str:
         """What tells these keys from others, and gives them away to nobody."""
         return hashlib.sha256(f"{self.access_key_id}\n{self.secret_access_key}".encode()).hexdigest()[:16]
@@ -65,8 +71,13 @@ class Keys:
 
 def ensure(stack: str, keys: Keys) -> dict[str, Any]:
     """The running server of `stack`, for a client that knows its keys: started again on its data where it is gone,
-    after a reboot for instance. Its port is the one of before where that is still free."""
-    return start(places.storage(stack), keys)
+    after a reboot for instance. Its port is the one of before where that is still free. Once a day it drops uploads
+    that were never finished."""
+    folder = places.storage(stack)
+    found = start(folder, keys)
+    with contextlib.suppress(SkyrigError):  # another day will do, and whoever wants the server has it
+        leftovers.clear(data(folder), folder / "cleared", found["endpoint"], keys.options)
+    return found
 
 
 def start(folder: Path, keys: Keys) -> dict[str, Any]:

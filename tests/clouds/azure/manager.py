@@ -135,6 +135,8 @@ class Manager:
 
     def _listed(self, path: str) -> dict[str, Any] | None:
         """What is in a group, or of one type in it; None where nothing of that name can be listed."""
+        if path.endswith("/resourcegroups"):
+            return {"value": [self.things[each] for each in self.things if each.rpartition("/")[0] == path]}
         if "/resourcegroups/" not in path:
             return None
         group, _, kind = path.partition("/providers/")

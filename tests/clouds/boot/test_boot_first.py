@@ -22,7 +22,9 @@ password: !
 sudo: 1
 host keys: ssh_host_ed25519_key ssh_host_ed25519_key.pub 600
 programs: ./check:755 ./end:755 ./fabric:755 ./node.json:644 ./scratch:755 ./stop:755 \n\
-then: systemctl daemon-reload;systemctl enable --now skyrig-node.service;
+then: command -v fusermount3 >/dev/null || timeout 300 sh -c 'apt-get -qq update && apt-get -qq install -y fuse3';\
+grep -qsx user_allow_other /etc/fuse.conf || echo user_allow_other >>/etc/fuse.conf;\
+systemctl daemon-reload;systemctl enable --now skyrig-node.service;
 """
 
 

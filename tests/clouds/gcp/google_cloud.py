@@ -79,7 +79,10 @@ class GoogleCloud(ComputeServer):
         if api in self.denied:
             return 403, {"error": {"message": f"Required permission for {path}", "errors": [{"reason": "forbidden"}]}}
         if api == "storage":
-            return self._thing(f"storage/{path}")
+            names = sorted(key for key in self.things if key.startswith("storage/b/"))
+            return (
+                (200, {"items": [self.things[key] for key in names]}) if path == "b" else self._thing(f"storage/{path}")
+            )
         where, colon, verb = path.partition(":")
         project, _, rest = where.removeprefix("projects/").partition("/")
         if f"compute/projects/{project}" not in self.things:

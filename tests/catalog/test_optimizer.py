@@ -1,14 +1,16 @@
-"""Offers: what fits a candidate, and in which order."""
+"""What fits a candidate in the shipped table, and in which order."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyrig.catalog import instances, offers, prices
+from skyrig.catalog import costs, egress, facts, instances, optimizer, prices
+from skyrig.catalog import market as markets
 from skyrig.catalog.offers import Offer
 from skyrig.task.resources import of_plain
 
@@ -26,7 +28,7 @@ NAMES = sorted(
 def of(resources: dict[str, Any]) -> list[Offer]:
     """Offers for the field `resources` on three clouds."""
     choice, _ = of_plain(resources, "test")
-    return offers.of_choice(choice.each, choice.mode, CLOUDS)
+    return list(optimizer.rank(choice, 1, markets.shipped(dict.fromkeys(CLOUDS, ""))).offers)
 
 
 def test_the_cheapest_comes_first_and_has_what_is_asked_for() -> None:
@@ -90,3 +92,36 @@ def test_every_type_says_what_it_has_and_where_that_is_from(cloud: str) -> None:
         known = kind.accelerator_count > 0 or not kind.accelerator
         assert known or "not found" in kind.source, kind.name
         assert kind.arch in ("x86_64", "arm64"), kind.name
+
+
+@pytest.mark.parametrize("slices", ["tpu-v5litepod-8", "tpu-v6e-8", "tpu-v5e:4"])
+def test_slices_are_offered_at_the_price_that_they_cost(slices: str) -> None:
+    found = of({"accelerators": slices})
+    assert found
+    for each in found:
+        whole = costs.hourly(each.cloud, each.region, each.kind.name, each.spot, 1, "public-outbound")
+        assert (each.hourly or 0) + egress.hourly(each.cloud, "public-outbound", 1) == pytest.approx(whole)
+
+
+def test_slices_of_several_hosts_are_had_whole() -> None:
+    choice = of_plain({"accelerators": "tpu-v5litepod-16"}, "test")[0]
+    market = markets.shipped(dict.fromkeys(CLOUDS, ""))
+    assert optimizer.rank(choice, 4, market).offers[0].total(4) == pytest.approx(16 * 1.2)
+    alone = optimizer.rank(choice, 1, market)
+    assert not alone.offers and any("num_nodes 4" in each.reason for each in alone.rejected)
+
+
+def test_every_price_has_its_day_and_its_source() -> None:
+    assert all(each.as_of and each.source for each in of({"accelerators": "80GB+"}))
+
+
+def test_facts_of_all_clouds_are_about_what_there_is() -> None:
+    families, features = facts.common("families"), facts.common("features")
+    named = {*families["families"], *families["with_accelerators"], *families["cpus"], *families["cpus_beside_memory"]}
+    named |= {cloud for each in features["lacking"].values() for cloud in each["clouds"]}
+    assert named - {"*"} <= set(prices.shipped().clouds)
+    for cloud, family in families["families"].items():
+        assert [row for row in prices.rows(cloud) if re.fullmatch(family, row.instance_type) and not row.accelerator]
+    priced = {row.accelerator for cloud in prices.shipped().clouds for row in prices.rows(cloud)} - {""}
+    assert priced <= set(facts.common("accelerators")["accelerators"])
+    assert {"made", "sources"} <= families.keys() & features.keys() & facts.common("regions").keys()

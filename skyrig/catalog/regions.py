@@ -1,0 +1,78 @@
+"""Regions and zones: which clouds have a place that is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from skyrig.catalog import facts
+from skyrig.catalog.market import Market
+from skyrig.catalog.table import ANYWHERE
+from skyrig.errors import BadInput
+
+if TYPE_CHECKING:
+    from skyrig.task.infra import Infra
+
+
+def known(cloud: str, market: Market) -> tuple[str, ...]:
+    """Regions of a cloud: those with a price and, unless the market is the whole world, those that it has besides."""
+    priced = market.prices.regions.get(cloud, ())
+    listed = () if market.whole else facts.common("regions")["regions"].get(cloud, ())
+    return tuple(sorted({*priced, *listed}))
+
+
+def places(asked: Infra, market: Market) -> dict[str, str | None]:
+    """The clouds of a market that a place is on, with the region there (None: any). BadInput for a region or a zone
+    that none of them has."""
+    clouds = [cloud for cloud in market.missing if asked.cloud in (None, cloud)]
+    if (asked.region is None and asked.zone is None) or not clouds:
+        return dict.fromkeys(clouds)
+    if asked.region is None:
+        return _of_zone(str(asked.zone), clouds, market)
+    found: dict[str, str | None] = {each: asked.region for each in clouds if _has(each, asked.region, market)}
+    if not found:
+        raise _unknown(f"region {asked.region}", asked.region, clouds, market)
+    if asked.zone is None:
+        return found
+    there = {cloud: region for cloud, region in found.items() if _is_in(asked.zone, str(region), cloud)}
+    if not there:
+        raise BadInput(f"zone {asked.zone} is not in {asked.region}", hint="name a zone of that region, or none")
+    return there
+
+
+def _of_zone(zone: str, clouds: Iterable[str], market: Market) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for cloud in clouds:
+        within = [region for region in known(cloud, market) if zone.startswith(region) and _is_in(zone, region, cloud)]
+        if within:
+            found[cloud] = max(within, key=len)
+    if not found:
+        raise _unknown(f"zone {zone}", zone, clouds, market)
+    return found
+
+
+def _has(cloud: str, region: str, market: Market) -> bool:
+    there = known(cloud, market)
+    if region in there:
+        return True
+    # where all prices hold anywhere, nothing tells which regions there are
+    return not there and any(quote.region == ANYWHERE for each in market.prices.machines.get(cloud, ())[:1]
+                             for quote in market.prices.quotes(each))  # fmt: skip
+
+
+def _is_in(zone: str, region: str, cloud: str) -> bool:
+    pattern = facts.common("regions")["zones"].get(cloud)
+    if pattern is None:  # a cloud without zones
+        return False
+    return re.fullmatch(pattern.replace("REGION", re.escape(region)), zone, re.IGNORECASE) is not None
+
+
+def _unknown(what: str, name: str, clouds: Iterable[str], market: Market) -> BadInput:
+    import difflib  # slow to import, and most names are right
+
+    among = tuple(clouds)
+    near = difflib.get_close_matches(name, [region for cloud in among for region in known(cloud, market)], n=1)
+    where = among[0] if len(among) == 1 else "no cloud here"
+    text = f"{where} has no {what}" if len(among) == 1 else f"{where} has a {what}"
+    return BadInput(text, hint=f"did you mean {near[0]}?" if near else "regions are named as the cloud has them")

@@ -1,0 +1,1 @@
+"""Lambda: its prices. Clusters are not made there yet."""

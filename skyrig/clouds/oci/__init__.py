@@ -1,0 +1,1 @@
+"""Oracle Cloud: its prices. Clusters are not made there yet."""

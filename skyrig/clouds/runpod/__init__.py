@@ -1,0 +1,1 @@
+"""RunPod: its prices. Clusters are not made there yet."""

@@ -1,0 +1,187 @@
+"""From a task to its plan. Clouds are asked what can be asked without changing anything; nothing is made."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from skyrig import places, rendering, renting
+from skyrig.catalog import costs, egress, fabrics, instances, rights
+from skyrig.catalog import market as markets
+from skyrig.catalog.market import Market
+from skyrig.catalog.offers import Offer
+from skyrig.catalog.ranking import Ranking
+from skyrig.clouds import cloud as clouds
+from skyrig.cluster.description import Fabric
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput, SkyrigError
+from skyrig.fitting import local_candidate, note_served, shape_for, will_do
+from skyrig.planning.plan import NoOffer, Plan, Price
+from skyrig.provision import new_name, with_policy
+from skyrig.rendering import RenderedRank
+from skyrig.stack import agreement, config, described, forecast, stacks
+from skyrig.stack.foreseen import OFFLINE, Forecast
+from skyrig.submitting import RunOptions, buckets_of, mounts_of, task_request, training_request
+from skyrig.task.model import Task
+from skyrig.training import TrainingRun
+
+Notify = Callable[[str], None]
+"""Takes one line for the reader."""
+
+_UNKNOWN_NETWORK = "203.0.113.0/32"
+"""Stands for the networks that may log in where they are not known: of a range that nobody has (RFC 5737)."""
+
+_FIRST_ZONE = {"aws": "{region}a", "gcp": "{region}-a"}
+"""A zone of a region where nobody can be asked: for counting alone."""
+
+_NOBODY = {"aws": "0" * 12, "azure": "00000000-0000-0000-0000-000000000000"}
+"""An account where it is not known who pays: for counting alone."""
+
+
+@frozen
+class Question:
+    """What is asked of a plan beside its task. `stack` is None for a new cluster; `catalog` a price table that is the
+    whole world; `preview` insists on the engine's own preview; `out` is where scripts are written, by default the
+    user's cache."""
+
+    stack: str | None = None
+    hours: float | None = None
+    catalog: Path | None = None
+    preview: bool = False
+    out: Path | None = None
+
+
+def of_task(task: Task, question: Question, options: RunOptions, notify: Notify) -> Plan:
+    """The plan for a task. NoOffer where nothing fits it, BadInput where it cannot be."""
+    stack = question.stack or new_name(task)
+    mounts, buckets = mounts_of(task), buckets_of(task)
+
+    def ranks(shape: Shape) -> list[RenderedRank]:
+        return rendering.of(task_request(task, options, setup=options.setup), stack, shape, mounts.sources, buckets)
+
+    mounts.require_sources()
+    plan = _of(task, stack, question, options, ranks)
+    note_served(task, notify)
+    return evolve(plan, buckets=tuple(f"{bucket.target} <- {bucket} ({bucket.mode})" for bucket in buckets))
+
+
+def of_training(run: TrainingRun, machines: Task, question: Question, options: RunOptions) -> Plan:
+    """The plan for a training script on `machines`, a task that says nothing else."""
+    stack = question.stack or new_name(machines)
+
+    def ranks(shape: Shape) -> list[RenderedRank]:
+        return rendering.of(training_request(run, len(shape.nodes), shape.accelerators, options), stack, shape)
+
+    return _of(evolve(machines, name=Path(run.script.path).stem), stack, question, options, ranks)
+
+
+def _of(
+    task: Task, stack: str, question: Question, options: RunOptions, ranks: Callable[[Shape], list[RenderedRank]]
+) -> Plan:
+    """The plan for what a task asks of its nodes; `ranks` renders what runs on them."""
+    stacks.refuse_data(stack)
+    is_there = stacks.is_there(stack)
+    before = agreement.come_to(stack) if is_there else config.read_shape(stack)
+    among = markets.of_file(question.catalog) if question.catalog is not None else renting.market()
+    ranking = renting.ranking(task, among)
+    chosen, why = _chosen(task, before, ranking, among, rehearsed=question.catalog is None)
+    wanted = with_policy(shape_for(before, task, offer=chosen), options.wish, new=described.describe(stack) is None)
+    shape, notes = _settled(evolve(wanted, power="up"), among, chosen, asks=question.catalog is None)
+    kind = instances.of_cloud(shape.cloud).get(shape.machine.instance_type) or (chosen.kind if chosen else None)
+    return Plan(
+        stack=stack,
+        task=task.name or "",
+        shape=shape,
+        is_there=is_there,
+        ranking=ranking,
+        chosen=chosen,
+        why=why,
+        missing=among.missing,
+        price=_price(shape, chosen, question.hours),
+        forecast=_forecast(stack, shape, question, chosen),
+        rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
+        fabric=fabrics.of(kind, shape.machine.network_tier) if kind is not None else Fabric(),
+        scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
+        notes=(*notes, *_limits(stack, shape)),
+        is_settled=not notes,
+    )
+
+
+def _chosen(task: Task, before: Shape, ranking: Ranking, among: Market, *, rehearsed: bool) -> tuple[Offer | None, str]:
+    """What is rented for a task on a stack, and why that; None where nothing is. With `rehearsed`, what needs no cloud
+    runs on this machine."""
+    if will_do(before, task):
+        return None, "the machines of the cluster will do"
+    if rehearsed and local_candidate(task) is not None:
+        return None, "local nodes will do: the task asks for nothing that a cloud alone has"
+    usable = ranking.without(lambda each: among.missing[each.cloud])
+    if not ranking.offers:
+        raise NoOffer(renting.no_offer(task, among), ranking, among.missing)
+    buildable = ranking.without(lambda each: "" if each.cloud in clouds.known() else among.missing[each.cloud])
+    offers = usable.offers or buildable.offers or ranking.offers
+    best, count = offers[0], len(offers)
+    first = "the first candidate that can be had" if task.choice.mode == "ordered" else "the best"
+    return best, f"{first} of {count} offers" if count > 1 else "the only offer"
+
+
+def _settled(shape: Shape, among: Market, chosen: Offer | None, *, asks: bool) -> tuple[Shape, list[str]]:
+    """`shape` with what an up would find out first, and what of that could not be. Without `asks`, and on clouds that
+    cannot be used, nobody is asked."""
+    if shape.cloud == "local":
+        return shape, []
+    why = among.missing.get(shape.cloud, "") or ("" if asks else "the price table is the whole world")
+    if not why:
+        try:
+            return renting.settled(shape), []
+        except SkyrigError as error:
+            why = error.message
+    machine = shape.machine
+    zone = machine.zone or _FIRST_ZONE.get(shape.cloud, "").format(region=machine.region)
+    nobody = _NOBODY.get(shape.cloud, "unknown")
+    made_up = evolve(
+        machine, zone=zone, account=machine.account or nobody, ssh_from=machine.ssh_from or (_UNKNOWN_NETWORK,)
+    )
+    return evolve(shape, machine=made_up), [f"account, zone and who may log in are not known yet: {why}"]
+
+
+def _forecast(stack: str, shape: Shape, question: Question, chosen: Offer | None) -> Forecast:
+    """The changes; out of a world that is a price table alone, what the program refuses is told and not minded."""
+    try:
+        return forecast.of(stack, shape, insist=question.preview)
+    except BadInput as error:
+        if question.catalog is None or chosen is None:
+            raise
+        return Forecast((), OFFLINE, error.message)
+
+
+def _limits(stack: str, shape: Shape) -> list[str]:
+    """What limits on spending have against it, or are near to."""
+    try:
+        return stacks.within_limits(stack, shape)
+    except BadInput as error:
+        return [f"an up would be refused: {error}"]
+
+
+def _price(shape: Shape, chosen: Offer | None, hours: float | None) -> Price:
+    machine, count = shape.machine, len(shape.nodes)
+    if shape.cloud == "local":
+        return Price(0.0, hours=hours)
+    network = 0.0
+    if shape.cloud in clouds.known():
+        network = egress.hourly(shape.cloud, machine.egress or egress.default(count), count)
+    if chosen is not None:
+        nodes = None if chosen.hourly is None else chosen.hourly * count
+        return Price(nodes, network, hours or chosen.hours, chosen.egress)
+    hourly = costs.of_shape(shape)
+    return Price(None if hourly is None else hourly - network, network, hours)
+
+
+def _kept(name: str) -> Path:
+    """An empty folder for scripts in the user's cache; those of the last plan of that name go."""
+    folder = places.cache() / "plans" / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
