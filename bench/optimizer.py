@@ -72,11 +72,12 @@ def large(rows: int = ROWS, seed: int = 8) -> table.Table:
 
 
 def _choices(rounds: int) -> Figures:
-    contestants: dict[str, Callable[[Choice], object]] = {}
-    for name, there in (("the shipped table", prices.shipped()), (f"{ROWS:,} rows", large())):
-        market = Market(there, dict.fromkeys(there.clouds, ""))
-        contestants[f"{name}, the best {SHOWN}"] = lambda choice, market=market: _best(choice, market)  # type: ignore[misc]
-        contestants[f"{name}, all, with every reason"] = lambda choice, market=market: _all(choice, market)  # type: ignore[misc]
+    shipped, many = (Market(there, dict.fromkeys(there.clouds, "")) for there in (prices.shipped(), large()))
+    contestants: dict[str, Callable[[Choice], object]] = {
+        f"the shipped table, the best {SHOWN}": lambda choice: optimizer.rank(choice, 1, shipped).offers[:SHOWN],
+        "the shipped table, all, with every reason": lambda choice: _all(choice, shipped),
+        f"{ROWS:,} rows, the best {SHOWN}": lambda choice: optimizer.rank(choice, 1, many).offers[:SHOWN],
+    }
     found = Figures("the choice between all offers", next(iter(contestants)))
     for request in REQUESTS:
         choice = of_plain(request, "a request")[0]
@@ -88,10 +89,6 @@ def _choices(rounds: int) -> Figures:
         found.notes.append(f"{name}: median {median(taken) * 1000:.2f} ms, p90 {ninety * 1000:.2f} ms")
     found.notes.append(SKYPILOT_MS)
     return found
-
-
-def _best(choice: Choice, market: Market) -> object:
-    return optimizer.rank(choice, 1, market).offers[:SHOWN]
 
 
 def _all(choice: Choice, market: Market) -> object:

@@ -19,7 +19,7 @@ from skyrig.cluster.shape import Shape, WantedNode, stack_name
 from skyrig.errors import BadInput, EngineError, NotYet, SkyrigError
 from skyrig.provision import Confirm, Notify
 from skyrig.stack import backend, config, deployed, described, lost, powers, stacks
-from skyrig.stack.rebuilding import Keys, Look, Pair
+from skyrig.stack.rebuilding import Keys, Pair
 from skyrig.tagged import Found
 
 
@@ -53,7 +53,7 @@ def adopt(stack: str, infra: str | None, notify: Notify, confirm: Confirm) -> Cl
     changes = stacks.take_over(
         stack,
         shape,
-        Look(lambda kind, inputs: adopter.identify(kind, inputs, found.seen), adopter.imported),
+        lambda kind, inputs: adopter.identify(kind, inputs, found.seen),
         keys,
         notify,
         lambda paid: confirm(renting.Cost(f"{stack}: {', '.join(paid)} will be made. Go on?")),

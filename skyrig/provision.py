@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-import math
 import secrets
 import string
 import time
@@ -13,12 +12,12 @@ from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve
 
-from skyrig import leaving, renting
+from skyrig import leaving, orders, renting
 from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
-from skyrig.cluster.autostop import Autostop, AutostopNote
+from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
-from skyrig.cluster.policy import NO_WISH, Wish, said_left
+from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, EngineError, NoSuchCluster, ResourcesMismatch, SkyrigError
@@ -26,7 +25,7 @@ from skyrig.failover import journal, rounds
 from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, config, datastacks, described, lock, powers, stacks, status
+from skyrig.stack import autostopped, datastacks, described, lock, powers, stacks, status
 from skyrig.stack.foreseen import Forecast, PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
@@ -43,9 +42,6 @@ _LEAVING_S = 120.0
 
 _CENT = 0.01
 _POLL_S = 0.1
-
-_SAME_END_S = 2.0
-"""Two ends of a time to live that are so near are the same one: two clocks have counted it."""
 
 Confirm = Callable[[str], bool]
 """Asks the reader a question; false where the answer is no, or where nobody can be asked."""
@@ -102,7 +98,7 @@ def up(
             return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, wish=wish, confirm=confirm,
                       force=force, flush_s=flush_s, at_least=at_least, starting=starting, retry=retry)  # fmt: skip
         cluster = _described(stack, changes, notify)
-        _keep_ttl(stack, cluster, notify)
+        orders.keep_ttl(stack, cluster, notify)
         return cluster
     shape = renting.settled(shape)
     note = autostopped.note(there) if there is not None else None
@@ -128,8 +124,8 @@ def up(
     journal.clear(stack)
     cluster = _described(stack, changes, notify)
     if note is not None and note.idle_s is not None:
-        _keep_autostop(cluster, note, notify)
-    _keep_ttl(stack, cluster, notify)
+        orders.keep_autostop(cluster, note, notify)
+    orders.keep_ttl(stack, cluster, notify)
     return cluster
 
 
@@ -254,7 +250,7 @@ def ensure(
     if silent:
         notify(f"cluster {stack}: {', '.join(silent)} does not answer; looking after it")
     if found.status == "UP":
-        _keep_ttl(stack, cluster, notify)  # plain `pulumi up` tells no head
+        orders.keep_ttl(stack, cluster, notify)  # plain `pulumi up` tells no head
         return cluster
     return up(stack, notify, at_least=True, confirm=confirm, retry=retry)
 
@@ -393,38 +389,6 @@ def _wait_until_off(stack: str, notify: Notify) -> None:
         said = True
         with activity(notify, Step(Kind.WAIT, stack, "is switching itself off")):
             time.sleep(_POLL_S)
-
-
-def _keep_autostop(cluster: ClusterDescription, note: AutostopNote, notify: Notify) -> None:
-    """Autostop was set before the cluster changed: its head must know all nodes that it is to switch off, and a head
-    that was made anew must be told of it."""
-    from skyrig.launch import client
-
-    wanted = Autostop(math.ceil((note.idle_s or 0) / 60), note.down, note.wait_for)
-    same = cluster.head.incarnation == note.head
-    try:
-        asyncio.run(client.acquaint(cluster) if same else client.autostop(cluster, wanted))
-    except SkyrigError as error:
-        notify(f"autostop may not be set any more: {error.message}")
-
-
-def _keep_ttl(stack: str, cluster: ClusterDescription, notify: Notify) -> None:
-    """Have the cluster's head know when its time to live is over as the stack's config says, where it does not yet."""
-    from skyrig.launch import client
-
-    wanted, note = config.read_shape(stack).policy.ttl, autostopped.note(cluster)
-    known = note.ends_at if note is not None else 0.0
-    if abs((wanted.ends_at if wanted is not None else 0.0) - known) < _SAME_END_S:
-        return
-    try:
-        asyncio.run(client.ttl(cluster, wanted))
-    except SkyrigError as error:
-        notify(f"the head of {stack} does not know yet when it ends: {error.message}")
-        return
-    if wanted is None:
-        notify(f"{stack} lives without end")
-    else:
-        notify(f"{stack} ends itself in {said_left(wanted.ends_at - time.time())}, whatever runs")
 
 
 def _stopped_part(cluster: ClusterDescription) -> str:

@@ -74,6 +74,7 @@ def refresh(clouds: Sequence[str], regions: Sequence[str], notify: Notify) -> li
         if name not in asked:
             notify(f"{name}: not asked: {pricing.of(name).missing()}")
     sources.forget()
+    sources.table()  # compiled now, while it is waited for anyway
     bad = [each.cloud for each in done if each.reason]
     if not [each for each in done if not each.reason] or (clouds and bad):
         raise SkyrigError(

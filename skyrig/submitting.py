@@ -178,12 +178,13 @@ def for_launch(
             autostop(cluster.name, stop, notify)
         return cluster, None
     _note_run(task, workdir, mounts.sources, notify)
+    ttl = config.read_shape(cluster.name).policy.ttl
     if not wanted:
-        return cluster, Submission(request, workdir, mounts.sources, stop)
+        return cluster, Submission(request, workdir, mounts.sources, stop, ttl)
     from skyrig.attaching import attach
 
     attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify, confirm, task.config.data_stack)
-    return cluster, Submission(attached.given_to(request), workdir, {**mounts.sources, **attached.sources}, stop)
+    return cluster, Submission(attached.given_to(request), workdir, {**mounts.sources, **attached.sources}, stop, ttl)
 
 
 def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:

@@ -101,7 +101,10 @@ def train(
     wish = options.wish if machines is None or there is not None else NO_WISH
     cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
-    return _submitted(cluster, Submission(request, run.workdir, autostop=options.autostop), options, out, notify)
+    ttl = config.read_shape(stack).policy.ttl
+    return _submitted(
+        cluster, Submission(request, run.workdir, autostop=options.autostop, ttl=ttl), options, out, notify
+    )
 
 
 def launch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from skyrig.catalog import facts
+from skyrig.catalog import facts, naming
 from skyrig.catalog.stock import Stock
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def _unfit(wish: Wish, kind: Stock) -> str:
     asked = wish.asked
     if asked.accelerator is None and asked.instance_type is None and (wrong := _no_cpu_node(kind)):
         return wrong
+    if asked.accelerator is not None and naming.is_by_memory(asked.accelerator) and kind.arch != "x86_64":
+        return f"has {kind.arch} cores: taken only by the name of its accelerator"
     if wish.nodes % kind.hosts:
         return f"is {kind.hosts} hosts: num_nodes {kind.hosts}, or a multiple, is one"
     if asked.network_tier == "best" and (wrong := _plain_network(kind)):

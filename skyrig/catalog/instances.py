@@ -57,7 +57,8 @@ def of_cloud(cloud: str) -> Mapping[str, InstanceType]:
 def _of_cloud(cloud: str, state: sources.State) -> Mapping[str, InstanceType]:
     types = {name: _type(cloud, name, said) for name, said in refreshed.types(cloud).items()}
     for machine in sources.table().machines.get(cloud, ()):
-        types.setdefault(machine.name, of_machine(machine))
+        if machine.name not in types:
+            types[machine.name] = of_machine(machine)
     return types
 
 
@@ -73,7 +74,7 @@ def of_machine(machine: Machine) -> InstanceType:
         accelerator_count=machine.accelerator_count,
         cpus=machine.cpus,
         memory_gib=machine.memory_gib,
-        arch=stock.arch(machine.cloud, machine.name),
+        arch=stock.arch(machine.cloud, machine.name, machine.accelerator),
         source="the price table",
     )
 

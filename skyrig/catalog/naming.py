@@ -47,6 +47,11 @@ def nearest(name: str, table: Table, clouds: Iterable[str]) -> str:
     return known[near[0]] if near else ""
 
 
+def is_by_memory(asked: Accelerator) -> bool:
+    """Whether an accelerator is asked for by its memory."""
+    return _BY_MEMORY.fullmatch(asked.name) is not None
+
+
 def said(asked: Accelerator) -> str:
     """What is asked for, in words."""
     by_memory = _BY_MEMORY.fullmatch(asked.name)

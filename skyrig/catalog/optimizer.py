@@ -92,10 +92,10 @@ def _egress(aim: Aim, kind: Stock, region: str) -> float:
 
 def _places(wish: Wish, kind: Stock, market: Market) -> Iterator[tuple[str, Quote]]:
     """The regions where a wish may have a type, with its price there."""
-    for quote in market.prices.quotes(kind.machine, wish.regions[kind.cloud]):
-        for region in refusing.regions_of(wish, kind, quote, market):
-            if not refusing.of_quote(wish, kind, quote, region):
-                yield region, quote
+    quotes = market.prices.quotes(kind.machine, wish.regions[kind.cloud])
+    for region, quote in refusing.placed(wish, kind, quotes, market):
+        if not refusing.of_quote(wish, kind, quote, region):
+            yield region, quote
 
 
 def _offer(wish: Wish, kind: Stock, aim: Aim, hours: float | None, region: str, quote: Quote) -> Offer:
@@ -122,7 +122,7 @@ def _unpriced(wish: Wish, market: Market, aim: Aim) -> Iterator[Offer]:
         return
     for cloud, region in wish.regions.items():
         kind = stock.unpriced(cloud, asked.instance_type)
-        if kind is None or region is None or fits.lack(wish, kind):
+        if kind is None or region is None or fits.lack(wish, kind) or refusing.no_image(wish, region):
             continue
         priced = (each for each in wishes.stocks(wish, cloud, market) if not fits.lack(wish, each))
         if not any(True for each in priced for _ in _places(wish, each, market)):
@@ -156,7 +156,9 @@ def _reserved_kind(wish: Wish, there: Reservation, market: Market) -> Stock | No
     asked = wish.asked
     if wish.spot or there.cloud not in wish.regions or there.nodes < wish.nodes:
         return None
-    if wish.regions[there.cloud] not in (None, there.region) or asked.infra.zone not in (None, *_zones(there, asked)):
+    if wish.regions[there.cloud] not in (None, there.region) or refusing.no_image(wish, there.region):
+        return None
+    if there.zone and asked.infra.zone not in (None, there.zone):
         return None
     if asked.max_hourly_cost is not None and there.hourly > asked.max_hourly_cost:
         return None
@@ -165,7 +167,3 @@ def _reserved_kind(wish: Wish, there: Reservation, market: Market) -> Stock | No
     if kind is None or asked.instance_type not in (None, kind.name) or fits.lack(wish, kind):
         return None
     return kind
-
-
-def _zones(there: Reservation, asked: Any) -> tuple[str | None, ...]:
-    return (there.zone,) if there.zone else (asked.infra.zone,)

@@ -42,11 +42,13 @@ class OwnPrice:
 
 @frozen
 class OwnPrices:
-    """All that the file says; `discounts` are shares of the list price by CLOUD or CLOUD/TYPES."""
+    """All that the file says; `discounts` are shares of the list price by CLOUD or CLOUD/TYPES, `places` where in the
+    file each reservation stands."""
 
     prices: tuple[OwnPrice, ...] = ()
     discounts: Mapping[str, float] = field(factory=dict)
     reservations: tuple[Reservation, ...] = ()
+    places: tuple[str, ...] = ()
 
     def discount(self, cloud: str, instance_type: str) -> float:
         """The share of a type's list price that is not paid: what the most specific discount says, 0.0 without one."""
@@ -75,7 +77,13 @@ def read(path: Path) -> OwnPrices:
         extra.note("one document is wanted")
     said = found[0].read(lambda node: _fields(node, changed), {}) if found else {}
     problems.raise_if_any()
-    return OwnPrices(tuple(said.get("prices", ())), said.get("discounts", {}), tuple(said.get("reservations", ())))
+    held = said.get("reservations", ())
+    return OwnPrices(
+        tuple(said.get("prices", ())),
+        said.get("discounts", {}),
+        tuple(each for each, _ in held),
+        tuple(where for _, where in held),
+    )
 
 
 def _fields(node: Node, changed: str) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def _price(node: Node, changed: str) -> OwnPrice | None:
     )
 
 
-def _reservation(node: Node) -> Reservation | None:
+def _reservation(node: Node) -> tuple[Reservation, str] | None:
     said = node.read_fields(
         {
             "id": lambda each: each.filled_text(),
@@ -143,7 +151,7 @@ def _reservation(node: Node) -> Reservation | None:
     )
     if not _complete(node, said, ("id", "cloud", "region", "instance_type", "nodes")):
         return None
-    return Reservation(**{"zone": "", **said})
+    return Reservation(**{"zone": "", **said}), str(node.where)
 
 
 def _discounts(node: Node) -> dict[str, float]:

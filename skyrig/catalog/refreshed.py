@@ -1,8 +1,8 @@
 """Prices that `catalog.refresh` got from the clouds themselves, in the user's cache.
 
-`CLOUD.csv` has the columns of the shipped table. `CLOUD.json` has what else the answers said: `made`, `source`;
-`types` in the form of `data/CLOUD/types.json`, which stands above them; `zones` by type and region, the cheapest for
-spot first.
+`CLOUD.csv` has the columns of the shipped table. `CLOUD.json` has `types` as the cloud describes them, in the form of
+`data/CLOUD/types.json`, which stands above them; `CLOUD.zones.json` has zones by type and region, the cheapest for spot
+first.
 """
 
 from __future__ import annotations
@@ -54,25 +54,36 @@ def rows(cloud: str) -> tuple[Price, ...]:
 def types(cloud: str) -> Mapping[str, Any]:
     """Types by name, in the form of `data/CLOUD/types.json`: what is said there, and what the cloud itself says of what
     is not."""
-    listed: Mapping[str, Any] = facts.of(cloud, "types").get("types", {})
-    told = _said(folder(), cloud).get("types", {})
-    return {name: {**told.get(name, {}), **listed.get(name, {})} for name in {**listed, **told}} if told else listed
+    return _types(cloud, (os.environ.get(FOLDER), os.environ.get("SKYRIG_CACHE")))
 
 
 def zones(cloud: str, region: str, instance_type: str) -> tuple[str, ...]:
     """Zones of a region that had a type when it was asked, the cheapest for spot first; none where that is not
     known."""
-    return tuple(_said(folder(), cloud).get("zones", {}).get(instance_type, {}).get(region, ()))
+    return tuple(all_zones(cloud).get(instance_type, {}).get(region, ()))
+
+
+def all_zones(cloud: str) -> Mapping[str, Mapping[str, Sequence[str]]]:
+    """The same of all types, by type and region."""
+    said: dict[str, dict[str, list[str]]] = _said(f"{cloud}.zones.json")
+    return said
+
+
+def told(cloud: str) -> Mapping[str, Mapping[str, Any]]:
+    """Types by name as the cloud itself described them."""
+    said: dict[str, dict[str, Any]] = _said(f"{cloud}.json").get("types", {})
+    return said
 
 
 def write(cloud: str, found: Refreshed, made: str) -> None:
     """Keep what a cloud answered, instead of what it answered before."""
-    said = {"made": made, "source": found.source, "types": dict(found.types), "zones": dict(found.zones)}
+    said = {"made": made, "source": found.source, "types": dict(found.types)}
     places.made(folder())
     # The types first: a row whose type is not known yet would be worse than a type without a row.
     _replace(folder() / f"{cloud}.json", json.dumps(said, separators=(",", ":")))
+    _replace(folder() / f"{cloud}.zones.json", json.dumps(dict(found.zones), separators=(",", ":")))
     _replace(table(cloud), _text(found.rows))
-    _said.cache_clear()
+    _types.cache_clear()
 
 
 def _text(rows: Sequence[Price]) -> str:
@@ -106,7 +117,12 @@ def _replace(file: Path, text: str) -> None:
 
 
 @functools.cache
-def _said(where: Path, cloud: str) -> Mapping[str, Any]:
-    file = where / f"{cloud}.json"
-    said: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
-    return said
+def _types(cloud: str, where: tuple[str | None, ...]) -> Mapping[str, Any]:
+    listed: Mapping[str, Any] = facts.of(cloud, "types").get("types", {})
+    said = told(cloud)
+    return {name: {**said.get(name, {}), **listed.get(name, {})} for name in {**listed, **said}} if said else listed
+
+
+def _said(name: str) -> Any:
+    file = folder() / name
+    return json.loads(file.read_bytes()) if file.exists() else {}

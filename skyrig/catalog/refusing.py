@@ -12,12 +12,24 @@ from skyrig.catalog.table import ANYWHERE, Quote
 from skyrig.catalog.wishes import Wish
 
 
-def regions_of(wish: Wish, kind: Stock, quote: Quote, market: Market) -> Sequence[str]:
-    """The regions that a price stands for: its own, or with "*" the one that is asked for, or all there are."""
-    if quote.region != ANYWHERE:
-        return (quote.region,)
-    asked = wish.regions.get(kind.cloud)
-    return (asked,) if asked is not None else regions.known(kind.cloud, market) or (ANYWHERE,)
+def placed(wish: Wish, kind: Stock, quotes: Sequence[Quote], market: Market) -> Iterator[tuple[str, Quote]]:
+    """The regions that some prices of a type stand for, each with its price. A price for all regions stands for the one
+    that is asked for, or for all there are, less those that have a price of their own."""
+    own = {quote.region for quote in quotes if (quote.spot if wish.spot else quote.on_demand) is not None}
+    for quote in quotes:
+        if quote.region != ANYWHERE:
+            yield quote.region, quote
+            continue
+        asked = wish.regions[kind.cloud]
+        for region in regions.anywhere(kind.cloud, market) if asked is None else (asked,):
+            if region == ANYWHERE or region not in own:
+                yield region, quote
+
+
+def no_image(wish: Wish, region: str) -> str:
+    """Why what is asked for cannot start in a region; "" where it can."""
+    images = wish.asked.image.by_region if wish.asked.image is not None else {}
+    return "image_id has no image there" if images and None not in images and region not in images else ""
 
 
 def of_quote(wish: Wish, kind: Stock, quote: Quote, region: str) -> str:
@@ -25,9 +37,8 @@ def of_quote(wish: Wish, kind: Stock, quote: Quote, region: str) -> str:
     asked, wanted = wish.asked, wish.regions[kind.cloud]
     if wanted not in (None, region):
         return f"{wanted} is asked for"
-    images = asked.image.by_region if asked.image is not None else {}
-    if images and None not in images and region not in images:
-        return "image_id has no image there"
+    if missing := no_image(wish, region):
+        return missing
     price = quote.spot if wish.spot else quote.on_demand
     if price is None:
         other = quote.on_demand if wish.spot else quote.spot
@@ -66,14 +77,16 @@ def _of_kind(near: Sequence[Wish], kind: Stock, market: Market) -> Iterator[tupl
     if not fit:
         yield lacks[0][0], "", None
         return
-    for quote in market.prices.quotes(kind.machine):
-        each = [(of_quote(wish, kind, quote, region), region) for wish in fit
-                for region in regions_of(wish, kind, quote, market)]  # fmt: skip
-        offered = {region for reason, region in each if not reason}
-        price = quote.spot if fit[0].spot else quote.on_demand
-        for reason, region in each:
-            if reason and region not in offered:
-                yield reason, region, None if price is None else price * kind.chips
+    quotes = market.prices.quotes(kind.machine)
+    each = [
+        (of_quote(wish, kind, quote, region), region, quote.spot if wish.spot else quote.on_demand)
+        for wish in fit
+        for region, quote in placed(wish, kind, quotes, market)
+    ]
+    offered = {region for reason, region, _ in each if not reason}
+    for reason, region, price in each:
+        if reason and region not in offered:
+            yield reason, region, None if price is None else price * kind.chips
 
 
 def _other(here: Sequence[Wish], some: bool) -> str:
@@ -89,6 +102,8 @@ def _absent(wish: Wish, market: Market) -> Rejection | None:
         return Rejection(asked.infra.cloud, "has no prices here")
     if asked.accelerator is not None and not wish.accelerators:
         near = naming.nearest(asked.accelerator.name, market.prices, market.missing)
+        if near.lower() == asked.accelerator.name.lower():  # others have it than those that are asked for
+            return None
         hint = f": did you mean {near}?" if near else ""
         return Rejection(asked.infra.cloud or "*", f"nobody has {naming.said(asked.accelerator)}{hint}")
     return None

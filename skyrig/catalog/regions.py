@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 def known(cloud: str, market: Market) -> tuple[str, ...]:
     """Regions of a cloud: those with a price and, unless the market is the whole world, those that it has besides."""
     priced = market.prices.regions.get(cloud, ())
-    listed = () if market.whole else facts.common("regions")["regions"].get(cloud, ())
-    return tuple(sorted({*priced, *listed}))
+    return tuple(sorted({*priced, *_listed(cloud, market)}))
+
+
+def anywhere(cloud: str, market: Market) -> tuple[str, ...]:
+    """What a price that holds in all regions is taken for: the regions that have prices of their own, or all; "*" where
+    they are not known."""
+    listed = _listed(cloud, market)
+    return (market.prices.regions.get(cloud) or listed) if listed else (ANYWHERE,)
 
 
 def places(asked: Infra, market: Market) -> dict[str, str | None]:
@@ -52,13 +58,15 @@ def _of_zone(zone: str, clouds: Iterable[str], market: Market) -> dict[str, str 
     return found
 
 
+def _listed(cloud: str, market: Market) -> tuple[str, ...]:
+    return () if market.whole else tuple(facts.common("regions")["regions"].get(cloud, ()))
+
+
 def _has(cloud: str, region: str, market: Market) -> bool:
-    there = known(cloud, market)
-    if region in there:
+    if region in known(cloud, market):
         return True
-    # where all prices hold anywhere, nothing tells which regions there are
-    return not there and any(quote.region == ANYWHERE for each in market.prices.machines.get(cloud, ())[:1]
-                             for quote in market.prices.quotes(each))  # fmt: skip
+    # where prices hold anywhere, nothing tells which regions there are
+    return cloud in market.prices.anywhere and not _listed(cloud, market)
 
 
 def _is_in(zone: str, region: str, cloud: str) -> bool:

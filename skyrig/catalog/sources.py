@@ -148,9 +148,14 @@ def _table(at: State) -> Table:
     own = _file()
     if own is not None:
         parts += [own.read_bytes(), str(own.stat().st_mtime_ns).encode()]
-    return tables.of_content(
-        b"\0".join(parts), lambda: [row for each in facts.clouds() for row in _of_cloud(each, mine)]
-    )
+    rows = (row for each in facts.clouds() for row in _of_cloud(each, mine))
+    found = tables.of_content(b"\0".join(parts), lambda: rows)
+    for held, where in zip(mine.reservations, mine.places, strict=True) if mine is not None else ():
+        if (held.cloud, held.instance_type) not in found.by_name and held.instance_type not in refreshed.types(
+            held.cloud
+        ):
+            raise BadInput(f"{where}: {held.instance_type} is not an instance type of {held.cloud} that is known here")
+    return found
 
 
 def _of_cloud(cloud: str, mine: OwnPrices | None) -> list[Price]:
@@ -175,7 +180,7 @@ def _file() -> Path | None:
     named = os.environ.get(FILE)
     found = Path(named).expanduser() if named else places.home() / "prices.yaml"
     if found.exists():
-        return found
+        return found if found.stat().st_size else None  # an empty one, or /dev/null, says nothing
     if named:
         raise BadInput(f"{FILE}: no file {named}")
     return None

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from skyrig.catalog import refreshed
+from skyrig.catalog import facts, refreshed
 from skyrig.catalog.table import Machine, Table
 
 
@@ -39,7 +39,7 @@ class Stock(NamedTuple):
         return None if price is None else price * self.chips
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def of(table: Table, cloud: str) -> tuple[Stock, ...]:
     """All types of a cloud that have a price in the table."""
     listed = refreshed.types(cloud)
@@ -55,7 +55,7 @@ def of(table: Table, cloud: str) -> tuple[Stock, ...]:
     return tuple(found)
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def by_accelerator(table: Table, cloud: str) -> Mapping[str, tuple[Stock, ...]]:
     """The same by the accelerator in lower case; TPU slices also by their own name, `tpu-` before it."""
     found: dict[str, list[Stock]] = {}
@@ -66,7 +66,7 @@ def by_accelerator(table: Table, cloud: str) -> Mapping[str, tuple[Stock, ...]]:
     return {name: tuple(each) for name, each in found.items()}
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def names(table: Table, cloud: str) -> tuple[str, ...]:
     """Accelerators of a cloud, as the table writes them."""
     return tuple(sorted({each.accelerator for each in of(table, cloud) if each.accelerator}))
@@ -89,7 +89,7 @@ def _described(machine: Machine, name: str, said: Mapping[str, Any]) -> Stock:
         accelerator_count=(machine.accelerator_count if own else 0) or said.get("accelerator_count", 0),
         cpus=(machine.cpus if own else 0) or said.get("cpus", 0),
         memory_gib=(machine.memory_gib if own else 0) or said.get("memory_gib", 0),
-        arch=said.get("arch") or arch(machine.cloud, name),
+        arch=said.get("arch") or arch(machine.cloud, name, machine.accelerator),
         fabric=said.get("fabric", "none"),
         local_disk_gb=float(disks[0] * disks[1]) if disks else 0.0 if said else None,
         chips=chips,
@@ -97,9 +97,11 @@ def _described(machine: Machine, name: str, said: Mapping[str, Any]) -> Stock:
     )
 
 
-def arch(cloud: str, name: str) -> str:
-    """The processors of a type that only its name tells of."""
+def arch(cloud: str, name: str, accelerator: str = "") -> str:
+    """The processors of a type that no file of facts describes."""
     import re
 
+    if accelerator in facts.common("accelerators")["arm64"]:
+        return "arm64"
     # AWS's families with its own arm64 processors (m7g, c6g) have a g after the number
     return "arm64" if cloud == "aws" and re.match(r"[a-z]+[0-9]+g[a-z]*\.", name) else "x86_64"

@@ -110,6 +110,11 @@ class Table:
             found.setdefault(cloud, []).append(name)
         return {cloud: tuple(each) for cloud, each in found.items()}
 
+    @functools.cached_property
+    def anywhere(self) -> frozenset[str]:
+        """Clouds that have prices which hold in all of their regions."""
+        return frozenset(row[0] for row in self._rows.execute("SELECT cloud FROM region WHERE name = ?", (ANYWHERE,)))
+
     @property
     def clouds(self) -> tuple[str, ...]:
         """Clouds with a price."""

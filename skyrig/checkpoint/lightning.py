@@ -6,15 +6,17 @@ trainer = Trainer(callbacks=[ManagedCheckpoints("s3://runs/a", every=500)], enab
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from skyrig.checkpoint.manager import CheckpointManager, Restored
 
-try:
-    from lightning.pytorch import Callback
-except ImportError:  # the same under the name of its own package
-    from pytorch_lightning import Callback
+# It goes by two names, whose Trainers do not take each other's callbacks: the one that the program has imported counts.
+_NAME = "lightning.pytorch" if "lightning" in sys.modules or not find_spec("pytorch_lightning") else "pytorch_lightning"
+Callback: Any = import_module(_NAME).Callback
 
 
 class ManagedCheckpoints(Callback):  # type: ignore[misc]

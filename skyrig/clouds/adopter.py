@@ -40,9 +40,6 @@ class Survey:
 class Adopter(Protocol):
     """One cloud. Every call may raise NotUsable."""
 
-    imported: Sequence[str]
-    """Types that the provider finds by an id for imports alone, which `identify` gives then."""
-
     def survey(self, seen: TaggedStack) -> Survey:
         """What a cluster is, by its machines alone. BadInput where there is none."""
 

@@ -7,7 +7,7 @@ Each cloud that can be asked has a module `pricing` with `missing()`, why it can
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import field, frozen
@@ -110,12 +110,20 @@ class Gathered:
         told = {(row.region, row.instance_type) for row in rows}
         kept = [row for key, row in before.items() if key[0] in asked and key not in told and self._stays(key)]
         kept += [row for row in earlier if row.region not in asked]
-        zones: dict[str, dict[str, list[str]]] = {}
-        for (region, name), listed in sorted(self.zones.items()):
-            if any(listed):
-                zones.setdefault(name, {})[region] = list(dict.fromkeys(listed))
         types = {name: _plain(seen, self.source) for name, seen in sorted(self.types.items())}
-        return Refreshed((*rows, *kept), types, zones, self.source, len(rows), failed)
+        known_types = {**refreshed.told(self.cloud), **types}
+        return Refreshed((*rows, *kept), known_types, self._zones(asked), self.source, len(rows), failed)
+
+    def _zones(self, asked: Collection[str]) -> dict[str, dict[str, Sequence[str]]]:
+        """Zones by type and region: of the regions that answered now, and as they were of the others."""
+        found: dict[str, dict[str, Sequence[str]]] = {}
+        for name, by_region in refreshed.all_zones(self.cloud).items():
+            if left := {region: zones for region, zones in by_region.items() if region not in asked}:
+                found[name] = left
+        for (region, name), listed in sorted(self.zones.items()):
+            if region in asked and any(listed):
+                found.setdefault(name, {})[region] = list(dict.fromkeys(listed))
+        return found
 
     def _row(self, key: tuple[str, str], known: Mapping[str, Price]) -> Iterator[Price]:
         """The row of a price; none where nobody says what the type is."""

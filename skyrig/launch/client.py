@@ -25,7 +25,7 @@ from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import files, keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
-from skyrig.launch.link import KeeperLink, NoRuntime, keeper, patience
+from skyrig.launch.link import FIRST_PATIENCE_S, LOOK_PATIENCE_S, KeeperLink, NoRuntime, keeper, patience
 from skyrig.launch.meeting import Current, meeting
 from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import KeeperGone, Message, receive, send
@@ -127,9 +127,12 @@ async def autostop(desc: ClusterDescription, wanted: Autostop | None) -> None:
 
 @_asked_again
 async def ttl(desc: ClusterDescription, wanted: TimeToLive | None) -> None:
-    """Have the cluster end when its time is over, whatever runs; None lifts that. BadInput where its nodes cannot."""
+    """Have the cluster end when its time is over, whatever runs; None lifts that. BadInput where its nodes cannot;
+    NodeLost at once where the head still boots for the first time: who submits a job tells it later."""
+    wait_s = patience(desc)
+    wait_s = LOOK_PATIENCE_S if wait_s == FIRST_PATIENCE_S else wait_s
     with suppress(NoRuntime):  # a head that was never used has nothing to lift
-        async with keeper(desc, patience_s=patience(desc), prepare=wanted is not None) as link:
+        async with keeper(desc, patience_s=wait_s, prepare=wanted is not None) as link:
             keeping.note_autostop(desc, await link.ttl(wanted))
 
 
@@ -201,6 +204,8 @@ async def _submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobR
     if what.autostop is not None:
         keeping.note_autostop(link.desc, await link.autostop(what.autostop))
         notify(f"{link.desc.name} {what.autostop}")
+    if what.ttl is not None:
+        keeping.note_autostop(link.desc, await link.ttl(what.ttl))
     if what.workdir is not None or what.mounts:
         request = await files.bring(link, request, workdir=what.workdir, mounts=what.mounts, notify=notify)
     request = evolve(request, first_id=records.next_id(keeping.folder(link.desc)))

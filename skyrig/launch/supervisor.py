@@ -29,8 +29,9 @@ bytes of it), `size` (bytes of the log, and of output that the disk took not eve
 even KILL did not end), and `reason` where `why` is "mount".
 
 Where buckets are attached to the node, the spec's `watch` names the file below ~/.skyrig that knows of them
-(skyrig.launch.mounting.watch). A mount that dies ends the rank, and one that exits with 0 has ended when the files that
-it wrote are in their buckets; what the keeper says meanwhile is heard.
+(skyrig.launch.mounting.watch), and `mounts` has the places where the job had some attached: one that is not there any
+more when the rank starts fails it, others are told of. A mount that dies ends the rank, and one that exits with 0 has
+ended when the files that it wrote are in their buckets; what the keeper says meanwhile is heard.
 
 The **lease** is strict. ready, up and lease carry `t`, this node's clock as they were sent; the keeper sends the newest
 `t` it has seen back, in the spec and in `{"op": "lease", "t": T}` on stdin, and the lease then runs until T + lease_s.
@@ -730,8 +731,8 @@ class Daemon:
         signal.signal(signal.SIGTERM, self._on_term)
         self.disk = Disk(int(spec["log_limit"]), wake_end)
         self.disk.start()
-        if spec["watch"] and has_mounts():
-            self._watch(os.path.expanduser(os.path.join("~/.skyrig", spec["watch"])), wake_end)
+        if spec["watch"] and (spec["mounts"] or has_mounts()):
+            self._watch(os.path.expanduser(os.path.join("~/.skyrig", spec["watch"])), spec["mounts"], wake_end)
 
     def _start_warden(self, spec: Frame, directory: bytes, lock: int) -> int:
         """Fork the warden; it keeps the lock too, so that a free lock means that nothing of the rank runs."""
@@ -753,7 +754,7 @@ class Daemon:
         os.set_blocking(self.output, False)
         return report
 
-    def _watch(self, path: str, wake: int) -> None:
+    def _watch(self, path: str, own: list[str], wake: int) -> None:
         """Have the node's mounts watched."""
 
         def wake_up() -> None:
@@ -765,7 +766,7 @@ class Daemon:
         try:
             with open(path, encoding="utf-8") as file:
                 exec(compile(file.read(), path, "exec"), {})
-            self.watch = sys.modules["skyrig.launch.mounting.watch"].Watch(wake_up)
+            self.watch = sys.modules["skyrig.launch.mounting.watch"].Watch(wake_up, own=own)
         except (OSError, KeyError) as problem:
             self.disk.note(f"the node's mounts are not watched: {problem}")
             return
@@ -1057,7 +1058,7 @@ class Refused(Exception):
 
 
 DEFAULTS = {"env": {}, "cwd": "~", "entry": "run.sh", "lease_s": 10.0, "log_limit": 1 << 30, "grace_s": GRACE_S}
-DEFAULTS.update({"offset": 0, "t": None, "log_link": "", "watch": ""})
+DEFAULTS.update({"offset": 0, "t": None, "log_link": "", "watch": "", "mounts": []})
 
 
 def checked(text: bytes) -> Frame:
@@ -1073,6 +1074,7 @@ def checked(text: bytes) -> Frame:
             spec["cwd"],
             spec["log_link"],
             spec["watch"],
+            *spec["mounts"],
             *spec["files"],
             *spec["files"].values(),
         ):

@@ -8,9 +8,8 @@ What is not found is left to the next up. Keys, which no cloud knows as such, ar
 from __future__ import annotations
 
 import json
-import tempfile
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import Factory, define, field, frozen
@@ -27,6 +26,9 @@ PAID = ("aws:ec2/eip:Eip", "aws:ec2/natGateway:NatGateway")
 
 _HIDDEN = "[secret]"
 _SIGNATURE = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
+RESTARTING = ("userData", "instanceType", "launchTemplate")
+"""What the names of properties begin with for whose change a provider stops and starts a node."""
+
 _NODE = "skyrig-node"
 _PROVIDER = "pulumi:providers:"
 _HOST_KEY, _CLIENT_KEY = (f"pulumi-python:dynamic/skyrig:{name}" for name in ("HostKey", "ClientKey"))
@@ -66,65 +68,34 @@ Identify = Callable[[str, Mapping[str, Any]], str | None]
 """The engine's id of what is there and was made from inputs of a type; None where there is none."""
 
 
-@frozen
-class Look:
-    """How things are found: `identify`, and the types (`imported`) whose ids are for imports by the provider."""
-
-    identify: Identify
-    imported: Sequence[str] = ()
-
-
 @define
 class State:
-    """The state as far as it is written: `resources`, their `ids` by urn, and by urn what is imported afterwards."""
+    """The state as far as it is written: `resources`, and their ids by urn."""
 
     resources: list[dict[str, Any]] = Factory(list)
     ids: dict[str, str] = Factory(dict)
-    imports: dict[str, dict[str, Any]] = Factory(dict)
 
 
-def rebuild(stack: str, look: Look, keys: Keys, at_work: int) -> None:
+def rebuild(stack: str, identify: Identify, keys: Keys, at_work: int) -> None:
     """Write the state of a stack that has none. SkyrigError where a node that is wanted cannot be found."""
     said = json.loads(engine.query(["preview", "--json"], stack=stack, at_work=at_work))
     registered = [step["newState"] for step in said.get("steps", ()) if step["op"] == "create"]
     document = json.loads(engine.query(["stack", "export"], stack=stack))
-    state = written(registered, look, keys)
+    state = written(registered, identify, keys)
     document["deployment"]["resources"] = state.resources
     engine.query(["stack", "import"], stack=stack, given=json.dumps(document))
-    if state.imports:
-        _import(stack, state.imports, at_work)
 
 
-def _import(stack: str, wanted: Mapping[str, Mapping[str, Any]], at_work: int) -> None:
-    """Have the engine's providers take in what they find by ids for imports alone."""
-    names: dict[str, str] = {}
-    for each in wanted.values():
-        for role in ("parent", "provider"):
-            names.setdefault(str(each[role]), f"{role}{len(names)}")
-    listed = [{**each, **{role: names[str(each[role])] for role in ("parent", "provider")}} for each in wanted.values()]
-    document = {"nameTable": {name: urn for urn, name in names.items()}, "resources": listed}
-    with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="skyrig-") as file:
-        json.dump(document, file)
-        file.flush()
-        flags = ["--yes", "--skip-preview", "--generate-code=false", "--protect=false"]
-        engine.query(["import", "--file", file.name, *flags], stack=stack, at_work=at_work)
-
-
-def written(registered: list[Registration], look: Look, keys: Keys) -> State:
-    """What stands in the state for registrations of a program, in their order, and what is imported after that."""
+def written(registered: list[Registration], identify: Identify, keys: Keys) -> State:
+    """What stands in the state for registrations of a program, in their order."""
     state = State()
     for each in registered:
         _provided(state, each)
-        id_ = _id(state, each, look, keys) if each.get("custom") else ""
+        id_ = _id(state, each, identify, keys) if each.get("custom") else ""
         if id_ is None:
             if each["type"] in NODES:
                 name = str(each["urn"]).rpartition("::")[2]
                 raise SkyrigError(f"{name} was there a moment ago, and is not found now", hint="run it again")
-            continue
-        if each["type"] in look.imported:
-            name, provider = str(each["urn"]).rpartition("::")[2], str(each["provider"]).rpartition("::")[0]
-            at = {"parent": each["parent"], "provider": provider}
-            state.imports[str(each["urn"])] = {"type": each["type"], "name": name, "id": id_, **at}
             continue
         state.resources.append(_resource(state, each, id_, keys))
         state.ids[str(each["urn"])] = id_
@@ -132,14 +103,18 @@ def written(registered: list[Registration], look: Look, keys: Keys) -> State:
 
 
 def refuse_nodes(preview: Mapping[str, Any]) -> list[str]:
-    """Names of what an up would make that costs money by itself. SkyrigError where it would touch a node but to change
-    it in place: a rebuilt state never takes one away."""
+    """Names of what an up would make that costs money by itself. SkyrigError where it would make, take away or restart
+    a node: all of them stay as they are."""
     made, wrong = [], []
     for step in preview.get("steps") or ():
         kind, name = _type(str(step["urn"])), str(step["urn"]).rpartition("::")[2]
-        if kind in NODES and step["op"] not in ("same", "update"):
-            reason = ", ".join(step.get("replaceReasons") or ())
-            wrong.append(f"{step['op']} {name}{f' ({reason})' if reason else ''}")
+        reasons = [*(step.get("replaceReasons") or ()), *(step.get("diffReasons") or ())]
+        restarts = step["op"] == "update" and any(
+            str(each).startswith(RESTARTING) for each in reasons if each != "userDataReplaceOnChange"
+        )
+        if kind in NODES and (step["op"] not in ("same", "update") or restarts):
+            because = ", ".join(dict.fromkeys(map(str, reasons)))
+            wrong.append(f"{step['op']} {name}{f' ({because})' if because else ''}")
         if kind in PAID and step["op"] in ("create", "replace", "create-replacement"):
             made.append(name)
     if wrong:
@@ -161,7 +136,7 @@ def _provided(state: State, registered: Registration) -> None:
         state.resources.append(made)
 
 
-def _id(state: State, registered: Registration, look: Look, keys: Keys) -> str | None:
+def _id(state: State, registered: Registration, identify: Identify, keys: Keys) -> str | None:
     kind, inputs = str(registered["type"]), registered.get("inputs") or {}
     if kind.startswith(_PROVIDER):
         return str(uuid.uuid4())
@@ -171,7 +146,7 @@ def _id(state: State, registered: Registration, look: Look, keys: Keys) -> str |
         return str(inputs["node"]) if _node(inputs) in keys.hosts else None
     if kind.startswith("pulumi-python:"):
         return None
-    return look.identify(kind, _filled(state, registered))
+    return identify(kind, _filled(state, registered))
 
 
 def _filled(state: State, registered: Registration) -> dict[str, Any]:

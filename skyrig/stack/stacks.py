@@ -248,7 +248,7 @@ def down(stack: str, notify: Notify) -> Changes:
 def take_over(
     stack: str,
     shape: Shape,
-    look: rebuilding.Look,
+    identify: rebuilding.Identify,
     keys: rebuilding.Keys,
     notify: Notify,
     may: Callable[[list[str]], bool],
@@ -264,7 +264,7 @@ def take_over(
             config.write_shape(stack, shape)
             _ready(stack, notify)
             _guard(stack)
-            rebuilding.rebuild(stack, look, keys, at_work)
+            rebuilding.rebuild(stack, identify, keys, at_work)
         _guard(stack)
         changes = _change(["refresh", "--skip-preview"], stack, notify, at_work)
         paid = rebuilding.refuse_nodes(json.loads(engine.query(["preview", "--json"], stack=stack, at_work=at_work)))

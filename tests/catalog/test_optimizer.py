@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyrig.catalog import costs, egress, facts, instances, optimizer, prices
+from skyrig.catalog import costs, egress, facts, instances, optimizer, prices, table
 from skyrig.catalog import market as markets
+from skyrig.catalog.market import Market, Reservation
 from skyrig.catalog.offers import Offer
+from skyrig.catalog.prices import Price
+from skyrig.errors import BadInput
 from skyrig.task.resources import of_plain
 
 CLOUDS = ("aws", "gcp", "azure")
@@ -125,3 +128,43 @@ def test_facts_of_all_clouds_are_about_what_there_is() -> None:
     priced = {row.accelerator for cloud in prices.shipped().clouds for row in prices.rows(cloud)} - {""}
     assert priced <= set(facts.common("accelerators")["accelerators"])
     assert {"made", "sources"} <= families.keys() & features.keys() & facts.common("regions").keys()
+
+
+ANY = Price("oci", "*", "VM.GPU.A10.1", "A10", 1, 30, 240, 2.0, None, "2026", "somewhere")
+
+
+def of_rows(rows: list[Price], resources: dict[str, Any], *, whole: bool = True) -> list[tuple[str, float | None]]:
+    """Region and price of all offers in a market of these rows."""
+    there = Market(table.of_rows(rows), {row.cloud: "" for row in rows}, whole=whole)
+    found = optimizer.rank(of_plain(resources, "test")[0], 1, there).offers
+    return [(each.region, each.hourly) for each in found]
+
+
+def test_a_price_for_all_regions_holds_in_the_one_that_is_asked_for() -> None:
+    assert of_rows([ANY], {"accelerators": "A10"}) == [("*", 2.0)]
+    assert of_rows([ANY], {"accelerators": "A10", "infra": "oci/us-phoenix-1"}) == [("us-phoenix-1", 2.0)]
+    own = ANY._replace(region="us-phoenix-1", on_demand=1.5)
+    assert of_rows([ANY, own], {"accelerators": "A10"}) == [("us-phoenix-1", 1.5), ("*", 2.0)]
+    assert of_rows([ANY, own], {"accelerators": "A10", "infra": "oci/us-phoenix-1"}) == [("us-phoenix-1", 1.5)]
+    assert of_rows([ANY, own], {"accelerators": "A10", "infra": "oci/eu-frankfurt-1"}) == [("eu-frankfurt-1", 2.0)]
+    spot = own._replace(on_demand=None, spot=0.5)  # says nothing of the price on demand
+    assert of_rows([ANY, spot], {"accelerators": "A10", "infra": "oci/us-phoenix-1"}) == [("us-phoenix-1", 2.0)]
+
+
+def test_where_the_regions_of_a_cloud_are_known_a_price_for_all_is_one_for_each() -> None:
+    everywhere = ANY._replace(cloud="aws", instance_type="own.large")
+    here = ANY._replace(cloud="aws", instance_type="other.large", accelerator="L4", region="us-east-1")
+    assert of_rows([everywhere, here], {"accelerators": "A10"}, whole=False) == [("us-east-1", 2.0)]
+    assert len(of_rows([everywhere], {"accelerators": "A10"}, whole=False)) > 30
+    with pytest.raises(BadInput, match="aws has no region us-esat-1"):
+        of_rows([everywhere], {"accelerators": "A10", "infra": "aws/us-esat-1"}, whole=False)
+
+
+def test_images_limit_the_regions_of_types_without_a_price_and_of_reservations() -> None:
+    asked = {"instance_type": "p5.48xlarge", "image_id": {"us-east-1": "ami-1"}}
+    held = Reservation("aws", "us-west-2", "", "p5.48xlarge", "cr-1", 8)
+    market = markets.shipped(dict.fromkeys(CLOUDS, ""))._replace(reservations=(held,))
+    found = optimizer.rank(of_plain(asked, "test")[0], 1, market).offers
+    assert {(each.region, each.reservation) for each in found} == {("us-east-1", "")}
+    unpriced = {**asked, "infra": "aws/af-south-1"}
+    assert not optimizer.rank(of_plain(unpriced, "test")[0], 1, market).offers

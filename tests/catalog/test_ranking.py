@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyrig.catalog import market as markets
-from skyrig.catalog import optimizer
+from skyrig.catalog import optimizer, prices
 from skyrig.catalog.ranking import Ranking
 from skyrig.task import reading
 from skyrig.task.resources import of_plain
@@ -42,6 +42,25 @@ WISHES = st.fixed_dictionaries(
 )
 
 
+CPU_WISHES = st.fixed_dictionaries(
+    {},
+    optional={
+        "use_spot": st.booleans(),
+        "infra": st.sampled_from([*CLOUDS, "aws/us-east-1", "gcp/us-east4", "lambda/us-west-1", "nebius/us-central1"]),
+        "cpus": st.sampled_from(["2", "4", "4+", "8", "8+", "16+", "30+"]),
+        "memory": st.sampled_from(["8+", "16", "16+", "32+", "2x", "4x", "7x"]),
+        "max_hourly_cost": st.sampled_from([0.05, 0.2, 0.5, 2.0]),
+    },
+)
+FAMILIES = {
+    "aws": ("m6i.", "m6id.", "m7i.", "r6i.", "r6id.", "r7i.", "c6i.", "c6id.", "c7i."),
+    "gcp": ("n2-", "n4-"),
+    "oci": ("VM.Standard.",),
+    "azure": ("Standard_D2s_v5", "Standard_D4s_v5", "Standard_D8s_v5", "Standard_F4s_v2"),
+}
+ON_ARM64 = ("GH200", "GB200", "GB300", "T4g")
+
+
 def rank(resources: dict[str, Any], nodes: int = 1) -> Ranking:
     """The ranking for the field `resources`."""
     return optimizer.rank(of_plain(resources, "test")[0], nodes, MARKET)
@@ -49,7 +68,7 @@ def rank(resources: dict[str, Any], nodes: int = 1) -> Ranking:
 
 def feasible(wish: dict[str, Any], nodes: int) -> list[tuple[float, str, str, str]]:
     """Price and place of every row of the table that has what is wished for."""
-    name, _, count = wish["accelerators"].partition(":")
+    name, _, count = wish.get("accelerators", "").partition(":")
     spot = wish.get("use_spot", False)
     cloud, _, region = wish.get("infra", "").partition("/")
     found = []
@@ -61,9 +80,9 @@ def feasible(wish: dict[str, Any], nodes: int) -> list[tuple[float, str, str, st
             or (nodes > 1 and row["cloud"] in WITHOUT["nodes"])
             or (wish.get("disk_tier") == "high" and row["cloud"] in WITHOUT["disk_tier"])
         )
+        kind = (row["accelerator"], row["count"]) == (name, count) if name else bare(row, wish)
         if (
-            row["accelerator"] == name
-            and row["count"] == count
+            kind
             and cloud in ("", row["cloud"])
             and region in ("", row["region"])
             and price
@@ -76,6 +95,17 @@ def feasible(wish: dict[str, Any], nodes: int) -> list[tuple[float, str, str, st
     return found
 
 
+def bare(row: dict[str, str], wish: dict[str, Any]) -> bool:
+    """Whether a row is of a type that tasks without accelerators get, with the amounts that they get unasked."""
+    cloud, cores, memory = row["cloud"], float(row["vcpus"]), float(row["memory_gib"])
+    if cloud in FAMILIES:
+        family = not row["accelerator"] and row["instance_type"].startswith(FAMILIES[cloud])
+    else:
+        family = row["accelerator"] not in ON_ARM64
+    least = {"lambda": 30}.get(cloud, 8) if "memory" not in wish else {"oci": 8}.get(cloud, 0)
+    return family and ("cpus" in wish or cores >= least) and ("memory" in wish or memory >= 4 * cores)
+
+
 def amount(asked: str, there: float, cores: float) -> bool:
     """Whether so much is enough."""
     if asked[-1] == "x":
@@ -83,8 +113,8 @@ def amount(asked: str, there: float, cores: float) -> bool:
     return there >= float(asked[:-1]) if asked[-1] == "+" else there == float(asked)
 
 
-@given(WISHES, st.sampled_from([1, 2]))
-@settings(max_examples=150, deadline=None)
+@given(WISHES | CPU_WISHES, st.sampled_from([1, 2]))
+@settings(max_examples=200, deadline=None)
 def test_all_that_is_feasible_is_offered_and_the_cheapest_first(wish: dict[str, Any], nodes: int) -> None:
     offers = list(rank(wish, nodes).offers)
     there = [(each.hourly, each.cloud, each.region, each.kind.name) for each in offers]
@@ -92,7 +122,7 @@ def test_all_that_is_feasible_is_offered_and_the_cheapest_first(wish: dict[str, 
     assert [each.hourly for each in offers] == sorted(each.hourly or 0 for each in offers)
 
 
-@given(st.lists(WISHES, min_size=1, max_size=3), WISHES)
+@given(st.lists(WISHES | CPU_WISHES, min_size=1, max_size=3), WISHES | CPU_WISHES)
 @settings(max_examples=60, deadline=None)
 def test_one_more_candidate_is_never_dearer(wishes: list[dict[str, Any]], more: dict[str, Any]) -> None:
     fewer, all_of_them = rank({"any_of": wishes}).offers, rank({"any_of": [*wishes, more]}).offers
@@ -100,7 +130,7 @@ def test_one_more_candidate_is_never_dearer(wishes: list[dict[str, Any]], more: 
     assert len(all_of_them) == len(fewer) + len(rank(more).offers)
 
 
-@given(st.lists(WISHES, min_size=1, max_size=4))
+@given(st.lists(WISHES | CPU_WISHES, min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None)
 def test_ordered_is_kept(wishes: list[dict[str, Any]]) -> None:
     one_by_one = [str(offer) for wish in wishes for offer in rank(wish).offers]
@@ -123,7 +153,26 @@ def test_every_row_is_accounted_for_in_the_cases(case: Path) -> None:
         accounted_for(optimizer.rank(task.choice, task.num_nodes, MARKET))
 
 
-def accounted_for(ranking: Ranking) -> None:
+@pytest.mark.parametrize(
+    "resources",
+    [
+        {},
+        {"infra": "oci"},
+        {"accelerators": "A10"},
+        {"accelerators": "tpu-v5litepod-8"},
+        {"accelerators": "RTXPRO6000:1"},
+        {"instance_type": "p5.48xlarge"},
+    ],
+    ids=str,
+)
+def test_every_row_of_the_shipped_table_is_accounted_for(resources: dict[str, Any]) -> None:
+    """Also prices for all regions, prices of TPU chips, and types with an unknown number of accelerators."""
+    market = markets.shipped(dict.fromkeys(prices.shipped().clouds, ""))
+    rows = list(csv.DictReader(prices.FILE.open(encoding="utf-8")))
+    accounted_for(optimizer.rank(of_plain(resources, "test")[0], 1, market), rows)
+
+
+def accounted_for(ranking: Ranking, rows: list[dict[str, str]] = ROWS) -> None:
     """Every row of the table is among the offers, or else a rejection holds for it and no offer is rejected too."""
     offered = {(each.cloud, each.region, each.kind.name) for each in ranking.offers}
     whole = {each.cloud for each in ranking.rejected if not each.instance_type}
@@ -133,7 +182,7 @@ def accounted_for(ranking: Ranking) -> None:
               for region in (each.regions or (each.region,)) if each.instance_type and region}  # fmt: skip
     assert not offered & placed
     assert not {(cloud, name) for cloud, _, name in offered} & whole_type
-    for row in ROWS:
+    for row in rows:
         place = (row["cloud"], row["region"], row["instance_type"])
         told = row["cloud"] in whole or (row["cloud"], row["instance_type"]) in whole_type or place in placed
         assert place in offered or told, place

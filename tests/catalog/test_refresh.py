@@ -206,8 +206,11 @@ def test_a_region_that_does_not_answer_keeps_what_it_had(lists: PriceLists) -> N
     lists.pages[AZURE] = [
         {"Items": [{**each, "armRegionName": "eastus"} for each in page["Items"]]} for page in lists.pages[AZURE]
     ]
+    lists.pages["/subscriptions/sub-1/providers/Microsoft.Compute/skus"] = [{"value": []}]
     refresh("azure", regions=("eastus",))
     assert set(hourly("azure", "eastus")) and hourly("azure", "westus3") == before
+    assert instances.find("azure", "Standard_D8ps_v5").arch == "arm64"
+    assert refreshed.zones("azure", "westus3", "Standard_NCC40ads_H100_v5") == ("2",)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def answers(aws: dict[str, Stubber]) -> None:
     """One region's answers, in the order in which it is asked."""
     ec2, listing = aws[f"ec2 {REGION}"], aws["pricing us-east-1"]
     token = {"NextToken": "page-2"}
-    spot = {"ProductDescriptions": ["Linux/UNIX"], "StartTime": ANY, "EndTime": ANY}
+    spot = {"ProductDescriptions": ["Linux/UNIX"], "StartTime": ANY}
     zones = {"LocationType": "availability-zone"}
     asked: list[tuple[str, str, dict[str, Any]]] = [
         ("describe_instance_types", "instance-types", {}),

@@ -61,7 +61,7 @@ def test_what_is_written_is_what_is_read(folder: Path) -> None:
     rows = tuple(row._replace(source='a "quoted", source') for row in prices.rows("azure"))
     refreshed.write("azure", Refreshed(rows, {}, {}), "2026-11-22")
     assert refreshed.rows("azure") == rows
-    assert sorted(each.name for each in refreshed.folder().iterdir()) == ["azure.csv", "azure.json"]
+    assert sorted(each.name for each in refreshed.folder().iterdir()) == ["azure.csv", "azure.json", "azure.zones.json"]
 
 
 MINE = """
@@ -118,6 +118,10 @@ WRONG: Mapping[str, tuple[str, str]] = {
         "reservations: [{id: a, cloud: aws, region: r, instance_type: x, nodes: 0}]",
         r"reservations\[0\].nodes: 0 is out of range",
     ),
+    "a reservation of a type that nobody knows": (
+        "reservations: [{id: a, cloud: aws, region: us-east-1, instance_type: p5.48xlage, nodes: 1}]",
+        r"prices.yaml:1:16: p5.48xlage is not an instance type of aws",
+    ),
     "no YAML": ("prices: [", "no YAML"),
     "two documents": ("prices: []\n---\nprices: []", "one document is wanted"),
 }  # fmt: skip
@@ -157,3 +161,11 @@ def test_a_merge_has_each_type_of_a_region_once_and_out_of_one_source(shipped: l
     assert [row for row in found if row.region in told] == fresh
     assert [row for row in found if row.region not in told] == [row for row in shipped if row.region not in told]
     assert sources.laid_over(found, OwnPrices(), ()) == found
+
+
+def test_the_example_of_the_documentation_is_one(folder: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text().split("```yaml\n")[1].split("```")[0]
+    said(folder, text)
+    assert sources.hourly("aws", "us-east-1", "p5.48xlarge", spot=False) == 38.5
+    assert instances.find("gcp", "x9-early-8g").accelerator == "X9"
+    assert len(renting.market().reservations) == 1

@@ -40,7 +40,7 @@ def plugins(folder: Path) -> Path:
     if source is None:
         pytest.skip("no provider plugin can be had here: neither a bridge beside the clone nor SKYRIG_CLOUD_PLUGINS")
     library = source / "lib"
-    _write(folder / "pulumi-resource-aws", library / "aws_provider.py")
+    _write(folder / "pulumi-resource-aws", Path(__file__).with_name("bridge_aws.py"), library)
     _write(folder / "pulumi-resource-gcp", Path(__file__).with_name("echo_gcp.py"), library)
     _write(folder / "pulumi-resource-azure-native", Path(__file__).with_name("echo_azure.py"), library)
     return folder

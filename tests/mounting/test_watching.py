@@ -77,6 +77,26 @@ def test_a_killed_mount_ends_the_job(store: Store, home: Home, rank: Rank) -> No
     assert f"[skyrig] {reason}\n".encode() in follower.log
 
 
+@pytest.mark.parametrize("how", ["its rclone was killed by signal 9", "it was unmounted", "it was detached"])
+def test_a_mount_that_went_before_the_rank_began_fails_it(store: Store, home: Home, rank: Rank, how: str) -> None:
+    store.bucket("before")
+    plan = store.mount("~/ckpt", "before")
+    place = home.attached(store, plan)
+    if "killed" in how:
+        home.kill(plan)
+    elif "unmounted" in how:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+    else:
+        home.ask("detach", targets=None, force=True)
+        place.mkdir()
+    end = rank.start(f"echo lost >{place}/f; exit 0", mounts=["~/ckpt"], **WATCHED).end()
+    assert (end["code"], end["why"]) == (5, "mount"), end
+    assert end["reason"].startswith("mount ~/ckpt ") and end["reason"].endswith(f" is gone: {how}")
+    other = Rank(rank.dir.parents[2] / "other", env=rank.popen["env"])
+    assert other.start("echo of another job", **WATCHED).end()["code"] == 0, "it never asked for that place"
+    other.close()
+
+
 def test_a_job_that_fails_of_a_killed_mount_says_so(store: Store, home: Home, rank: Rank) -> None:
     store.bucket("blamed")
     plan = store.mount("~/ckpt", "blamed")

@@ -16,15 +16,13 @@ from skyrig.clouds.cloud import TaggedStack
 class AwsAdopter:
     """AWS, by the credentials that boto3 finds."""
 
-    imported: Sequence[str] = ("aws:ec2/routeTableAssociation:RouteTableAssociation",)
-
     def survey(self, seen: TaggedStack) -> Survey:
         """What a cluster is, by its machines alone."""
         return survey.survey(seen)
 
     def identify(self, kind: str, inputs: Mapping[str, Any], seen: TaggedStack) -> str | None:
         """The engine's id of the thing that was made from `inputs`."""
-        if kind in (*finding.TIES, *self.imported):
+        if kind in finding.TIES:
             return ties.find(kind, inputs, seen.region)
         return finding.find(kind, inputs, seen.region)
 

@@ -143,9 +143,7 @@ def _region(region: str, found: Gathered) -> None:
 def _spot(ec2: Any) -> dict[tuple[str, str], float]:
     """Spot prices of now by type and zone."""
     now, found = datetime.now(timezone.utc), dict[tuple[str, str], float]()
-    pages = ec2.get_paginator("describe_spot_price_history").paginate(
-        ProductDescriptions=["Linux/UNIX"], StartTime=now, EndTime=now
-    )
+    pages = ec2.get_paginator("describe_spot_price_history").paginate(ProductDescriptions=["Linux/UNIX"], StartTime=now)
     for page in pages:
         for each in page["SpotPriceHistory"]:
             found.setdefault((each["InstanceType"], each["AvailabilityZone"]), float(each["SpotPrice"]))

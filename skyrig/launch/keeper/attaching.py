@@ -42,9 +42,10 @@ async def attach(pool: Pool, nodes: Sequence[Node], request: JobRequest, say: Sa
     return {node_id: problem for node_id, answer in answers.items() if (problem := _problem(answer))}
 
 
-async def flush(pool: Pool, nodes: Sequence[Node], deadline_s: float, say: Say) -> list[str]:
-    """Wait until all that was written on `nodes` is in its bucket, for `deadline_s` at most. Returns what is not there,
-    in words; a node that cannot say counts."""
+async def flush(pool: Pool, nodes: Sequence[Node], deadline_s: float | None, say: Say) -> list[str]:
+    """Wait until all that was written on `nodes` is in its bucket, for `deadline_s` (None: FLUSH_S) at most. Returns
+    what is not there, in words; a node that cannot say counts."""
+    deadline_s = FLUSH_S if deadline_s is None else deadline_s
     given = {"op": "flush", "deadline_s": deadline_s}
     left = []
     for node_id, answer in (await _asked(pool, nodes, given, say, deadline_s + _SPARE_S)).items():

@@ -337,6 +337,7 @@ class Flow:
             "log_limit": RANK_LOG_LIMIT,
             "log_link": log_link,
             "watch": nodeside.watch_file(),
+            "mounts": [mount.target for mount in self._request.buckets if mount.mode != "COPY"],
         }
 
     def _task_id(self) -> str:

@@ -27,7 +27,7 @@ from skyrig.launch.keeper.lookout import Lookout
 from skyrig.launch.keeper.nodes import Nodes
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.pruning import Pruning
-from skyrig.launch.keeper.queue import Demand, place, refusal
+from skyrig.launch.keeper.queue import Demand, place, refusal, waits_for
 from skyrig.launch.keeper.requests import RequestStore
 from skyrig.launch.keeper.table import JobTable
 
@@ -115,7 +115,7 @@ class Keeper:
     async def submit(self, request: JobRequest) -> JobRecord:
         """Queue a job. BadInput if it can never run here, SkyrigError if the head has no room for it or leaves."""
         self.caretaker.admit()
-        why_not = refusal(_demand(request), self.cluster.nodes)
+        why_not = refusal(Demand.of(request), self.cluster.nodes)
         if why_not:
             raise BadInput(why_not, hint="ask for less, or grow the cluster: `up --nodes K`")
         job_id = self.table.next_id(request.first_id)
@@ -155,12 +155,12 @@ class Keeper:
                 continue
             request = self._request_store().get(record.id)
             if request is None:
-                self._end(_restarted(record))
+                self._end(_failed(record, "the head was restarted: the job's environment is gone with its memory"))
                 continue
-            never = refusal(_demand(request), usable)
+            never = refusal(Demand.of(request), usable)
             self._explain(record, never)
             held = [running.plan.placement for running in self.flows.values()]
-            placement = None if full or never else place(_demand(request), usable, held)
+            placement = None if full or never else place(Demand.of(request), usable, held)
             if placement is not None:
                 incarnations = {node.id: node.incarnation for node in self.cluster.nodes}
                 plan = Plan(dict(placement.shares), incarnations, manifest=request.manifest)
@@ -237,9 +237,7 @@ class Keeper:
         if not self.table.fact("buckets"):
             return []  # no job ever had one
         nodes = [node for node in self.cluster.nodes if node_ids is None or node.id in node_ids]
-        if deadline_s is None:
-            asked = self.table.fact("flush_s")
-            deadline_s = attaching.FLUSH_S if asked is None else float(asked)
+        deadline_s = self.table.fact("flush_s") if deadline_s is None else deadline_s
         return await attaching.flush(self.pool, nodes, deadline_s, say)
 
     def now(self, job_id: int) -> Mapping[str, Any]:
@@ -352,10 +350,7 @@ class Keeper:
 
     def _explain(self, record: JobRecord, never: str | None) -> None:
         """Say in a waiting job's record why it cannot run on the nodes that are left, or no more."""
-        removed = self.nodes.going()
-        fates = {"removed": removed, "taken away": [each for each in self._avoided if each not in removed]}
-        without = [f"without {', '.join(nodes)}, about to be {fate}" for fate, nodes in fates.items() if nodes]
-        reason = ", ".join([never, *without]) if never else ""
+        reason = waits_for(never, self.nodes.going(), self._avoided) if never else ""
         if reason != record.reason:
             record = evolve(record, reason=reason)
             self.table.put(record)
@@ -399,14 +394,6 @@ class Keeper:
         return path.read_bytes()
 
 
-def _demand(request: JobRequest) -> Demand:
-    return Demand(request.num_nodes, request.accelerators, request.cpus)
-
-
 def _failed(record: JobRecord, reason: str) -> JobRecord:
     """The end of a job that was under way when something that it needs was lost."""
     return evolve(record, status=JobStatus.FAILED, ended_at=time.time(), exit_code=LOST_NODE, reason=reason)
-
-
-def _restarted(record: JobRecord) -> JobRecord:
-    return _failed(record, "the head was restarted: the job's environment is gone with its memory")

@@ -34,6 +34,9 @@ GRACE_S = 300.0
 _LOOK_S = 60.0
 """How often the clock is looked at: it may have been set."""
 
+_SAME_S = 2.0
+"""Two ends that are so near are the same one: each client says again how long that is from now."""
+
 _TELL_S = 20.0
 """How long a node may take to write its end down."""
 
@@ -64,6 +67,10 @@ class Setting:
     said: str
     ends_at: float
 
+    def is_as_good_as(self, other: Setting) -> bool:
+        """Whether it is the same but for the time that it took to say it."""
+        return self.said == other.said and abs(self.ends_at - other.ends_at) < _SAME_S
+
     @property
     def reason(self) -> str:
         """What is said of a cluster that has ended by it."""
@@ -87,6 +94,8 @@ class Lifetime:
             wanted = None if data is None else Setting(str(data["said"]), time.time() + float(data["left_s"]))
         except (TypeError, ValueError, KeyError) as error:
             raise BadInput(f"time to live: {data!r} is none") from error
+        if wanted is not None and self.setting is not None and wanted.is_as_good_as(self.setting):
+            return
         self.setting = wanted
         self._told.clear()
         self._write()

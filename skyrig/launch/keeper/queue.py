@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from attrs import field, frozen
 
 from skyrig.cluster.description import Node
+from skyrig.launch.job import JobRequest
 
 
 @frozen
@@ -20,6 +21,11 @@ class Demand:
     num_nodes: int
     accelerators: int
     cpus: float
+
+    @classmethod
+    def of(cls, request: JobRequest) -> Demand:
+        """What `request` takes."""
+        return cls(request.num_nodes, request.accelerators, request.cpus)
 
 
 @frozen
@@ -58,6 +64,13 @@ def refusal(demand: Demand, nodes: Sequence[Node]) -> str | None:
     if demand.accelerators > most:
         return f"the job wants {demand.accelerators} accelerators a node, the cluster's nodes have {most}"
     return None
+
+
+def waits_for(never: str, removed: Sequence[str], taken: Sequence[str]) -> str:
+    """`never`, a refusal, with the nodes named that are not counted: those about to be removed, or taken away."""
+    fates = {"removed": removed, "taken away": [each for each in taken if each not in removed]}
+    without = [f"without {', '.join(nodes)}, about to be {fate}" for fate, nodes in fates.items() if nodes]
+    return ", ".join([never, *without])
 
 
 def _share(demand: Demand, node: Node, held: Sequence[Share]) -> Share | None:

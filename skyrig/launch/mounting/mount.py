@@ -136,6 +136,8 @@ class Mount:
                 return "its rclone does not run"
             if code > 128:
                 return f"its rclone was killed by signal {code - 128}"
+            if code == 0:
+                return "it was unmounted"
             return f"its rclone ended with code {code}: {plain(self.last_words())}"
 
     def last_words(self) -> str:

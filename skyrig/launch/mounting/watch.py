@@ -11,7 +11,7 @@ from skyrig.launch.mounting.mount import Mount, attached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # as in typing, whose import is saved
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 WATCH_S = 0.5
 """Seconds between two looks at whether mounts are alive."""
@@ -20,14 +20,16 @@ WATCH_S = 0.5
 class Watch(threading.Thread):
     """For a rank's supervisor: sees that the node's mounts stay while the rank runs, and waits for their files at its
     end. `gone` says which one died; after `settle`, `done` says that the wait is over and `problem` how it failed.
-    `wake` is called whenever there is news; `news` takes lines for the job's log."""
+    `wake` is called whenever there is news; `news` takes lines for the job's log. `own` are the places where the rank's
+    job had some attached: one that has died since, for instance during its setup, fails the rank."""
 
-    def __init__(self, wake: Callable[[], None], home: str = "~") -> None:
+    def __init__(self, wake: Callable[[], None], home: str = "~", own: Iterable[str] = ()) -> None:
         super().__init__(daemon=True)
         self.gone = self.problem = ""
         self.done = False
         self._wake = wake
         self._home = home
+        self._own = set(own)
         self._news: deque[str] = deque()
         self._asked = threading.Event()
         self._mounts: list[Mount] = []
@@ -65,16 +67,24 @@ class Watch(threading.Thread):
         self._wake()
 
     def _found(self) -> list[Mount]:
-        """The mounts to watch. One that was dead before is told of: what writes there fails, or finds a folder."""
-        found = []
+        """The mounts to watch. One of other jobs that was dead before is told of: what writes there fails, or finds a
+        folder."""
+        found, missing = [], set(self._own)
         for mount in attached(self._home):
             trouble = mount.trouble()
-            if trouble:
+            missing.discard(mount.plan["target"])
+            if trouble and mount.plan["target"] in self._own:
+                self.gone = f"{mount.name} is gone: {trouble}"
+                self._wake()
+            elif trouble:
                 self._news.append(f"{mount.name} is not there: {trouble}; `launch` attaches it again")
                 self._wake()
             else:
                 found.append(mount)
                 mount.dirty()  # so that at the end only what has changed is read
+        if missing:
+            self.gone = f"mount {min(missing)} is gone: it was detached"
+            self._wake()
         return found
 
     def _look(self) -> bool:
@@ -96,4 +106,4 @@ class Watch(threading.Thread):
                 self._wake()
             time.sleep(pause)  # the condition is the loop's
             pause = min(0.25, pause * 1.5)
-        self.problem = failures(waiting)
+        self.problem = failures(waiting) or self.gone

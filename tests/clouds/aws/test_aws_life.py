@@ -22,8 +22,11 @@ def person(tmp_path_factory: pytest.TempPathFactory, aws_url: str) -> Iterator[A
     words += ["--disk-tier", "low"]  # moto forgets a throughput that is asked for at a launch
     refused = made.run(*words, check=2)
     assert "costs money" in refused.told() and not made.instances()
-    up = made.run(*words, "-y", timeout=300)
+    dear = made.run(*words, "-y", "--max-hourly", "2.40", check=2)
+    assert "more than the $2.40/h it may" in dear.told() and not made.instances()
+    up = made.run(*words, "-y", "--max-hourly", "2.60", "--ttl", "8h", timeout=300)
     assert f"g6.xlarge in {REGION}b, $" in up.told()
+    assert up.told().count("old; `catalog.refresh` gets today's") == 1, "the price is of July 2026"
     yield made
     made.run("down", "-y", check=None, timeout=300)
 
@@ -48,6 +51,15 @@ def test_it_is_there_as_it_was_asked_for(person: AwsUser) -> None:
     assert head["host"] == there["n0"]["PublicIpAddress"] and not head["jump"]
     for node in workers:  # moto gives every instance a public address; ours asks for none
         assert (node["jump"], node["host"]) == ("n0", there[node["id"]]["PrivateIpAddress"]) == ("n0", node["address"])
+
+
+def test_what_it_costs_is_known_and_a_node_more_would_be_too_much(person: AwsUser) -> None:
+    said = person.json("cost", "-c", person.stack)
+    [on] = said["running"]
+    assert on["power"] == "up" and 3 * PRICE < on["hourly"] < 2.60 and not said["total"]["at_most"]
+    assert said["hourly"] == on["hourly"] and 0 < on["so_far"] == said["total"]["usd"] < 0.5
+    refused = person.run("up", "--nodes", "4", "-y", check=2)
+    assert "more than the $2.60/h it may" in refused.told() and len(person.instances()) == 3
 
 
 def test_nothing_changes_where_nothing_was_changed(person: AwsUser) -> None:
