@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from skyrig.catalog import refreshed
+from skyrig.catalog import facts, refreshed
 from skyrig.catalog.table import Machine, Table
 
 
