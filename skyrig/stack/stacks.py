@@ -158,7 +158,7 @@ def up(
         wanted = now if shape is None else with_ports(shape if before is None else joined(shape, now, before), now)
         within_limits(stack, wanted)
         wanted = counted(wanted)
-        if wanted != now:
+        if shape is not None or wanted != now:
             config.write_shape(stack, wanted)
         guard.check(stack, wanted)
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
