@@ -265,7 +265,10 @@ def take_over(
             _ready(stack, notify)
             _guard(stack)
             rebuilding.rebuild(stack, identify, keys, at_work)
-        _guard(stack)
+        else:
+            _ready(stack, notify, lenient=True)
+            _guard(stack)
+            _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         changes = _change(["refresh", "--skip-preview"], stack, notify, at_work)
         paid = rebuilding.refuse_nodes(json.loads(engine.query(["preview", "--json"], stack=stack, at_work=at_work)))
         if paid and not may(paid):
