@@ -15,8 +15,8 @@ from attrs import frozen
 
 from bench.figures import Say
 from skyrig import places, verbs
+from skyrig.bringing import Asked, up
 from skyrig.cluster.description import ClusterDescription
-from skyrig.provision import up
 from skyrig.task.model import Task
 
 _ROOT = Path(__file__).parents[1]
@@ -33,7 +33,7 @@ class Cluster:
     def sized(self, nodes: int) -> ClusterDescription:
         """Bring it to `nodes` nodes, and run one job on all of them, so that keeper and nodes are warm."""
         self.say(f"bringing {nodes} local nodes up")
-        description = up(self.stack, self.say, nodes=nodes)
+        description = up(self.stack, self.say, Asked(nodes=nodes))
         assert run(self.stack, nodes, Lines(nodes)) == 0
         return description
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import evolve
 
 from skyrig import places, renting, tagged
+from skyrig.bringing import Confirm, Notify
 from skyrig.catalog import costs
 from skyrig.clouds import adopter as adopters
 from skyrig.clouds.adopter import Adopter, Survey
@@ -17,7 +18,6 @@ from skyrig.cluster import ports
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.shape import Shape, WantedNode, stack_name
 from skyrig.errors import BadInput, EngineError, NotYet, SkyrigError
-from skyrig.provision import Confirm, Notify
 from skyrig.stack import backend, config, deployed, described, lost, powers, stacks
 from skyrig.stack.rebuilding import Keys, Pair
 from skyrig.tagged import Found

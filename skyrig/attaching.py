@@ -9,13 +9,13 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
+from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.catalog import instances
 from skyrig.clouds.azure import names as azure_names
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
 from skyrig.launch.job import JobRequest
-from skyrig.provision import Confirm, Notify, up
 from skyrig.stack import config, datastacks
 from skyrig.storage import endpoint, programs, remote, uploads
 from skyrig.storage import url as urls
@@ -137,7 +137,7 @@ def _let_in(
     news = reached and reached - {*config.read_shape(cluster.name).machine.reaches}
     if news:
         notify(f"cluster {cluster.name} may use {', '.join(sorted(news))}")
-        up(cluster.name, notify, reaches=news, at_least=True, confirm=confirm, starting=False)
+        up(cluster.name, notify, Asked(reaches=tuple(news), at_least=True), Manner(confirm, starting=False))
 
 
 def _store(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) -> str:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from skyrig import local, provision, tagged
+from skyrig.bringing import Confirm, Notify
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import TaggedStack
 from skyrig.errors import BadInput, EngineError
-from skyrig.provision import Confirm, Notify
 from skyrig.stack import described, lock, lost, stacks
 from skyrig.stack.sweep import LeftBehind
 from skyrig.tagged import Found

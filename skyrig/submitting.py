@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from skyrig import checkout, local
+from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.policy import NO_WISH, Wish
@@ -24,7 +25,7 @@ from skyrig.launch.mounts import Mounts
 from skyrig.launch.program import UserText
 from skyrig.launch.render import render_launch, render_setup
 from skyrig.launch.submission import Submission
-from skyrig.provision import Confirm, Notify, autostop, ensure, is_stopped, new_name, not_up, up
+from skyrig.provision import autostop, ensure, is_stopped, new_name, not_up
 from skyrig.stack import config, described, status
 from skyrig.storage import wanted as wanted_buckets
 from skyrig.storage.wanted import WantedBucket
@@ -159,15 +160,14 @@ def for_launch(
         outward.refuse(task.setup, cluster.egress if cluster is not None else shape.machine.egress, stack or "")
     for line in mounts.warnings:
         notify(line)
+    manner = Manner(confirm, retry=options.retry_until_up)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(
-            stack or new_name(task), notify, task=task, wish=options.wish, confirm=confirm, retry=options.retry_until_up
-        )
+        cluster = up(stack or new_name(task), notify, Asked(task, wish=options.wish), manner)
     elif (reason := misfit(cluster, task)) is not None:
         shape_for(before, task)
         notify(reason)
-        cluster = up(stack, notify, task=task, wish=options.wish, confirm=confirm, retry=options.retry_until_up)
+        cluster = up(stack, notify, Asked(task, wish=options.wish), manner)
     else:
         note_served(task, notify)
         cluster = ensure(

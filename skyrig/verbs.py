@@ -15,6 +15,7 @@ from typing import BinaryIO
 from attrs import evolve
 
 from skyrig import places, rendering, renting
+from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.policy import NO_WISH
@@ -25,8 +26,6 @@ from skyrig.fitting import refuse_misfit, rendered_shape
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
 from skyrig.provision import (
-    Confirm,
-    Notify,
     autostop,
     down,
     ensure,
@@ -35,7 +34,6 @@ from skyrig.provision import (
     not_up,
     start,
     stop,
-    up,
 )
 from skyrig.rendering import RenderedRank
 from skyrig.stack import adoption, config, described, stacks, status
@@ -96,8 +94,8 @@ def train(
     if machines is not None and there is not None:
         refuse_misfit(there, machines)
     elif machines is not None:
-        up(stack, notify, task=machines, nodes=options.nodes, ports=options.ports, wish=options.wish, confirm=confirm,
-           retry=options.retry_until_up)  # fmt: skip
+        asked = Asked(machines, options.nodes, options.ports, wish=options.wish)
+        up(stack, notify, asked, Manner(confirm, retry=options.retry_until_up))
     wish = options.wish if machines is None or there is not None else NO_WISH
     cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)

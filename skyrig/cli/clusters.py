@@ -42,7 +42,8 @@ LOSING = (flag("force", "also where files that jobs wrote are not in their bucke
 )
 def up(values: Values) -> None:
     """Bring the cluster up, start it, or repair it: `pulumi up` with the cost line before it."""
-    from skyrig import provision
+    from skyrig import bringing
+    from skyrig.bringing import Asked, Manner
     from skyrig.stack import config
 
     if values.text("plan") is not None:
@@ -52,25 +53,14 @@ def up(values: Values) -> None:
     task = flags.task_of(values, file) if file is not None else flags.machines_of(values)
     ask, force, retry = agreed(values.switch("yes")), values.switch("force"), values.switch("retry-until-up")
     count = count or (len(config.read_shape(stack).nodes) if file is None and task is not None else None)
-    wish = flags.wish(values)
-    wait = values.whole("flush-timeout")
-    provision.up(
-        stack,
-        notify,
-        task=task,
-        nodes=count,
-        wish=wish,
-        confirm=ask,
-        force=force,
-        flush_s=wait,
-        starting=False,
-        retry=retry,
-    )
+    manner = Manner(ask, force, values.whole("flush-timeout"), starting=False, retry=retry)
+    bringing.up(stack, notify, Asked(task, count, wish=flags.wish(values)), manner)
 
 
 def _planned(values: Values) -> None:
     """Do what a kept plan says; the only other flags that make sense are the cluster's name and -y."""
-    from skyrig import provision
+    from skyrig import bringing
+    from skyrig.bringing import Asked, Manner
     from skyrig.planning import saved
 
     own = (flags.NODES, flags.GPUS, *flags.RESOURCES, *flags.POLICY)
@@ -80,7 +70,7 @@ def _planned(values: Values) -> None:
     planned = saved.read(Path(values.text("plan") or "").expanduser())
     if values.text("cluster") not in (None, planned.stack):
         raise BadInput(f"the plan is for {planned.stack}, not for {values.text('cluster')}")
-    provision.up(planned.stack, notify, confirm=agreed(values.switch("yes")), planned=planned)
+    bringing.up(planned.stack, notify, Asked(planned=planned), Manner(agreed(values.switch("yes"))))
 
 
 @verb("stop", [*SEVERAL, *LOSING])

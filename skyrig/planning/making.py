@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import evolve, frozen
 
 from skyrig import places, rendering, renting
+from skyrig.bringing import with_policy
 from skyrig.catalog import costs, egress, fabrics, instances, rights
 from skyrig.catalog import market as markets
 from skyrig.catalog.market import Market
@@ -22,7 +23,7 @@ from skyrig.errors import BadInput, SkyrigError
 from skyrig.failover import memory
 from skyrig.fitting import local_candidate, note_served, shape_for, will_do
 from skyrig.planning.plan import NoOffer, Plan, Price
-from skyrig.provision import new_name, with_policy
+from skyrig.provision import new_name
 from skyrig.rendering import RenderedRank
 from skyrig.stack import agreement, config, described, forecast, stacks
 from skyrig.stack.foreseen import OFFLINE, Forecast

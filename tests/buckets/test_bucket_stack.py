@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from bucket_user import Rclone
 
-from skyrig import places, provision
+from skyrig import bringing, places, provision
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError
@@ -75,7 +75,7 @@ def test_a_bucket_is_made_found_kept_and_deleted(project: Path, rclone: Rclone) 
     for refused in (
         lambda: stacks.down(stack, silent),
         lambda: stacks.up(stack, Shape(), silent),
-        lambda: provision.up(stack, silent),
+        lambda: bringing.up(stack, silent),
         lambda: provision.down(stack, silent),
     ):
         with pytest.raises(BadInput, match="holds buckets and is no cluster"):

@@ -112,10 +112,11 @@ def start(
 ) -> ResourceHandle:
     """Start a cluster that was stopped; with `force` repair it too."""
     from skyrig import provision, renting
+    from skyrig.bringing import Manner, up
 
     cluster = provision.start(cluster_name, notify, autostop, renting.pays, retry=retry_until_up)
     if force:
-        cluster = provision.up(cluster_name, notify, confirm=renting.pays, retry=retry_until_up)
+        cluster = up(cluster_name, notify, manner=Manner(renting.pays, retry=retry_until_up))
     return handle(cluster)
 
 

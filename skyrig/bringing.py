@@ -1,0 +1,281 @@
+"""Bringing clusters up: from what is asked for to what stands in a stack's config, what is asked of the reader before,
+and the engine's run that makes it so."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+from attrs import evolve, frozen
+
+from skyrig import leaving, orders, renting
+from skyrig.acquiring import Wanted, acquire
+from skyrig.catalog import costs
+from skyrig.cluster.autostop import AutostopNote
+from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import NO_WISH, Wish
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput, EngineError, ResourcesMismatch, SkyrigError
+from skyrig.failover import journal, rounds
+from skyrig.failover.attempts import NoneLeft
+from skyrig.fitting import note_served, shape_for
+from skyrig.progress import Kind, Step, activity
+from skyrig.stack import autostopped, described, powers, stacks, status
+from skyrig.stack.foreseen import PlannedUp
+from skyrig.stack.progress import Changes
+from skyrig.stack.risks import Risk
+from skyrig.task.model import Task
+
+Notify = Callable[[str], None]
+"""Takes one line for the reader."""
+
+Confirm = Callable[[str], bool]
+"""Asks the reader a question; false where the answer is no, or where nobody can be asked."""
+
+_STARTS = 10_000
+"""Where counting starts begins again: only that the number is another one matters."""
+
+_LEAVING_S = 120.0
+"""How long a cluster that is switching itself off is waited for; skyrig.launch.keeper.parting says what that takes."""
+
+_CENT = 0.01
+_POLL_S = 0.1
+
+
+def nobody(question: str) -> bool:
+    """The answer where nobody can be asked."""
+    return False
+
+
+@frozen
+class Asked:
+    """What a cluster shall be, beside what its stack's config says: fit for `task`, with so many `nodes`, limits and
+    time to live as `wish` says; `ports` and `reaches` (buckets) come beside those that are there. With `at_least`,
+    nodes stay that another run has asked for while this one waited for it. What was `planned` stands for all of it."""
+
+    task: Task | None = None
+    nodes: int | None = None
+    ports: tuple[str, ...] = ()
+    reaches: tuple[str, ...] = ()
+    wish: Wish = NO_WISH
+    at_least: bool = False
+    planned: PlannedUp | None = None
+
+
+@frozen
+class Manner:
+    """How it is done. `confirm` is asked before money is spent and before live nodes are replaced. `force` takes nodes
+    away also where jobs run, and files that they wrote have `flush_s` seconds (None: what `skyrig.leaving` gives them).
+    Without `starting`, nodes that cost money and stopped themselves stay as they are. With `retry`, rounds of attempts
+    go on until there is capacity."""
+
+    confirm: Confirm = nobody
+    force: bool = False
+    flush_s: float | None = None
+    starting: bool = True
+    retry: bool = False
+
+
+NOTHING_NEW, USUAL = Asked(), Manner()
+
+
+def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = USUAL) -> ClusterDescription:
+    """Bring the cluster of `stack` up, start it, or repair it: afterwards it is what its config says, into which what
+    is `asked` is written first. Nodes that are to go take no new jobs; where jobs run there it is BadInput, unless that
+    is forced. Where nothing is there yet, one offer after the other is tried, until one is up. What was planned is done
+    exactly; BadInput, and nothing is made, where that cannot be. BadInput for a stack of data."""
+    stacks.refuse_data(stack)
+    if asked.task is not None:
+        note_served(asked.task, notify)
+    wait_until_off(stack, notify)
+    is_new = not stacks.is_there(stack)
+    before, there = stacks.settled(stack, notify), described.describe(stack)
+    shape = _shape(asked, before, is_new=is_new, there=there)
+    _confirm_replacement(stack, before, shape, manner.confirm)
+    note = autostopped.note(there) if there is not None else None
+    power = powers.of(there) if there is not None else {}
+    shape = _started(shape, there, power, notify, also_paid=manner.starting)
+    for line in stacks.within_limits(stack, shape):
+        notify(line)
+    if there is None and shape.cloud != "local" and asked.planned is None:
+        changes = _acquired(stack, before, shape, asked, manner, notify)
+        if changes is None:
+            return up(stack, notify, asked, manner)
+    else:
+        changes = _changed(stack, before, renting.settled(shape), there, power, asked, manner, notify)
+    return _described(stack, changes, note, notify)
+
+
+def _shape(asked: Asked, before: Shape, *, is_new: bool, there: ClusterDescription | None) -> Shape:
+    """The shape that is asked for of a stack with the shape `before`."""
+    if asked.planned is not None:
+        return _as_planned(asked.planned, None if is_new else before)
+    shape = shape_for(before, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
+    return with_policy(shape, asked.wish, new=there is None)
+
+
+def _acquired(stack: str, before: Shape, shape: Shape, asked: Asked, manner: Manner, notify: Notify) -> Changes | None:
+    """A cluster on a cloud where there was none; None where somebody else made one meanwhile."""
+    if old := costs.remark(shape):
+        notify(f"cluster {stack}: {old}")
+    wanted = Wanted(before, shape, asked.task, asked.at_least, manner.retry)
+    return acquire(stack, wanted, notify, manner.confirm, _asked_apart(stack, notify, manner.confirm))
+
+
+def _changed(
+    stack: str,
+    before: Shape,
+    shape: Shape,
+    there: ClusterDescription | None,
+    power: Mapping[str, str],
+    asked: Asked,
+    manner: Manner,
+    notify: Notify,
+) -> Changes:
+    """Make a cluster what `shape` says, in its own place; where its cloud refuses a node, what it was before."""
+    turned_on = (shape.starts, shape.power) != (before.starts, before.power)
+    arriving = coming(shape, power, turned_on=turned_on)
+    if arriving and (old := costs.remark(shape)):
+        notify(f"cluster {stack}: {old}")
+    renting.agree(stack, shape, arriving, manner.confirm)
+    forecast = asked.planned.forecast if asked.planned is not None else None
+    may = _asked_apart(stack, notify, manner.confirm)
+
+    def once(_: float, __: int) -> Changes:
+        try:
+            known = before if asked.at_least else None
+            return stacks.up(stack, shape, notify, before=known, may=may, planned=forecast)
+        except EngineError as error:
+            refusal = renting.refused(shape, error)
+            if refusal is None:
+                raise
+            notify(f"{refusal.message}: removing what was made")
+            if there is None:
+                stacks.down(stack, notify)
+            else:
+                stacks.up(stack, before, notify)
+            raise NoneLeft(refusal.message, hint=refusal.hint) from error
+
+    with _drained(shape, there, notify, force=manner.force, flush_s=manner.flush_s):
+        notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
+        changes = rounds.until_up(once, notify, rounds.pauses(), stack) if manner.retry else once(0.0, 1)
+    journal.clear(stack)
+    return changes
+
+
+def _described(stack: str, changes: Changes, note: AutostopNote | None, notify: Notify) -> ClusterDescription:
+    """The cluster as it is after `changes`, whose head knows when it is to switch the cluster off; `note` is what it
+    had been told of that before."""
+    notify(f"{stack}: {changes}")
+    cluster = described.describe(stack, fresh=True, notify=notify)
+    if cluster is None:
+        raise SkyrigError(f"stack {stack} is up and exports no cluster", hint=f"look at `pulumi stack -s {stack}`")
+    if note is not None and note.idle_s is not None:
+        orders.keep_autostop(cluster, note, notify)
+    orders.keep_ttl(stack, cluster, notify)
+    return cluster
+
+
+def with_policy(shape: Shape, wish: Wish, *, new: bool) -> Shape:
+    """`shape` with the limits and the time to live that are asked for; of a new cluster that counts from now."""
+    policy = shape.policy
+    if new and policy.ttl is not None:
+        policy = evolve(policy, ttl=evolve(policy.ttl, ends_at=0.0))
+    return stacks.counted(evolve(shape, policy=wish.applied(policy, time.time())))
+
+
+def _as_planned(planned: PlannedUp, before: Shape | None) -> Shape:
+    """The shape that was planned. BadInput where the stack is not what it was then, or the price is higher now."""
+    if before != planned.before:
+        raise BadInput(f"stack {planned.stack} was changed since it was planned", hint="plan it again")
+    now = costs.of_shape(planned.shape)
+    if now is not None and planned.hourly is not None and now > planned.hourly + _CENT:
+        raise BadInput(
+            f"{planned.stack}: {costs.said(now)}, planned was {costs.said(planned.hourly)}", hint="plan it again"
+        )
+    return planned.shape
+
+
+def coming(shape: Shape, power: Mapping[str, str], *, turned_on: bool) -> list[str]:
+    """Ids of the nodes that an up would make or start, where `power` is that of those there are."""
+    on = ("up", "stopped") if not turned_on else ("up",)
+    return [node.id for node in shape.nodes if power.get(node.id) not in on]
+
+
+def _started(
+    shape: Shape, there: ClusterDescription | None, power: Mapping[str, str], notify: Notify, *, also_paid: bool
+) -> Shape:
+    """`shape` with power up; nodes that stopped themselves, which the last deployment does not know, are started
+    too, unless that costs money and was not asked for."""
+    off = [each for each in power if power[each] == "stopped"]
+    if off and there is not None and shape.cloud != "local" and shape.power == "up" and not also_paid:
+        price = costs.said(costs.of_shape(shape))
+        notify(f"{', '.join(off)} stopped and stays so; `start -c {there.name}` starts it (all nodes up: {price})")
+        return shape
+    if off and there is not None:
+        notify(f"{stopped_part(there)} is stopped: starting it")
+    starts = (shape.starts + 1) % _STARTS if off else shape.starts
+    return evolve(shape, power="up", starts=starts)
+
+
+def stopped_part(cluster: ClusterDescription) -> str:
+    """What of a cluster is stopped, in words."""
+    off = status.stopped(cluster)
+    return f"cluster {cluster.name}" if len(off) == len(cluster.nodes) else f"{' and '.join(off)} of {cluster.name}"
+
+
+def wait_until_off(stack: str, notify: Notify) -> None:
+    """Where the cluster is switching itself off right now, wait until it is done: nodes that were started meanwhile
+    would stay without their head."""
+    left = autostopped.left(stack)
+    cluster = described.last(stack) if left is not None and left.acted_at else None  # it may cost an engine call
+    deadline, said = time.monotonic() + _LEAVING_S, False
+    while cluster is not None and time.monotonic() < deadline:
+        note = autostopped.note(cluster)
+        if note is None or not note.acted_at or autostopped.is_off(cluster):
+            return
+        if not said:
+            notify(f"cluster {stack} is switching itself off ({note.reason}): waiting for that")
+        said = True
+        with activity(notify, Step(Kind.WAIT, stack, "is switching itself off")):
+            time.sleep(_POLL_S)
+
+
+def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list[Risk]], bool]:
+    """Lists nodes that would be taken away, and asks for that alone: another yes than the one to what it costs."""
+
+    def may(found: list[Risk]) -> bool:
+        for each in found:
+            notify(f"{stack}: {each}, with all that is on it")
+        return confirm(f"{stack}: {', '.join(each.name for each in found)} will be taken away. Go on?")
+
+    return may
+
+
+def _drained(
+    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool, flush_s: float | None
+) -> AbstractContextManager[None]:
+    """Keeps jobs away from the nodes that `shape` lacks; there is nobody to ask where the head is stopped."""
+    wanted = {node.id for node in shape.nodes}
+    going = [node.id for node in there.nodes if node.id not in wanted] if there is not None else []
+    if there is None or not going or there.head.id in status.stopped(there):
+        return nullcontext()
+    return leaving.drained(there, going, notify, force=force, flush_s=flush_s)
+
+
+def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
+    """Ask before a change that other machines are needed for, where there is something to lose."""
+    kept = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy)
+    if kept == before:
+        return
+    if described.describe(stack) is None:
+        return
+    fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
+    question = f"new {' and '.join(fields)} replace every node of {stack}"
+    if not confirm(question + ". Go on?"):
+        raise ResourcesMismatch(question, hint="-y agrees to that")
+
+
+def _differs(name: str, before: Shape, shape: Shape) -> bool:
+    return bool(getattr(before, name) != getattr(shape, name))
