@@ -25,7 +25,7 @@ from skyrig.tagged import Found
 
 def candidates(found: Sequence[Found]) -> list[Found]:
     """What can be adopted of all that was found: clusters with machines that nobody here knows."""
-    return [each for each in found if each.seen.machines and not each.known]
+    return [each for each in found if each.seen.machines and not each.known and each.seen.cloud != tagged.LOCAL]
 
 
 def adopt(stack: str, infra: str | None, notify: Notify, confirm: Confirm) -> ClusterDescription:
@@ -167,7 +167,7 @@ def _enter(adopter: Adopter, seen: TaggedStack, cluster: ClusterDescription, not
     reasons = {node.id: "it is not up" for node in cluster.nodes if node.id not in awake}
     try:
         adopter.admit(seen, awake, cluster.head.user, cluster.ssh.public_key)
-        reasons |= asyncio.run(admission.keep(cluster)) if awake else {}
+        reasons |= asyncio.run(admission.keep(cluster, awake)) if awake else {}
     except SkyrigError as error:
         reasons = {node.id: error.message for node in cluster.nodes}
     if not reasons:

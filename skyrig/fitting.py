@@ -12,7 +12,7 @@ from skyrig import renting
 from skyrig.catalog import instances
 from skyrig.catalog.offers import Offer
 from skyrig.cluster.description import Accelerators, ClusterDescription
-from skyrig.cluster.machine import Machine
+from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.ports import union
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import ResourcesMismatch
@@ -68,7 +68,9 @@ def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
     if task is None or shape.cloud == "local":
         return []
     image = "" if before.machine.image.startswith("ami-") else before.machine.image  # those are of one region
-    machine = evolve(before.machine, zone="", image=image, reaches=shape.machine.reaches)
+    own = before.machine.capacity.kind in ("reservation", "block")  # likewise, of one zone
+    paid = Capacity() if own else before.machine.capacity
+    machine = evolve(before.machine, zone="", image=image, capacity=paid, reaches=shape.machine.reaches)
     base = evolve(shape, cloud=before.cloud, machine=machine)
     return [evolve(renting.shape_of(base, offer, task), power=shape.power) for offer in grouped(renting.usable(task))]
 

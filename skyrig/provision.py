@@ -96,7 +96,7 @@ def up(
         changes = acquire(stack, Wanted(before, shape, task, at_least, retry), notify, confirm, may)
         if changes is None:
             return up(stack, notify, task=task, nodes=nodes, ports=ports, reaches=reaches, wish=wish, confirm=confirm,
-                      force=force, at_least=at_least, starting=starting, retry=retry)  # fmt: skip
+                      force=force, flush_s=flush_s, at_least=at_least, starting=starting, retry=retry)  # fmt: skip
         cluster = _described(stack, changes, notify)
         orders.keep_ttl(stack, cluster, notify)
         return cluster

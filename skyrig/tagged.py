@@ -66,8 +66,8 @@ def find(infra: str | None, named: Iterable[str], notify: Notify) -> list[Found]
     for one, tagged in zip(asked, looked, strict=True):
         for reason in tagged.unseen:
             notify(f"{one}: not looked at: {reason.removeprefix(f'{one}: ')}")
-        for account in sorted({each.account for each in tagged.stacks if each.account}):
-            notify(f"{one}: account {account}")
+        if tagged.account:
+            notify(f"{one}: account {tagged.account}")
     names = stacks.everything()
     seen = [_named(each, {*names, *named}) for tagged in looked for each in tagged.stacks]
     return [Found(each, is_known(each, names), _is_mine(each)) for each in seen]
@@ -105,7 +105,8 @@ def is_known(seen: TaggedStack, names: Sequence[str]) -> bool:
 def _shape(stack: str) -> Shape | None:
     """What a stack is; None where that cannot be told."""
     try:
-        return deployed.last(stack) or config.read_shape(stack)
+        past = deployed.last(stack)
+        return config.read_shape(stack) if past is None and not config.is_bare(stack) else past
     except SkyrigError:
         return None
 

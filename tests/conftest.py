@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from user import User, cluster_of
 
 CLUSTERS = {
@@ -24,6 +25,9 @@ CLUSTERS = {
     "tests/faults/test_partition.py": "faults",
 }
 """Files whose tests leave a cluster whole, by the name of the one that they share: one worker has all of them."""
+
+settings.register_profile("skyrig", deadline=None)  # tests run side by side: no time says anything
+settings.load_profile("skyrig")
 
 os.environ["SKYRIG_SSH_CONFIG"] = ""
 os.environ["SKYRIG_CATALOG"] = os.environ["SKYRIG_PRICES"] = os.devnull  # the shipped prices, and no others

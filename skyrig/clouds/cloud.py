@@ -103,10 +103,11 @@ class TaggedStack:
 
 @frozen
 class Tagged:
-    """All that a cloud has of Skyrig, and what could not be looked at, each with its reason."""
+    """All that a cloud has of Skyrig in one account, and what could not be looked at, each with its reason."""
 
     stacks: tuple[TaggedStack, ...] = ()
     unseen: tuple[str, ...] = ()
+    account: str = ""
 
 
 def _many(count: int, what: str) -> str:

@@ -26,10 +26,12 @@ Zones = Callable[[Place], "Sequence[str] | str"]
 
 
 def grouped(offers: Sequence[Offer]) -> list[Offer]:
-    """Offers in the order of their ranking, but all regions of a candidate's type on a cloud one after the other."""
-    groups: dict[tuple[int, str, str, bool], list[Offer]] = {}
+    """Offers in the order of their ranking, but all regions of a candidate's type on a cloud one after the other. The
+    user's own capacity is a group of its own."""
+    groups: dict[tuple[int, str, str, bool, str], list[Offer]] = {}
     for offer in offers:
-        groups.setdefault((id(offer.asked), offer.cloud, offer.kind.name, offer.spot), []).append(offer)
+        key = (id(offer.asked), offer.cloud, offer.kind.name, offer.spot, offer.reservation)
+        groups.setdefault(key, []).append(offer)
     return [offer for group in groups.values() for offer in group]
 
 

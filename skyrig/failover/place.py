@@ -43,7 +43,8 @@ def of_shape(shape: Shape) -> Place:
 
 def of_offer(offer: Offer) -> Place:
     """The place of an offer, mostly a whole region."""
-    return Place(offer.cloud, offer.region, offer.zone, offer.kind.name, "spot" if offer.spot else "on-demand")
+    paid = f"reservation/{offer.reservation}" if offer.reservation else "spot" if offer.spot else "on-demand"
+    return Place(offer.cloud, offer.region, offer.zone, offer.kind.name, paid)
 
 
 def covers(refusal: Refusal, at: Place, place: Place) -> bool:

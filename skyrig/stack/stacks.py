@@ -158,7 +158,7 @@ def up(
         wanted = now if shape is None else with_ports(shape if before is None else joined(shape, now, before), now)
         within_limits(stack, wanted)
         wanted = counted(wanted)
-        if wanted != now:
+        if shape is not None or wanted != now:
             config.write_shape(stack, wanted)
         guard.check(stack, wanted)
         _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
@@ -265,7 +265,10 @@ def take_over(
             _ready(stack, notify)
             _guard(stack)
             rebuilding.rebuild(stack, identify, keys, at_work)
-        _guard(stack)
+        else:
+            _ready(stack, notify, lenient=True)
+            _guard(stack)
+            _resolve_pending(stack, lambda: config.read_shape(stack), notify, at_work)
         changes = _change(["refresh", "--skip-preview"], stack, notify, at_work)
         paid = rebuilding.refuse_nodes(json.loads(engine.query(["preview", "--json"], stack=stack, at_work=at_work)))
         if paid and not may(paid):

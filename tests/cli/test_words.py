@@ -33,6 +33,8 @@ VERBS = {name: task for name in namespace().task_names if isinstance(task := nam
         ("status --endpoint hf-serve", "status --cluster=hf-serve --endpoint"),
         ("status hf-serve --endpoint=8000 -r", "status --cluster=hf-serve --endpoint=8000 -r"),
         ("status --endpoint -c hf-serve", "status --endpoint -c hf-serve"),
+        ("down --by-tag a b -y", "down --cluster=a --cluster=b --by-tag -y"),
+        ("adopt a --infra aws -y", "adopt --cluster=a --infra aws -y"),
         ("ssh box", "ssh --cluster=box"),
         ("ssh box -- ls -l", "ssh --cluster=box -- ls -l"),
         ("local ls", "local.ls"),
@@ -72,7 +74,14 @@ def test_what_follows_pulumi_is_the_engines(given: str, wanted: str) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [["status", "down"], ["down", "status"], ["test", "stop"], ["local", "ls"], ["status", "local.preempt"]],
+    [
+        ["status", "down"],
+        ["down", "status"],
+        ["test", "stop"],
+        ["adopt", "status"],
+        ["local", "ls"],
+        ["status", "local.preempt"],
+    ],
 )
 def test_dangerous_chains_are_refused(names: list[str]) -> None:
     assert chain_refusal(names)

@@ -15,6 +15,7 @@ from skyrig import fitting, renting
 from skyrig.catalog import costs
 from skyrig.clouds.aws import session
 from skyrig.clouds.gcp import session as google
+from skyrig.cluster.machine import Capacity
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError, NoCapacity
 from skyrig.task.model import Task
@@ -102,6 +103,20 @@ def test_a_refusal_is_told_by_its_code(said: str, means: str) -> None:
     with pytest.raises(NoCapacity, match=means):
         raise renting.refused(shape, EngineError(said)) or AssertionError("not told")
     assert renting.refused(shape, EngineError("something else")) is None
+
+
+@pytest.mark.usefixtures("aws_here")
+def test_what_is_of_one_zone_or_region_does_not_go_along_to_another() -> None:
+    asked = task(accelerators="L4:1", infra="aws")
+    shape = fitting.shape_for(Shape(), asked)
+    kept = evolve(shape.machine, zone="us-east-1a", capacity=Capacity("reservation", "cr-1"), image="ami-1")
+    before = evolve(shape, machine=evolve(kept, account="123456789012", ssh_from=("10.0.0.0/8",)))
+    found = fitting.others(before, before, asked)
+    assert {(each.machine.zone, str(each.machine.capacity), each.machine.image) for each in found} == {
+        ("", "on-demand", "")
+    }
+    assert {(each.machine.account, each.machine.ssh_from) for each in found} == {("123456789012", ("10.0.0.0/8",))}
+    assert fitting.others(before, before, None) == []
 
 
 @pytest.mark.usefixtures("aws_here")

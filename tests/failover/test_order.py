@@ -120,6 +120,16 @@ def test_an_ordered_choice_is_not_mixed_up_by_what_its_candidates_have_in_common
     ]
 
 
+def test_the_users_own_capacity_comes_first_and_pulls_nothing_else_along() -> None:
+    own = offer("one", "big", "r1", zone="r1a")._replace(reservation="cr-1")
+    ranking = [own, offer("two", "big", "r1"), offer("one", "big", "r1")]
+    assert [str(turn.place) for turn in tried(ranking)[0]] == [
+        "one/r1a big reservation/cr-1", "two/r1a big", "one/r1a big",
+    ]  # fmt: skip
+    turns, _ = tried(ranking, {0: Refusal("capacity", "Code", "zone", "type")})
+    assert not [turn for turn in turns if turn.passed]  # that it is used up says nothing of what others pay for
+
+
 def test_a_zone_that_is_named_is_the_only_one_and_is_not_tried_again_with_its_region() -> None:
     ranking = [offer("one", "big", "r3", zone="r3b"), offer("one", "big", "r3")]
     turns, asked = tried(ranking)

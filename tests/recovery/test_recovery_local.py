@@ -56,11 +56,11 @@ def test_a_key_that_is_let_in_for_a_moment_stays(person: User, monkeypatch: pyte
     new = asyncssh.generate_private_key("ssh-ed25519")
     public = new.export_public_key().decode().strip()
     told = evolve(cluster, ssh=evolve(cluster.ssh, public_key=public))
-    assert asyncio.run(admission.keep(told)) == {}
+    assert asyncio.run(admission.keep(told, ["n0"])) == {}
     assert "hello" in asyncio.run(_greets(cluster, new.export_private_key().decode()))
     nobody = evolve(told, nodes=tuple(evolve(node, port=9) for node in told.nodes))
     monkeypatch.setattr(admission, "PATIENCE_S", 0.5)
-    assert "does not answer" in asyncio.run(admission.keep(nobody))[cluster.head.id]
+    assert "does not answer" in asyncio.run(admission.keep(nobody, ["n0"]))[cluster.head.id]
 
 
 def test_what_is_known_is_left_alone(person: User) -> None:

@@ -40,7 +40,8 @@ def everything(region: str | None) -> Tagged:
     _once(looked)
     there, unseen = roles.result()
     found = [evolve(each, account=account) for one in _with_roles(looked, there, home) for each in _stacks(one)]
-    return Tagged(tuple(found), tuple(dict.fromkeys([*(each for one in looked for each in one.unseen), *unseen])))
+    dark = dict.fromkeys([*(each for one in looked for each in one.unseen), *unseen])
+    return Tagged(tuple(found), tuple(dark), account)
 
 
 def _regions(home: str) -> list[str]:

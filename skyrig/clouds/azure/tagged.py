@@ -29,7 +29,7 @@ def everything(owner: str, region: str | None) -> Tagged:
         other = found.get((seen.stack, seen.region))
         found[seen.stack, seen.region] = seen if other is None else _together(other, seen)
     stacks = [each for seen in found.values() if seen.left or seen.kept for each in by_owner(seen)]
-    return Tagged(tuple(stacks), tuple(reason for _, reason in looked if reason))
+    return Tagged(tuple(stacks), tuple(reason for _, reason in looked if reason), subscription)
 
 
 def _in_group(where: Arm, subscription: str, one: dict[str, Any]) -> tuple[TaggedStack, str]:

@@ -63,7 +63,7 @@ def everything(door: Door, region: str | None) -> Tagged:
     alone = [TaggedStack(stack, "gcp", "", door.project) for stack in kept if stack not in named and region is None]
     found = [evolve(each, kept=tuple(kept.get(each.stack, ()))) for each in (*whole, *alone)]
     unseen = [*(reason for one in looked for reason in one.unseen), *untold]
-    return Tagged(tuple(each for seen in found for each in by_owner(seen)), tuple(dict.fromkeys(unseen)))
+    return Tagged(tuple(each for seen in found for each in by_owner(seen)), tuple(dict.fromkeys(unseen)), door.project)
 
 
 def _kind(door: Door, kind: Kind) -> _Looked:

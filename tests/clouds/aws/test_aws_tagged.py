@@ -9,8 +9,9 @@ from skyrig.clouds import cloud
 from skyrig.clouds.aws import session
 from skyrig.clouds.aws import tagged as aws_tagged
 from skyrig.clouds.cloud import TaggedStack
-from skyrig.cluster import owner
+from skyrig.cluster import owner, shape
 from skyrig.errors import BadInput
+from skyrig.stack import sweep
 from skyrig.tagged import Found
 
 pytestmark = pytest.mark.usefixtures("aws_here")
@@ -114,6 +115,16 @@ def test_one_owners_things_go_and_anothers_stay() -> None:
     assert states == {mine: "terminated", theirs: "running"}
     assert [each.owner for each in of(cloud.of("aws").tagged(region).stacks, "shared")] == ["bob@lab"]
     assert f"shared: nothing of it is left on aws/{region}" in told
+
+
+def test_the_sweep_after_a_destroy_leaves_what_is_somebody_elses() -> None:
+    region = "eu-north-1"
+    mine, theirs = machine("swept", "ada@lab", region), machine("swept", "bob@lab", region)
+    said = {"cloud": "aws", "instanceType": "g6.xlarge", "region": region, "owner": "ada@lab"}
+    sweep.sweep("swept", shape.from_config(said), print)
+    left = session.client("ec2", region).describe_instances(InstanceIds=[mine, theirs])["Reservations"]
+    states = {each["InstanceId"]: each["State"]["Name"] for group in left for each in group["Instances"]}
+    assert states == {mine: "terminated", theirs: "running"}
 
 
 def test_what_stays_is_named_with_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
