@@ -19,6 +19,7 @@ from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import Fabric
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.failover import memory
 from skyrig.fitting import local_candidate, note_served, shape_for, will_do
 from skyrig.planning.plan import NoOffer, Plan, Price
 from skyrig.provision import new_name, with_policy
@@ -87,7 +88,7 @@ def _of(
     is_there = stacks.is_there(stack)
     before = agreement.come_to(stack) if is_there else config.read_shape(stack)
     among = markets.of_file(question.catalog) if question.catalog is not None else renting.market()
-    ranking = renting.ranking(task, among)
+    ranking = _hopeful(renting.ranking(task, among)) if question.catalog is None else renting.ranking(task, among)
     chosen, why = _chosen(task, before, ranking, among, rehearsed=question.catalog is None)
     wanted = with_policy(shape_for(before, task, offer=chosen), options.wish, new=described.describe(stack) is None)
     shape, notes = _settled(evolve(wanted, power="up"), among, chosen, asks=question.catalog is None)
@@ -109,6 +110,12 @@ def _of(
         notes=(*notes, *_limits(stack, shape)),
         is_settled=not notes,
     )
+
+
+def _hopeful(ranking: Ranking) -> Ranking:
+    """The ranking less what was refused lately, which an up passes over too, unless that is everything."""
+    left = ranking.without(memory.refusing())
+    return left if left.offers else ranking
 
 
 def _chosen(task: Task, before: Shape, ranking: Ranking, among: Market, *, rehearsed: bool) -> tuple[Offer | None, str]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from skyrig.catalog import rights
+from skyrig.catalog.refusals import Refusal
+from skyrig.failover import memory
+from skyrig.failover.memory import Refused
+from skyrig.failover.place import of_offer
 from skyrig.planning import making, page
 from skyrig.planning.plan import NoOffer, Plan, Price
 from skyrig.stack import foreseen, plugins
@@ -123,3 +128,13 @@ def test_nodes_that_would_be_lost_stand_out(capsys: pytest.CaptureFixture[str], 
     lost = Change("replace", "aws:ec2/instance:Instance", "it-n0", ("instanceType",))
     page.show(evolve(plan, forecast=Forecast((lost,), ENGINE)))
     assert "! it-n0: a node would be replaced (another instanceType), with all that is on it" in capsys.readouterr().out
+
+
+def test_what_was_refused_lately_is_not_chosen(nobody: None) -> None:
+    first = plan_of(accelerators="L4:1", infra="gcp").chosen
+    assert first is not None
+    place = of_offer(first)
+    memory.add(Refused(Refusal("capacity", "STOCKOUT", "region", "type"), place, "", time.time()))
+    then = plan_of(accelerators="L4:1", infra="gcp")
+    assert then.chosen is not None and of_offer(then.chosen) != place
+    assert any("STOCKOUT" in each.reason for each in then.ranking.rejected)
