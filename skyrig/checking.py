@@ -10,6 +10,7 @@ from attrs import frozen
 
 from skyrig.catalog import costs, optimizer, sources
 from skyrig.catalog.offers import Offer
+from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import Finding, Wanted
 from skyrig.errors import SkyrigError
@@ -41,17 +42,18 @@ def check(names: Sequence[str], task: Task | None, nodes: int | None) -> list[Ch
     which `nodes` nodes are wanted of (None: as many as the task says)."""
     count = nodes or (task.num_nodes if task is not None else 1)
     market = sources.market(dict.fromkeys(names, ""))
-    offered = optimizer.rank(task.choice, count, market).offers if task is not None else ()
+    ranking = optimizer.rank(task.choice, count, market) if task is not None else None
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
-        return list(pool.map(lambda name: _checked(name, task, _first(offered, name), count), names))
+        return list(pool.map(lambda name: _checked(name, ranking, count), names))
 
 
-def _checked(name: str, task: Task | None, offer: Offer | None, nodes: int) -> Checked:
+def _checked(name: str, ranking: Ranking | None, nodes: int) -> Checked:
+    offer = _first(ranking.offers, name) if ranking is not None else None
     region = offer.region if offer is not None else _region(name)
     wanted = Wanted(offer.kind.name, nodes, offer.spot) if offer is not None else None
     found = [_plugin(name)]
-    if task is not None and offer is None:
-        found.append(Finding("offer", False, f"{name} has nothing of that in the price table"))
+    if ranking is not None and offer is None:
+        found.append(Finding("offer", False, f"nothing of that: {ranking.nearest_miss(name)}"))
     elif offer is not None:
         price = None if offer.hourly is None else offer.hourly * nodes
         found.append(Finding("price", None if price is None else True, costs.said(price, offer.as_of)))

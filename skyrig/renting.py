@@ -39,6 +39,10 @@ _NAMED_BY = {
 """What names the account that pays, by cloud whose credentials may reach several."""
 
 
+_MISSES = 3
+"""Reasons against offers that an error tells; there may be hundreds."""
+
+
 class Cost(str):
     """A question whose answer costs money."""
 
@@ -103,12 +107,12 @@ def usable(task: Task) -> tuple[Offer, ...]:
     among = market()
     found = ranking(task, among).without(lambda each: among.missing[each.cloud])
     if not found.offers:
-        raise no_offer(task, among)
+        raise no_offer(task, among, found)
     return tuple(found.offers)
 
 
-def no_offer(task: Task, among: Market) -> NoCapacity:
-    """The error for a task that no cloud which can be used has an offer for."""
+def no_offer(task: Task, among: Market, found: Ranking) -> NoCapacity:
+    """The error for a task that no cloud which can be used has an offer for; `found` says why not."""
     usable = among.usable
     wishes = list(dict.fromkeys(str(each.infra) or _asked(each) for each in task.choice.each))
     what = " or ".join([", ".join(wishes[:-1]), wishes[-1]] if len(wishes) > 1 else wishes)
@@ -117,7 +121,13 @@ def no_offer(task: Task, among: Market) -> NoCapacity:
         hint = "`check` says why; `--infra local` rehearses it here"
         return NoCapacity(f"the task asks for {what} and no cloud is usable for that", hint=hint)
     fits = " or ".join(dict.fromkeys(_asked(each) for each in task.choice.each))
-    return NoCapacity(f"{', '.join(usable)}: no offer has {fits}", hint="`--infra local` rehearses it here")
+    misses: dict[str, list[str]] = {}
+    for cloud in usable:
+        if cloud in wanted or not wanted:
+            misses.setdefault(found.nearest_miss(cloud), []).append(cloud)
+    told = [f"{', '.join(those)}: {why}" for why, those in misses.items()][:_MISSES]
+    hint = "; ".join([*told, "`plan` tells all reasons", "`--infra local` rehearses it here"])
+    return NoCapacity(f"{', '.join(usable)}: no offer has {fits}", hint=hint)
 
 
 def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 from skyrig.catalog.instances import InstanceType
@@ -53,6 +55,7 @@ class Offers(Sequence[Offer]):
     def __init__(self, found: Iterable[Offer]) -> None:
         self._seen: list[Offer] = []
         self._rest = iter(found)
+        self._looking = Lock()
 
     @overload
     def __getitem__(self, place: int) -> Offer: ...
@@ -77,8 +80,6 @@ class Offers(Sequence[Offer]):
 
     def _look(self, count: int | None) -> None:
         """Find so many, or all."""
-        while count is None or len(self._seen) < count:
-            found = next(self._rest, None)
-            if found is None:
-                return
-            self._seen.append(found)
+        with self._looking:
+            more = None if count is None else max(0, count - len(self._seen))
+            self._seen.extend(islice(self._rest, more))

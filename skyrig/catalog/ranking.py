@@ -45,6 +45,15 @@ class Ranking:
         """Everything that is not offered, with its reason."""
         return self._refused()
 
+    def nearest_miss(self, cloud: str) -> str:
+        """Why a cloud has no offer, by what came nearest to one: the cheapest type that only its price or its place
+        spoke against, else another of the kind, else what is said of the whole cloud; "" where nothing is said."""
+        said = [each for each in self.rejected if each.cloud in (cloud, "*")]
+        priced = [each for each in said if each.hourly is not None]
+        typed = [each for each in said if each.instance_type]
+        best = min(priced, key=lambda each: each.hourly or 0.0) if priced else next(iter(typed or said), None)
+        return "" if best is None else f"{best.instance_type} {best.reason}".strip()
+
     def without(self, refused: Callable[[Offer], str]) -> Ranking:
         """The ranking less the offers that `refused` has a reason against ("": none)."""
         reasons = [(offer, refused(offer)) for offer in self.offers]

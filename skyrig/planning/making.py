@@ -128,7 +128,7 @@ def _chosen(task: Task, before: Shape, ranking: Ranking, among: Market, *, rehea
         return None, "local nodes will do: the task asks for nothing that a cloud alone has"
     usable = ranking.without(lambda each: among.missing[each.cloud])
     if not ranking.offers:
-        raise NoOffer(renting.no_offer(task, among), ranking, among.missing)
+        raise NoOffer(renting.no_offer(task, among, ranking), ranking, among.missing)
     buildable = ranking.without(lambda each: "" if each.cloud in clouds.known() else among.missing[each.cloud])
     offers = usable.offers or buildable.offers or ranking.offers
     best, count = offers[0], len(offers)

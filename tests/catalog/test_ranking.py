@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +214,27 @@ def test_the_order_does_not_hang_on_the_process() -> None:
         for seed in ("1", "2")
     }  # fmt: skip
     assert len(said) == 1 and len(said.pop().strip()) == hashlib.sha256().digest_size * 2
+
+
+@pytest.mark.parametrize(
+    ("resources", "cloud", "said"),
+    [
+        ({"accelerators": "H100:3"}, "aws", "no H100:3"),
+        ({"accelerators": "H100:8", "max_hourly_cost": 30}, "aws", "p5.48xlarge is over max_hourly_cost 30"),
+        ({"accelerators": "H100:8", "use_spot": True}, "lambda", "has no spot machines"),
+        ({"accelerators": "L4:1", "cpus": "500+"}, "gcp", "g2-standard-4 has 4 cores, not 500+"),
+        ({"accelerators": "H1000:8"}, "gcp", "nobody has H1000:8: did you mean H100?"),
+    ],
+)
+def test_the_nearest_miss_of_a_cloud_is_told(resources: dict[str, Any], cloud: str, said: str) -> None:
+    assert rank(resources).nearest_miss(cloud) == said
+
+
+def test_several_threads_may_look_at_offers() -> None:
+    offers, found = rank({"accelerators": "80GB+"}).offers, []
+    looking = [threading.Thread(target=lambda: found.append([str(each) for each in offers])) for _ in range(6)]
+    for each in looking:
+        each.start()
+    for each in looking:
+        each.join()
+    assert len(found) == 6 and all(each == found[0] for each in found) and len(found[0]) > 100
