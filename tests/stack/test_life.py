@@ -66,6 +66,8 @@ def test_no_function_moves_the_selection_of_any_clone(
         "prepare": lambda: stacks.prepare("other", "up", print),
         "take_config": lambda: stacks.take_config("other"),
         "joined": lambda: stacks.joined(Shape(), Shape(), Shape()),
+        "within_limits": lambda: stacks.within_limits("other", Shape()),
+        "counted": lambda: stacks.counted(Shape()),
         "with_ports": lambda: stacks.with_ports(Shape(), Shape()),
         "down": lambda: stacks.down("other", print),
     }
