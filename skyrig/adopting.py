@@ -47,9 +47,11 @@ def adopt(stack: str, infra: str | None, notify: Notify, confirm: Confirm) -> Cl
     notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
     for note in survey.notes:
         notify(f"{stack}: {note}")
-    keys = _keys(stack, survey)
+    keys = _keys(stack, found.seen, survey)
     if keys.client is None:
         _mark(stack).touch()
+    else:
+        _mark(stack).unlink(missing_ok=True)
     changes = stacks.take_over(
         stack,
         shape,
@@ -143,14 +145,16 @@ def _past(stack: str) -> Shape | None:
     return past
 
 
-def _keys(stack: str, survey: Survey) -> Keys:
-    """The keys of the cluster; without the client's where that is nowhere, or its nodes know another one."""
+def _keys(stack: str, seen: TaggedStack, survey: Survey) -> Keys:
+    """The keys of the cluster; without the client's where that is nowhere, or is none that its nodes know."""
     hosts = {node: Pair(key.public, key.private) for node, key in survey.host_keys.items()}
     kept = described.lost(stack)
-    known = {_bare(key) for key in survey.client_keys}
-    if kept is not None and kept.ssh.private_key and (not known or _bare(kept.ssh.public_key) in known):
-        return Keys(Pair(kept.ssh.public_key, kept.ssh.private_key), hosts, survey.secrets)
-    return Keys(None, hosts, survey.secrets)
+    if kept is None or not kept.ssh.private_key:
+        return Keys(None, hosts, survey.secrets)
+    told = {_bare(key) for key in survey.client_keys}
+    same = kept.head.incarnation in {each.id for each in seen.left} and not _mark(stack).exists()  # let in later on
+    fits = same or _bare(kept.ssh.public_key) in told
+    return Keys(Pair(kept.ssh.public_key, kept.ssh.private_key) if fits else None, hosts, survey.secrets)
 
 
 def _bare(public_key: str) -> str:

@@ -81,6 +81,7 @@ def test_a_wrong_passphrase_is_told_from_other_errors(person: User, monkeypatch:
         assert "passphrase" in lost.reason(person.stack) and lost.hit(person.stack) == [person.stack]
         places.passphrase().unlink()
         assert "is gone" in lost.reason(person.stack)
+        assert lost.hit("another") == [person.stack]  # it stands in the way of every stack there
     finally:
         places.passphrase().write_text(right)
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.aws import boot, policy, template
 from components.keypair import new_key_pair
-from skyrig import adopting
+from skyrig import adopting, places
 from skyrig.catalog import instances
 from skyrig.clouds import adopter
 from skyrig.clouds.aws import finding, session, survey, userdata
-from skyrig.clouds.cloud import TaggedStack
+from skyrig.clouds.cloud import Leftover, TaggedStack
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.machine import Capacity
 from skyrig.cluster.shape import WantedNode
 from skyrig.errors import BadInput, NotYet
+from skyrig.stack import ssh_files
 
 REGION, STACK, WHOSE = "us-west-2", "surveyed", "ada@lab"
 SEEN = TaggedStack(STACK, "aws", REGION, "123456789012", WHOSE)
@@ -196,3 +198,27 @@ def test_what_was_said_before_holds_where_the_machines_do_not_say_otherwise() ->
     assert adopting.joined(elsewhere, seen) == seen == adopting.joined(None, seen)
     other_head = shapes.from_config({**past.to_config(), "nodes": ["n2=gpu/3", "n0"]})
     assert adopting.joined(other_head, seen).nodes == (WantedNode("n0"), WantedNode("n2", "gpu", 3))
+
+
+def test_the_clients_key_is_one_that_these_very_machines_know(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
+    said = adopter.Survey(shapes.from_config({}), client_keys=(CLIENT,))
+    seen = TaggedStack(STACK, "aws", REGION, left=(Leftover("instance", "i-1"),))
+
+    def kept(public: str, machine: str) -> str:
+        """Which client key is used where that one was kept, of a cluster with that machine."""
+        node = {"id": "n0", "rank": 0, "host": "h", "port": 22, "address": "a", "user": "u", "host_key": "k",
+                "incarnation": machine}  # fmt: skip
+        cluster = {"name": STACK, "cloud": "aws", "nodes": [node], "records": "r", "version": 1,
+                   "ssh": {"public_key": public, "private_key": "PRIVATE"}}  # fmt: skip
+        ssh_files.replace(places.made(places.stack(STACK)) / "cluster.lost.json", json.dumps({"cluster": cluster}))
+        pair = adopting._keys(STACK, seen, said).client
+        return pair.public if pair is not None else ""
+
+    assert adopting._keys(STACK, seen, said).client is None
+    first = CLIENT.rpartition(" ")[0]
+    assert kept(first, "i-0") == first  # they were told of it at their first boot
+    assert kept("ssh-ed25519 LATER", "i-1") == "ssh-ed25519 LATER"  # it was let in later on
+    assert kept("ssh-ed25519 OTHER", "i-0") == ""  # another cluster of that name
+    (places.stack(STACK) / "not-let-in").touch()
+    assert kept("ssh-ed25519 LATER", "i-1") == "" and kept(CLIENT, "i-1") == CLIENT
