@@ -103,7 +103,7 @@ def _one(stack: str, found: Sequence[Found]) -> Found:
 def _is_here(stack: str, notify: Notify, confirm: Confirm) -> bool:
     """Whether the stack is there, whole and readable. States that nobody can read are put aside, which is asked for;
     one that an adoption has begun is gone on with."""
-    if stacks.is_there(stack) and backend.has_anything(stack):
+    if stacks.is_there(stack) and (backend.state(stack) is None or backend.has_anything(stack)):
         reason = lost.reason(stack)
         if not reason:
             return described.last(stack) is not None
@@ -111,7 +111,7 @@ def _is_here(stack: str, notify: Notify, confirm: Confirm) -> bool:
         hit = lost.hit(stack)
     else:
         hit = [each for each in lost.hit(stack) if each != stack]
-    if hit and not confirm(f"the states of {', '.join(hit)} cannot be read without their passphrase: put them aside?"):
+    if hit and not confirm(f"the states of {', '.join(hit)} cannot be read: put them aside?"):
         raise BadInput(f"{stack}: nothing was changed", hint="put the passphrase back, or -y puts the states aside")
     for each in hit:
         lost.put_aside(each, notify)

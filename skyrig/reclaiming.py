@@ -59,7 +59,7 @@ def _destroy(found: Found, notify: Notify, *, force: bool) -> None:
     try:
         provision.down(stack, notify, lambda asked: True, force=force)
     except EngineError as error:
-        if not lost.is_passphrase(error):
+        if not lost.is_lost(error):
             raise
         lost.put_aside(stack, notify)
 

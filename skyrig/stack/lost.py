@@ -1,4 +1,5 @@
-"""States that nobody can use any more, because the passphrase of their secrets is lost: told apart, and put aside."""
+"""States that nobody can use any more, because the passphrase of their secrets is lost, or a killed engine has left
+half a file: told apart, and put aside."""
 
 from __future__ import annotations
 
@@ -16,23 +17,24 @@ Notify = Callable[[str], None]
 """Takes one line for the reader."""
 
 _GIVEN = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-_WORDS = ("passphrase",)
+_WORDS = ("passphrase", "failed to load checkpoint")
+"""What the engine says of them."""
 
 
 def reason(stack: str) -> str:
-    """Why the state of `stack` cannot be used, where its passphrase is not the right one; "" where it can be. Any other
-    error of the engine is raised."""
+    """Why the state of `stack` cannot be used, where its passphrase is not the right one or it is no whole file; ""
+    where it can be. Any other error of the engine is raised."""
     try:
         engine.query(["stack", "export", "--show-secrets"], stack=stack)
     except EngineError as error:
-        if is_passphrase(error):
+        if is_lost(error):
             return error.message
         raise
     return ""
 
 
-def is_passphrase(error: EngineError) -> bool:
-    """Whether it is the passphrase that an engine call has failed for."""
+def is_lost(error: EngineError) -> bool:
+    """Whether an engine call has failed for want of a state that can be used."""
     return any(word in str(error) for word in _WORDS)
 
 
@@ -55,5 +57,5 @@ def put_aside(stack: str, notify: Notify) -> Path:
     aside = file.with_name(f"{file.name}.lost-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
     file.rename(aside)
     described.lose(stack)
-    notify(f"{stack}: its state cannot be read without its passphrase, and is put aside: {aside}")
+    notify(f"{stack}: its state cannot be read, and is put aside: {aside}")
     return aside

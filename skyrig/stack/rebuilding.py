@@ -15,7 +15,7 @@ from typing import Any
 from attrs import Factory, define, field, frozen
 
 from skyrig.errors import SkyrigError
-from skyrig.stack import engine
+from skyrig.stack import backend, engine
 from skyrig.stack.risks import NODES
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -74,6 +74,13 @@ class State:
 
     resources: list[dict[str, Any]] = Factory(list)
     ids: dict[str, str] = Factory(dict)
+
+
+def is_empty(stack: str) -> bool:
+    """Whether the state of a stack holds nothing. An engine call where the backend is not a file."""
+    if backend.folder() is not None:
+        return not backend.has_anything(stack)
+    return not json.loads(engine.query(["stack", "export"], stack=stack))["deployment"].get("resources")
 
 
 def rebuild(stack: str, identify: Identify, keys: Keys, at_work: int) -> None:

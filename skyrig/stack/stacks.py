@@ -258,7 +258,7 @@ def take_over(
     SkyrigError, with the state as it is by then, where an up would make, replace or delete a node."""
 
     def take(at_work: int) -> Changes:
-        if not is_there(stack) or _is_new(stack):
+        if not is_there(stack) or rebuilding.is_empty(stack):
             if (past := deployed.last(stack)) is not None:
                 agreement.note_seen(stack, past)
             config.write_shape(stack, shape)

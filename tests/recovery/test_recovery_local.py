@@ -72,7 +72,7 @@ def test_what_is_known_is_left_alone(person: User) -> None:
     assert "nodes of this machine are made anew in seconds" in refused.told()
 
 
-def test_a_wrong_passphrase_is_told_from_other_errors(person: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_that_nobody_can_use_is_told_from_other_errors(person: User, monkeypatch: pytest.MonkeyPatch) -> None:
     as_person(person, monkeypatch)
     assert lost.reason(person.stack) == ""
     right = places.passphrase().read_text()
@@ -84,6 +84,12 @@ def test_a_wrong_passphrase_is_told_from_other_errors(person: User, monkeypatch:
         assert lost.hit("another") == [person.stack]  # it stands in the way of every stack there
     finally:
         places.passphrase().write_text(right)
+    whole = state(person).read_bytes()
+    try:
+        state(person).write_bytes(b"")  # an engine that was killed while it wrote
+        assert "failed to load checkpoint" in lost.reason(person.stack)
+    finally:
+        state(person).write_bytes(whole)
 
 
 def test_with_no_state_nothing_goes_without_a_yes_and_the_only_key_is_kept(
