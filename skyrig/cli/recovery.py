@@ -12,15 +12,15 @@ from skyrig.cli.verb import Values, agreed, flag, notify, verb
 from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
-    from skyrig.tagged import Found
+    from skyrig.recovery.tagged import Found
 
 
 @verb("adopt", [flags.CLUSTER, flag("infra", "where to look: CLOUD or CLOUD/REGION"), *flags.JSON, flags.YES])
 def adopt(values: Values) -> None:
     """Make the stack of a cluster whose state or passphrase is lost anew, around what is there; without a name, show
     what there is."""
-    from skyrig import adopting
     from skyrig.cli import tables
+    from skyrig.recovery import adopting
 
     as_json, name = flags.wants_json(values), values.text("cluster")
     if name is not None:
@@ -35,8 +35,8 @@ def adopt(values: Values) -> None:
 
 def down_by_tag(values: Values) -> None:
     """Show all that carries Skyrig's tags, and remove what has lost its state, or what was named."""
-    from skyrig import reclaiming
     from skyrig.cli import tables
+    from skyrig.recovery import reclaiming
 
     names = values.many("cluster")
     if names and values.switch("all"):
@@ -55,6 +55,6 @@ def down_by_tag(values: Values) -> None:
 
 
 def _found(values: Values, names: list[str]) -> list[Found]:
-    from skyrig import tagged
+    from skyrig.recovery import tagged
 
     return tagged.find(values.text("infra"), names, notify)

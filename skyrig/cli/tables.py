@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from skyrig.checking import Checked
     from skyrig.launch.job import JobRecord
     from skyrig.local import LocalNode
+    from skyrig.recovery.tagged import Found
     from skyrig.stack.status import ClusterStatus
     from skyrig.storage.owned import OwnedBucket
-    from skyrig.tagged import Found
 
 
 def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:

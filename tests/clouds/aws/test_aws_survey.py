@@ -12,7 +12,7 @@ import pytest
 
 from components.aws import boot, policy, template
 from components.keypair import new_key_pair
-from skyrig import adopting, places
+from skyrig import places
 from skyrig.catalog import instances
 from skyrig.clouds import adopter
 from skyrig.clouds.aws import finding, session, survey, userdata
@@ -21,6 +21,7 @@ from skyrig.cluster import shape as shapes
 from skyrig.cluster.machine import Capacity
 from skyrig.cluster.shape import WantedNode
 from skyrig.errors import BadInput, NotYet
+from skyrig.recovery import adopting
 from skyrig.stack import ssh_files
 
 REGION, STACK, WHOSE = "us-west-2", "surveyed", "ada@lab"

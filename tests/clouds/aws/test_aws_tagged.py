@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from skyrig.tagged import Found
 
-from skyrig import reclaiming, tagged
 from skyrig.clouds import cloud
 from skyrig.clouds.aws import session
 from skyrig.clouds.aws import tagged as aws_tagged
 from skyrig.clouds.cloud import TaggedStack
 from skyrig.cluster import owner, shape
 from skyrig.errors import BadInput
+from skyrig.recovery import reclaiming, tagged
 from skyrig.stack import sweep
-from skyrig.tagged import Found
 
 pytestmark = pytest.mark.usefixtures("aws_here")
 ACCOUNT = "123456789012"

@@ -8,9 +8,9 @@ import pytest
 from azure_stack import ACCOUNT, fill, home, network
 from manager import Manager
 
-from skyrig import reclaiming, tagged
 from skyrig.clouds import cloud
 from skyrig.cluster import owner
+from skyrig.recovery import reclaiming, tagged
 from skyrig.stack.sweep import LeftBehind
 
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from google_cloud import PROJECT, GoogleCloud
 
-from skyrig import reclaiming, tagged
 from skyrig.clouds import cloud
 from skyrig.clouds.cloud import TaggedStack
 from skyrig.clouds.gcp import session
 from skyrig.clouds.gcp.names import account_email, cluster_name, described, labels, role_id
 from skyrig.cluster import owner
 from skyrig.errors import SkyrigError
+from skyrig.recovery import reclaiming, tagged
 
 REGION, ZONE = "us-central1", "us-central1-a"
 

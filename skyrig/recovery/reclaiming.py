@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from skyrig import local, provision, tagged
+from skyrig import local, provision
 from skyrig.bringing import Confirm, Notify
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import TaggedStack
 from skyrig.errors import BadInput, EngineError
+from skyrig.recovery import tagged
+from skyrig.recovery.tagged import Found
 from skyrig.stack import described, lock, lost, stacks
 from skyrig.stack.sweep import LeftBehind
-from skyrig.tagged import Found
 
 _PAUSES_S = (0.0, 5.0, 10.0, 20.0, 40.0)
 """Pauses before each try: a cloud lets go of what hung on a machine only some time after the machine is gone."""

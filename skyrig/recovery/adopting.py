@@ -8,7 +8,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from skyrig import places, renting, tagged
+from skyrig import places, renting
 from skyrig.bringing import Confirm, Notify
 from skyrig.catalog import costs
 from skyrig.clouds import adopter as adopters
@@ -18,9 +18,10 @@ from skyrig.cluster import ports
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.shape import Shape, WantedNode, stack_name
 from skyrig.errors import BadInput, EngineError, NotYet, SkyrigError
+from skyrig.recovery import tagged
+from skyrig.recovery.tagged import Found
 from skyrig.stack import backend, config, deployed, described, lost, powers, stacks
 from skyrig.stack.rebuilding import Keys, Pair
-from skyrig.tagged import Found
 
 
 def candidates(found: Sequence[Found]) -> list[Found]:
