@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from skyrig.tagged import Found
 
 from skyrig.clouds import cloud
 from skyrig.clouds.aws import session
@@ -12,6 +11,7 @@ from skyrig.clouds.cloud import TaggedStack
 from skyrig.cluster import owner, shape
 from skyrig.errors import BadInput
 from skyrig.recovery import reclaiming, tagged
+from skyrig.recovery.tagged import Found
 from skyrig.stack import sweep
 
 pytestmark = pytest.mark.usefixtures("aws_here")
