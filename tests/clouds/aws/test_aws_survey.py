@@ -47,6 +47,7 @@ def startup(node: str, keys: tuple[str, str], container: str = "") -> str:
         "accelerator": "L4",
         "accelerator_count": 1,
         "container": container,
+        "ends_at": 0,
     }
     return boot.startup(said, keys[0], keys[1], CLIENT)
 
