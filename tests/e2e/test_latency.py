@@ -53,6 +53,7 @@ def bare(script: Path) -> float:
     return seconds
 
 
+@pytest.mark.soak
 def test_the_first_line_comes_at_most_a_second_and_a_half_after_a_bare_torchrun(
     user: User, script: Callable[[str], Path]
 ) -> None:

@@ -84,6 +84,7 @@ def test_one_run_goes_on_under_torchrun_accelerate_and_plain(tmp_path: Path) -> 
     assert float(end) < float(entropy) - 0.3
 
 
+@pytest.mark.soak
 def test_deepspeed_goes_on_with_the_optimizer_that_it_had(tmp_path: Path) -> None:
     if importlib.util.find_spec("deepspeed") is None:
         pytest.skip("deepspeed is not installed here")

@@ -221,6 +221,11 @@ def soaked(plan: FaultPlan, folder: Path) -> Soak:
     return run
 
 
+def test_eight_random_faults(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    soaked(plan_of(request.config, 8, 12.0, LANDING_SEED), tmp_path)
+
+
+@pytest.mark.soak
 def test_twenty_random_faults(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     soaked(plan_of(request.config, 20, 30.0, LANDING_SEED), tmp_path)
 

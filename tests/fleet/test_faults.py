@@ -197,7 +197,7 @@ def test_a_receiver_that_freezes_is_given_up(
             assert isinstance(end, NodeLost), end
             assert "did not move for 1 s" in str(end)
 
-    asyncio.run(asyncio.wait_for(scenario(), 40))
+    asyncio.run(asyncio.wait_for(scenario(), 90))
 
 
 def test_killed_in_mid_sync_and_run_again_only_the_rest_is_sent(

@@ -130,7 +130,8 @@ def test_nodes_that_would_be_lost_stand_out(capsys: pytest.CaptureFixture[str], 
     assert "! it-n0: a node would be replaced (another instanceType), with all that is on it" in capsys.readouterr().out
 
 
-def test_what_was_refused_lately_is_not_chosen(nobody: None) -> None:
+def test_what_was_refused_lately_is_not_chosen(nobody: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skyrig.stack.forecast._registered", lambda stack, shape: [])
     first = plan_of(accelerators="L4:1", infra="gcp").chosen
     assert first is not None
     place = of_offer(first)

@@ -16,6 +16,7 @@ from skyrig import places
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import EngineError
 from skyrig.stack import backend, config, described, engine, stacks
+from skyrig.stack.rebuilding import Keys
 
 pytestmark = pytest.mark.e2e
 
@@ -69,6 +70,7 @@ def test_no_function_moves_the_selection_of_any_clone(
         "within_limits": lambda: stacks.within_limits("other", Shape()),
         "counted": lambda: stacks.counted(Shape()),
         "with_ports": lambda: stacks.with_ports(Shape(), Shape()),
+        "take_over": lambda: stacks.take_over("other", Shape(), lambda *_: None, Keys(), print, lambda paid: True),
         "down": lambda: stacks.down("other", print),
     }
     functions = inspect.getmembers(stacks, inspect.isfunction)

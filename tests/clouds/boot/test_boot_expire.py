@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from boot_cases import HERE, programs, written
 
-NOW = int(time.time())
-LATE, SOON = NOW - 901, NOW - 600
+LATE, SOON, LATER = -901, -600, 3600
+"""Ends of a time to live, in seconds from now."""
+
 AWAKE = 5000
 
 
@@ -21,22 +22,23 @@ AWAKE = 5000
         (LATE, None, AWAKE, "end"),
         (SOON, None, AWAKE, ""),  # the keeper still has time
         (LATE, "none\n", AWAKE, ""),
-        (LATE, f"{NOW + 3600}\n", AWAKE, ""),
-        (NOW + 3600, f"{LATE}\n", AWAKE, "end"),
+        (LATE, LATER, AWAKE, ""),
+        (LATER, LATE, AWAKE, "end"),
         (LATE, "", AWAKE, "end"),
         (LATE, "soon\n", AWAKE, "end"),
         (LATE, None, 300, ""),  # somebody has just started it
     ],
 )
 def test_it_ends_a_quarter_of_an_hour_late(
-    tmp_path: Path, baked: int, newer: str | None, awake: int, ended: str
+    tmp_path: Path, baked: int, newer: int | str | None, awake: int, ended: str
 ) -> None:
-    said = _run(tmp_path, baked, newer, awake)
+    now = int(time.time())
+    said = _run(tmp_path, now + baked, f"{now + newer}\n" if isinstance(newer, int) else newer, awake)
     assert said == ended
 
 
 def test_a_node_that_cannot_end_stops(tmp_path: Path) -> None:
-    assert _run(tmp_path, LATE, None, AWAKE, fails=True) == "end stop"
+    assert _run(tmp_path, int(time.time()) + LATE, None, AWAKE, fails=True) == "end stop"
 
 
 def test_it_looks_once_a_minute_and_only_where_there_is_an_end() -> None:
