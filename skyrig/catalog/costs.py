@@ -8,11 +8,16 @@ from skyrig.cluster.shape import Shape
 
 
 def of_shape(shape: Shape) -> float | None:
-    """USD an hour of a cluster of this shape while it is up; None where the price of its nodes is not known."""
+    """USD an hour of a cluster of this shape while it is up; None where the price of its nodes is not known. Capacity
+    that the user has already costs what the user's own prices say of it."""
     if shape.cloud == "local":
         return 0.0
     machine = shape.machine
     spot = machine.capacity.kind == "spot"
+    own = sources.reservation(shape.cloud, machine.capacity.id) if machine.capacity.kind == "reservation" else None
+    if own is not None:
+        count = len(shape.nodes)
+        return count * own.hourly + egress.hourly(shape.cloud, machine.egress or egress.default(count), count)
     return hourly(shape.cloud, machine.region, machine.instance_type, spot, len(shape.nodes), machine.egress)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from skyrig import places
 from skyrig.catalog import facts, prices, refreshed
 from skyrig.catalog import table as tables
-from skyrig.catalog.market import Market
+from skyrig.catalog.market import Market, Reservation
 from skyrig.catalog.prices import Price
 from skyrig.catalog.table import ANYWHERE, Table
 from skyrig.errors import BadInput
@@ -40,6 +40,13 @@ def market(missing: Mapping[str, str]) -> Market:
     """The market of all prices, of the clouds in `missing` (why each cannot be used from here, or "")."""
     mine = _own(state())
     return Market(table(), missing, () if mine is None else mine.reservations)
+
+
+def reservation(cloud: str, id_: str) -> Reservation | None:
+    """The user's own capacity of that id; None where nothing is said of it."""
+    mine = _own(state())
+    held = () if mine is None else mine.reservations
+    return next((each for each in held if (each.cloud, each.id) == (cloud, id_)), None)
 
 
 def rows(cloud: str) -> tuple[Price, ...]:

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from skyrig.catalog import costs
+from skyrig.catalog import ages, costs
 from skyrig.catalog.offers import Offer
+from skyrig.catalog.prices import ANYWHERE
 from skyrig.planning.plan import Plan, Price
 from skyrig.stack.foreseen import ENGINE, Change, Forecast
 
@@ -97,7 +98,7 @@ def _first_of_each(offers: list[Offer]) -> list[Offer]:
 def _drawn(plan: Plan, offers: list[Offer]) -> Table:
     drawn = Table(box=None, pad_edge=True, padding=(0, 2, 0, 2))
     timed = any(offer.hours for offer in offers)
-    for head in ("", "machine", "place", "accelerators", "", "price", *(("takes", "in all") if timed else ())):
+    for head in ("", "machine", "place", "accelerators", "", "price", "as of", *(("takes", "in all") if timed else ())):
         drawn.add_column(head, no_wrap=True)
     for offer in offers:
         kind, chosen = offer.kind, offer is plan.chosen
@@ -106,10 +107,11 @@ def _drawn(plan: Plan, offers: list[Offer]) -> Table:
         drawn.add_row(
             "->" if chosen else "",
             f"{plan.ranking.nodes} x {kind.name}",
-            f"{offer.cloud}/{zone or offer.region}",
+            f"{offer.cloud}/{zone or offer.region}".removesuffix(f"/{ANYWHERE}"),
             f"{kind.accelerator}:{kind.accelerator_count:g}" if kind.accelerator else "CPU",
             "spot" if offer.spot else "on demand",
             costs.said(price),
+            ages.said(offer.as_of) if offer.as_of else "",
             *(_in_all(offer, plan.ranking.nodes) if timed else ()),
             style="bold" if chosen else "",
         )

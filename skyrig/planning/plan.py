@@ -151,6 +151,8 @@ def offer_json(offer: Offer, plan: Plan) -> dict[str, Any]:
         "num_nodes": plan.ranking.nodes,
         "use_spot": offer.spot,
         "hourly_cost": None if offer.hourly is None else offer.hourly * plan.ranking.nodes,
+        "as_of": offer.as_of,
+        "source": offer.source,
         "usable": not plan.missing.get(offer.cloud),
     }
 

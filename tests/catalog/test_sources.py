@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skyrig import renting
-from skyrig.catalog import costs, instances, own, prices, refreshed, sources
+from skyrig.catalog import costs, egress, instances, own, prices, refreshed, sources
 from skyrig.catalog.market import Reservation
 from skyrig.catalog.own import OwnPrices
 from skyrig.catalog.prices import Price
 from skyrig.catalog.refreshed import Refreshed
+from skyrig.cluster.machine import Capacity, Machine
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 
 H100 = prices.find("aws", "us-east-1", "p5.48xlarge")
@@ -169,3 +172,13 @@ def test_the_example_of_the_documentation_is_one(folder: Path) -> None:
     assert sources.hourly("aws", "us-east-1", "p5.48xlarge", spot=False) == 38.5
     assert instances.find("gcp", "x9-early-8g").accelerator == "X9"
     assert len(renting.market().reservations) == 1
+
+
+def test_capacity_of_ones_own_costs_what_is_said_of_it(folder: Path) -> None:
+    where = "cloud: aws, region: us-east-1, zone: us-east-1a, instance_type: p5.48xlarge"
+    said(folder, f"reservations: [{{id: cr-1, {where}, nodes: 2, hourly: 1.5}}]")
+    machine = Machine("p5.48xlarge", "us-east-1", "us-east-1a", Capacity("reservation", "cr-1"))
+    shape = Shape(cloud="aws", machine=machine)
+    assert costs.of_shape(shape) == pytest.approx(2 * 1.5 + egress.hourly("aws", "nat", 2))
+    other = evolve(shape, machine=evolve(machine, capacity=Capacity("reservation", "cr-2")))
+    assert (costs.of_shape(other) or 0) > 100
