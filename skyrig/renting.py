@@ -105,29 +105,34 @@ def offer(task: Task) -> Offer:
 def usable(task: Task) -> tuple[Offer, ...]:
     """All offers for a task on clouds that can be used, best first. NoCapacity where there is none."""
     among = market()
-    found = ranking(task, among).without(lambda each: among.missing[each.cloud])
+    whole = ranking(task, among)
+    found = whole.without(lambda each: among.missing[each.cloud])
     if not found.offers:
-        raise no_offer(task, among, found)
+        raise no_offer(task, among, whole)
     return tuple(found.offers)
 
 
-def no_offer(task: Task, among: Market, found: Ranking) -> NoCapacity:
-    """The error for a task that no cloud which can be used has an offer for; `found` says why not."""
-    usable = among.usable
-    wishes = list(dict.fromkeys(str(each.infra) or _asked(each) for each in task.choice.each))
-    what = " or ".join([", ".join(wishes[:-1]), wishes[-1]] if len(wishes) > 1 else wishes)
+def no_offer(task: Task, among: Market, whole: Ranking) -> NoCapacity:
+    """The error for a task that no cloud which can be used has an offer for. `whole` has all offers, also those on
+    other clouds, and says why there are no others."""
     wanted = {each.infra.cloud for each in task.choice.each if each.infra.cloud is not None}
-    if not usable or (wanted and not wanted & set(usable)):
+    usable = [cloud for cloud in among.usable if cloud in wanted or not wanted]
+    if wanted and not wanted & set(among.missing):
+        hint = "`--infra local` rehearses it here"
+        return NoCapacity(f"Skyrig makes no clusters on {', '.join(sorted(wanted))} yet", hint=hint)
+    if whole.offers and not usable:
+        wishes = list(dict.fromkeys(str(each.infra) or _asked(each) for each in task.choice.each))
+        what = " or ".join([", ".join(wishes[:-1]), wishes[-1]] if len(wishes) > 1 else wishes)
         hint = "`check` says why; `--infra local` rehearses it here"
         return NoCapacity(f"the task asks for {what} and no cloud is usable for that", hint=hint)
     fits = " or ".join(dict.fromkeys(_asked(each) for each in task.choice.each))
+    looked = usable or [cloud for cloud in among.missing if cloud in wanted or not wanted]
     misses: dict[str, list[str]] = {}
-    for cloud in usable:
-        if cloud in wanted or not wanted:
-            misses.setdefault(found.nearest_miss(cloud), []).append(cloud)
-    told = [f"{', '.join(those)}: {why}" for why, those in misses.items()][:_MISSES]
+    for cloud in looked:
+        misses.setdefault(whole.nearest_miss(cloud), []).append(cloud)
+    told = [f"{', '.join(those)}: {why}" for why, those in misses.items() if why][:_MISSES]
     hint = "; ".join([*told, "`plan` tells all reasons", "`--infra local` rehearses it here"])
-    return NoCapacity(f"{', '.join(usable)}: no offer has {fits}", hint=hint)
+    return NoCapacity(f"{', '.join(looked)}: no offer has {fits}", hint=hint)
 
 
 def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
