@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rig_clone import Clone, engine_programs, error_line, script
 
-BULK = 1500
+BULK = 4000
 """Files in the package that takes long enough to be killed in."""
 
 
@@ -60,7 +60,7 @@ def test_setup_speaks_first_then_runs_the_verb(small: Clone) -> None:
 
 def test_killed_with_its_children_in_the_middle_of_a_package_it_finishes(small: Clone) -> None:
     first = small.start("queue")
-    until(lambda: parts(small) > 100)
+    until(lambda: parts(small) > 0)
     helpers = children(first.pid)
     first.kill()
     first.communicate()
