@@ -140,4 +140,9 @@ class Home:
         self.ask("detach", targets=None, force=True)
         left = [place for place in mounted() if place.startswith(f"{self.folder}/")]
         assert not left
-        shutil.rmtree(self.folder)
+
+        def removed() -> bool:
+            shutil.rmtree(self.folder, ignore_errors=True)  # a program that has just been ended may write once more
+            return not self.folder.exists()
+
+        until(removed, "nothing of the home is left")
