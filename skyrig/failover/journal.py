@@ -4,7 +4,6 @@ them, or in the middle of one, is followed by another that knows what to remove.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -83,7 +82,7 @@ def is_mine(stack: str) -> bool:
 def said(stack: str) -> str:
     """What goes on with a stack that has no cluster, or was cut off there; "" where that is nothing."""
     found = read(stack)
-    held = _is_held(stack)
+    held = lock.is_locked(_lock(stack))
     if found is None or (not held and (found.restored or _is_empty(stack))):
         return ""
     if found.restored or not found.attempts:
@@ -105,7 +104,7 @@ def turn(stack: str, notify: lock.Notify) -> Iterator[bool]:
 
     def holder() -> str | None:
         nonlocal waited
-        if _taken(descriptor):
+        if lock.taken(descriptor):
             return None
         waited = True
         found = read(stack)
@@ -121,26 +120,6 @@ def turn(stack: str, notify: lock.Notify) -> Iterator[bool]:
 def _is_empty(stack: str) -> bool:
     """Whether it is known without the engine that a stack has nothing: somebody destroyed what was half-made."""
     return backend.folder() is not None and not backend.has_anything(stack)
-
-
-def _is_held(stack: str) -> bool:
-    """Whether a process tries to bring the stack up right now."""
-    try:
-        descriptor = os.open(_lock(stack), os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return not _taken(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _lock(stack: str) -> Path:

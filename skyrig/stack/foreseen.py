@@ -71,7 +71,7 @@ class PlannedUp:
 
 def differences(planned: Forecast, now: Iterable[Change]) -> list[str]:
     """In what the changes `now` are others than those that were planned; empty where they are the same. What was
-    counted offline is compared by what comes and what goes alone."""
+    counted offline has no inputs to compare."""
     whole = planned.source == ENGINE
     seen, wanted = ({_mark(each, whole): each for each in some} for some in (now, planned.changes))
     said = [

@@ -59,12 +59,12 @@ def held(stack: str, notify: Notify, *, wait_s: float = WAIT_S, command: str = "
     waiting = Waiting(stack, notify, wait_s)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        waiting.until_free(lambda: None if _taken(descriptor) else _client(descriptor, stack))
+        waiting.until_free(lambda: None if taken(descriptor) else _client(descriptor, stack))
         before = _record(descriptor)
         _write_record(descriptor, command or _own_command())
         waiting.until_free(lambda: _engine(stack, before, notify))
         at_work = os.open(_at_work_file(stack), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        waiting.until_free(lambda: None if _taken(at_work) else "what an engine has left")
+        waiting.until_free(lambda: None if taken(at_work) else "what an engine has left")
         try:
             yield at_work
         finally:
@@ -76,7 +76,7 @@ def held(stack: str, notify: Notify, *, wait_s: float = WAIT_S, command: str = "
 
 def is_held(stack: str) -> bool:
     """Whether a run of Skyrig, or an engine that one has left, is at work on the stack right now."""
-    return _locked(places.stack(stack) / "engine.lock") or _locked(_at_work_file(stack))
+    return is_locked(places.stack(stack) / "engine.lock") or is_locked(_at_work_file(stack))
 
 
 class Waiting:
@@ -126,7 +126,8 @@ def _at_work_file(stack: str) -> Path:
     return places.stack(stack) / "engine.at-work"
 
 
-def _taken(descriptor: int) -> bool:
+def taken(descriptor: int) -> bool:
+    """Take the lock of an open file, unless somebody has it; whether it was to be had."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -134,13 +135,14 @@ def _taken(descriptor: int) -> bool:
     return True
 
 
-def _locked(file: Path) -> bool:
+def is_locked(file: Path) -> bool:
+    """Whether somebody has the lock of a file right now."""
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return not _taken(descriptor)
+        return not taken(descriptor)
     finally:
         os.close(descriptor)
 
@@ -181,7 +183,7 @@ def _engine(stack: str, before: dict[str, Any], notify: Notify) -> str | None:
     """The engine that is at work on the stack although the lock is ours: one whose client is gone, or one that was not
     started by Skyrig. What dead engines have left is cleared away on the way."""
     cut_off = False
-    if _locked(_at_work_file(stack)):
+    if is_locked(_at_work_file(stack)):
         there = leftovers.of(_at_work_file(stack))
         engines = [pid for pid in there if leftovers.is_engine(pid)]
         if engines:
@@ -227,6 +229,6 @@ def _end_leftovers(stack: str) -> bool:
     """End what a dead engine has left running; says whether there was anything."""
     file = _at_work_file(stack)
     deadline = time.monotonic() + _ENDING_S
-    while _locked(file) and time.monotonic() < deadline:
+    while is_locked(file) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return leftovers.end(file) if _locked(file) else False
+    return leftovers.end(file) if is_locked(file) else False
