@@ -17,7 +17,7 @@ def of_shape(shape: Shape) -> float | None:
     own = sources.reservation(shape.cloud, machine.capacity.id) if machine.capacity.kind == "reservation" else None
     if own is not None:
         count = len(shape.nodes)
-        return count * own.hourly + egress.hourly(shape.cloud, machine.egress or egress.default(count), count)
+        return count * own.hourly + network(shape.cloud, machine.egress, count)
     return hourly(shape.cloud, machine.region, machine.instance_type, spot, len(shape.nodes), machine.egress)
 
 
@@ -25,7 +25,12 @@ def hourly(cloud: str, region: str, instance_type: str, spot: bool, nodes: int, 
     """USD an hour of so many nodes, their gateways and addresses; None where the price of the type is not known.
     `way` is how they reach the internet, "" what is chosen by default."""
     each = _node(cloud, region, instance_type, spot)
-    return None if each is None else nodes * each + egress.hourly(cloud, way or egress.default(nodes), nodes)
+    return None if each is None else nodes * each + network(cloud, way, nodes)
+
+
+def network(cloud: str, way: str, nodes: int) -> float:
+    """USD an hour of the gateways and addresses of so many nodes; `way` as for `hourly`."""
+    return egress.hourly(cloud, way or egress.default(nodes), nodes)
 
 
 def said(hourly: float | None, as_of: str = "") -> str:

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from skyrig import places, rendering, renting
 from skyrig.bringing import with_policy
-from skyrig.catalog import costs, egress, fabrics, instances, rights
+from skyrig.catalog import costs, fabrics, instances, rights
 from skyrig.catalog import market as markets
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
@@ -129,11 +129,15 @@ def _chosen(task: Task, before: Shape, ranking: Ranking, among: Market, *, rehea
     usable = ranking.without(lambda each: among.missing[each.cloud])
     if not ranking.offers:
         raise NoOffer(renting.no_offer(task, among, ranking), ranking, among.missing)
-    buildable = ranking.without(lambda each: "" if each.cloud in clouds.known() else among.missing[each.cloud])
-    offers = usable.offers or buildable.offers or ranking.offers
+    offers = usable.offers or _buildable(ranking, among).offers or ranking.offers
     best, count = offers[0], len(offers)
     first = "the first candidate that can be had" if task.choice.mode == "ordered" else "the best"
     return best, f"{first} of {count} offers" if count > 1 else "the only offer"
+
+
+def _buildable(ranking: Ranking, among: Market) -> Ranking:
+    """The ranking less the clouds that Skyrig makes no clusters on."""
+    return ranking.without(lambda each: "" if each.cloud in clouds.known() else among.missing[each.cloud])
 
 
 def _settled(shape: Shape, among: Market, chosen: Offer | None, *, asks: bool) -> tuple[Shape, list[str]]:
@@ -178,9 +182,7 @@ def _price(shape: Shape, chosen: Offer | None, hours: float | None) -> Price:
     machine, count = shape.machine, len(shape.nodes)
     if shape.cloud == "local":
         return Price(0.0, hours=hours)
-    network = 0.0
-    if shape.cloud in clouds.known():
-        network = egress.hourly(shape.cloud, machine.egress or egress.default(count), count)
+    network = costs.network(shape.cloud, machine.egress, count) if shape.cloud in clouds.known() else 0.0
     if chosen is not None:
         nodes = None if chosen.hourly is None else chosen.hourly * count
         return Price(nodes, network, hours or chosen.hours, chosen.egress)
