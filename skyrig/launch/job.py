@@ -74,7 +74,9 @@ class JobRequest:
     that may be given (ids never repeat on a stack, also after its head was replaced); `buckets` are attached once the
     files are there, with the options of `bucket_secrets` (which are kept where `secrets` are, and nowhere else), by the
     rclone at `rclone` on the nodes where they have none of their own; `flush_s` is how many seconds an autostop gives
-    files to reach them (None: what the job before said).
+    files to reach them (None: what the job before said). `on` are the ids of the nodes that it shall run on, in rank
+    order: it waits for these and holds back nobody (empty: any). Of two jobs with one `key` only the first is taken:
+    who asks again, not knowing whether the first request arrived, gets that one ("": every request is another job).
     """
 
     name: str
@@ -94,6 +96,8 @@ class JobRequest:
     bucket_secrets: dict[str, dict[str, str]] = field(factory=dict, repr=False)
     rclone: str = ""
     flush_s: float | None = None
+    on: tuple[str, ...] = ()
+    key: str = ""
 
     @property
     def manifests(self) -> frozenset[str]:
@@ -108,7 +112,7 @@ class JobRecord:
     `exit_codes` is one number a rank (-1: none known); `reason` says in one line why it failed, `culprit` is the rank
     that failed first by its own doing (-1: none), `exit_code` what `train` and `logs` end with. `uid` carries the
     keeper's incarnation and names the job's folders on the nodes. `nodes` are the ids of the job's nodes in rank order,
-    `cluster` those of all nodes the cluster had then.
+    `cluster` those of all nodes the cluster had then; `key` is the request's.
     """
 
     id: int
@@ -126,6 +130,7 @@ class JobRecord:
     culprit: int = -1
     reason: str = ""
     user: str = ""
+    key: str = ""
 
 
 CONVERTER = cattrs.Converter()

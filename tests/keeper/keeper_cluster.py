@@ -236,7 +236,7 @@ class KeeperCluster:
 
     def request(self, script: str, nodes: int = 1, **more: Any) -> dict[str, Any]:
         """A job's request as plain data."""
-        made = JobRequest("job", nodes, Scripts({"run.sh": script}), cpus=0.25, **more)
+        made = JobRequest("job", nodes, Scripts({"run.sh": script}), **{"cpus": 0.25, **more})
         data: dict[str, Any] = CONVERTER.unstructure(made)
         return data
 

@@ -113,7 +113,10 @@ class Keeper:
     # -- jobs
 
     async def submit(self, request: JobRequest) -> JobRecord:
-        """Queue a job. BadInput if it can never run here, SkyrigError if the head has no room for it or leaves."""
+        """Queue a job; the one that has its key already, if any. BadInput if it can never run here, SkyrigError if the
+        head has no room for it or leaves."""
+        if request.key and (known := self.table.keyed(request.key)) is not None:
+            return known
         self.caretaker.admit()
         why_not = refusal(Demand.of(request), self.cluster.nodes)
         if why_not:
@@ -128,6 +131,7 @@ class Keeper:
             submitted_at=time.time(),
             cluster=tuple(node.id for node in self.cluster.nodes),
             user=request.user,
+            key=request.key,
         )
         try:
             self._request_store().put(job_id, request)
@@ -160,14 +164,15 @@ class Keeper:
             never = refusal(Demand.of(request), usable)
             self._explain(record, never)
             held = [running.plan.placement for running in self.flows.values()]
-            placement = None if full or never else place(Demand.of(request), usable, held)
+            waits = never is not None or (full and not request.on)
+            placement = None if waits else place(Demand.of(request), usable, held)
             if placement is not None:
                 incarnations = {node.id: node.incarnation for node in self.cluster.nodes}
                 plan = Plan(dict(placement.shares), incarnations, manifest=request.manifest)
                 record = evolve(record, nodes=placement.nodes, reason="")
                 self.advance(record, plan)
                 self._start(record, request, plan)
-            full = full or (placement is None and not never)
+            full = full or (placement is None and not never and not request.on)
 
     def adopt(self) -> None:
         """Go on with the jobs that had their turn under an earlier keeper process, then see whose turn it is."""

@@ -1,6 +1,7 @@
 """The queue as a pure function: which job may start now, and on which nodes.
 
-Strictly first in, first out: a job that does not fit holds back all behind it, so that a large one is never starved.
+Strictly first in, first out: a job that does not fit holds back all behind it, so that a large one is never starved;
+but for one that names its nodes, which waits for these alone.
 Jobs run side by side where the nodes' accelerators (or, on nodes without, cores) are free.
 """
 
@@ -16,16 +17,17 @@ from skyrig.launch.job import JobRequest
 
 @frozen
 class Demand:
-    """What one job takes of each of its nodes: whole accelerators and cores."""
+    """What one job takes of each of its nodes: whole accelerators and cores. `on` are its nodes where it names them."""
 
     num_nodes: int
     accelerators: int
     cpus: float
+    on: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: JobRequest) -> Demand:
         """What `request` takes."""
-        return cls(request.num_nodes, request.accelerators, request.cpus)
+        return cls(request.num_nodes, request.accelerators, request.cpus, request.on)
 
 
 @frozen
@@ -45,9 +47,10 @@ class Placement:
 
 
 def place(demand: Demand, nodes: Sequence[Node], held: Sequence[Placement]) -> Placement | None:
-    """Nodes for `demand` beside what is `held`, lowest ranks first; None while too few have room."""
+    """Nodes for `demand` beside what is `held`, lowest ranks first or those that it names; None while too few have
+    room."""
     chosen: dict[str, Share] = {}
-    for node in nodes:
+    for node in _candidates(demand, nodes):
         share = _share(demand, node, [placement.shares[node.id] for placement in held if node.id in placement.shares])
         if share is not None:
             chosen[node.id] = share
@@ -58,8 +61,12 @@ def place(demand: Demand, nodes: Sequence[Node], held: Sequence[Placement]) -> P
 
 def refusal(demand: Demand, nodes: Sequence[Node]) -> str | None:
     """Why `demand` can never run on `nodes`, or None if it can once they are free."""
+    there = {node.id for node in nodes}
+    if strangers := [each for each in demand.on if each not in there]:
+        return f"the job wants to run on {', '.join(strangers)}, which the cluster does not have"
     if demand.num_nodes > len(nodes):
         return f"the job wants {demand.num_nodes} nodes, the cluster has {len(nodes)}"
+    nodes = _candidates(demand, nodes)
     most = sorted((node.accelerators.count for node in nodes), reverse=True)[demand.num_nodes - 1]
     if demand.accelerators > most:
         return f"the job wants {demand.accelerators} accelerators a node, the cluster's nodes have {most}"
@@ -71,6 +78,12 @@ def waits_for(never: str, removed: Sequence[str], taken: Sequence[str]) -> str:
     fates = {"removed": removed, "taken away": [each for each in taken if each not in removed]}
     without = [f"without {', '.join(nodes)}, about to be {fate}" for fate, nodes in fates.items() if nodes]
     return ", ".join([never, *without])
+
+
+def _candidates(demand: Demand, nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes that it may run on, in the order in which they are its ranks."""
+    named = {node.id: node for node in nodes if node.id in demand.on}
+    return [named[each] for each in demand.on if each in named] if demand.on else nodes
 
 
 def _share(demand: Demand, node: Node, held: Sequence[Share]) -> Share | None:

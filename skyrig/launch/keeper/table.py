@@ -112,6 +112,14 @@ class JobTable:
         row = self._db.execute("select record from jobs where id = ?", (job_id,)).fetchone()
         return CONVERTER.structure(json.loads(row[0]), JobRecord) if row else None
 
+    def keyed(self, key: str) -> JobRecord | None:
+        """The job whose request had this key."""
+        for record in self._live.values():
+            if record.key == key:
+                return record
+        row = self._db.execute("select record from jobs where json_extract(record, '$.key') = ?", (key,)).fetchone()
+        return CONVERTER.structure(json.loads(row[0]), JobRecord) if row else None
+
     def plan(self, job_id: int) -> Plan | None:
         """What was decided about a job; None before its turn, and after all of it is settled."""
         return self._plans.get(job_id)

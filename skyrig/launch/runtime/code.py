@@ -26,6 +26,7 @@ _PARTS = (
     "errors.py",
     "places.py",
     "progress.py",
+    "standing.py",
     "cluster",
     "fleet",
     "launch",
