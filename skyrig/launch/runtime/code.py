@@ -30,6 +30,11 @@ _PARTS = (
     "cluster",
     "fleet",
     "launch",
+    "serve/__init__.py",
+    "serve/balancer",
+    "serve/spec.py",
+    "serve/state.py",
+    "serve/steward",
     "storage/__init__.py",
     "storage/mount.py",
 )
