@@ -108,7 +108,7 @@ class Served:
     def ask(self, **message: Any) -> dict[str, Any]:
         """One request and its answer, asked again where the steward dies over it."""
 
-        def tried() -> dict[str, Any] | None:
+        def tried() -> tuple[dict[str, Any]] | None:
             with socket.socket(socket.AF_UNIX) as line:
                 line.settimeout(40)
                 try:
@@ -117,9 +117,9 @@ class Served:
                     answer: dict[str, Any] = json.loads(line.makefile("rb").readline())
                 except (OSError, ValueError):
                     return None
-            return answer
+            return (answer,)
 
-        said: dict[str, Any] = until(tried, f"a steward that answers\n{self.log()}")
+        said: dict[str, Any] = until(tried, f"a steward that answers\n{self.log()}")[0]
         assert "error" not in said or "expected" in message, said
         return said
 

@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 from collections.abc import Collection, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from attrs import evolve
 
 from skyrig.cluster.description import ClusterDescription, Node, from_json
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.fleet.deadline import timeout
 from skyrig.launch import at_boot
 from skyrig.launch.job import JobRequest, JobStatus
 from skyrig.launch.protocol import KeeperGone
@@ -140,7 +142,9 @@ class Steward:
                 self.log.exception("round")
                 await asyncio.sleep(_AGAIN_S)
             await asyncio.sleep(_BREATH_S)
-            await asyncio.wait({asyncio.ensure_future(self._wake.wait())}, timeout=ROUND_S - _BREATH_S)
+            with suppress(asyncio.TimeoutError):
+                async with timeout(ROUND_S - _BREATH_S):
+                    await self._wake.wait()
         looking.result()
 
     async def _round(self) -> None:
