@@ -37,6 +37,9 @@ _COLUMNS = (
     "kind", "name", "stack", "alone", "wish", "version", "applied", "failed", "status", "reason", "data",
     "created_at", "changed_at",
 )  # fmt: skip
+_LASTING = ("head", "good")
+"""What of a ward's data is true of its next version as well."""
+
 _CHANGEABLE = frozenset({"stack", "alone", "wish", "version", "applied", "failed", "status", "reason"})
 
 
@@ -75,7 +78,7 @@ def enter(wanted: Ward) -> Ward:
         if there is None:
             fresh = evolve(wanted, created_at=now, changed_at=now)
         else:
-            data = {name: value for name, value in there.data.items() if name in ("head",)}
+            data = {name: value for name, value in there.data.items() if name in _LASTING}
             fresh = evolve(
                 wanted, applied=there.applied, failed=there.failed, data=data, status=there.status,
                 created_at=there.created_at, changed_at=now,
