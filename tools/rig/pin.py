@@ -30,6 +30,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
+    "serve": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "tenacity")
 """Those of our dependencies that skyrig.launch.keeper imports; tests/foreign holds it to that."""
