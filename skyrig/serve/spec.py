@@ -39,9 +39,9 @@ class Tls(str, Enum):
 
 @frozen
 class Probe:
-    """How a replica shows that it is ready: `path` answers with a status below 400 within `timeout_s`. With `post_data`
-    (JSON text) it is asked with POST. `initial_delay_s` is how long a new replica may take until its first good answer;
-    afterwards it is asked every `interval_s`, and given up after `patience_s` without a good answer."""
+    """How a replica shows that it is ready: `path` answers with a status below `accept_below` within `timeout_s`. With
+    `post_data` (JSON text) it is asked with POST. `initial_delay_s` is how long a new replica may take until its first
+    good answer; afterwards it is asked every `interval_s`, and given up after `patience_s` without a good answer."""
 
     path: str = "/"
     post_data: str | None = None
@@ -50,6 +50,7 @@ class Probe:
     timeout_s: float = 15.0
     interval_s: float = 10.0
     patience_s: float = 180.0
+    accept_below: int = 400
 
 
 @frozen

@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from skyrig.task import autostop
+from skyrig.task import autostop, frontdoor
 from skyrig.task.autostop import Hook
+from skyrig.task.frontdoor import FrontDoor
 from skyrig.task.node import Node, either, texts_by_name
 
 MINIMIZE = ("cost", "time")
@@ -54,6 +55,12 @@ class Config:
         `skyrig.flush_timeout`; None where it says none."""
         found = (self.values.get("skyrig") or {}).get("flush_timeout")
         return None if found is None else float(found)
+
+    @property
+    def front_door(self) -> FrontDoor:
+        """What a service's endpoint shall be, beyond SkyPilot's words: our own section `skyrig.serve`."""
+        own = self.values.get("skyrig")
+        return frontdoor.of_plain(own.get("serve") if isinstance(own, dict) else None)
 
 
 def read(node: Node) -> Config:
@@ -186,6 +193,7 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
             "hours": _hours,
             "minimize": lambda node: node.one_of(MINIMIZE),
             "flush_timeout": lambda node: node.number(0),
+            "serve": frontdoor.read,
         }
     ),
     "gcp": _section(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class _Reader:
             choice=self._choice(Resources(config=block.values, hooks=block.hooks, disks=mounts.disks)),
             mounts=mounts,
             volumes=self._read("volumes", volumes.read, {}),
-            service=self._service(),
+            service=self._service(by_load=block.front_door.target_in_flight is not None),
             config=block,
             setup=self._read("setup", Node.text, None),
             run=self._read("run", Node.text, None),
@@ -138,10 +139,11 @@ class _Reader:
         node = self._fields.get("resources", evolve(self._node, data={}, path="resources"))
         return node.read(lambda each: resources.read(each, base), Choice((base,)))
 
-    def _service(self) -> Any:
+    def _service(self, *, by_load: bool) -> Any:
         if "service" in self._fields and "pool" in self._fields:
             self._fields["pool"].note("cannot stand beside service: give one of them")
-        return self._read("service", service.read, None) or self._read("pool", service.pool, None)
+        read = partial(service.read, by_load=by_load)
+        return self._read("service", read, None) or self._read("pool", service.pool, None)
 
     def _env(self) -> dict[str, str]:
         found: dict[str, str] = {}

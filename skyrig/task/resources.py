@@ -72,7 +72,9 @@ class Resources:
                   "disks", "hooks", "job_recovery")  # fmt: skip
         given = {**attrs.asdict(self, recurse=False), "region": self.infra.region, "zone": self.infra.zone}
         names = {"image": "image_id", "disks": "volumes", "hooks": "config.hooks"}
-        return [names.get(name, name) for name in fields if given[name]] + [f"config.{key}" for key in self.config]
+        return [names.get(name, name) for name in fields if given[name]] + [
+            f"config.{key}" for key in self.config if key != "skyrig"
+        ]
 
 
 @frozen

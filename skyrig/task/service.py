@@ -70,8 +70,9 @@ class Pool:
     downscale_delay_seconds: float | None = None
 
 
-def read(node: Node) -> Service | Pool:
-    """The field `service`; a pool where it has the older form of one inside."""
+def read(node: Node, *, by_load: bool = False) -> Service | Pool:
+    """The field `service`; a pool where it has the older form of one inside. `by_load`: something else than requests a
+    second tells how many replicas there shall be."""
     given = node.read_fields(_TABLE, null_is_absent=True)
     fields = node.fields()
     if given.get("pool") is not None:
@@ -92,7 +93,7 @@ def read(node: Node) -> Service | Pool:
         port=given.get("ports"),
         tls=given.get("tls"),
     )
-    _check(node, service)
+    _check(node, service, by_load=by_load)
     return service
 
 
@@ -119,13 +120,13 @@ def pool(node: Node) -> Pool:
     return evolve(made, min_workers=least, queue_length_threshold=made.queue_length_threshold or _QUEUE_LENGTH)
 
 
-def _check(node: Node, service: Service) -> None:
+def _check(node: Node, service: Service, *, by_load: bool) -> None:
     least, most = service.replicas
     qps = service.policy.get("target_qps_per_replica")
     where = node.fields().get("replica_policy", node)
     if most < least:
         where.note(f"at least {least} and at most {most} replicas cannot be")
-    elif qps is None and most != least:
+    elif qps is None and most != least and not by_load:
         where.note("max_replicas that differs from min_replicas needs target_qps_per_replica to tell when to scale")
     elif qps is not None and "max_replicas" not in service.policy:
         where.note("target_qps_per_replica needs max_replicas beside it")

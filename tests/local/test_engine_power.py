@@ -44,6 +44,7 @@ def server(stack: LocalStack, node_id: str) -> int:
     return int(state["pid"])
 
 
+@pytest.mark.soak
 def test_power_is_what_the_config_says(stack: LocalStack) -> None:
     stack.up()
     made = stack.describe()

@@ -110,6 +110,7 @@ def test_the_fused_model_is_the_base_with_the_adapter_and_knows_the_data_better(
     assert fused.generate(**asked, max_new_tokens=3, do_sample=False).shape[1] == asked["input_ids"].shape[1] + 3
 
 
+@pytest.mark.soak
 def test_killed_anywhere_and_run_again_the_bucket_is_the_same(trained: Bucket, place: Any) -> None:
     seed = random.randrange(10**6)
     chance = random.Random(seed)
@@ -160,6 +161,7 @@ def test_what_a_mount_sends_later_counts_when_the_bucket_has_it(place: Any, tmp_
     assert facts(bucket, "models/late/done.json") == {"files": {"config.json": 2}}
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
 def test_a_shard_larger_than_memory_is_imported(place: Any) -> None:
     # The usual pool has a gigabyte of addresses from the start, which would count.
