@@ -83,9 +83,11 @@ class Look:
         return "its cluster is stopped" if self.head_power == "stopped" else ""
 
 
-def decide(ward: Ward, look: Look, snapshot: Snapshot | None, away_s: float, repairs: int = 0) -> Action:
+def decide(
+    ward: Ward, look: Look, snapshot: Snapshot | None, away_s: float, repairs: int = 0, *, bare: bool = False
+) -> Action:
     """What is to be done now. `snapshot` is what the steward says, None where it cannot be heard, for `away_s` seconds
-    by now; `repairs` is how often lost nodes were looked after in vain."""
+    by now, or is `bare`: it knows of no service. `repairs` is how often lost nodes were looked after in vain."""
     if ward.wish is Wish.GONE:
         return Action(Act.END, "it is taken down")
     if ward.gave_up:
@@ -101,6 +103,8 @@ def decide(ward: Ward, look: Look, snapshot: Snapshot | None, away_s: float, rep
         return Action(Act.DEPLOY, f"its head {look.cluster.head.id} is lost")
     if look.cluster.head.incarnation != ward.data.get("head"):
         return Action(Act.DEPLOY, f"its head {look.cluster.head.id} is another machine")
+    if bare:
+        return Action(Act.DEPLOY, "its steward knows nothing of it")
     if snapshot is None:
         return Action(Act.REPAIR, f"its head has been silent for {away_s:.0f} s") if away_s > SHUT_S else NOTHING
     if snapshot.wanted.nothing:

@@ -69,6 +69,10 @@ def test_what_is_done(ward: Ward, seen: Look, snapshot: Snapshot | None, away: f
     assert decide(ward, seen, snapshot, away).act is act
 
 
+def test_a_steward_that_knows_nothing_is_told_again() -> None:
+    assert decide(WARD, look("n0", "n1"), None, 0, bare=True).act is Act.DEPLOY
+
+
 def test_nodes_grow_by_number_and_go_by_name() -> None:
     three = look("n0", "n1", "n2")
     assert decide(WARD, three, said(nodes=5), 0).nodes == 5
