@@ -17,6 +17,7 @@ from components.tags import tags
 from components.wanted import CloudArgs, WantedNodeArgs
 from skyrig import places
 from skyrig.catalog import egress, instances
+from skyrig.cluster.machine import capacity, paid_in
 
 
 class AwsCloud(pulumi.ComponentResource):
@@ -109,7 +110,7 @@ def _of_group(args: CloudArgs, nodes: list[WantedNodeArgs], base: dict[str, Any]
         "head": args["nodes"][0]["id"],
         "instance_type": machine["instance_type"],
         "network_tier": machine["network_tier"],
-        "capacity": machine["capacity"],
+        "capacity": str(paid_in(capacity(machine["capacity"]), nodes[0]["group"])),
         "container": image.container(machine["image"]),
         "disk_gb": machine["disk_gb"],
         "disk_tier": machine["disk_tier"],

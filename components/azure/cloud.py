@@ -21,7 +21,7 @@ from components.wanted import CloudArgs
 from skyrig import places
 from skyrig.catalog import egress, fabrics, instances
 from skyrig.clouds.azure import names
-from skyrig.cluster.machine import capacity
+from skyrig.cluster.machine import capacity, paid_in
 
 
 class AzureCloud(pulumi.ComponentResource):
@@ -76,7 +76,7 @@ class AzureCloud(pulumi.ComponentResource):
                     "nodes": [wanted for wanted in args["nodes"] if wanted["group"] == group],
                     "head": args["nodes"][0]["id"],
                     "everyone_public": self._egress == "public-outbound",
-                    "machine": self._wanted,
+                    "machine": {**self._wanted, "capacity": str(paid_in(self._paid, group))},
                     "fabric": self._fabric,
                     "shared": shared,
                     "power": args["power"],

@@ -12,7 +12,7 @@ from components.gcp.power import GcpPower
 from components.wanted import WantedNodeArgs
 from skyrig.catalog import instances
 from skyrig.clouds.gcp.names import described, machine_name
-from skyrig.cluster.machine import capacity
+from skyrig.cluster.machine import capacity, paid_in
 
 
 class GcpMachinesArgs(TypedDict):
@@ -106,5 +106,6 @@ class GcpMachines(pulumi.ComponentResource):
 
 def _group(shared: dict[str, Any], group: str, nodes: list[WantedNodeArgs]) -> GcpNodeGroupArgs:
     """Arguments of one group."""
-    args: GcpNodeGroupArgs = {**shared, "nodes": [wanted for wanted in nodes if wanted["group"] == group]}  # type: ignore[typeddict-item]
+    paid = {"capacity": str(paid_in(capacity(shared["capacity"]), group))}
+    args: GcpNodeGroupArgs = {**shared, **paid, "nodes": [wanted for wanted in nodes if wanted["group"] == group]}  # type: ignore[typeddict-item]
     return args

@@ -7,7 +7,7 @@ from components.gcp.image import boot_image, container
 from components.wanted import ClusterArgs
 from skyrig.catalog import facts, instances, power
 from skyrig.catalog.instances import InstanceType
-from skyrig.cluster.machine import Capacity, capacity
+from skyrig.cluster.machine import Capacity, capacity, paid_in
 from skyrig.errors import BadInput
 
 
@@ -70,7 +70,7 @@ def _capacity(args: ClusterArgs, kind: InstanceType, paid: Capacity) -> dict[str
         told["machine.capacity"] = f"flex start runs from {shortest} to {longest} seconds, not {paid.id}"
     elif paid.kind == "flex" and "dws-flex" not in kind.facts.get("capacity", []):
         told["machine.capacity"] = f"{kind.name} is not sold by flex start"
-    refused = power.of(kind, paid).refused
+    refused = power.of_all(kind, [paid_in(paid, node["group"]) for node in args["nodes"]] or [paid]).refused
     if args["power"] == "stopped" and refused:
         told["power"] = refused
     return told

@@ -12,6 +12,7 @@ from components.local.ports import LocalPorts
 from components.local.program import run
 from components.wanted import WantedNodeArgs
 from skyrig import places
+from skyrig.cluster.machine import SPOT
 
 
 class LocalCloudArgs(TypedDict):
@@ -84,9 +85,10 @@ class LocalCloud(pulumi.ComponentResource):
             )
             for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"])
         }
+        spot = [wanted["id"] for wanted in args["nodes"] if wanted["group"] == SPOT]
         said = [groups[wanted["group"]].nodes[wanted["id"]].node for wanted in args["nodes"]]
         self.description = pulumi.Output.all(args["public_key"], *said).apply(
-            lambda known: describe(stack, level, known[1:], known[0], places.records(stack), args["ports"])
+            lambda known: describe(stack, level, known[1:], known[0], places.records(stack), args["ports"], spot)
         )
         self.register_outputs({"description": self.description})
 

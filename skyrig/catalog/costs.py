@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from skyrig.catalog import ages, egress, instances, sources
 from skyrig.catalog.prices import Price
 from skyrig.cluster.shape import Shape
@@ -13,19 +15,29 @@ def of_shape(shape: Shape) -> float | None:
     if shape.cloud == "local":
         return 0.0
     machine = shape.machine
-    spot = machine.capacity.kind == "spot"
     own = sources.reservation(shape.cloud, machine.capacity.id) if machine.capacity.kind == "reservation" else None
     if own is not None:
         count = len(shape.nodes)
         return count * own.hourly + network(shape.cloud, machine.egress, count)
-    return hourly(shape.cloud, machine.region, machine.instance_type, spot, len(shape.nodes), machine.egress)
+    spots = [paid.kind == "spot" for paid in shape.paid]
+    return of_nodes(shape.cloud, machine.region, machine.instance_type, spots, machine.egress)
 
 
 def hourly(cloud: str, region: str, instance_type: str, spot: bool, nodes: int, way: str) -> float | None:
     """USD an hour of so many nodes, their gateways and addresses; None where the price of the type is not known.
     `way` is how they reach the internet, "" what is chosen by default."""
-    each = _node(cloud, region, instance_type, spot)
-    return None if each is None else nodes * each + network(cloud, way, nodes)
+    return of_nodes(cloud, region, instance_type, [spot] * nodes, way)
+
+
+def of_nodes(cloud: str, region: str, instance_type: str, spots: Sequence[bool], way: str) -> float | None:
+    """The same of nodes of which each is spot or not; None where one of the prices is not known."""
+    total = network(cloud, way, len(spots))
+    for spot in set(spots):
+        each = _node(cloud, region, instance_type, spot)
+        if each is None:
+            return None
+        total += spots.count(spot) * each
+    return total
 
 
 def network(cloud: str, way: str, nodes: int) -> float:

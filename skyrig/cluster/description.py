@@ -42,7 +42,7 @@ class Node:
     pinned public host key, one OpenSSH line ("ssh-ed25519 AAAA..."). `cpus` in cores, `memory_gb` in GiB.
     `incarnation` changes whenever the machine behind the id is another one, `boot` also whenever that machine was
     started anew (its disk is the same then). `power` is up or stopped, as it was when the stack was last changed: a
-    node may have stopped itself since.
+    node may have stopped itself since. `spot`: the cloud may take it back.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Node:
     memory_gb: float = 1.0
     boot: str = ""
     power: str = "up"
+    spot: bool = False
 
     @property
     def life(self) -> str:

@@ -19,7 +19,7 @@ from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.keys import NAMESPACE, Key
-from skyrig.cluster.machine import Machine
+from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.policy import Policy
 from skyrig.errors import BadInput
 
@@ -56,11 +56,21 @@ class WantedNode:
     """One wanted node: stable `id`, the `group` it belongs to, and the `version` of that group's definition."""
 
     id: str
-    group: str = "main"
+    group: str = machine.MAIN
     version: int = 1
 
     def __str__(self) -> str:
-        return self.id if (self.group, self.version) == ("main", 1) else f"{self.id}={self.group}/{self.version}"
+        return self.id if (self.group, self.version) == (machine.MAIN, 1) else f"{self.id}={self.group}/{self.version}"
+
+
+def _of_one_market(shape: Shape, _: Attribute[Any], nodes: tuple[WantedNode, ...]) -> None:
+    paid = shape.machine.capacity
+    apart = [node for node in nodes if node.group in (machine.ONDEMAND, machine.SPOT)]
+    if apart and paid.kind not in ("on-demand", "spot"):
+        raise BadInput(
+            f"{NAMESPACE}:nodes: {apart[0].id} is of group {apart[0].group}, beside nodes of capacity {paid}",
+            hint="only on-demand and spot nodes are mixed in a cluster",
+        )
 
 
 def _not_too_many(shape: Shape, _: Attribute[Any], ports: tuple[str, ...]) -> None:
@@ -88,7 +98,7 @@ class Shape:
     how long it lives."""
 
     cloud: str = "local"
-    nodes: tuple[WantedNode, ...] = (WantedNode("n0"), WantedNode("n1"))
+    nodes: tuple[WantedNode, ...] = field(default=(WantedNode("n0"), WantedNode("n1")), validator=_of_one_market)
     accelerators: Accelerators = field(factory=Accelerators)
     cpus: int = 0
     isolation: str = "auto"
@@ -106,6 +116,11 @@ class Shape:
         """Whether this is a data stack: buckets, and no cluster."""
         return not self.nodes
 
+    @property
+    def paid(self) -> tuple[Capacity, ...]:
+        """How each node is paid for, in rank order: as all are, or as its group is."""
+        return tuple(machine.paid_in(self.machine.capacity, node.group) for node in self.nodes)
+
     def __str__(self) -> str:
         """Size, kind and place in words."""
         if self.is_data:
@@ -113,6 +128,9 @@ class Shape:
         count, each = len(self.nodes), self.accelerators
         kind = f"{each.name}:{each.count}" if each.count else "CPU"
         where = f", {self.machine}" if self.machine.instance_type else ""
+        others = [node.group for node, paid in zip(self.nodes, self.paid, strict=True) if paid != self.machine.capacity]
+        if others and where:
+            where += f", of which {len(others)} {'on demand' if others[0] == machine.ONDEMAND else 'spot'}"
         return f"{count} node{'s' if count > 1 else ''} ({kind}) on the {self.cloud} cloud{where}"
 
     def to_config(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from skyrig.launch.program import Script
 from skyrig.launch.render import render_launch
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "mingpt"
-SMALL = ("--text", "200000", "--batch", "8", "--log-every", "10", "--save-every", "20")
+SMALL = ("--text", "200000", "--batch", "2", "--log-every", "10", "--save-every", "20")
 
 pytestmark = pytest.mark.e2e
 
