@@ -43,12 +43,14 @@ class Act(str, Enum):
 
 @frozen
 class Action:
-    """One thing to do. NODES: there shall be `nodes` in all, those in `going` are taken away. REPAIR: those in `anew`
-    are made anew though their machines seem to be there. `why` is one line for people."""
+    """One thing to do. NODES: there shall be `nodes` in all, of which `ondemand` are not spot, and those in `going` are
+    taken away. REPAIR: those in `anew` are made anew though their machines seem to be there. `why` is one line for
+    people."""
 
     act: Act
     why: str = ""
     nodes: int = 0
+    ondemand: int = 0
     going: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
 
@@ -121,7 +123,8 @@ def _nodes(look: Look, cluster: ClusterDescription, wanted: Wanted, repairs: int
     going = sorted(going, key=lambda node_id: node_id not in wanted.lost)[:spare]  # what is lost goes first
     lost = [node_id for node_id in others if node_id in wanted.lost and node_id not in going]
     if wanted.nodes > len(there):
-        return Action(Act.NODES, wanted.why or f"{wanted.nodes} nodes are wanted", nodes=wanted.nodes)
+        why = wanted.why or f"{wanted.nodes} nodes are wanted"
+        return Action(Act.NODES, why, wanted.nodes, min(wanted.ondemand, wanted.nodes))
     if lost:
         silent = [each for each in lost if look.powers.get(each) == "up"] if repairs >= _PATIENT else []
         return Action(Act.REPAIR, f"{', '.join(lost)} {_is(lost)} lost", anew=tuple(silent))
