@@ -8,7 +8,7 @@ node ids, never a count: a lost node comes back under its own id, and one node c
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
@@ -178,19 +178,6 @@ def resized(shape: Shape, count: int) -> Shape:
             kept.append(WantedNode(f"n{number}"))
         number += 1
     return evolve(shape, nodes=tuple(kept))
-
-
-def without(shape: Shape, node_ids: Collection[str]) -> Shape:
-    """`shape` with those nodes taken away; never the head."""
-    head, *others = shape.nodes
-    return evolve(shape, nodes=(head, *(node for node in others if node.id not in node_ids)))
-
-
-def renewed(shape: Shape, node_ids: Collection[str]) -> Shape:
-    """`shape` with another machine behind each of those ids, be the one that is there alive or not; never the head."""
-    head, *others = shape.nodes
-    nodes = (evolve(node, version=node.version + 1) if node.id in node_ids else node for node in others)
-    return evolve(shape, nodes=(head, *nodes))
 
 
 def from_config(values: Mapping[str, Any]) -> Shape:
