@@ -28,8 +28,8 @@ class AzureBalancerArgs(TypedDict):
 
 class AzureBalancer(pulumi.ComponentResource):
     """A Standard Load Balancer with an address of its own. Whoever connects is seen by the head under his own address,
-    so the rule that lets everybody in at these ports holds for it; its probes come from Azure itself, and have a rule of
-    their own (components/azure/rules.py). The head's interface says that it is in the pool, and is made afterwards."""
+    so the rule that lets everybody in at these ports holds for it; its probes come from Azure itself, and have a rule
+    of their own (components/azure/rules.py). The head's interface says that it is in the pool: it is made later."""
 
     address: pulumi.Output[str]
     """Its public address."""
