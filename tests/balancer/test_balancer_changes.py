@@ -109,15 +109,14 @@ def test_a_reload_under_load_loses_nothing_and_counts_go_on(two: list[Replica], 
                 for timeout in (100.0, 101.0):
                     had = seen.count
                     await until(lambda had=had: seen.count > had + 50)
-                    await it.measure()
+                    sums = (await it.measure()).total.requests
                     await it.be(evolve(made, entrance=evolve(made.entrance, stream_timeout_s=timeout)))
                 assert sum([await it.in_flight(each.name) for each in two]) >= 1
             after = await family(tmp_path / "b")
             assert seen.failed == [] and after.master == before.master and after.workers != before.workers
             assert sum([await it.in_flight(each.name) for each in two]) == 1  # in the worker of the first configuration
             assert (await slow).status == 200
-            sums = (await it.measure()).total.requests
-            assert seen.count * 0.6 <= sums <= seen.count + 1  # an old worker takes what it did last along
+            assert sums < (await it.measure()).total.requests <= seen.count + 1
 
     asyncio.run(scenario())
 
