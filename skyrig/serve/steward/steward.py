@@ -64,7 +64,6 @@ class Steward:
         self._disk = Disk(self.folder)
         self.memory = self._disk.load()
         self.cluster = self._load_cluster()
-        self._vault = Vault(self.folder, own_tmpfs=self._isolation != "plain")
         self._jobs = jobs.KeptJobs(home, self.wake)
         self._prober = Prober(self.wake)
         self._reach = Reach(home, self.memory.lost if self.memory else (), self.wake)
@@ -154,12 +153,12 @@ class Steward:
         await self._entry.measure(self.memory.spec)
         memory, world = self.memory, self._world(self.cluster, self.memory)
         self._know(self._with_lines(memory, step(memory, world)))
+        if self.memory.stopping and all(held.freed for held in self.memory.replicas):
+            await self._forget()
+            return
         self._begin_and_end(self.memory)
         await self._entry.be(self.memory, self._addresses(self.memory), self._vault)
-        if self.memory.stopping and not any(not held.freed for held in self.memory.replicas):
-            await self._forget()
-        else:
-            self._tell(self._world(self.cluster, self.memory))
+        self._tell(self._world(self.cluster, self.memory))
 
     def _know(self, memory: Memory) -> None:
         """Know it, which is only so once it is on disk."""
@@ -296,6 +295,10 @@ class Steward:
         self._say(None)
 
     # -- small questions
+
+    @property
+    def _vault(self) -> Vault:
+        return Vault(self.folder, own_tmpfs=self._isolation != "plain")
 
     @property
     def _isolation(self) -> str:
