@@ -124,8 +124,11 @@ def _note_run(task: Task, workdir: Path | None, mounts: Mapping[str, Path | None
     """Say what is added to the task's `run` text, each time, and what in it will not do what it seems to: the job's log
     stays the task's own."""
     if task.service is not None:
-        section = "pool" if isinstance(task.service, Pool) else "service"
-        notify(f"the section `{section}` says nothing here: the task runs as a job, once")
+        is_pool = isinstance(task.service, Pool)
+        more = "" if is_pool else "; `serve.up` serves it"
+        notify(
+            f"the section `{'pool' if is_pool else 'service'}` says nothing here: the task runs as a job, once{more}"
+        )
     for mend in mends.of_run(task.run or "", task.num_nodes):
         notify(mend.note)
     for line in misplaced.notes(task.run or "", workdir, mounts):
