@@ -10,7 +10,7 @@ from typing import Any
 import cattrs
 
 from skyrig import places
-from skyrig.control import held, table
+from skyrig.control import folder, held, table
 from skyrig.control.capacity import AWAY_S, NOTHING, Act, Action, Look, decide
 from skyrig.control.crew import Crew
 from skyrig.control.listening import Listener
@@ -197,7 +197,8 @@ class Care:
 
     def _tidy(self) -> None:
         """Nothing is left of a ward that is gone, also where it was looked at meanwhile."""
-        lock = held.try_take(self._ward.kind, self._ward.name)
+        kept = folder.of_ward(self._ward.kind, self._ward.name).exists()
+        lock = held.try_take(self._ward.kind, self._ward.name) if kept else None
         if lock is not None:
             held.release(lock, self._ward.kind, self._ward.name)
 
