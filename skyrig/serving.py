@@ -22,7 +22,7 @@ from skyrig.control import client as controller
 from skyrig.control import folder, services, table
 from skyrig.control.services import Service
 from skyrig.control.ward import SERVICE, Ward, Wish
-from skyrig.errors import BadInput, NotYet, SkyrigError
+from skyrig.errors import BadInput, SkyrigError
 from skyrig.serve.client import asked, following, looking, told
 from skyrig.serve.client.asked import Said
 from skyrig.serve.client.deploy import deploy
@@ -31,7 +31,6 @@ from skyrig.serve.spec import ServiceSpec, Tls
 from skyrig.serve.state import ServiceStatus, Snapshot
 from skyrig.stack import described, stacks
 from skyrig.stack import endpoints as endpoints_of
-from skyrig.submitting import RunOptions
 from skyrig.task.model import Task
 
 
@@ -69,14 +68,6 @@ def update(task: Task, name: str, options: Options, notify: Notify, confirm: Con
     """Change a service that is there; what is seen of it once the new version serves. SkyrigError where that was rolled
     back."""
     return _brought(task, _ward(name), options, notify, confirm)
-
-
-def for_model(
-    model: str | None, engine: str | None, machines: Task | None, options: RunOptions, stack: str, notify: Notify
-) -> Task:
-    """The task that serves a model: `model`, or else the newest one that training on `stack` has made. `machines` say
-    what it runs on, `options` its environment and how many nodes each replica has."""
-    raise NotYet("serving a model without a task file: not yet in this version of Skyrig", hint="name a task file")
 
 
 def status(names: Sequence[str] | None = None) -> list[Seen]:

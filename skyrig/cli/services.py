@@ -167,7 +167,7 @@ def _one(values: Values) -> str:
 
 def _task(values: Values, *, required: bool) -> Task:
     """What shall be served: the task file, or what serves a model."""
-    from skyrig import serving
+    from skyrig import picking
     from skyrig.cluster.shape import stack_name
 
     file, model, engine = values.text("file"), values.text("model"), values.text("engine")
@@ -178,7 +178,7 @@ def _task(values: Values, *, required: bool) -> Task:
     if required and model is None:
         raise BadInput("serve.update: to what?", hint="a task file, or --model M")
     cluster = values.text("cluster")
-    return serving.for_model(
+    return picking.task_of(
         model,
         engine,
         flags.machines_of(values),
