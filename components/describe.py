@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from components.wanted import ClusterArgs
+from components.wanted import ClusterArgs, balanced
 from skyrig.catalog import costs, egress, fabrics, instances, power
 from skyrig.clouds.azure.names import container_url
 from skyrig.cluster.description import Accelerators, Bucket, ClusterDescription, Node, SshAccess
@@ -32,15 +32,19 @@ class SaidNode(TypedDict):
     """up or stopped."""
 
 
-def describe(cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key: str, records: str) -> dict[str, Any]:
+def describe(
+    cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key: str, records: str, entrance: str = ""
+) -> dict[str, Any]:
     """The description, as plain data without the private key, of a cluster whose nodes are `said` in rank order.
-    `records` is the url of the folder or bucket for job records."""
+    `records` is the url of the folder or bucket for job records, `entrance` the address of the cloud's own balancer (""
+    where there is none)."""
     machine = args["machine"]
     kind = instances.find(cloud, machine["instance_type"])
     way = machine["egress"] or egress.default(len(said))
     paid = [paid_in(capacity(machine["capacity"]), node["group"]) for node in args["nodes"]]
     spots = [each.kind == "spot" for each in paid]
-    cost = costs.of_nodes(cloud, machine["region"], machine["instance_type"], spots, way)
+    before = len(balanced(args))
+    cost = costs.of_nodes(cloud, machine["region"], machine["instance_type"], spots, way, before)
     described = ClusterDescription(
         name=args["stack"],
         cloud=cloud,
@@ -52,6 +56,7 @@ def describe(cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key
         fabric=fabrics.of(kind, machine["network_tier"]),
         buckets=tuple(_bucket(each) for each in machine["reaches"]),
         ports=tuple(args["ports"]),
+        entrance=entrance,
         hourly_cost=round(cost or 0.0, 6),
         egress=way,
         power=power.of_all(kind, paid),

@@ -12,10 +12,11 @@ from attrs import evolve, frozen
 from skyrig import leaving, orders, renting
 from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
+from skyrig.cluster import grouping
 from skyrig.cluster.autostop import AutostopNote
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import NO_WISH, Wish
-from skyrig.cluster.shape import Shape, renewed, without
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError, ResourcesMismatch, SkyrigError
 from skyrig.failover import journal, rounds
 from skyrig.failover.attempts import NoneLeft
@@ -50,16 +51,18 @@ def nobody(question: str) -> bool:
 
 @frozen
 class Asked:
-    """What a cluster shall be, beside what its stack's config says: fit for `task`, with so many `nodes`, limits and
-    time to live as `wish` says; `ports` and `reaches` (buckets) come beside those that are there. The nodes `without`
-    go, whatever their rank, and those in `anew` are made anew, alive or not; neither is ever the head. With `at_least`,
-    nodes stay that another run has asked for while this one waited for it. What was `planned` stands for all of it."""
+    """What a cluster shall be, beside what its stack's config says: fit for `task`, with so many `nodes`, of which
+    `ondemand` at least are not spot as far as nodes that come can do that, limits and time to live as `wish` says;
+    `ports` and `reaches` (buckets) come beside those that are there. The nodes `without` go, whatever their rank, and
+    those in `anew` are made anew, alive or not; neither is ever the head. With `at_least`, nodes stay that another run
+    has asked for while this one waited for it. What was `planned` stands for all of it."""
 
     task: Task | None = None
     nodes: int | None = None
     ports: tuple[str, ...] = ()
     reaches: tuple[str, ...] = ()
     wish: Wish = NO_WISH
+    ondemand: int = 0
     without: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
     at_least: bool = False
@@ -115,8 +118,12 @@ def _shape(asked: Asked, before: Shape, *, is_new: bool, there: ClusterDescripti
     """The shape that is asked for of a stack with the shape `before`."""
     if asked.planned is not None:
         return _as_planned(asked.planned, None if is_new else before)
-    kept = renewed(without(before, asked.without), asked.anew)
+    kept = grouping.renewed(grouping.without(before, asked.without), asked.anew)
+    if asked.nodes is not None and asked.ondemand and there is not None:
+        kept = grouping.with_ondemand(kept, max(asked.nodes, len(kept.nodes)), min(asked.nodes, asked.ondemand))
     shape = shape_for(kept, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
+    if asked.ondemand and there is None:
+        shape = grouping.fresh(shape, len(shape.nodes), min(asked.ondemand, len(shape.nodes)))
     return with_policy(shape, asked.wish, new=there is None)
 
 

@@ -124,8 +124,11 @@ def _note_run(task: Task, workdir: Path | None, mounts: Mapping[str, Path | None
     """Say what is added to the task's `run` text, each time, and what in it will not do what it seems to: the job's log
     stays the task's own."""
     if task.service is not None:
-        section = "pool" if isinstance(task.service, Pool) else "service"
-        notify(f"the section `{section}` says nothing here: the task runs as a job, once")
+        is_pool = isinstance(task.service, Pool)
+        more = "" if is_pool else "; `serve.up` serves it"
+        notify(
+            f"the section `{'pool' if is_pool else 'service'}` says nothing here: the task runs as a job, once{more}"
+        )
     for mend in mends.of_run(task.run or "", task.num_nodes):
         notify(mend.note)
     for line in misplaced.notes(task.run or "", workdir, mounts):
@@ -152,6 +155,16 @@ class _Checked:
     workdir: Path | None
 
 
+@frozen
+class ServiceNodes:
+    """The nodes of a service at its beginning: at least `count`, of which `ondemand` are not spot where they are made
+    for it; of all ports those of the endpoint are open, `ports`."""
+
+    count: int
+    ondemand: int = 0
+    ports: tuple[str, ...] = ()
+
+
 def for_launch(
     task: Task, stack: str | None, options: RunOptions, notify: Notify, confirm: Confirm
 ) -> tuple[ClusterDescription, Submission | None]:
@@ -169,14 +182,14 @@ def for_launch(
 
 
 def for_service(
-    task: Task, stack: str, nodes: int, ports: tuple[str, ...], options: RunOptions, notify: Notify, confirm: Confirm
+    task: Task, stack: str, wanted: ServiceNodes, options: RunOptions, notify: Notify, confirm: Confirm
 ) -> tuple[ClusterDescription, Submission]:
-    """The cluster for a service whose replicas are copies of `task`, with at least `nodes` nodes and of all ports those
-    of the endpoint open, `ports`; and what every replica's job is made of. As for a launch, nothing is made before all
-    is found that can be wrong. Where the cluster is all of that already, it costs no engine call."""
-    machines = _machines(task, nodes)
+    """The cluster for a service whose replicas are copies of `task`, as it is `wanted`, and what every replica's job is
+    made of. As for a launch, nothing is made before all is found that can be wrong. Where the cluster is all of that
+    already, it costs no engine call."""
+    machines = _machines(task, wanted.count)
     brought = _checked(task, machines, stack, options, notify)
-    cluster = _brought_up(machines, stack, ports, options, notify, confirm)
+    cluster = _brought_up(machines, stack, wanted.ports, options, notify, confirm, wanted.ondemand)
     return cluster, _submission(task, cluster, brought, None, notify, confirm)
 
 
@@ -204,12 +217,18 @@ def _checked(task: Task, machines: Task, stack: str | None, options: RunOptions,
 
 
 def _brought_up(
-    task: Task, stack: str | None, ports: tuple[str, ...], options: RunOptions, notify: Notify, confirm: Confirm
+    task: Task,
+    stack: str | None,
+    ports: tuple[str, ...],
+    options: RunOptions,
+    notify: Notify,
+    confirm: Confirm,
+    ondemand: int = 0,
 ) -> ClusterDescription:
     """The cluster of `stack`, or a new one, with what `task` asks for and `ports` open."""
     cluster = described.describe(stack) if stack is not None else None
     manner = Manner(confirm, retry=options.retry_until_up)
-    asked = Asked(task, ports=ports, wish=options.wish)
+    asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
         return up(stack or new_name(task), notify, asked, manner)

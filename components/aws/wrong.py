@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 
 from components.aws import disks, efa, image
-from components.wanted import ClusterArgs, MachineArgs
-from skyrig.catalog import instances, power
+from components.wanted import ClusterArgs, MachineArgs, balanced
+from skyrig.catalog import balancers, instances, power
 from skyrig.catalog.instances import InstanceType
 from skyrig.cluster.machine import Capacity, capacity, paid_in
 from skyrig.errors import BadInput
@@ -30,6 +30,7 @@ def wrong(args: ClusterArgs) -> Mapping[str, str]:
         "machine.egress": _egress(machine["egress"]),
         "machine.ssh_from": _ssh_from(machine["ssh_from"]),
         "machine.labels": _labels(machine["labels"]),
+        "balancer": balancers.wrong("aws", len(balanced(args))),
         **_type(machine),
     }
     if not found.get("machine.instance_type") and not found["machine.capacity"]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from components.azure import image, subnets
 from components.azure.disks import LEAST_GB, MOST_GB, STORAGE
 from components.azure.placing import AVAILABILITY_SET, MOST, placing
-from components.wanted import ClusterArgs, MachineArgs
-from skyrig.catalog import instances
+from components.wanted import ClusterArgs, MachineArgs, balanced
+from skyrig.catalog import balancers, instances
 from skyrig.catalog.instances import InstanceType
 from skyrig.clouds.azure.names import subscription_of
 from skyrig.cluster.machine import Capacity, capacity, paid_in
@@ -22,7 +22,8 @@ _MOST_TAGS = 45  # of 50: four are ours
 def wrong(args: ClusterArgs) -> dict[str, str]:
     """What is wrong, by property path; nothing where the cluster can be made."""
     found: dict[str, str] = {}
-    for path, reason in (*_of_machine(args["machine"]), *_of_type(args)):
+    said = balancers.wrong("azure", len(balanced(args)))
+    for path, reason in (*_of_machine(args["machine"]), *_of_type(args), *([("balancer", said)] if said else [])):
         found.setdefault(path, reason)
     return found
 

@@ -35,7 +35,8 @@ class GcpMachinesArgs(TypedDict):
 class GcpMachines(pulumi.ComponentResource):
     """Groups of instances of one cluster in one zone.
 
-    `said` is what is known of each node, in rank order (what components.gcp.cloud makes of it is a SaidNode).
+    `said` is what is known of each node, in rank order (what components.gcp.cloud makes of it is a SaidNode); `head` is
+    the head's instance.
     """
 
     def __init__(self, name: str, args: GcpMachinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -61,6 +62,7 @@ class GcpMachines(pulumi.ComponentResource):
             for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"])
         }
         nodes = {wanted["id"]: groups[wanted["group"]].nodes[wanted["id"]] for wanted in args["nodes"]}
+        self.head = nodes[head]
         power = GcpPower(
             f"{name}-power",
             {

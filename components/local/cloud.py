@@ -1,5 +1,6 @@
 """A cluster on the local cloud: its network and its groups of nodes."""
 
+import sys
 from typing import Any, TypedDict
 
 import pulumi
@@ -10,9 +11,16 @@ from components.local.group import LocalNodeGroup
 from components.local.network import LocalNetwork
 from components.local.ports import LocalPorts
 from components.local.program import run
+from components.refuse import refuse
 from components.wanted import WantedNodeArgs
 from skyrig import places
+from skyrig.catalog import balancers
 from skyrig.cluster.machine import SPOT
+
+if sys.version_info >= (3, 11):
+    from typing import NotRequired
+else:
+    from typing_extensions import NotRequired
 
 
 class LocalCloudArgs(TypedDict):
@@ -32,6 +40,8 @@ class LocalCloudArgs(TypedDict):
     """auto, namespaces or plain."""
     ports: list[str]
     """Open ports of the head, as sorted ranges."""
+    balancer: NotRequired[str]
+    """Anything but "" is refused: there is no balancer of this cloud's own."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int
@@ -47,6 +57,8 @@ class LocalCloud(pulumi.ComponentResource):
     """The cluster description without key material."""
 
     def __init__(self, name: str, args: LocalCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        if args.get("balancer"):
+            refuse("LocalCloud", {"balancer": balancers.wrong("local", 1)})
         addresses(wanted["id"] for wanted in args["nodes"])
         super().__init__("skyrig:index:LocalCloud", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)

@@ -114,7 +114,8 @@ class Power:
 class ClusterDescription:
     """A cluster as its component exports it. `hourly_cost` in USD of all nodes; `records` is the url of the folder or
     bucket where job records and finished logs outlive the cluster; `isolation` is "machine" on clouds, "namespaces" or
-    "plain" on the local cloud; `nodes` are in rank order."""
+    "plain" on the local cloud; `nodes` are in rank order. `entrance` is the address of the cloud's own balancer,
+    at which its open ports are reached; "" where that is the head's."""
 
     name: str
     cloud: str
@@ -128,6 +129,7 @@ class ClusterDescription:
     fabric: Fabric = field(factory=Fabric)
     buckets: tuple[Bucket, ...] = ()
     ports: tuple[str, ...] = ()
+    entrance: str = ""
     hourly_cost: float = 0.0
     egress: str = "public-outbound"
     power: Power = field(factory=Power)

@@ -8,7 +8,7 @@ node ids, never a count: a lost node comes back under its own id, and one node c
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import Attribute, evolve, field, frozen
@@ -25,6 +25,7 @@ from skyrig.errors import BadInput
 
 CLOUDS = ("local", "aws", "gcp", "azure")
 ISOLATIONS = ("auto", "namespaces", "plain")
+BALANCERS = ("", "cloud")
 POWERS = ("up", "stopped", "down")
 
 MOST_LOCAL_PORTS = 4096
@@ -41,6 +42,7 @@ KEYS: Mapping[str, Key] = {
     "cpus": Key(0, "cores that each node declares; 0 is what the machine has"),
     "isolation": Key("auto", "local nodes only: " + ", ".join(ISOLATIONS)),
     "ports": Key("", "open ports of the head: 8000,9000-9010"),
+    "balancer": Key("", "clouds: cloud puts the cloud's own balancer before the open ports; empty: none"),
     "power": Key("up", "wanted power state: " + ", ".join(POWERS)),
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
     "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
@@ -94,6 +96,7 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
 @frozen
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
+    `balancer` says what stands before them ("": nothing, "cloud": the cloud's own balancer, whose address stays);
     `machine` says what its nodes are on a cloud, and is all defaults on the local one; `policy` what it may cost and
     how long it lives."""
 
@@ -103,6 +106,7 @@ class Shape:
     cpus: int = 0
     isolation: str = "auto"
     ports: tuple[str, ...] = field(default=(), validator=_not_too_many)
+    balancer: str = ""
     power: str = "up"
     starts: int = 0
     owner: str = ""
@@ -120,6 +124,11 @@ class Shape:
     def paid(self) -> tuple[Capacity, ...]:
         """How each node is paid for, in rank order: as all are, or as its group is."""
         return tuple(machine.paid_in(self.machine.capacity, node.group) for node in self.nodes)
+
+    @property
+    def balanced(self) -> int:
+        """How many ports the cloud's own balancer is before; 0 where there is none."""
+        return len(port_ranges.numbers(self.ports)) if self.balancer else 0
 
     def __str__(self) -> str:
         """Size, kind and place in words."""
@@ -143,6 +152,7 @@ class Shape:
             "cpus": self.cpus,
             "isolation": self.isolation,
             "ports": ",".join(self.ports),
+            "balancer": self.balancer,
             "power": self.power,
             "starts": self.starts,
             "owner": self.owner,
@@ -180,19 +190,6 @@ def resized(shape: Shape, count: int) -> Shape:
     return evolve(shape, nodes=tuple(kept))
 
 
-def without(shape: Shape, node_ids: Collection[str]) -> Shape:
-    """`shape` with those nodes taken away; never the head."""
-    head, *others = shape.nodes
-    return evolve(shape, nodes=(head, *(node for node in others if node.id not in node_ids)))
-
-
-def renewed(shape: Shape, node_ids: Collection[str]) -> Shape:
-    """`shape` with another machine behind each of those ids, be the one that is there alive or not; never the head."""
-    head, *others = shape.nodes
-    nodes = (evolve(node, version=node.version + 1) if node.id in node_ids else node for node in others)
-    return evolve(shape, nodes=(head, *nodes))
-
-
 def from_config(values: Mapping[str, Any]) -> Shape:
     """Read a shape from config values by key, without namespace. Arrays may come as JSON text, as the engine hands
     them over. Unknown keys and bad values are BadInput, with the nearest right key."""
@@ -206,6 +203,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         cpus=keys.whole("cpus", given["cpus"], "cores"),
         isolation=keys.one_of("isolation", given["isolation"], ISOLATIONS),
         ports=_ports(given["ports"]),
+        balancer=keys.one_of("balancer", given["balancer"], BALANCERS),
         power=keys.one_of("power", given["power"], POWERS),
         starts=keys.whole("starts", given["starts"], "starts"),
         owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),

@@ -43,12 +43,14 @@ class Act(str, Enum):
 
 @frozen
 class Action:
-    """One thing to do. NODES: there shall be `nodes` in all, those in `going` are taken away. REPAIR: those in `anew`
-    are made anew though their machines seem to be there. `why` is one line for people."""
+    """One thing to do. NODES: there shall be `nodes` in all, of which `ondemand` are not spot, and those in `going` are
+    taken away. REPAIR: those in `anew` are made anew though their machines seem to be there. `why` is one line for
+    people."""
 
     act: Act
     why: str = ""
     nodes: int = 0
+    ondemand: int = 0
     going: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
 
@@ -83,9 +85,11 @@ class Look:
         return "its cluster is stopped" if self.head_power == "stopped" else ""
 
 
-def decide(ward: Ward, look: Look, snapshot: Snapshot | None, away_s: float, repairs: int = 0) -> Action:
+def decide(
+    ward: Ward, look: Look, snapshot: Snapshot | None, away_s: float, repairs: int = 0, *, bare: bool = False
+) -> Action:
     """What is to be done now. `snapshot` is what the steward says, None where it cannot be heard, for `away_s` seconds
-    by now; `repairs` is how often lost nodes were looked after in vain."""
+    by now, or is `bare`: it knows of no service. `repairs` is how often lost nodes were looked after in vain."""
     if ward.wish is Wish.GONE:
         return Action(Act.END, "it is taken down")
     if ward.gave_up:
@@ -101,6 +105,8 @@ def decide(ward: Ward, look: Look, snapshot: Snapshot | None, away_s: float, rep
         return Action(Act.DEPLOY, f"its head {look.cluster.head.id} is lost")
     if look.cluster.head.incarnation != ward.data.get("head"):
         return Action(Act.DEPLOY, f"its head {look.cluster.head.id} is another machine")
+    if bare:
+        return Action(Act.DEPLOY, "its steward knows nothing of it")
     if snapshot is None:
         return Action(Act.REPAIR, f"its head has been silent for {away_s:.0f} s") if away_s > SHUT_S else NOTHING
     if snapshot.wanted.nothing:
@@ -117,7 +123,8 @@ def _nodes(look: Look, cluster: ClusterDescription, wanted: Wanted, repairs: int
     going = sorted(going, key=lambda node_id: node_id not in wanted.lost)[:spare]  # what is lost goes first
     lost = [node_id for node_id in others if node_id in wanted.lost and node_id not in going]
     if wanted.nodes > len(there):
-        return Action(Act.NODES, wanted.why or f"{wanted.nodes} nodes are wanted", nodes=wanted.nodes)
+        why = wanted.why or f"{wanted.nodes} nodes are wanted"
+        return Action(Act.NODES, why, wanted.nodes, min(wanted.ondemand, wanted.nodes))
     if lost:
         silent = [each for each in lost if look.powers.get(each) == "up"] if repairs >= _PATIENT else []
         return Action(Act.REPAIR, f"{', '.join(lost)} {_is(lost)} lost", anew=tuple(silent))

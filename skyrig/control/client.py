@@ -4,20 +4,20 @@ is there; and wards held while a command itself is at work on them."""
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import socket
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from attrs import frozen
 
-from skyrig import places, standing
-from skyrig.control import folder, table
+from skyrig import standing
+from skyrig.control import folder, held, table
 from skyrig.control.ward import SERVICE
 from skyrig.errors import SkyrigError
+
+Notify = Callable[[str], None]
+"""Takes one line for the reader."""
 
 HEARTBEAT = "heartbeat"
 """The fact with which the controller says every few seconds that it is at work; its value is when it began."""
@@ -79,35 +79,12 @@ def ask(message: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def holding(name: str, kind: str = SERVICE) -> Iterator[None]:
-    """Keep the controller's hands off a ward while the block works on it: also before there is such a ward. Others who
-    hold it are waited for. Where this process dies, the controller goes on with what the ward wishes."""
-    file = folder.held(kind, name)
-    while True:
-        places.made(file.parent)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is(descriptor, file):
-                break
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # the ward went, with this file, while we waited
+def holding(name: str, kind: str = SERVICE, notify: Notify = lambda line: None) -> Iterator[None]:
+    """Keep the controller's hands off a ward while the block works on it: also before there is such a ward. Who holds
+    it now is waited for, which is told. Where this process dies, the controller goes on with what the ward wishes."""
+    descriptor = held.take(kind, name, wait=lambda: notify(f"waiting for what is at work on {kind} {name}"))
     try:
         yield
     finally:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            if table.ward(name, kind) is None and not folder.at_work(kind, name).exists():
-                file.unlink()
-                file.parent.rmdir()
+        held.release(descriptor, kind, name)
     poke(name)
-
-
-def _is(descriptor: int, file: Path) -> bool:
-    """Whether an open file is still the one of that name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), file.stat())
-    except FileNotFoundError:
-        return False

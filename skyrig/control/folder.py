@@ -42,13 +42,13 @@ def log(kind: str, name: str) -> Path:
 
 
 def held(kind: str, name: str) -> Path:
-    """The lock of a client that is itself at work on a ward: the controller leaves it alone meanwhile."""
+    """The lock of who is at work on a ward, be it a command or a child of the controller's: one at a time."""
     return of_ward(kind, name) / "held"
 
 
-def at_work(kind: str, name: str) -> Path:
-    """The lock of a child of the controller's that is at work on a ward."""
-    return of_ward(kind, name) / "at-work"
+def slots() -> list[Path]:
+    """The locks of which each run of the engine that the controller has started holds one, for its life."""
+    return [root() / f"slot.{number}" for number in range(2)]
 
 
 def version(kind: str, name: str, number: int) -> Path:

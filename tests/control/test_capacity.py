@@ -7,6 +7,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skyrig.cluster import grouping
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.shape import Shape, WantedNode
@@ -69,6 +70,10 @@ def test_what_is_done(ward: Ward, seen: Look, snapshot: Snapshot | None, away: f
     assert decide(ward, seen, snapshot, away).act is act
 
 
+def test_a_steward_that_knows_nothing_is_told_again() -> None:
+    assert decide(WARD, look("n0", "n1"), None, 0, bare=True).act is Act.DEPLOY
+
+
 def test_nodes_grow_by_number_and_go_by_name() -> None:
     three = look("n0", "n1", "n2")
     assert decide(WARD, three, said(nodes=5), 0).nodes == 5
@@ -107,7 +112,7 @@ def test_whatever_is_wanted_the_head_stays_and_nothing_goes_that_was_not_named(
         if action.act is Act.REPAIR:
             lost = ()
             continue
-        shape = shapes.without(Shape(nodes=tuple(map(WantedNode, ids))), action.going)
+        shape = grouping.without(Shape(nodes=tuple(map(WantedNode, ids))), action.going)
         after = tuple(node.id for node in shapes.resized(shape, action.nodes).nodes)
         assert len(after) == action.nodes >= min(len(ids), max(1, count))
         assert set(ids) - set(after) == set(action.going)

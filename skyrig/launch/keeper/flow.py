@@ -235,10 +235,7 @@ class Flow:
         """Where this job runs its setup: decided once, said why, and remembered."""
         table = self._keeper.table
         if self.plan.setup is None:
-            why = {
-                node.id: sameness.difference(table.setup_key(node.id, node.life), parts)
-                for node in self._meant
-            }
+            why = {node.id: sameness.difference(table.setup_key(node.id, node.life), parts) for node in self._meant}
             forced = self._request.force_setup
             due = tuple(node_id for node_id, reason in why.items() if forced or reason is not None)
             self._advance(JobStatus.SETTING_UP if due else self.record.status, setup=due)

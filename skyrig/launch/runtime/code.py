@@ -34,6 +34,7 @@ _PARTS = (
     "serve/balancer",
     "serve/spec.py",
     "serve/state.py",
+    "serve/steward",
     "storage/__init__.py",
     "storage/mount.py",
 )

@@ -107,7 +107,12 @@ def direct(asked: Asked) -> Asked:
             f"{wants[0]} need the balancer HAProxy, which is not on this machine",
             hint="`apt install haproxy`, or `brew install haproxy`",
         )
-    spec = evolve(spec, entrance=evolve(entrance, port=spec.port, direct=True))
+    return at_port(evolve(asked, spec=evolve(spec, entrance=evolve(entrance, direct=True))), spec.port)
+
+
+def at_port(asked: Asked, port: int) -> Asked:
+    """The same with the endpoint at another port."""
+    spec = evolve(asked.spec, entrance=evolve(asked.spec.entrance, port=port))
     return evolve(asked, spec=spec, task=_served(asked.task, spec))
 
 

@@ -1,4 +1,4 @@
-"""What a steward knows next, as a pure function of what it knows and what it sees. All that it does follows from that."""
+"""What a steward knows next, as a pure function of what it knows and sees. All that it does follows from that."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRIES = 3
 """Replicas of a version that may end before it is given up, where none was ever ready."""
 
 LONGEST_PAUSE_S = 60.0
-"""Longest pause before another one is started, in seconds; the first is one second, and each is twice the one before."""
+"""Longest pause before another one is started, in seconds; the first is one second, each is twice the one before."""
 
 STEADY_S = 60.0
 """How long a replica must have been ready for its end to be the first in a row again."""

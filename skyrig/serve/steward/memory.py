@@ -87,8 +87,8 @@ class Memory:
     """A service as its steward remembers it. `uid` is of this service and no other, also of one that has its name
     later. `target` is the version that shall be, `previous` the one to go back to (0: none). `update_at` is when the
     update began; with `switched` a blue-green one has its requests moved, and with `surgeless` a rolling one goes on
-    without a node more. `failed` says why the service is given up. `newest` is the highest number that a version had, `lost` are
-    the nodes that do not answer."""
+    without a node more. `failed` says why the service is given up. `newest` is the highest number that a
+    version had, `lost` are the nodes that do not answer."""
 
     uid: str
     name: str

@@ -81,7 +81,8 @@ async def ask(aim: Aim) -> Answer:
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
         return Answer(False, "nothing that HTTP knows")
     status = int(words[1])
-    return Answer(status < 400, "" if status < 400 else f"status {status}")
+    good = status < aim.probe.accept_below
+    return Answer(good, "" if good else f"status {status}")
 
 
 def _request(aim: Aim) -> bytes:

@@ -63,7 +63,7 @@ def goal(memory: Memory, world: World) -> int:
 def moved(memory: Memory, world: World) -> Memory:
     """The next step towards what shall be: replicas that are wanted are there, those that are not are going."""
     if memory.failed or memory.stopping:
-        return _without(memory, [each for each in memory.replicas if each.live], world)
+        return without(memory, [each for each in memory.replicas if each.live], world.now)
     if not live(memory, target=False):
         return _filled(memory, world)
     if memory.spec.entrance.direct:
@@ -78,21 +78,21 @@ def _filled(memory: Memory, world: World) -> Memory:
     wanted, have = goal(memory, world), live(memory, target=True)
     if len(have) <= wanted:
         return _with(memory, wanted - len(have), memory.target, world)
-    return _without(memory, sorted(have, key=lambda each: _worth(each, world))[: len(have) - wanted], world)
+    return without(memory, sorted(have, key=lambda each: _worth(each, world))[: len(have) - wanted], world.now)
 
 
 def _replaced(memory: Memory, world: World) -> Memory:
     """Without a balancer there is one place alone: the old one goes first."""
-    return _filled(_without(memory, live(memory, target=False), world), world)
+    return _filled(without(memory, live(memory, target=False), world.now), world)
 
 
 def _rolled(memory: Memory, world: World) -> Memory:
     """One after the other."""
     old = live(memory, target=False)
-    memory = _without(memory, [each for each in old if _is_no_loss(each, world)], world)
+    memory = without(memory, [each for each in old if _is_no_loss(each, world)], world.now)
     old, new, wanted = live(memory, target=False), live(memory, target=True), number(memory)
     spare = max(0, sum(each.ready for each in old + new) - wanted)
-    memory = _without(memory, [each for each in _leaving(old, world) if each.ready][:spare], world)
+    memory = without(memory, [each for each in _leaving(old, world) if each.ready][:spare], world.now)
     old = live(memory, target=False)
     room = min(wanted - len(new), wanted + 1 - len(new) - len(old))
     memory = _with(memory, max(0, room), memory.target, world)
@@ -117,24 +117,26 @@ def _surgeless(memory: Memory, world: World) -> Memory:
     if wanted < 2 or ready < wanted:
         only = "the only replica stays until another one is ready, for which a node more is needed"
         return evolve(memory, update_reason=only if wanted < 2 else "waits until all replicas are ready")
-    return evolve(_without(memory, list(_leaving(old, world))[:1], world), surgeless=True, update_reason="")
+    return evolve(without(memory, list(_leaving(old, world))[:1], world.now), surgeless=True, update_reason="")
 
 
 def _switched(memory: Memory, world: World) -> Memory:
     """All at once."""
     wanted, new = number(memory), live(memory, target=True)
     if memory.switched or sum(each.ready for each in new) >= wanted:
-        return _without(evolve(memory, switched=True), live(memory, target=False), world)
+        return without(evolve(memory, switched=True), live(memory, target=False), world.now)
     memory = _with(memory, wanted - len(new), memory.target, world)
     if not memory.previous:  # the older ones were never ready, so nothing is lost with those that are not
-        return _without(memory, [each for each in live(memory, target=False) if not each.ready], world)
+        return without(memory, [each for each in live(memory, target=False) if not each.ready], world.now)
     return _with(memory, wanted - len(live(memory, target=False)), memory.previous, world)
 
 
 def _leaving(old: Iterable[Held], world: World) -> list[Held]:
     """In which order older ones go: first the one on the head, so that the last node that gets free is another one."""
     ranks = {node.id: rank for rank, node in enumerate(world.nodes)}
-    return sorted(old, key=lambda each: (min((ranks.get(node, len(ranks)) for node in each.nodes), default=-1), each.id))
+    return sorted(
+        old, key=lambda each: (min((ranks.get(node, len(ranks)) for node in each.nodes), default=-1), each.id)
+    )
 
 
 def _is_no_loss(held: Held, world: World) -> bool:
@@ -160,13 +162,11 @@ def _with(memory: Memory, count: int, version: int, world: World) -> Memory:
     return evolve(memory, next_id=memory.next_id + count, replicas=memory.replicas + made)
 
 
-def _without(memory: Memory, going: Iterable[Held], world: World) -> Memory:
+def without(memory: Memory, going: Iterable[Held], now: float) -> Memory:
     """`going` go; of one that never had a node nothing is left."""
     ids = {each.id for each in going}
     kept = [
-        retired(each, world.now) if each.id in ids else each
-        for each in memory.replicas
-        if each.nodes or each.id not in ids
+        retired(each, now) if each.id in ids else each for each in memory.replicas if each.nodes or each.id not in ids
     ]
     return evolve(memory, replicas=tuple(kept))
 

@@ -4,6 +4,7 @@ change once it has been due for its delay without a break."""
 from __future__ import annotations
 
 import math
+
 from skyrig.serve.spec import Scaling
 from skyrig.serve.steward.memory import Scale
 
@@ -12,6 +13,7 @@ MARGIN = 0.1
 trembles wants the larger number, and keeps it."""
 
 _ROUNDING = 1e-9
+
 
 def need(qps: float, busy: float, scaling: Scaling) -> float | None:
     """`qps` requests a second, and `busy` in flight in the mean, as replicas with their target each; None where the

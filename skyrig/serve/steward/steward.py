@@ -6,11 +6,13 @@ Nothing in its round waits for another machine: jobs are begun and ended, and pr
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import secrets
 import time
 from collections.abc import Collection, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from attrs import evolve
 
 from skyrig.cluster.description import ClusterDescription, Node, from_json
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.fleet.deadline import timeout
+from skyrig.launch import at_boot
 from skyrig.launch.job import JobRequest, JobStatus
 from skyrig.launch.protocol import KeeperGone
 from skyrig.serve.spec import Secrets, ServiceSpec
@@ -71,9 +75,7 @@ class Steward:
 
     # -- what the door asks for
 
-    async def apply(
-        self, spec: ServiceSpec, request: JobRequest, secret: Secrets, cluster: dict[str, Any]
-    ) -> int:
+    async def apply(self, spec: ServiceSpec, request: JobRequest, secret: Secrets, cluster: dict[str, Any]) -> int:
         """Have `spec` be the service; the version that it is. BadInput where another service is here, SkyrigError where
         this one is going down or the endpoint cannot be."""
         if self.memory is not None and self.memory.name != spec.name:
@@ -93,6 +95,7 @@ class Steward:
         memory = versions.applied(self.memory, served, digest=digest, body=body, uid=uid, now=now)
         self._vault.put(memory.target, request, secret)
         self._know(memory)
+        at_boot.want(self.home)
         if was_failed and spec.alone:
             self._once("autostop", 0, self._autostop(None))
         return memory.target
@@ -139,7 +142,9 @@ class Steward:
                 self.log.exception("round")
                 await asyncio.sleep(_AGAIN_S)
             await asyncio.sleep(_BREATH_S)
-            await asyncio.wait({asyncio.ensure_future(self._wake.wait())}, timeout=ROUND_S - _BREATH_S)
+            with suppress(asyncio.TimeoutError):
+                async with timeout(ROUND_S - _BREATH_S):
+                    await self._wake.wait()
         looking.result()
 
     async def _round(self) -> None:
@@ -160,13 +165,15 @@ class Steward:
         """Know it, which is only so once it is on disk."""
         self._disk.save(memory)
         if self.memory is None or memory.versions != self.memory.versions:
-            self._vault.keep({memory.target, memory.previous, *(held.version for held in memory.replicas if not held.freed)})
+            self._vault.keep(
+                {memory.target, memory.previous, *(held.version for held in memory.replicas if not held.freed)}
+            )
         if memory != self.memory:
             self.memory = memory
             self.wake()
 
     def _world(self, cluster: ClusterDescription, memory: Memory) -> World:
-        unknown = {replica_id: "the keeper knows nothing of its job" for replica_id in self._jobs.unknown}
+        unknown = dict.fromkeys(self._jobs.unknown, "the keeper knows nothing of its job")
         return World(
             now=time.time(),
             nodes=tuple(Machine(node.id, node.id in self._reach.lost) for node in cluster.nodes),
@@ -326,8 +333,7 @@ class Steward:
         was_live: Collection[int] = {held.id for held in before.replicas if held.live}
         for held in after.replicas:
             if held.id in was_live and held.status.ended and not held.last_lines:
-                found = self._jobs.last_lines(held)
-                after = after.with_replica(held.id, lambda each, found=found: evolve(each, last_lines=found))
+                after = after.with_replica(held.id, functools.partial(evolve, last_lines=self._jobs.last_lines(held)))
         return after
 
     def _load_cluster(self) -> ClusterDescription | None:

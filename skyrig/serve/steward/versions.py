@@ -37,6 +37,8 @@ def applied(memory: Memory | None, spec: ServiceSpec, *, digest: str, body: str,
 def _adopted(memory: Memory, before: Version, version: Version) -> Memory:
     """Only what is in front of the replicas changes: they are those of the new version from now on."""
     told = evolve(before, number=version.number, spec=version.spec, digest=version.digest)
-    kept = tuple(evolve(each, version=version.number) if each.version == before.number else each for each in memory.replicas)
+    kept = tuple(
+        evolve(each, version=version.number) if each.version == before.number else each for each in memory.replicas
+    )
     done = evolve(memory, replicas=kept, update=UpdateState.DONE if before.was_ready else UpdateState.NONE)
     return done.with_version(told)

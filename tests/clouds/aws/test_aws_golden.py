@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from aws_cases import CASES, FOLDER, args, registered
-from pulumi_aws import ec2
+from pulumi_aws import ec2, lb
 from registrations import SECRET, Registration, golden
 
 from components.aws.wrong import wrong
@@ -22,7 +22,8 @@ from skyrig.cluster.description import from_json
 UNTAGGED = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation", "aws:ec2/eipAssociation:EipAssociation",
     "aws:ec2transitgateway/instanceState:InstanceState", "aws:iam/rolePolicy:RolePolicy",
-    "pulumi-python:dynamic/skyrig:HostKey", "pulumi:providers:aws",
+    "aws:lb/targetGroupAttachment:TargetGroupAttachment", "pulumi-python:dynamic/skyrig:HostKey",
+    "pulumi:providers:aws",
 }  # fmt: skip
 """What takes no tags."""
 
@@ -40,6 +41,9 @@ NESTED: Mapping[str, Mapping[str, Any]] = {
     "Instance": {"rootBlockDevice": ec2.InstanceRootBlockDeviceArgs, "launchTemplate": ec2.InstanceLaunchTemplateArgs},
     "SecurityGroup": {"ingress": ec2.SecurityGroupIngressArgs, "egress": ec2.SecurityGroupEgressArgs},
     "RouteTable": {"routes": ec2.RouteTableRouteArgs},
+    "LoadBalancer": {"subnetMappings": lb.LoadBalancerSubnetMappingArgs},
+    "TargetGroup": {"healthCheck": lb.TargetGroupHealthCheckArgs},
+    "Listener": {"defaultActions": lb.ListenerDefaultActionArgs},
 }
 """The SDK's own types of what is passed as plain dictionaries."""
 
