@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
-from components.wanted import ClusterArgs
+from components.wanted import ClusterArgs, balanced
 from skyrig.catalog import costs, egress, fabrics, instances, power
 from skyrig.clouds.azure.names import container_url
 from skyrig.cluster.description import Accelerators, Bucket, ClusterDescription, Node, SshAccess
-from skyrig.cluster.machine import capacity
+from skyrig.cluster.machine import capacity, paid_in
 
 USER = "ubuntu"
 """Who logs in: the user that Ubuntu's cloud images are made for."""
@@ -32,29 +32,34 @@ class SaidNode(TypedDict):
     """up or stopped."""
 
 
-def describe(cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key: str, records: str) -> dict[str, Any]:
+def describe(
+    cloud: str, args: ClusterArgs, said: Sequence[SaidNode], public_key: str, records: str, entrance: str = ""
+) -> dict[str, Any]:
     """The description, as plain data without the private key, of a cluster whose nodes are `said` in rank order.
-    `records` is the url of the folder or bucket for job records."""
+    `records` is the url of the folder or bucket for job records, `entrance` the address of the cloud's own balancer (""
+    where there is none)."""
     machine = args["machine"]
     kind = instances.find(cloud, machine["instance_type"])
-    paid, way = capacity(machine["capacity"]), machine["egress"] or egress.default(len(said))
-    cost = costs.hourly(
-        cloud, machine["region"], machine["instance_type"], paid.kind == "spot", len(args["nodes"]), way
-    )
+    way = machine["egress"] or egress.default(len(said))
+    paid = [paid_in(capacity(machine["capacity"]), node["group"]) for node in args["nodes"]]
+    spots = [each.kind == "spot" for each in paid]
+    before = len(balanced(args))
+    cost = costs.of_nodes(cloud, machine["region"], machine["instance_type"], spots, way, before)
     described = ClusterDescription(
         name=args["stack"],
         cloud=cloud,
         region=machine["region"],
         zone=machine["zone"],
-        nodes=tuple(_node(rank, node, said[0], kind) for rank, node in enumerate(said)),
+        nodes=tuple(_node(rank, node, said[0], kind, spots[rank]) for rank, node in enumerate(said)),
         ssh=SshAccess(public_key=public_key),
         records=records,
         fabric=fabrics.of(kind, machine["network_tier"]),
         buckets=tuple(_bucket(each) for each in machine["reaches"]),
         ports=tuple(args["ports"]),
+        entrance=entrance,
         hourly_cost=round(cost or 0.0, 6),
         egress=way,
-        power=power.of(kind, paid),
+        power=power.of_all(kind, paid),
         tags=dict(machine["labels"]),
     )
     return described.to_json()
@@ -66,7 +71,7 @@ def _bucket(reached: str) -> Bucket:
     return Bucket(url.rpartition("/")[2], url, credentials="identity")
 
 
-def _node(rank: int, said: SaidNode, head: SaidNode, kind: instances.InstanceType) -> Node:
+def _node(rank: int, said: SaidNode, head: SaidNode, kind: instances.InstanceType, spot: bool) -> Node:
     """A node without a public address is reached through the head."""
     return Node(
         id=said["id"],
@@ -83,4 +88,5 @@ def _node(rank: int, said: SaidNode, head: SaidNode, kind: instances.InstanceTyp
         memory_gb=kind.memory_gib,
         boot=said["boot"],
         power=said["power"],
+        spot=spot,
     )

@@ -5,6 +5,8 @@ from typing import TypedDict
 
 import pulumi
 
+from skyrig.cluster import ports as port_ranges
+
 if sys.version_info >= (3, 11):
     from typing import NotRequired
 else:
@@ -78,6 +80,8 @@ class ClusterArgs(TypedDict):
     """Isolation of local nodes: auto, namespaces or plain."""
     ports: list[str]
     """Open ports of the head, as sorted ranges."""
+    balancer: NotRequired[str]
+    """cloud: the cloud's own balancer is before these ports; not there, or "": none."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int
@@ -88,6 +92,11 @@ class ClusterArgs(TypedDict):
     """The task that the cluster was made for; a tag."""
     machine: MachineArgs
     """What each node is on a cloud."""
+
+
+def balanced(args: ClusterArgs) -> list[int]:
+    """The ports that the cloud's own balancer is before; none where there is no balancer."""
+    return port_ranges.numbers(args["ports"]) if args.get("balancer") else []
 
 
 class CloudArgs(ClusterArgs):

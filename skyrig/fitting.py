@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from attrs import evolve
 
 from skyrig import renting
-from skyrig.catalog import instances
+from skyrig.catalog import balancers, instances
 from skyrig.catalog.offers import Offer
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.ports import union
 from skyrig.cluster.shape import Shape, resized
-from skyrig.errors import ResourcesMismatch
+from skyrig.errors import BadInput, ResourcesMismatch
 from skyrig.failover.order import grouped
 from skyrig.launch import serving
 from skyrig.task.model import Task
@@ -46,6 +46,8 @@ def shape_for(
     shape = evolve(shape, ports=union(shape.ports, ports))
     if more := tuple(sorted({*shape.machine.reaches, *reaches})):
         shape = evolve(shape, machine=evolve(shape.machine, reaches=more))
+    if shape.balancer and (said := balancers.wrong(shape.cloud, shape.balanced)):
+        raise BadInput(f"balancer: {said}", hint="the balancer on the head needs no other one before it")
     return resized(shape, nodes) if nodes is not None else shape
 
 

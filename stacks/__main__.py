@@ -43,6 +43,7 @@ def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
         "cpus": asked.cpus,
         "isolation": asked.isolation,
         "ports": list(asked.ports),
+        "balancer": asked.balancer,
         "power": asked.power,
         "starts": asked.starts,
         "owner": asked.owner,

@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from components import describe
 from components.aws import image
+from components.aws.balancer import AwsBalancer
 from components.aws.firewall import AwsFirewall
 from components.aws.group import AwsNodeGroup
 from components.aws.identity import AwsIdentity
@@ -14,9 +15,10 @@ from components.aws.network import AwsNetwork
 from components.aws.wrong import wrong
 from components.refuse import refuse
 from components.tags import tags
-from components.wanted import CloudArgs, WantedNodeArgs
+from components.wanted import CloudArgs, WantedNodeArgs, balanced
 from skyrig import places
 from skyrig.catalog import egress, instances
+from skyrig.cluster.machine import capacity, paid_in
 
 
 class AwsCloud(pulumi.ComponentResource):
@@ -46,10 +48,35 @@ class AwsCloud(pulumi.ComponentResource):
             nodes = [wanted for wanted in args["nodes"] if wanted["group"] == group]
             said |= AwsNodeGroup(f"{name}-{group}", _of_group(args, nodes, base), child).said
         records = places.records(args["stack"]).as_uri()
-        self.description = pulumi.Output.all(args["public_key"], *(said[node["id"]] for node in args["nodes"])).apply(
-            lambda known: describe.describe("aws", args, known[1:], known[0], records)
+        entrance = self._entrance(name, args, base, said[args["nodes"][0]["id"]], child)
+        everyone = (said[node["id"]] for node in args["nodes"])
+        self.description = pulumi.Output.all(args["public_key"], entrance, *everyone).apply(
+            lambda known: describe.describe("aws", args, known[2:], known[0], records, known[1])
         )
         self.register_outputs({"description": self.description})
+
+    def _entrance(
+        self,
+        name: str,
+        args: CloudArgs,
+        base: dict[str, Any],
+        head: pulumi.Output[describe.SaidNode],
+        child: pulumi.ResourceOptions,
+    ) -> pulumi.Input[str]:
+        """The address of the balancer; "" where none is wanted."""
+        if not balanced(args):
+            return ""
+        return AwsBalancer(
+            f"{name}-balancer",
+            {
+                "vpc_id": base["vpc_id"],
+                "subnet_id": base["public_subnet_id"],
+                "head": head.apply(lambda said: said["machine"]),
+                "ports": balanced(args),
+                "tags": base["tags"],
+            },
+            child,
+        ).address
 
     def _base(self, name: str, args: CloudArgs, way: str, child: pulumi.ResourceOptions) -> dict[str, Any]:
         """What nodes stand on, as their group is told it. `way` is how they reach the internet."""
@@ -89,6 +116,7 @@ class AwsCloud(pulumi.ComponentResource):
             child,
         )
         return {
+            "vpc_id": network.vpc_id,
             "public_subnet_id": network.public_subnet_id,
             "private_subnet_id": network.private_subnet_id,
             "nodes_group_id": firewall.nodes_group_id,
@@ -103,13 +131,13 @@ def _of_group(args: CloudArgs, nodes: list[WantedNodeArgs], base: dict[str, Any]
     """AwsNodeGroupArgs of the group of `nodes`."""
     machine = args["machine"]
     return {
-        **base,
+        **{key: value for key, value in base.items() if key != "vpc_id"},
         "stack": args["stack"],
         "nodes": nodes,
         "head": args["nodes"][0]["id"],
         "instance_type": machine["instance_type"],
         "network_tier": machine["network_tier"],
-        "capacity": machine["capacity"],
+        "capacity": str(paid_in(capacity(machine["capacity"]), nodes[0]["group"])),
         "container": image.container(machine["image"]),
         "disk_gb": machine["disk_gb"],
         "disk_tier": machine["disk_tier"],

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 
 from components.aws import disks, efa, image
-from components.wanted import ClusterArgs, MachineArgs
-from skyrig.catalog import instances, power
+from components.wanted import ClusterArgs, MachineArgs, balanced
+from skyrig.catalog import balancers, instances, power
 from skyrig.catalog.instances import InstanceType
-from skyrig.cluster.machine import capacity
+from skyrig.cluster.machine import Capacity, capacity, paid_in
 from skyrig.errors import BadInput
 
 _REGION = re.compile(r"[a-z]{2,3}(-[a-z]+)+-\d")
@@ -30,12 +30,22 @@ def wrong(args: ClusterArgs) -> Mapping[str, str]:
         "machine.egress": _egress(machine["egress"]),
         "machine.ssh_from": _ssh_from(machine["ssh_from"]),
         "machine.labels": _labels(machine["labels"]),
+        "balancer": balancers.wrong("aws", len(balanced(args))),
         **_type(machine),
     }
+    if not found.get("machine.instance_type") and not found["machine.capacity"]:
+        kind = instances.find("aws", machine["instance_type"])
+        found["nodes"] = next((said for each in _paid(args) if (said := _capacity(kind, str(each)))), "")
     if args["power"] == "stopped" and not found.get("machine.instance_type") and not found["machine.capacity"]:
         kind = instances.find("aws", machine["instance_type"])
-        found["power"] = power.of(kind, capacity(machine["capacity"])).refused
+        found["power"] = power.of_all(kind, _paid(args)).refused
     return {path: said for path, said in found.items() if said}
+
+
+def _paid(args: ClusterArgs) -> list[Capacity]:
+    """How the nodes are paid for, each by its group."""
+    paid = capacity(args["machine"]["capacity"])
+    return [paid_in(paid, node["group"]) for node in args["nodes"]]
 
 
 def _type(machine: MachineArgs) -> dict[str, str]:
@@ -61,7 +71,7 @@ def _capacity(kind: InstanceType, text: str) -> str:
         return f"{wanted.id!r} is no capacity reservation: cr-... is wanted"
     classes = kind.facts.get("usage_classes")
     called = {"block": "capacity-block"}.get(wanted.kind, wanted.kind)
-    if classes and called in ("spot", "capacity-block") and called not in classes:
+    if classes and called in ("on-demand", "spot", "capacity-block") and called not in classes:
         return f"{kind.name} is not sold as {called}"
     return ""
 

@@ -6,6 +6,7 @@ import pulumi
 from pulumi_azure_native import Provider, resources
 
 from components.azure import aliases
+from components.azure.balancer import AzureBalancer
 from components.azure.group import AzureNodeGroup
 from components.azure.identity import AzureIdentity
 from components.azure.network import AzureNetwork
@@ -17,11 +18,11 @@ from components.azure.wrong import wrong
 from components.describe import describe
 from components.refuse import refuse
 from components.tags import tags
-from components.wanted import CloudArgs
+from components.wanted import CloudArgs, balanced
 from skyrig import places
 from skyrig.catalog import egress, fabrics, instances
 from skyrig.clouds.azure import names
-from skyrig.cluster.machine import capacity
+from skyrig.cluster.machine import capacity, paid_in
 
 
 class AzureCloud(pulumi.ComponentResource):
@@ -45,15 +46,18 @@ class AzureCloud(pulumi.ComponentResource):
         own = pulumi.ResourceOptions(parent=self)
         provider = Provider(f"{name}-provider", subscription_id=self._wanted["account"], opts=own)
         self._child = pulumi.ResourceOptions(parent=self, provider=provider)
+        self._entrance: pulumi.Input[str] = ""
         groups = self._groups()
         nodes = [groups[wanted["group"]].nodes[wanted["id"]] for wanted in args["nodes"]]
-        self.description = pulumi.Output.all(args["public_key"], *[facts(node) for node in nodes]).apply(
+        everyone = [facts(node) for node in nodes]
+        self.description = pulumi.Output.all(args["public_key"], self._entrance, *everyone).apply(
             lambda known: describe(
                 "azure",
                 args,
-                [said(wanted["id"], fact) for wanted, fact in zip(args["nodes"], known[1:], strict=True)],
+                [said(wanted["id"], fact) for wanted, fact in zip(args["nodes"], known[2:], strict=True)],
                 known[0],
                 places.records(args["stack"]).as_uri(),
+                known[1],
             )
         )
         self.register_outputs({"description": self.description})
@@ -76,7 +80,7 @@ class AzureCloud(pulumi.ComponentResource):
                     "nodes": [wanted for wanted in args["nodes"] if wanted["group"] == group],
                     "head": args["nodes"][0]["id"],
                     "everyone_public": self._egress == "public-outbound",
-                    "machine": self._wanted,
+                    "machine": {**self._wanted, "capacity": str(paid_in(self._paid, group))},
                     "fabric": self._fabric,
                     "shared": shared,
                     "power": args["power"],
@@ -109,6 +113,7 @@ class AzureCloud(pulumi.ComponentResource):
                 "fabric": self._fabric,
                 "ssh_from": wanted["ssh_from"],
                 "ports": args["ports"],
+                "balanced": bool(balanced(args)),
                 "tags": marks,
             },
             child,
@@ -146,5 +151,25 @@ class AzureCloud(pulumi.ComponentResource):
             "head_group": network.head,
             "identity": identity.id,
             "placement": placement.machine,
+            "pool": self._pool(group.name),
             "public_key": args["public_key"],
         }
+
+    def _pool(self, group: pulumi.Input[str]) -> pulumi.Output[str] | None:
+        """Make the balancer, where one is wanted, in the resource group of that name: the pool for the head."""
+        args, wanted = self._args, self._wanted
+        if not balanced(args):
+            return None
+        made = AzureBalancer(
+            f"{self._name}-balancer",
+            {
+                "group": f"/subscriptions/{wanted['account']}/resourceGroups/{names.resource_group(args['stack'])}",
+                "resource_group": group,
+                "region": wanted["region"],
+                "ports": balanced(args),
+                "tags": self._tags,
+            },
+            self._child,
+        )
+        self._entrance = made.address
+        return made.pool

@@ -30,6 +30,8 @@ class AzureNetworkArgs(TypedDict):
     """Networks that may log in at the head, CIDR."""
     ports: list[str]
     """Ports of the head that are open to everyone, as ranges: 8000, 9000-9010."""
+    balanced: bool
+    """Whether Azure's own balancer is before these ports."""
     tags: dict[str, str]
     """Tags on everything."""
 
@@ -59,7 +61,9 @@ class AzureNetwork(pulumi.ComponentResource):
         group = network.NetworkSecurityGroup(
             f"{name}-rules",
             network_security_group_name="rules",
-            security_rules=rules(self.nodes, self.head, args["ssh_from"], args["ports"]),
+            security_rules=rules(
+                self.nodes, self.head, args["ssh_from"], args["ports"], args["ports"] if args["balanced"] else ()
+            ),
             tags=args["tags"],
             **self._place,
             opts=self._child,

@@ -103,6 +103,8 @@ class AzureNode(pulumi.ComponentResource):
             "private_ip_allocation_method": "Dynamic",
             "application_security_groups": [{"id": group} for group in groups],
         }
+        if self._args["head"] and shared["pool"] is not None:
+            config["load_balancer_backend_address_pools"] = [{"id": shared["pool"]}]
         if self._args["public"]:
             address = network.PublicIPAddress(
                 f"{self._name}-address",

@@ -7,10 +7,15 @@ import pulumi
 
 
 def rules(
-    nodes: pulumi.Input[str], head: pulumi.Input[str], ssh_from: Sequence[str], ports: Sequence[str]
+    nodes: pulumi.Input[str],
+    head: pulumi.Input[str],
+    ssh_from: Sequence[str],
+    ports: Sequence[str],
+    probed: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The rules of a network security group: inside the cluster everything, to its head SSH from `ssh_from` and TCP
-    `ports` from everywhere, and nothing else. `nodes` and `head` are ids of application security groups.
+    `ports` from everywhere, and nothing else. `nodes` and `head` are ids of application security groups. At `probed`
+    ports Azure's own balancer looks whether the head is well: its address counts as one of the virtual network.
 
     The last rule takes back what Azure allows by default: everything from the whole virtual network, which may be the
     user's own and has others in it.
@@ -21,6 +26,8 @@ def rules(
     ]
     if ports:
         found.append(_rule("ports", 120, "Allow", "Tcp", prefixes=["Internet"], target=head, ports=ports))
+    if probed:
+        found.append(_rule("probes", 130, "Allow", "Tcp", prefixes=["AzureLoadBalancer"], target=head, ports=probed))
     found.append(_rule("nobody-else", 4096, "Deny", "*", prefixes=["VirtualNetwork"], target=nodes, ports=["*"]))
     return found
 

@@ -23,5 +23,7 @@ class AzureSharedArgs(TypedDict):
     placement: dict[str, pulumi.Input[str]]
     """Id of what holds the machines together, by the machine's property that names it: availability_set,
     virtual_machine_scale_set or proximity_placement_group. Empty for none."""
+    pool: pulumi.Input[str] | None
+    """Id of the balancer's pool that the head's interface is in; None where there is no balancer."""
     public_key: pulumi.Input[str]
     """Public key that may log in from the start."""

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from components.azure import image, subnets
 from components.azure.disks import LEAST_GB, MOST_GB, STORAGE
 from components.azure.placing import AVAILABILITY_SET, MOST, placing
-from components.wanted import ClusterArgs, MachineArgs
-from skyrig.catalog import instances
+from components.wanted import ClusterArgs, MachineArgs, balanced
+from skyrig.catalog import balancers, instances
 from skyrig.catalog.instances import InstanceType
 from skyrig.clouds.azure.names import subscription_of
-from skyrig.cluster.machine import Capacity, capacity
+from skyrig.cluster.machine import Capacity, capacity, paid_in
 from skyrig.errors import BadInput
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -22,7 +22,8 @@ _MOST_TAGS = 45  # of 50: four are ours
 def wrong(args: ClusterArgs) -> dict[str, str]:
     """What is wrong, by property path; nothing where the cluster can be made."""
     found: dict[str, str] = {}
-    for path, reason in (*_of_machine(args["machine"]), *_of_type(args)):
+    said = balancers.wrong("azure", len(balanced(args)))
+    for path, reason in (*_of_machine(args["machine"]), *_of_type(args), *([("balancer", said)] if said else [])):
         found.setdefault(path, reason)
     return found
 
@@ -71,6 +72,9 @@ def _of_type(args: ClusterArgs) -> Iterator[tuple[str, str]]:
     put = placing(kind, machine["network_tier"], paid)
     if len(args["nodes"]) > MOST[put]:
         yield "nodes", f"{MOST[put]} at most in one {put.replace('-', ' ')}"
+    spot = [node["id"] for node in args["nodes"] if paid_in(paid, node["group"]).kind == "spot"]
+    if put == AVAILABILITY_SET and spot:
+        yield "nodes", f"{spot[0]} is spot, and an availability set, which InfiniBand needs, takes none: capacity spot"
     if put == AVAILABILITY_SET and machine["zone"]:
         yield "machine.zone", "an availability set, which InfiniBand needs, is in no zone: leave it empty"
 

@@ -3,9 +3,11 @@
 from typing import Any
 
 import pulumi
+from pulumi_gcp.compute.instance import Instance
 from pulumi_gcp.provider import Provider
 
 from components.describe import SaidNode, describe
+from components.gcp.balancer import GcpBalancer
 from components.gcp.firewall import GcpFirewall
 from components.gcp.gateway import GcpGateway
 from components.gcp.identity import GcpIdentity
@@ -15,7 +17,7 @@ from components.gcp.slices import GcpSlices
 from components.gcp.wrong import wrong
 from components.refuse import refuse
 from components.tags import tags
-from components.wanted import CloudArgs
+from components.wanted import CloudArgs, balanced
 from skyrig import places
 from skyrig.catalog import egress, instances
 from skyrig.clouds.gcp.machines import OFF
@@ -50,10 +52,11 @@ class GcpCloud(pulumi.ComponentResource):
         )
         child = pulumi.ResourceOptions(parent=self, providers=[provider])
         network = self._networked(child)
+        self._entrance: pulumi.Input[str] = ""
         said = self._nodes(network, self._reached(network, child), self._identity(child), child)
         records = places.records(args["stack"]).as_uri()
-        self.description = pulumi.Output.all(args["public_key"], *said).apply(
-            lambda known: describe(CLOUD, args, [_said(each) for each in known[1:]], known[0], records)
+        self.description = pulumi.Output.all(args["public_key"], self._entrance, *said).apply(
+            lambda known: describe(CLOUD, args, [_said(each) for each in known[2:]], known[0], records, known[1])
         )
         self.register_outputs({"description": self.description})
 
@@ -139,7 +142,7 @@ class GcpCloud(pulumi.ComponentResource):
             slices = {**group, "network": network.network}
             return GcpSlices(f"{self._name}-slices", {"nodes": args["nodes"], "group": slices}, after).said
         machines = {**group, **{key: machine[key] for key in _PASSED_TO_INSTANCES}, "fabric": network.fabric}
-        return GcpMachines(
+        made = GcpMachines(
             f"{self._name}-machines",
             {
                 "project": self._machine["account"],
@@ -150,7 +153,25 @@ class GcpCloud(pulumi.ComponentResource):
                 "group": machines,
             },
             after,
-        ).said
+        )
+        if balanced(args):
+            self._entrance = self._balanced(made.head, after)
+        return made.said
+
+    def _balanced(self, head: Instance, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+        """Make the balancer: its address."""
+        return GcpBalancer(
+            f"{self._name}-balancer",
+            {
+                **self._named,  # type: ignore[typeddict-item]
+                "labels": self._labels,
+                "region": self._machine["region"],
+                "zone": self._machine["zone"],
+                "head": head,
+                "ports": balanced(self._args),
+            },
+            opts,
+        ).address
 
 
 def _said(known: dict[str, Any]) -> SaidNode:

@@ -12,7 +12,7 @@ from components.gcp.power import GcpPower
 from components.wanted import WantedNodeArgs
 from skyrig.catalog import instances
 from skyrig.clouds.gcp.names import described, machine_name
-from skyrig.cluster.machine import capacity
+from skyrig.cluster.machine import capacity, paid_in
 
 
 class GcpMachinesArgs(TypedDict):
@@ -35,7 +35,8 @@ class GcpMachinesArgs(TypedDict):
 class GcpMachines(pulumi.ComponentResource):
     """Groups of instances of one cluster in one zone.
 
-    `said` is what is known of each node, in rank order (what components.gcp.cloud makes of it is a SaidNode).
+    `said` is what is known of each node, in rank order (what components.gcp.cloud makes of it is a SaidNode); `head` is
+    the head's instance.
     """
 
     def __init__(self, name: str, args: GcpMachinesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -61,6 +62,7 @@ class GcpMachines(pulumi.ComponentResource):
             for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"])
         }
         nodes = {wanted["id"]: groups[wanted["group"]].nodes[wanted["id"]] for wanted in args["nodes"]}
+        self.head = nodes[head]
         power = GcpPower(
             f"{name}-power",
             {
@@ -106,5 +108,6 @@ class GcpMachines(pulumi.ComponentResource):
 
 def _group(shared: dict[str, Any], group: str, nodes: list[WantedNodeArgs]) -> GcpNodeGroupArgs:
     """Arguments of one group."""
-    args: GcpNodeGroupArgs = {**shared, "nodes": [wanted for wanted in nodes if wanted["group"] == group]}  # type: ignore[typeddict-item]
+    paid = {"capacity": str(paid_in(capacity(shared["capacity"]), group))}
+    args: GcpNodeGroupArgs = {**shared, **paid, "nodes": [wanted for wanted in nodes if wanted["group"] == group]}  # type: ignore[typeddict-item]
     return args

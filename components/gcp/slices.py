@@ -6,6 +6,7 @@ import pulumi
 
 from components.gcp.tpu import GcpTpuGroup, GcpTpuGroupArgs
 from components.wanted import WantedNodeArgs
+from skyrig.cluster.machine import capacity, paid_in
 
 
 class GcpSlicesArgs(TypedDict):
@@ -54,5 +55,6 @@ class GcpSlices(pulumi.ComponentResource):
 
 def _group(shared: dict[str, Any], group: str, nodes: list[WantedNodeArgs]) -> GcpTpuGroupArgs:
     """Arguments of one group."""
-    args: GcpTpuGroupArgs = {**shared, "nodes": [wanted for wanted in nodes if wanted["group"] == group]}  # type: ignore[typeddict-item]
+    paid = {"capacity": str(paid_in(capacity(shared["capacity"]), group))}
+    args: GcpTpuGroupArgs = {**shared, **paid, "nodes": [wanted for wanted in nodes if wanted["group"] == group]}  # type: ignore[typeddict-item]
     return args

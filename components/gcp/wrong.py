@@ -4,10 +4,10 @@ import ipaddress
 
 from components.gcp import disks, scheduling
 from components.gcp.image import boot_image, container
-from components.wanted import ClusterArgs
-from skyrig.catalog import facts, instances, power
+from components.wanted import ClusterArgs, balanced
+from skyrig.catalog import balancers, facts, instances, power
 from skyrig.catalog.instances import InstanceType
-from skyrig.cluster.machine import Capacity, capacity
+from skyrig.cluster.machine import Capacity, capacity, paid_in
 from skyrig.errors import BadInput
 
 
@@ -29,6 +29,8 @@ def wrong(args: ClusterArgs) -> dict[str, str]:
             told["machine.ssh_from"] = f"{network} cannot log in: the head has an IPv4 address alone"
     if machine["egress"] == "head-proxy":
         told["machine.egress"] = "head-proxy is not made on Google Cloud: nat, public-outbound or none"
+    if said := balancers.wrong("gcp", len(balanced(args))):
+        told["balancer"] = said
     if not args["nodes"]:
         told["nodes"] = "are none"
     try:
@@ -70,7 +72,7 @@ def _capacity(args: ClusterArgs, kind: InstanceType, paid: Capacity) -> dict[str
         told["machine.capacity"] = f"flex start runs from {shortest} to {longest} seconds, not {paid.id}"
     elif paid.kind == "flex" and "dws-flex" not in kind.facts.get("capacity", []):
         told["machine.capacity"] = f"{kind.name} is not sold by flex start"
-    refused = power.of(kind, paid).refused
+    refused = power.of_all(kind, [paid_in(paid, node["group"]) for node in args["nodes"]] or [paid]).refused
     if args["power"] == "stopped" and refused:
         told["power"] = refused
     return told
@@ -86,6 +88,8 @@ def _slice(args: ClusterArgs, kind: InstanceType, paid: Capacity) -> dict[str, s
             told["nodes"] = f"a slice {kind.name} has {hosts} hosts; {count} nodes of group {group} fill none"
     if args["machine"]["image"] and boot_image(kind, args["machine"]["image"]).startswith("projects/"):
         told["machine.image"] = "a TPU VM has a runtime version, for instance v2-alpha-tpuv5-lite, and no image"
+    if balanced(args):
+        told["balancer"] = "Google Cloud puts no balancer before TPU VMs"
     if paid.kind == "reservation" and len(paid.id.split("/")) > 1:
         told["machine.capacity"] = "reservations of TPUs are named by their own project and zone alone"
     return told

@@ -1,5 +1,6 @@
 """A cluster on the local cloud: its network and its groups of nodes."""
 
+import sys
 from typing import Any, TypedDict
 
 import pulumi
@@ -10,8 +11,16 @@ from components.local.group import LocalNodeGroup
 from components.local.network import LocalNetwork
 from components.local.ports import LocalPorts
 from components.local.program import run
+from components.refuse import refuse
 from components.wanted import WantedNodeArgs
 from skyrig import places
+from skyrig.catalog import balancers
+from skyrig.cluster.machine import SPOT
+
+if sys.version_info >= (3, 11):
+    from typing import NotRequired
+else:
+    from typing_extensions import NotRequired
 
 
 class LocalCloudArgs(TypedDict):
@@ -31,6 +40,8 @@ class LocalCloudArgs(TypedDict):
     """auto, namespaces or plain."""
     ports: list[str]
     """Open ports of the head, as sorted ranges."""
+    balancer: NotRequired[str]
+    """Anything but "" is refused: there is no balancer of this cloud's own."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int
@@ -46,6 +57,8 @@ class LocalCloud(pulumi.ComponentResource):
     """The cluster description without key material."""
 
     def __init__(self, name: str, args: LocalCloudArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        if args.get("balancer"):
+            refuse("LocalCloud", {"balancer": balancers.wrong("local", 1)})
         addresses(wanted["id"] for wanted in args["nodes"])
         super().__init__("skyrig:index:LocalCloud", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -84,9 +97,10 @@ class LocalCloud(pulumi.ComponentResource):
             )
             for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"])
         }
+        spot = [wanted["id"] for wanted in args["nodes"] if wanted["group"] == SPOT]
         said = [groups[wanted["group"]].nodes[wanted["id"]].node for wanted in args["nodes"]]
         self.description = pulumi.Output.all(args["public_key"], *said).apply(
-            lambda known: describe(stack, level, known[1:], known[0], places.records(stack), args["ports"])
+            lambda known: describe(stack, level, known[1:], known[0], places.records(stack), args["ports"], spot)
         )
         self.register_outputs({"description": self.description})
 

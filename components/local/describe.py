@@ -1,6 +1,6 @@
 """From what local nodes say of themselves to the cluster description: a pure function."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,20 @@ POWER = Power(
 
 
 def describe(
-    name: str, level: str, nodes: Sequence[Mapping[str, Any]], public_key: str, records: Path, ports: Sequence[str] = ()
+    name: str,
+    level: str,
+    nodes: Sequence[Mapping[str, Any]],
+    public_key: str,
+    records: Path,
+    ports: Sequence[str] = (),
+    spot: Collection[str] = (),
 ) -> dict[str, Any]:
     """The description, as plain data without the private key, of cluster `name` whose `nodes` are given in rank order
-    as `start` answered them, and whose head has these `ports` open."""
+    as `start` answered them, and whose head has these `ports` open. `spot` are the ids of nodes that count as spot."""
     described = ClusterDescription(
         name=name,
         cloud="local",
-        nodes=tuple(_node(rank, node) for rank, node in enumerate(nodes)),
+        nodes=tuple(_node(rank, node, spot) for rank, node in enumerate(nodes)),
         ssh=SshAccess(public_key=public_key),
         records=records.as_uri(),
         isolation=level,
@@ -34,7 +40,7 @@ def describe(
     return described.to_json()
 
 
-def _node(rank: int, said: Mapping[str, Any]) -> Node:
+def _node(rank: int, said: Mapping[str, Any], spot: Collection[str]) -> Node:
     accelerators = said["accelerators"]
     return Node(
         id=said["node_id"],
@@ -54,4 +60,5 @@ def _node(rank: int, said: Mapping[str, Any]) -> Node:
         memory_gb=float(said["memory_gb"]),
         boot=said.get("boot", ""),  # a node that an older Skyrig made knows neither
         power=said.get("power", "up"),
+        spot=said["node_id"] in spot,
     )

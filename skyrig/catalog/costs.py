@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from skyrig.catalog import ages, egress, instances, sources
+from collections.abc import Sequence
+
+from skyrig.catalog import ages, balancers, egress, instances, sources
 from skyrig.catalog.prices import Price
 from skyrig.cluster.shape import Shape
 
@@ -13,24 +15,38 @@ def of_shape(shape: Shape) -> float | None:
     if shape.cloud == "local":
         return 0.0
     machine = shape.machine
-    spot = machine.capacity.kind == "spot"
     own = sources.reservation(shape.cloud, machine.capacity.id) if machine.capacity.kind == "reservation" else None
     if own is not None:
         count = len(shape.nodes)
-        return count * own.hourly + network(shape.cloud, machine.egress, count)
-    return hourly(shape.cloud, machine.region, machine.instance_type, spot, len(shape.nodes), machine.egress)
+        return count * own.hourly + network(shape.cloud, machine.egress, count, shape.balanced)
+    spots = [paid.kind == "spot" for paid in shape.paid]
+    return of_nodes(shape.cloud, machine.region, machine.instance_type, spots, machine.egress, shape.balanced)
 
 
 def hourly(cloud: str, region: str, instance_type: str, spot: bool, nodes: int, way: str) -> float | None:
     """USD an hour of so many nodes, their gateways and addresses; None where the price of the type is not known.
     `way` is how they reach the internet, "" what is chosen by default."""
-    each = _node(cloud, region, instance_type, spot)
-    return None if each is None else nodes * each + network(cloud, way, nodes)
+    return of_nodes(cloud, region, instance_type, [spot] * nodes, way)
 
 
-def network(cloud: str, way: str, nodes: int) -> float:
-    """USD an hour of the gateways and addresses of so many nodes; `way` as for `hourly`."""
-    return egress.hourly(cloud, way or egress.default(nodes), nodes)
+def of_nodes(
+    cloud: str, region: str, instance_type: str, spots: Sequence[bool], way: str, balanced: int = 0
+) -> float | None:
+    """The same of nodes of which each is spot or not, with a balancer of the cloud before so many ports (0: none); None
+    where one of the prices is not known."""
+    total = network(cloud, way, len(spots), balanced)
+    for spot in set(spots):
+        each = _node(cloud, region, instance_type, spot)
+        if each is None:
+            return None
+        total += spots.count(spot) * each
+    return total
+
+
+def network(cloud: str, way: str, nodes: int, balanced: int = 0) -> float:
+    """USD an hour of the gateways and addresses of so many nodes, and of a balancer of the cloud before so many ports;
+    `way` as for `hourly`."""
+    return egress.hourly(cloud, way or egress.default(nodes), nodes) + balancers.hourly(cloud, balanced)
 
 
 def said(hourly: float | None, as_of: str = "") -> str:

@@ -8,12 +8,20 @@ by the same, why it cannot end itself; `sources`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import evolve
 
 from skyrig.catalog import facts
 from skyrig.catalog.instances import InstanceType
 from skyrig.cluster.description import Power
 from skyrig.cluster.machine import Capacity
+
+
+def of_all(kind: InstanceType, capacities: Iterable[Capacity]) -> Power:
+    """The power of a cluster whose nodes are paid for in several ways: as those have it that can do the least."""
+    found = [of(kind, each) for each in dict.fromkeys(capacities)]
+    return min(found, key=lambda power: (not power.refused, bool(power.end_itself)))
 
 
 def of(kind: InstanceType, capacity: Capacity) -> Power:

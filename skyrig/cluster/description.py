@@ -42,7 +42,7 @@ class Node:
     pinned public host key, one OpenSSH line ("ssh-ed25519 AAAA..."). `cpus` in cores, `memory_gb` in GiB.
     `incarnation` changes whenever the machine behind the id is another one, `boot` also whenever that machine was
     started anew (its disk is the same then). `power` is up or stopped, as it was when the stack was last changed: a
-    node may have stopped itself since.
+    node may have stopped itself since. `spot`: the cloud may take it back.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Node:
     memory_gb: float = 1.0
     boot: str = ""
     power: str = "up"
+    spot: bool = False
 
     @property
     def life(self) -> str:
@@ -113,7 +114,8 @@ class Power:
 class ClusterDescription:
     """A cluster as its component exports it. `hourly_cost` in USD of all nodes; `records` is the url of the folder or
     bucket where job records and finished logs outlive the cluster; `isolation` is "machine" on clouds, "namespaces" or
-    "plain" on the local cloud; `nodes` are in rank order."""
+    "plain" on the local cloud; `nodes` are in rank order. `entrance` is the address of the cloud's own balancer,
+    at which its open ports are reached; "" where that is the head's."""
 
     name: str
     cloud: str
@@ -127,6 +129,7 @@ class ClusterDescription:
     fabric: Fabric = field(factory=Fabric)
     buckets: tuple[Bucket, ...] = ()
     ports: tuple[str, ...] = ()
+    entrance: str = ""
     hourly_cost: float = 0.0
     egress: str = "public-outbound"
     power: Power = field(factory=Power)

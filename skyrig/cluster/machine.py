@@ -28,6 +28,10 @@ which nothing is let in; not at all."""
 
 DEFAULT_DISK_GB = 256
 
+MAIN, ONDEMAND, SPOT = "main", "ondemand", "spot"
+"""Groups of nodes: the one that nodes are in where nothing else is said, and two that have a market of their own,
+whatever the rest of the cluster is paid for by. All others have the cluster's."""
+
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _BUCKET = re.compile(
     r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]|/subscriptions/[!-~]{1,400}/containers/[a-z0-9-]{3,63}"
@@ -156,6 +160,11 @@ def capacity(text: str) -> Capacity:
     if kind in ("on-demand", "spot") and name:
         raise ValueError(f"{text!r}: {kind} takes no name")
     return Capacity(kind, name)
+
+
+def paid_in(capacity: Capacity, group: str) -> Capacity:
+    """How the nodes of a group are paid for in a cluster whose nodes are paid for by `capacity`."""
+    return {ONDEMAND: Capacity(), SPOT: Capacity("spot")}.get(group, capacity)
 
 
 def _capacity(text: str) -> Capacity:

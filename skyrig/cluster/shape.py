@@ -19,12 +19,13 @@ from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.keys import NAMESPACE, Key
-from skyrig.cluster.machine import Machine
+from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.policy import Policy
 from skyrig.errors import BadInput
 
 CLOUDS = ("local", "aws", "gcp", "azure")
 ISOLATIONS = ("auto", "namespaces", "plain")
+BALANCERS = ("", "cloud")
 POWERS = ("up", "stopped", "down")
 
 MOST_LOCAL_PORTS = 4096
@@ -41,6 +42,7 @@ KEYS: Mapping[str, Key] = {
     "cpus": Key(0, "cores that each node declares; 0 is what the machine has"),
     "isolation": Key("auto", "local nodes only: " + ", ".join(ISOLATIONS)),
     "ports": Key("", "open ports of the head: 8000,9000-9010"),
+    "balancer": Key("", "clouds: cloud puts the cloud's own balancer before the open ports; empty: none"),
     "power": Key("up", "wanted power state: " + ", ".join(POWERS)),
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
     "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
@@ -56,11 +58,21 @@ class WantedNode:
     """One wanted node: stable `id`, the `group` it belongs to, and the `version` of that group's definition."""
 
     id: str
-    group: str = "main"
+    group: str = machine.MAIN
     version: int = 1
 
     def __str__(self) -> str:
-        return self.id if (self.group, self.version) == ("main", 1) else f"{self.id}={self.group}/{self.version}"
+        return self.id if (self.group, self.version) == (machine.MAIN, 1) else f"{self.id}={self.group}/{self.version}"
+
+
+def _of_one_market(shape: Shape, _: Attribute[Any], nodes: tuple[WantedNode, ...]) -> None:
+    paid = shape.machine.capacity
+    apart = [node for node in nodes if node.group in (machine.ONDEMAND, machine.SPOT)]
+    if apart and paid.kind not in ("on-demand", "spot"):
+        raise BadInput(
+            f"{NAMESPACE}:nodes: {apart[0].id} is of group {apart[0].group}, beside nodes of capacity {paid}",
+            hint="only on-demand and spot nodes are mixed in a cluster",
+        )
 
 
 def _not_too_many(shape: Shape, _: Attribute[Any], ports: tuple[str, ...]) -> None:
@@ -84,15 +96,17 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
 @frozen
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
+    `balancer` says what stands before them ("": nothing, "cloud": the cloud's own balancer, whose address stays);
     `machine` says what its nodes are on a cloud, and is all defaults on the local one; `policy` what it may cost and
     how long it lives."""
 
     cloud: str = "local"
-    nodes: tuple[WantedNode, ...] = (WantedNode("n0"), WantedNode("n1"))
+    nodes: tuple[WantedNode, ...] = field(default=(WantedNode("n0"), WantedNode("n1")), validator=_of_one_market)
     accelerators: Accelerators = field(factory=Accelerators)
     cpus: int = 0
     isolation: str = "auto"
     ports: tuple[str, ...] = field(default=(), validator=_not_too_many)
+    balancer: str = ""
     power: str = "up"
     starts: int = 0
     owner: str = ""
@@ -106,6 +120,16 @@ class Shape:
         """Whether this is a data stack: buckets, and no cluster."""
         return not self.nodes
 
+    @property
+    def paid(self) -> tuple[Capacity, ...]:
+        """How each node is paid for, in rank order: as all are, or as its group is."""
+        return tuple(machine.paid_in(self.machine.capacity, node.group) for node in self.nodes)
+
+    @property
+    def balanced(self) -> int:
+        """How many ports the cloud's own balancer is before; 0 where there is none."""
+        return len(port_ranges.numbers(self.ports)) if self.balancer else 0
+
     def __str__(self) -> str:
         """Size, kind and place in words."""
         if self.is_data:
@@ -113,6 +137,9 @@ class Shape:
         count, each = len(self.nodes), self.accelerators
         kind = f"{each.name}:{each.count}" if each.count else "CPU"
         where = f", {self.machine}" if self.machine.instance_type else ""
+        others = [node.group for node, paid in zip(self.nodes, self.paid, strict=True) if paid != self.machine.capacity]
+        if others and where:
+            where += f", of which {len(others)} {'on demand' if others[0] == machine.ONDEMAND else 'spot'}"
         return f"{count} node{'s' if count > 1 else ''} ({kind}) on the {self.cloud} cloud{where}"
 
     def to_config(self) -> dict[str, Any]:
@@ -125,6 +152,7 @@ class Shape:
             "cpus": self.cpus,
             "isolation": self.isolation,
             "ports": ",".join(self.ports),
+            "balancer": self.balancer,
             "power": self.power,
             "starts": self.starts,
             "owner": self.owner,
@@ -175,6 +203,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         cpus=keys.whole("cpus", given["cpus"], "cores"),
         isolation=keys.one_of("isolation", given["isolation"], ISOLATIONS),
         ports=_ports(given["ports"]),
+        balancer=keys.one_of("balancer", given["balancer"], BALANCERS),
         power=keys.one_of("power", given["power"], POWERS),
         starts=keys.whole("starts", given["starts"], "starts"),
         owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),

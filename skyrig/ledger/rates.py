@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skyrig.catalog import costs, disks, egress
+from skyrig.catalog import costs, disks
 from skyrig.cluster.shape import Shape
 
 
@@ -14,15 +14,15 @@ def up(shape: Shape) -> float | None:
 
 
 def stopped(shape: Shape) -> float | None:
-    """USD an hour while its nodes are stopped: boot disks, addresses and gateways stay. None where that is not
-    known."""
+    """USD an hour while its nodes are stopped: boot disks, addresses, gateways and balancer stay. None where that is
+    not known."""
     if shape.cloud == "local" or shape.is_data:
         return 0.0
     machine, nodes = shape.machine, len(shape.nodes)
     kind = disks.boot(shape.cloud, machine.instance_type, machine.disk_tier)
     each = disks.hourly(shape.cloud, kind, machine.disk_gb)
-    way = machine.egress or egress.default(nodes)
-    return None if each is None else nodes * each + egress.hourly(shape.cloud, way, nodes)
+    network = costs.network(shape.cloud, machine.egress, nodes, shape.balanced)
+    return None if each is None else nodes * each + network
 
 
 def of(shape: Shape) -> float | None:

@@ -182,12 +182,17 @@ def _price(shape: Shape, chosen: Offer | None, hours: float | None) -> Price:
     machine, count = shape.machine, len(shape.nodes)
     if shape.cloud == "local":
         return Price(0.0, hours=hours)
-    network = costs.network(shape.cloud, machine.egress, count) if shape.cloud in clouds.known() else 0.0
-    if chosen is not None:
+    network = (
+        costs.network(shape.cloud, machine.egress, count, shape.balanced) if shape.cloud in clouds.known() else 0.0
+    )
+    mixed = any(paid != machine.capacity for paid in shape.paid)  # an offer is of nodes that are all paid for alike
+    if chosen is not None and not mixed:
         nodes = None if chosen.hourly is None else chosen.hourly * count
         return Price(nodes, network, hours or chosen.hours, chosen.egress)
     hourly = costs.of_shape(shape)
-    return Price(None if hourly is None else hourly - network, network, hours)
+    egress = chosen.egress if chosen is not None else 0.0
+    hours = hours or (chosen.hours if chosen is not None else None)
+    return Price(None if hourly is None else hourly - network, network, hours, egress)
 
 
 def _kept(name: str) -> Path:

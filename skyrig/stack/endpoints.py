@@ -18,7 +18,7 @@ def of(cluster: ClusterDescription) -> dict[int, str]:
     """HOST:PORT of each open port that can be reached now."""
     wanted = port_ranges.numbers(cluster.ports)
     if cluster.isolation != "namespaces":
-        return {port: f"{cluster.head.host}:{port}" for port in wanted}
+        return {port: f"{cluster.entrance or cluster.head.host}:{port}" for port in wanted}
     found = ports.endpoints(places.local_nodes(cluster.name)) if wanted else {}
     return {port: found[port] for port in wanted if port in found}
 

@@ -21,7 +21,7 @@ from skyrig.stack.risks import NODES
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How a preview writes what is not known yet."""
 
-PAID = ("aws:ec2/eip:Eip", "aws:ec2/natGateway:NatGateway")
+PAID = ("aws:ec2/eip:Eip", "aws:ec2/natGateway:NatGateway", "aws:lb/loadBalancer:LoadBalancer")
 """Types beside nodes that cost money as soon as they are there."""
 
 _HIDDEN = "[secret]"

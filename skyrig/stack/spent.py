@@ -69,7 +69,7 @@ def of_run(run: Run) -> Entry | None:
         region=machine.region,
         instance_type=machine.instance_type,
         accelerators=f"{kind.name}:{kind.count}" if kind.count else "",
-        spot=machine.capacity.kind == "spot",
+        spot=any(paid.kind == "spot" for paid in shape.paid),
         nodes=len(shape.nodes),
         what="" if gone else str(shape),
         hourly=0.0 if gone else rates.up(shape),

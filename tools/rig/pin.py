@@ -30,6 +30,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
+    "serve": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "jinja2", "tenacity")
 """Those of our dependencies that keeper and steward import on a head; tests/foreign holds them to that."""

@@ -55,6 +55,7 @@ _PLACES = {
     "network:ApplicationSecurityGroup": _Place(
         "Microsoft.Network/applicationSecurityGroups/{applicationSecurityGroupName}", NETWORK
     ),
+    "network:LoadBalancer": _Place("Microsoft.Network/loadBalancers/{loadBalancerName}", NETWORK),
     "network:NatGateway": _Place("Microsoft.Network/natGateways/{natGatewayName}", NETWORK),
     "network:NetworkInterface": _Place("Microsoft.Network/networkInterfaces/{networkInterfaceName}", NETWORK),
     "network:NetworkSecurityGroup": _Place(

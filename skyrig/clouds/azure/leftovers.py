@@ -59,6 +59,12 @@ def _nat_hourly(thing: Thing) -> float | None:
     return facts.of("azure", "egress").get("nat_hourly")
 
 
+def _balancer_hourly(thing: Thing) -> float | None:
+    """Without its address, which is there by itself."""
+    said = facts.of("azure", "balancer")["hourly"]
+    return float(said) - float(facts.of("azure", "egress")["address_hourly"])
+
+
 @frozen
 class Kind:
     """One kind of thing: its type in Resource Manager, its API's version, and what one costs an hour."""
@@ -73,6 +79,7 @@ KINDS = (
     Kind("machine", "Microsoft.Compute/virtualMachines", COMPUTE, _machine_hourly),
     Kind("disk", "Microsoft.Compute/disks", DISKS, _disk_hourly),
     Kind("network interface", "Microsoft.Network/networkInterfaces", NETWORK),
+    Kind("load balancer", "Microsoft.Network/loadBalancers", NETWORK, _balancer_hourly),
     Kind("virtual network", "Microsoft.Network/virtualNetworks", NETWORK),
     Kind("NAT gateway", "Microsoft.Network/natGateways", NETWORK, _nat_hourly),
     Kind("address", "Microsoft.Network/publicIPAddresses", NETWORK, _address_hourly),

@@ -12,8 +12,12 @@ from skyrig.errors import SkyrigError
 _PATHS = {
     "gcp:compute/address:Address": ("compute", "regions/{region}/addresses/{name}"),
     "gcp:compute/firewall:Firewall": ("compute", "global/firewalls/{name}"),
+    "gcp:compute/forwardingRule:ForwardingRule": ("compute", "regions/{region}/forwardingRules/{name}"),
     "gcp:compute/instance:Instance": ("compute", "zones/{zone}/instances/{name}"),
+    "gcp:compute/instanceGroup:InstanceGroup": ("compute", "zones/{zone}/instanceGroups/{name}"),
     "gcp:compute/network:Network": ("compute", "global/networks/{name}"),
+    "gcp:compute/regionBackendService:RegionBackendService": ("compute", "regions/{region}/backendServices/{name}"),
+    "gcp:compute/regionHealthCheck:RegionHealthCheck": ("compute", "regions/{region}/healthChecks/{name}"),
     "gcp:compute/resourcePolicy:ResourcePolicy": ("compute", "regions/{region}/resourcePolicies/{name}"),
     "gcp:compute/router:Router": ("compute", "regions/{region}/routers/{name}"),
     "gcp:compute/subnetwork:Subnetwork": ("compute", "regions/{region}/subnetworks/{name}"),

@@ -139,7 +139,16 @@ def _router_hourly(described: Described) -> float | None:
     return facts.of("gcp", "egress").get("address_hourly") if described.get("nats") else 0.0
 
 
+def _rule_hourly(described: Described) -> float | None:
+    """Of a balancer's rule, as if it were the only one: those of a project are paid for together."""
+    return facts.of("gcp", "balancer").get("hourly")
+
+
 KINDS = (
+    Kind("forwarding rule", "forwardingRules", "regions", _rule_hourly),
+    Kind("backend service", "backendServices", "regions"),
+    Kind("health check", "healthChecks", "regions"),
+    Kind("instance group", "instanceGroups", "zones"),
     Kind("instance", "instances", "zones", _instance_hourly),
     Kind("NAT gateway", "routers", "regions", _router_hourly),
     Kind("address", "addresses", "regions", _address_hourly),

@@ -35,6 +35,7 @@ _PARTS = (
     "serve/metrics",
     "serve/spec.py",
     "serve/state.py",
+    "serve/steward",
     "storage/__init__.py",
     "storage/mount.py",
 )

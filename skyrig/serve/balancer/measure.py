@@ -57,8 +57,10 @@ class Meter:
             for pid, each in workers.items():
                 if name in each:
                     self._add(sums, pid, each[name])
-        for sums in self._sums.values():
-            sums.last = {pid: last for pid, last in sums.last.items() if pid in workers}
+        for name, sums in list(self._sums.items()):
+            sums.last = {pid: last for pid, last in sums.last.items() if name in workers.get(pid, {})}
+            if name and not sums.last:
+                del self._sums[name]
         requests = {name: sums.requests for name, sums in self._sums.items()}
         if not self._samples or now - self._samples[-1].at >= _LONGEST_S / _MOST_SAMPLES:
             self._samples.append(_Sample(now, requests, self._in_flight("")))
@@ -76,7 +78,7 @@ class Meter:
 
     def measured(self, seen: Histogram, window_s: float, now: float) -> Measured:
         """The loads at `now`, rates and percentiles over the last `window_s` seconds."""
-        servers = {name: self._load(name, seen, window_s, now) for name, sums in self._sums.items() if sums.last}
+        servers = {name: self._load(name, seen, window_s, now) for name in self._sums}
         total = servers.pop("", Load())
         within = [sample.in_flight for sample in self._samples if sample.at >= now - window_s]
         return Measured(total, servers, sum(within) / len(within) if within else 0.0)

@@ -22,6 +22,8 @@ MADE: Mapping[str, Mapping[str, Any]] = {
     "aws:ec2/eip:Eip": {"publicIp": "203.0.113.9"},
     "aws:ec2/vpcEndpoint:VpcEndpoint": {"prefixListId": "pl-{name}"},
     "aws:ec2/placementGroup:PlacementGroup": {"name": "{name}"},
+    "aws:lb/loadBalancer:LoadBalancer": {"arn": "arn:of:{name}"},
+    "aws:lb/targetGroup:TargetGroup": {"arn": "arn:of:{name}"},
     "aws:iam/role:Role": {"name": "{name}"},
     "aws:iam/instanceProfile:InstanceProfile": {"name": "{name}"},
     "pulumi-python:dynamic/skyrig:HostKey": {"public_key": "ssh-ed25519 {name}", "private_key": "PRIVATE {name}"},

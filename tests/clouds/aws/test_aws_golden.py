@@ -12,15 +12,18 @@ from typing import Any
 
 import pytest
 from aws_cases import CASES, FOLDER, args, registered
-from pulumi_aws import ec2
+from pulumi_aws import ec2, lb
 from registrations import SECRET, Registration, golden
 
+from components.aws.wrong import wrong
+from skyrig.catalog import egress, instances, sources
 from skyrig.cluster.description import from_json
 
 UNTAGGED = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation", "aws:ec2/eipAssociation:EipAssociation",
     "aws:ec2transitgateway/instanceState:InstanceState", "aws:iam/rolePolicy:RolePolicy",
-    "pulumi-python:dynamic/skyrig:HostKey", "pulumi:providers:aws",
+    "aws:lb/targetGroupAttachment:TargetGroupAttachment", "pulumi-python:dynamic/skyrig:HostKey",
+    "pulumi:providers:aws",
 }  # fmt: skip
 """What takes no tags."""
 
@@ -38,6 +41,9 @@ NESTED: Mapping[str, Mapping[str, Any]] = {
     "Instance": {"rootBlockDevice": ec2.InstanceRootBlockDeviceArgs, "launchTemplate": ec2.InstanceLaunchTemplateArgs},
     "SecurityGroup": {"ingress": ec2.SecurityGroupIngressArgs, "egress": ec2.SecurityGroupEgressArgs},
     "RouteTable": {"routes": ec2.RouteTableRouteArgs},
+    "LoadBalancer": {"subnetMappings": lb.LoadBalancerSubnetMappingArgs},
+    "TargetGroup": {"healthCheck": lb.TargetGroupHealthCheckArgs},
+    "Listener": {"defaultActions": lb.ListenerDefaultActionArgs},
 }
 """The SDK's own types of what is passed as plain dictionaries."""
 
@@ -139,3 +145,30 @@ def test_efa_stands_where_it_can(case: tuple[str, list[Registration], Any]) -> N
             assert adapters
     expected = name in ("p5-efa", "p4d-spot", "trn1-efa", "adopted")
     assert bool(of_type(made, "PlacementGroup")) == expected
+
+
+def test_each_node_is_bought_on_the_market_of_its_group() -> None:
+    """A steady head beside nodes that the cloud may take back: two templates, one of them with a market; the cluster
+    costs what both do, and cannot be stopped, as none with a spot instance can."""
+    made, described = registered(args("g6-mixed"))
+    markets = {each.name: "instanceMarketOptions" in each.inputs for each in of_type(made, "LaunchTemplate")}
+    assert sorted(markets.values()) == [False, True]
+    launched = {each.name: each.inputs["instanceInitiatedShutdownBehavior"] for each in of_type(made, "Instance")}
+    assert launched == {"dev-aws-ondemand-n0-1": "stop", "dev-aws-main-n1-1": "terminate"}
+    cluster = from_json(described)
+    assert [node.spot for node in cluster.nodes] == [False, True]
+    price = sources.find("aws", "us-east-1", "g6.4xlarge")
+    assert price is not None and price.on_demand is not None and price.spot is not None
+    way = egress.hourly("aws", "nat", 2)
+    assert cluster.hourly_cost == pytest.approx(price.on_demand + price.spot + way)
+    assert cluster.power.refused and cluster.power.end_itself
+
+
+def test_a_type_that_is_not_sold_as_spot_is_no_spot_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = args("g6-mixed")
+    kind = instances.find("aws", "g6.4xlarge")
+    monkeypatch.setitem(kind.facts, "usage_classes", ["on-demand"])  # type: ignore[arg-type]
+    asked["machine"]["capacity"], asked["nodes"][1]["group"] = "on-demand", "spot"
+    assert wrong(asked) == {"nodes": "g6.4xlarge is not sold as spot"}
+    asked["nodes"][1]["group"] = "main"
+    assert wrong(asked) == {}

@@ -20,6 +20,7 @@ from registrations import SECRET, Registration, golden, record
 
 from components.azure.adopted import fit
 from components.azure.cloud import AzureCloud
+from components.azure.wrong import wrong
 from skyrig.clouds.azure import names
 from skyrig.cluster.description import from_json
 
@@ -189,3 +190,18 @@ def test_what_is_not_as_expected_is_told_at_preview(caplog: pytest.LogCaptureFix
         run(case(name))
     told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert len(told) == 1 and "egress none" in told[0]
+
+
+def test_a_cluster_of_two_markets_shares_one_scale_set() -> None:
+    """All machines are in the scale set that spot ones need, whichever market they are of; where the others are in an
+    availability set, a spot one would be cut off from their InfiniBand, and is refused."""
+    made, described = of_case("nd_h200_mixed")
+    machines = {one.name: one.inputs for one in made if one.type == "azure-native:compute:VirtualMachine"}
+    assert {name: one.get("priority") for name, one in machines.items()} == {
+        "c-ondemand-n0-v1-machine": None, "c-main-n1-v1-machine": "Spot", "c-main-n2-v1-machine": "Spot",
+    }  # fmt: skip
+    assert len({one["virtualMachineScaleSet"]["id"] for one in machines.values()}) == 1
+    assert [node.spot for node in from_json(described).nodes] == [False, True, True]
+    other = case("nd_h200_mixed")
+    other["machine"]["capacity"], other["nodes"][2]["group"] = "on-demand", "spot"
+    assert list(wrong(other)) == ["nodes"] and "n2 is spot" in wrong(other)["nodes"]

@@ -13,7 +13,12 @@ from tests.clouds.registrations import Registration, record
 
 HERE = Path(__file__).parent
 OUTPUTS: dict[str, dict[str, Any]] = {
-    "gcp:compute/instance:Instance": {"instanceId": "id of {name}", "networkInterfaces": [{"networkIp": "10.128.0.9"}]},
+    "gcp:compute/instanceGroup:InstanceGroup": {"selfLink": "link of {name}"},
+    "gcp:compute/instance:Instance": {
+        "instanceId": "id of {name}",
+        "selfLink": "link of {name}",
+        "networkInterfaces": [{"networkIp": "10.128.0.9"}],
+    },
     "gcp:compute/address:Address": {"address": "203.0.113.9"},
     "gcp:compute/network:Network": {"selfLink": "link of {name}"},
     "gcp:compute/subnetwork:Subnetwork": {"selfLink": "link of {name}"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from gcp_cases import HERE, case, registered
+from gcp_cases import HERE, case, of_type, registered
 
 from skyrig.cluster.description import from_json
 from tests.clouds.registrations import golden
@@ -29,3 +29,13 @@ def test_golden(name: str) -> None:
 
 def test_every_golden_file_has_its_case() -> None:
     assert len(CASES) >= 10 and sorted(file.stem for file in (HERE / "golden").glob("*.json")) == CASES
+
+
+def test_each_node_is_bought_on_the_market_of_its_group() -> None:
+    made, described = registered(case("g2-l4-mixed"))
+    models = {name: each.inputs["scheduling"]["provisioningModel"] for name, each in of_type(made, "Instance").items()}
+    assert models == {
+        "dev-gcp-machines-ondemand-n0-v1": "STANDARD",
+        "dev-gcp-machines-main-n1-v1": "SPOT", "dev-gcp-machines-main-n2-v1": "SPOT",
+    }  # fmt: skip
+    assert [node.spot for node in from_json(described).nodes] == [False, True, True]
