@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 from skyrig import leaving, orders, renting
 from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
+from skyrig.cluster import grouping
 from skyrig.cluster.autostop import AutostopNote
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import NO_WISH, Wish
@@ -50,31 +51,37 @@ def nobody(question: str) -> bool:
 
 @frozen
 class Asked:
-    """What a cluster shall be, beside what its stack's config says: fit for `task`, with so many `nodes`, limits and
-    time to live as `wish` says; `ports` and `reaches` (buckets) come beside those that are there. With `at_least`,
-    nodes stay that another run has asked for while this one waited for it. What was `planned` stands for all of it."""
+    """What a cluster shall be, beside what its stack's config says: fit for `task`, with so many `nodes`, of which
+    `ondemand` at least are not spot as far as nodes that come can do that, limits and time to live as `wish` says;
+    `ports` and `reaches` (buckets) come beside those that are there. The nodes `without` go, whatever their rank, and
+    those in `anew` are made anew, alive or not; neither is ever the head. With `at_least`, nodes stay that another run
+    has asked for while this one waited for it. What was `planned` stands for all of it."""
 
     task: Task | None = None
     nodes: int | None = None
     ports: tuple[str, ...] = ()
     reaches: tuple[str, ...] = ()
     wish: Wish = NO_WISH
+    ondemand: int = 0
+    without: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
     at_least: bool = False
     planned: PlannedUp | None = None
 
 
 @frozen
 class Manner:
-    """How it is done. `confirm` is asked before money is spent and before live nodes are replaced. `force` takes nodes
-    away also where jobs run, and files that they wrote have `flush_s` seconds (None: what `skyrig.leaving` gives them).
-    Without `starting`, nodes that cost money and stopped themselves stay as they are. With `retry`, rounds of attempts
-    go on until there is capacity."""
+    """How it is done. `confirm` is asked before money is spent and before live nodes are replaced, but for those of the
+    ids in `taking`. `force` takes nodes away also where jobs run, and files that they wrote have `flush_s` seconds
+    (None: what `skyrig.leaving` gives them). Without `starting`, nodes that cost money and stopped themselves stay as
+    they are. With `retry`, rounds of attempts go on until there is capacity."""
 
     confirm: Confirm = nobody
     force: bool = False
     flush_s: float | None = None
     starting: bool = True
     retry: bool = False
+    taking: tuple[str, ...] = ()
 
 
 NOTHING_NEW, USUAL = Asked(), Manner()
@@ -111,7 +118,12 @@ def _shape(asked: Asked, before: Shape, *, is_new: bool, there: ClusterDescripti
     """The shape that is asked for of a stack with the shape `before`."""
     if asked.planned is not None:
         return _as_planned(asked.planned, None if is_new else before)
-    shape = shape_for(before, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
+    kept = grouping.renewed(grouping.without(before, asked.without), asked.anew)
+    if asked.nodes is not None and asked.ondemand and there is not None:
+        kept = grouping.with_ondemand(kept, max(asked.nodes, len(kept.nodes)), min(asked.nodes, asked.ondemand))
+    shape = shape_for(kept, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
+    if asked.ondemand and there is None:
+        shape = grouping.fresh(shape, len(shape.nodes), min(asked.ondemand, len(shape.nodes)))
     return with_policy(shape, asked.wish, new=there is None)
 
 
@@ -120,7 +132,7 @@ def _acquired(stack: str, before: Shape, shape: Shape, asked: Asked, manner: Man
     if old := costs.remark(shape):
         notify(f"cluster {stack}: {old}")
     wanted = Wanted(before, shape, asked.task, asked.at_least, manner.retry)
-    return acquire(stack, wanted, notify, manner.confirm, _asked_apart(stack, notify, manner.confirm))
+    return acquire(stack, wanted, notify, manner.confirm, _asked_apart(stack, notify, manner))
 
 
 def _changed(
@@ -140,7 +152,7 @@ def _changed(
         notify(f"cluster {stack}: {old}")
     renting.agree(stack, shape, arriving, manner.confirm)
     forecast = asked.planned.forecast if asked.planned is not None else None
-    may = _asked_apart(stack, notify, manner.confirm)
+    may = _asked_apart(stack, notify, manner)
 
     def once(_: float, __: int) -> Changes:
         try:
@@ -242,13 +254,14 @@ def wait_until_off(stack: str, notify: Notify) -> None:
             time.sleep(_POLL_S)
 
 
-def _asked_apart(stack: str, notify: Notify, confirm: Confirm) -> Callable[[list[Risk]], bool]:
+def _asked_apart(stack: str, notify: Notify, manner: Manner) -> Callable[[list[Risk]], bool]:
     """Lists nodes that would be taken away, and asks for that alone: another yes than the one to what it costs."""
 
     def may(found: list[Risk]) -> bool:
         for each in found:
             notify(f"{stack}: {each}, with all that is on it")
-        return confirm(f"{stack}: {', '.join(each.name for each in found)} will be taken away. Go on?")
+        others = [each.name for each in found if not any(each.is_of(node_id) for node_id in manner.taking)]
+        return not others or manner.confirm(f"{stack}: {', '.join(others)} will be taken away. Go on?")
 
     return may
 

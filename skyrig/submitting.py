@@ -124,8 +124,11 @@ def _note_run(task: Task, workdir: Path | None, mounts: Mapping[str, Path | None
     """Say what is added to the task's `run` text, each time, and what in it will not do what it seems to: the job's log
     stays the task's own."""
     if task.service is not None:
-        section = "pool" if isinstance(task.service, Pool) else "service"
-        notify(f"the section `{section}` says nothing here: the task runs as a job, once")
+        is_pool = isinstance(task.service, Pool)
+        more = "" if is_pool else "; `serve.up` serves it"
+        notify(
+            f"the section `{'pool' if is_pool else 'service'}` says nothing here: the task runs as a job, once{more}"
+        )
     for mend in mends.of_run(task.run or "", task.num_nodes):
         notify(mend.note)
     for line in misplaced.notes(task.run or "", workdir, mounts):
@@ -142,49 +145,115 @@ def _rehearsed(task: Task, cluster: ClusterDescription, notify: Notify) -> Task:
     return evolve(task, choice=evolve(task.choice, each=each))
 
 
+@frozen
+class _Checked:
+    """What a task brings along, once all is found that can be wrong with it."""
+
+    request: JobRequest
+    mounts: Mounts
+    wanted: tuple[WantedBucket, ...]
+    workdir: Path | None
+
+
+@frozen
+class ServiceNodes:
+    """The nodes of a service at its beginning: at least `count`, of which `ondemand` are not spot where they are made
+    for it; of all ports those of the endpoint are open, `ports`."""
+
+    count: int
+    ondemand: int = 0
+    ports: tuple[str, ...] = ()
+
+
 def for_launch(
     task: Task, stack: str | None, options: RunOptions, notify: Notify, confirm: Confirm
 ) -> tuple[ClusterDescription, Submission | None]:
     """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; and the
     job, None where there is nothing to run. All that can be wrong is found before anything is made."""
     stop = options.autostop or autostop_of(task)
+    brought = _checked(task, task, stack, options, notify)
+    cluster = _brought_up(task, stack, ports_of(task), options, notify, confirm)
+    if not task.run and brought.request.setup is None and not brought.mounts.sources and not brought.wanted:
+        if stop is not None:
+            autostop(cluster.name, stop, notify)
+        return cluster, None
+    _note_run(task, brought.workdir, brought.mounts.sources, notify)
+    return cluster, _submission(task, cluster, brought, stop, notify, confirm)
+
+
+def for_service(
+    task: Task, stack: str, wanted: ServiceNodes, options: RunOptions, notify: Notify, confirm: Confirm
+) -> tuple[ClusterDescription, Submission]:
+    """The cluster for a service whose replicas are copies of `task`, as it is `wanted`, and what every replica's job is
+    made of. As for a launch, nothing is made before all is found that can be wrong. Where the cluster is all of that
+    already, it costs no engine call."""
+    machines = _machines(task, wanted.count)
+    brought = _checked(task, machines, stack, options, notify)
+    cluster = _brought_up(machines, stack, wanted.ports, options, notify, confirm, wanted.ondemand)
+    return cluster, _submission(task, cluster, brought, None, notify, confirm)
+
+
+def _machines(task: Task, nodes: int) -> Task:
+    """What `nodes` nodes for replicas of a task shall be. What replicas serve on stays inside the cluster."""
+    each = tuple(evolve(one, ports=None) for one in task.choice.each)
+    return evolve(task, num_nodes=nodes, run=None, choice=evolve(task.choice, each=each))
+
+
+def _checked(task: Task, machines: Task, stack: str | None, options: RunOptions, notify: Notify) -> _Checked:
+    """What `task` brings to a cluster for `machines`. BadInput for all that can be wrong with it there."""
     request = task_request(task, options, setup=options.setup)
     mounts, wanted = mounts_of(task), buckets_of(task)
     mounts.require_sources()
     workdir = _workdir(task, notify)
     cluster = described.describe(stack) if stack is not None else None
     before = config.read_shape(stack) if stack is not None else Shape()
-    shape = shape_for(before, task) if cluster is None else before
+    shape = shape_for(before, machines) if cluster is None else before
     refuse_outside_home(mounts, cluster, shape)
     if options.setup:
         outward.refuse(task.setup, cluster.egress if cluster is not None else shape.machine.egress, stack or "")
     for line in mounts.warnings:
         notify(line)
+    return _Checked(request, mounts, wanted, workdir)
+
+
+def _brought_up(
+    task: Task,
+    stack: str | None,
+    ports: tuple[str, ...],
+    options: RunOptions,
+    notify: Notify,
+    confirm: Confirm,
+    ondemand: int = 0,
+) -> ClusterDescription:
+    """The cluster of `stack`, or a new one, with what `task` asks for and `ports` open."""
+    cluster = described.describe(stack) if stack is not None else None
     manner = Manner(confirm, retry=options.retry_until_up)
+    asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
-        cluster = up(stack or new_name(task), notify, Asked(task, wish=options.wish), manner)
-    elif (reason := misfit(cluster, task)) is not None:
-        shape_for(before, task)
+        return up(stack or new_name(task), notify, asked, manner)
+    if (reason := misfit(cluster, task)) is not None:
+        shape_for(config.read_shape(stack), task)
         notify(reason)
-        cluster = up(stack, notify, Asked(task, wish=options.wish), manner)
-    else:
-        note_served(task, notify)
-        cluster = ensure(
-            stack, task.num_nodes, notify, ports_of(task), confirm, options.wish, retry=options.retry_until_up
-        )
-    if not task.run and request.setup is None and not mounts.sources and not wanted:
-        if stop is not None:
-            autostop(cluster.name, stop, notify)
-        return cluster, None
-    _note_run(task, workdir, mounts.sources, notify)
+        return up(stack, notify, asked, manner)
+    note_served(task, notify)
+    return ensure(stack, task.num_nodes, notify, ports, confirm, options.wish, retry=options.retry_until_up)
+
+
+def _submission(
+    task: Task, cluster: ClusterDescription, brought: _Checked, stop: Autostop | None, notify: Notify, confirm: Confirm
+) -> Submission:
+    """The job on its cluster, with its buckets found or made."""
     ttl = config.read_shape(cluster.name).policy.ttl
-    if not wanted:
-        return cluster, Submission(request, workdir, mounts.sources, stop, ttl)
+    mounts = brought.mounts
+    if not brought.wanted:
+        return Submission(brought.request, brought.workdir, mounts.sources, stop, ttl)
     from skyrig.attaching import attach
 
-    attached = attach(cluster, wanted, {**task.env, **task.secrets}, notify, confirm, task.config.data_stack)
-    return cluster, Submission(attached.given_to(request), workdir, {**mounts.sources, **attached.sources}, stop, ttl)
+    variables = {**task.env, **task.secrets}
+    attached = attach(cluster, brought.wanted, variables, notify, confirm, task.config.data_stack)
+    sources = {**mounts.sources, **attached.sources}
+    return Submission(attached.given_to(brought.request), brought.workdir, sources, stop, ttl)
 
 
 def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:

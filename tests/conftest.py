@@ -53,6 +53,17 @@ def two_nodes_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
         yield person
 
 
+@pytest.fixture(scope="session")
+def haproxy() -> Path:
+    """HAProxy as the balancer finds it."""
+    from skyrig.serve.balancer.haproxy import find
+
+    found = find()
+    if found is None:
+        pytest.skip("not on this machine: haproxy 2.4 or newer")
+    return found.path
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the soak tier and of the fault kit."""
     group = parser.getgroup("skyrig")

@@ -1,6 +1,7 @@
 """The run from start to end: text, model, steps, checkpoints, and what it all came to."""
 
 import math
+import os
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import checkpoint
 import data
+import huggingface
 import torch
 import world
 from model import GPT, Sizes
@@ -110,6 +112,18 @@ def _conclude(model: GPT, training: Tensor, held_out: Tensor, header: dict[str, 
         kept = given.out / checkpoint.MODEL
         checkpoint.save({**header, "model": model.state_dict()}, kept)
         _say(f"model in {_short(kept)}")
+        _hand_over(model, header["vocabulary"], given)
+
+
+def _hand_over(model: GPT, vocabulary: str, given: Namespace) -> None:
+    """Save the model as serving engines read it, to SKYRIG_MODEL_DIR if that is set."""
+    folder = Path(os.environ.get("SKYRIG_MODEL_DIR") or given.out / huggingface.FOLDER).expanduser()
+    try:
+        huggingface.save(model, vocabulary, folder)
+    except ImportError as error:
+        _say(f"no model to serve was written: {error.name} is not installed")
+    else:
+        _say(f"model to serve in {_short(folder)}")
 
 
 def _short(path: Path) -> str:

@@ -12,7 +12,7 @@ class Sizes:
     """What fixes the shape of all weights: `vocabulary` tokens, `context` positions, `layers` blocks of `width`."""
 
     vocabulary: int
-    context: int = 64
+    context: int = 256
     layers: int = 4
     heads: int = 4
     width: int = 128

@@ -15,7 +15,7 @@ def arguments() -> argparse.Namespace:
     run = os.environ.get("SKYRIG_TASK_ID") or "local"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=400, help="steps in total, those before a resume included")
-    parser.add_argument("--batch", type=int, default=16, help="windows a step and process")
+    parser.add_argument("--batch", type=int, default=4, help="windows a step and process")
     parser.add_argument("--lr", type=float, default=3e-3, help="highest learning rate")
     parser.add_argument("--text", type=int, default=3_000_000, help="characters of text at most")
     parser.add_argument("--seed", type=int, default=1)

@@ -54,6 +54,13 @@ def without(shape: Shape, ids: Collection[str]) -> Shape:
     return evolve(shape, nodes=tuple(node for node in shape.nodes if node.id not in ids))
 
 
+def renewed(shape: Shape, node_ids: Collection[str]) -> Shape:
+    """`shape` with another machine behind each of those ids, be the one that is there alive or not; never the head."""
+    head, *others = shape.nodes
+    nodes = (evolve(node, version=node.version + 1) if node.id in node_ids else node for node in others)
+    return evolve(shape, nodes=(head, *nodes))
+
+
 def _refuse(count: int, ondemand: int) -> None:
     if count < 1 or not 0 <= ondemand <= count:
         raise BadInput(f"{count} nodes, {ondemand} of them on demand: these numbers make no cluster")

@@ -23,7 +23,7 @@ from skyrig.cluster.policy import TimeToLive
 from skyrig.errors import BadInput, NodeLost, ProtocolMismatch
 from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import files, keeping, records
-from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
+from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse
 from skyrig.launch.link import FIRST_PATIENCE_S, LOOK_PATIENCE_S, KeeperLink, NoRuntime, keeper, patience
 from skyrig.launch.meeting import Current, meeting
@@ -194,7 +194,8 @@ async def undrain(desc: ClusterDescription) -> None:
             await link.ask({"op": "describe", "cluster": desc.public().to_json(), "undrain": True})
 
 
-async def _submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobRecord:
+async def brought(link: KeeperLink, what: Submission, notify: Notify) -> JobRequest:
+    """Bring all that a job needs to the head; the request that may be submitted then."""
     request = what.request
     if request.buckets and not link.takes_buckets:
         raise ProtocolMismatch(
@@ -208,7 +209,11 @@ async def _submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobR
         keeping.note_autostop(link.desc, await link.ttl(what.ttl))
     if what.workdir is not None or what.mounts:
         request = await files.bring(link, request, workdir=what.workdir, mounts=what.mounts, notify=notify)
-    request = evolve(request, first_id=records.next_id(keeping.folder(link.desc)))
+    return evolve(request, first_id=records.next_id(keeping.folder(link.desc)))
+
+
+async def _submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobRecord:
+    request = await brought(link, what, notify)
     answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
     record = CONVERTER.structure(answer["record"], JobRecord)
     notify(f"job {record.id} ({record.name}) submitted to {link.desc.name}")

@@ -54,9 +54,11 @@ _TOLD_AFTER_S = 15.0
 _KEEPER_TRIES = 3
 """How often a keeper that died before it could be spoken to is started again."""
 
+_KEEPER = "skyrig.launch.keeper"
+
 _ENSURE = (
-    'r="$HOME/.skyrig/runtime/bin/python"; '
-    'case "$1" in look) ;; *) [ -x "$r" ] && exec "$r" -I -m skyrig.launch.keeper "$@" ;; esac; '
+    'r="$HOME/.skyrig/runtime/bin/python"; m="$1"; shift; '
+    'case "$1" in look) ;; *) [ -x "$r" ] && exec "$r" -I -m "$m" "$@" ;; esac; '
     'echo; echo "skyrig-absent $(uname -s) $(uname -m) $(echo /lib/ld-musl-*)"'
 )
 """Has the runtime on the head do what the words say; where there is none (or for `look`) tells what the head is."""
@@ -78,6 +80,11 @@ class KeeperLink:
     async def another(self) -> KeeperLink:
         """A second line over the same connection: following a job takes one for itself."""
         return KeeperLink(self.desc, self._way, await self._way.open())
+
+    async def beside(self, module: str, *, fresh: bool = False) -> Channel:
+        """A line to another standing process of ours on the head, started where it does not run (with `fresh` again
+        where it is of another build than what the head has): `python -I -m MODULE ensure` tells where it answers."""
+        return await self._way.beside(module, fresh=fresh)
 
     async def ask(self, message: Message, payload: bytes | None = None) -> Message:
         """One request and its answer. KeeperGone where none comes."""
@@ -266,9 +273,15 @@ class _Way:
             raise SkyrigError(f"{self._desc.head.id} is {what}", hint=f"a head needs Linux with glibc, on {known}")
         await sending.install(self._connection, self._desc.head.id, platform, self.notify)
 
-    async def _run(self, *words: str) -> dict[str, Any]:
-        """What the head's runtime says to `words`, or {"absent": [...]} where there is none."""
-        ran = await self._connection.run(nodeside.shell(_ENSURE, *words), encoding=None)
+    async def beside(self, module: str, *, fresh: bool = False) -> Channel:
+        """A channel to another standing process of ours, which `module` is started by; with `fresh` to one of the build
+        that the head has now."""
+        said = await self._run("ensure", *(["--fresh"] if fresh else []), module=module)
+        return await self._connection.open_unix_connection(said["socket"])
+
+    async def _run(self, *words: str, module: str = _KEEPER) -> dict[str, Any]:
+        """What the head's runtime says to `words` for `module`, or {"absent": [...]} where there is none."""
+        ran = await self._connection.run(nodeside.shell(_ENSURE, module, *words), encoding=None)
         for line in reversed(_bytes(ran.stdout).splitlines()):
             if line.startswith(b"skyrig-absent ") and (words == ("look",) or self._desc.isolation == "machine"):
                 return {"absent": line.decode(errors="replace").split()[1:]}

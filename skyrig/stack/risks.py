@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,10 @@ class Risk:
     name: str
     becomes: str
     because: tuple[str, ...] = ()
+
+    def is_of(self, node_id: str) -> bool:
+        """Whether this is the machine of that node: components name them by it."""
+        return re.search(rf"(?:^|-){re.escape(node_id)}(?:-machine)?$", self.name) is not None
 
     def __str__(self) -> str:
         reason = f" (another {', '.join(self.because)})" if self.because else ""

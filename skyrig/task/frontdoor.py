@@ -13,6 +13,9 @@ from skyrig.task.node import Node, either
 UPDATES = ("rolling", "blue_green")
 """How replicas of a new version may take over."""
 
+BALANCERS = ("head", "cloud")
+"""What the endpoint's address belongs to: the head, or a balancer of the cloud's in front of it."""
+
 _SIZE = r"([0-9]+(?:\.[0-9]+)?) ?([kmg]i?b?|b)?"
 _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}"
@@ -22,7 +25,8 @@ _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}"
 class FrontDoor:
     """What was said; None, "" and empty values where nothing was. `api_keys` are names of secrets or variables whose
     values are let in; `max_body` in bytes, `rate` in requests a second from one address; `port` of the endpoint; `acme`
-    has `domain`, and perhaps `email` and `directory`; `engine` serves, whose Prometheus metrics are at `metrics`."""
+    has `domain`, and perhaps `email` and `directory`; `engine` serves, whose Prometheus metrics are at `metrics`; `balancer` is one of
+    BALANCERS."""
 
     api_keys: tuple[str, ...] = ()
     max_body: int | None = None
@@ -33,6 +37,7 @@ class FrontDoor:
     acme: Mapping[str, str] = field(factory=dict)
     engine: str = ""
     metrics: str = ""
+    balancer: str = ""
 
 
 def read(node: Node) -> FrontDoor:
@@ -108,4 +113,5 @@ _TABLE: dict[str, Any] = {
     "acme": _acme,
     "engine": Node.filled_text,
     "metrics": _path,
+    "balancer": lambda node: node.one_of(BALANCERS),
 }

@@ -57,7 +57,7 @@ def unpacked(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Path
         (folder / name).mkdir()
         with tarfile.open(runtime.get(name, print).path) as tar:
             tar.extractall(folder / name, filter="tar")
-    imported = "asyncssh, cattrs, tenacity, logging, sqlite3, importlib.resources"
+    imported = "asyncssh, cattrs, jinja2, tenacity, logging, sqlite3, importlib.resources"
     program = [str(folder / runtime.python / "bin" / "python3.11"), "-c", f"import {imported}"]
     subprocess.run(program, env={"PYTHONPATH": str(folder / runtime.packages)}, check=True)
     return folder

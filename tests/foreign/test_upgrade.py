@@ -31,6 +31,7 @@ class Version:
         self.release = release
         self.package = folder / "skyrig"
         shutil.copytree(ROOT / "skyrig", self.package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "templates" / "serve", folder / "templates" / "serve")
         with (self.package / "errors.py").open("a") as file:
             file.write(f"\n# {note}\n")
         init = self.package / "__init__.py"

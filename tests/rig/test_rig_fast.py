@@ -49,10 +49,28 @@ def test_train_needs_what_its_strategy_needs(clone: Clone, arguments: tuple[str,
     assert (code == 0) is (needed == "torch"), "with no Python on PATH, what is not in place is an error"
 
 
+def test_serving_needs_torch_and_its_engine(clone: Clone) -> None:
+    clone.ready("base", "dev", "torch")
+    assert clone.rig("serve")[0] == 5, "with no Python on PATH, what is not in place is an error"
+    clone.ready("serve")
+    assert clone.rig("serve")[0] == 0
+
+
 @pytest.mark.parametrize("verb", ["test", "lint"])
 def test_checks_need_the_tools_for_them(clone: Clone, verb: str) -> None:
     clone.ready(
-        "base", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning", "storage"
+        "base",
+        "torch",
+        "accelerate",
+        "deepspeed",
+        "ray",
+        "aws",
+        "gcp",
+        "azure",
+        "lora",
+        "lightning",
+        "serve",
+        "storage",
     )
     assert clone.rig(verb)[0] == 5
     clone.ready("dev")

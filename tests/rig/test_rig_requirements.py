@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from rig_clone import ROOT
 
-SETS = ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning")
+SETS = ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning", "serve")
 MOST_PACKAGES = 45
 MOST_MB = 100
 

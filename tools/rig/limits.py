@@ -40,6 +40,7 @@ SETS = {
     "azure": PackageSet("Azure's SDKs", 25, 400),
     "lora": PackageSet("Hugging Face's Transformers, Datasets and PEFT", 85, 290),
     "lightning": PackageSet("PyTorch Lightning", 3, 12),
+    "serve": PackageSet("Hugging Face's Transformers, its server and OpenAI's client", 35, 160),
 }
 """In the order of installation: a later set may build on an earlier one."""
 

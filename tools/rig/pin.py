@@ -30,9 +30,10 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
+    "serve": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning"),
 }
-KEEPER = ("asyncssh", "attrs", "cattrs", "tenacity")
-"""Those of our dependencies that skyrig.launch.keeper imports; tests/foreign holds it to that."""
+KEEPER = ("asyncssh", "attrs", "cattrs", "jinja2", "tenacity")
+"""Those of our dependencies that keeper and steward import on a head; tests/foreign holds them to that."""
 NOTE = "# Pinned by tools/rig/pin.py from pyproject.toml; do not edit by hand.\n"
 
 

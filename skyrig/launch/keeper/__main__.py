@@ -30,7 +30,7 @@ def _keeper() -> Standing:
     return Standing(home, "keeper", "skyrig.launch.keeper")
 
 
-def _running_build(path: Path) -> str:
+def running_build(path: Path) -> str:
     """Build of the keeper that answers at `path`; "" where it does not say."""
     with socket.socket(socket.AF_UNIX) as asking:
         asking.settimeout(ANSWERS_DEADLINE_S)
@@ -46,7 +46,7 @@ def _running_build(path: Path) -> str:
 def ensure(*, fresh: bool) -> None:
     """Start a keeper unless one answers (`fresh`: one of this build), and print where."""
     keeper = _keeper()
-    path = standing.ensure(keeper, outdated=lambda: fresh and _running_build(keeper.socket()) != code.build())
+    path = standing.ensure(keeper, outdated=lambda: fresh and running_build(keeper.socket()) != code.build())
     print(json.dumps({"socket": str(path), "build": code.build()}), flush=True)
 
 
@@ -54,7 +54,7 @@ def serve() -> None:
     """Be the keeper, until TERM."""
     standing_keeper = _keeper()
     home, path = standing_keeper.home, standing_keeper.socket()
-    locks = [standing.hold(standing_keeper.lock, wait=True), *_layer_lock()]
+    locks = [standing.hold(standing_keeper.lock, wait=True), *layer_lock()]
     code.build()  # of the code as it is now, which is the code that is about to be loaded
     import asyncio
     import logging
@@ -98,7 +98,7 @@ async def _until_answered(answering: Collection[object]) -> None:
         await asyncio.sleep(0.01)
 
 
-def _layer_lock() -> list[IO[str]]:
+def layer_lock() -> list[IO[str]]:
     """The lock that keeps our code's layer from being removed, where the code lies in one (on foreign heads)."""
     layer = Path(code.__file__).parents[3]
     if layer.parent.name != "layers":

@@ -26,6 +26,7 @@ from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.launch import at_boot
 from skyrig.launch.keeper import idle, parting
 from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.idle import Seen, Setting, Terminals, Verdict
@@ -37,10 +38,6 @@ HOLD_S = 600.0
 """How long a client that does not submit keeps the cluster from being idle, in seconds."""
 
 FACT = "autostop"
-
-_AT_BOOT = "at-boot"
-_AT_BOOT_TEXT = '#!/bin/sh\nexec "$HOME/.skyrig/runtime/bin/python" -I -m skyrig.launch.keeper ensure\n'
-"""Run by a local node when it boots: idle time is counted after a start too, whether or not a client comes."""
 
 _AFTER_FAILURE_S = 5.0
 
@@ -120,10 +117,9 @@ class Caretaker:
 
     def _noted(self) -> AutostopNote:
         """Write down what was set now."""
-        at_boot = self._house.home / _AT_BOOT
         minded = self.setting is not None or self.lifetime.setting is not None
         with suppress(OSError):  # a full disk: only a boot that no client has asked for goes without
-            at_boot.write_text(_AT_BOOT_TEXT) if minded else at_boot.unlink(missing_ok=True)
+            at_boot.want(self._house.home) if minded else at_boot.release(self._house.home)
         self._write()
         self.poke()
         return self._note()

@@ -138,6 +138,10 @@ class Door:
         return {"record": CONVERTER.unstructure(record)}
 
     async def _queue(self, message: Message, payload: bytes) -> Message:
+        """All jobs; with `ids` those alone, as far as they are known."""
+        if message.get("ids") is not None:
+            known = (self._keeper.table.get(job_id) for job_id in message["ids"])
+            return {"records": [CONVERTER.unstructure(record) for record in known if record is not None]}
         return {"records": self._keeper.table.rows(_MOST_JOBS)}
 
     async def _cancel(self, message: Message, payload: bytes) -> Message:

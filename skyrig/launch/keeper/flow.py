@@ -74,7 +74,7 @@ class Flow:
         """Whether the job runs on a node, or may bring files there or run its setup."""
         if node_id in self.plan.shares:
             return True
-        return self.record.status is not JobStatus.RUNNING and self._is_for_all
+        return self.record.status is not JobStatus.RUNNING and self._is_for_all and not self._request.on
 
     async def run(self) -> JobRecord:
         """Run the job to its end and return its final record. Never raises but for cancellation of the task."""
@@ -100,7 +100,7 @@ class Flow:
     async def _before_run(self) -> End | None:
         """Files and setup; the job's end if it ends here already."""
         setup = self._request.setup
-        nodes = self._keeper.usable(self._cluster.nodes, self.plan.shares) if self._is_for_all else self._nodes
+        nodes = self._meant if self._is_for_all else self._nodes
         if self.plan.setup is None and (unfit := await self._booted(nodes)) is not None:
             return unfit
         if self._request.manifests and self.plan.setup is None:
@@ -151,6 +151,17 @@ class Flow:
         """Whether the job brings something to all nodes of the cluster, be it placed on a few of them."""
         return self._request.setup is not None or bool(self._request.mounts or self._request.buckets)
 
+    @property
+    def _group(self) -> tuple[Node, ...]:
+        """The nodes that setup and files are for: the cluster's, or the job's own where it names them, as one that is
+        part of a service does; then it does not matter to it what becomes of others."""
+        return self._nodes if self._request.on else self._cluster.nodes
+
+    @property
+    def _meant(self) -> list[Node]:
+        """Those of them that are not about to go."""
+        return self._keeper.usable(self._group, self.plan.shares)
+
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
         """Do `work`, or leave it when the job is cancelled."""
         working, cancelling = asyncio.create_task(work), asyncio.create_task(self._cancel.wait())
@@ -165,7 +176,8 @@ class Flow:
 
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
-        cluster, table, parts = self._cluster, self._keeper.table, await self._setup_parts(setup)
+        cluster, group, table = self._cluster, self._group, self._keeper.table
+        parts = await self._setup_parts(setup)
         due = self._setup_due(parts)
         if not due:
             return None
@@ -179,7 +191,7 @@ class Flow:
                 f"setup-{node.rank}",
                 setup,
                 environment.setup_environment(
-                    nodes=cluster.nodes, rank=node.rank, request=self._request, task_id=task_id, cluster=cluster
+                    nodes=group, rank=group.index(node), request=self._request, task_id=task_id, cluster=cluster
                 ),
                 skylogs.of_setup(self.record),
             )
@@ -221,12 +233,9 @@ class Flow:
 
     def _setup_due(self, parts: sameness.Parts) -> list[Node]:
         """Where this job runs its setup: decided once, said why, and remembered."""
-        cluster, table = self._cluster, self._keeper.table
+        table = self._keeper.table
         if self.plan.setup is None:
-            why = {
-                node.id: sameness.difference(table.setup_key(node.id, node.life), parts)
-                for node in self._keeper.usable(cluster.nodes, self.plan.shares)
-            }
+            why = {node.id: sameness.difference(table.setup_key(node.id, node.life), parts) for node in self._meant}
             forced = self._request.force_setup
             due = tuple(node_id for node_id, reason in why.items() if forced or reason is not None)
             self._advance(JobStatus.SETTING_UP if due else self.record.status, setup=due)
@@ -235,7 +244,7 @@ class Flow:
             for reason in dict.fromkeys(filter(None, why.values())):
                 where = ", ".join(node_id for node_id, each in why.items() if each == reason)
                 self.logbook.note(f"setup runs again on {where}: {reason}")
-        return [node for node in cluster.nodes if node.id in (self.plan.setup or ())]
+        return [node for node in self._group if node.id in (self.plan.setup or ())]
 
     async def _run(self) -> End:
         request, record = self._request, self.record
@@ -348,7 +357,7 @@ class Flow:
     async def _setup_parts(self, setup: Scripts) -> sameness.Parts:
         """What decides whether setup must run again."""
         request, cluster = self._request, self._cluster
-        ours = environment.setup_environment(nodes=cluster.nodes, rank=0, request=request, task_id="", cluster=cluster)
+        ours = environment.setup_environment(nodes=self._group, rank=0, request=request, task_id="", cluster=cluster)
         ours = {name: value for name, value in ours.items() if not name.endswith("SETUP_NODE_RANK")}
         used = await asyncio.to_thread(self._files_used, setup) if request.manifest else {}
         return sameness.parts(setup, request, ours, used, self._keeper.secret)

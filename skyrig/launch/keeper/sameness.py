@@ -22,7 +22,10 @@ from skyrig.launch.job import JobRequest, Scripts
 VOLATILE = frozenset(
     prefix + name
     for prefix in PREFIXES
-    for name in ("TASK_ID", "TASK_IDS", "INTERNAL_JOB_ID", "MANAGED_JOB_ID", "JOB_RANK", "ENV_NAMES")
+    for name in (
+        *("TASK_ID", "TASK_IDS", "INTERNAL_JOB_ID", "MANAGED_JOB_ID", "JOB_RANK", "ENV_NAMES"),
+        *("SERVE_REPLICA_ID", "SERVE_PORT"),
+    )
 )
 """Variables that are others at each launch: no reason to run a setup again."""
 

@@ -30,9 +30,16 @@ _PARTS = (
     "cluster",
     "fleet",
     "launch",
+    "serve/__init__.py",
+    "serve/balancer",
+    "serve/spec.py",
+    "serve/state.py",
+    "serve/steward",
     "storage/__init__.py",
     "storage/mount.py",
 )
+_SHIPPED = ("templates/serve/haproxy.cfg.j2", "templates/serve/haproxy-install.sh")
+"""What it reads of that which lies beside the package in a clone, and inside it elsewhere (skyrig.places.shipped)."""
 _CLIENT_SIDE = (
     "fleet/local/",
     "fleet/gitignore.py",
@@ -68,6 +75,8 @@ def files(package: Path = Path(__file__).parents[2]) -> Iterator[tuple[str, Path
             name = path.relative_to(package).as_posix()
             if path.is_file() and "__pycache__" not in path.parts and not name.startswith(_CLIENT_SIDE):
                 yield f"skyrig/{name}", path
+    beside = package / "shipped" if (package / "shipped").is_dir() else package.parent
+    yield from ((f"skyrig/shipped/{part}", beside / part) for part in _SHIPPED)
 
 
 def digest(named: Iterable[tuple[str, Path]]) -> str:

@@ -107,7 +107,12 @@ def direct(asked: Asked) -> Asked:
             f"{wants[0]} need the balancer HAProxy, which is not on this machine",
             hint="`apt install haproxy`, or `brew install haproxy`",
         )
-    spec = evolve(spec, entrance=evolve(entrance, port=spec.port, direct=True))
+    return at_port(evolve(asked, spec=evolve(spec, entrance=evolve(entrance, direct=True))), spec.port)
+
+
+def at_port(asked: Asked, port: int) -> Asked:
+    """The same with the endpoint at another port."""
+    spec = evolve(asked.spec, entrance=evolve(asked.spec.entrance, port=port))
     return evolve(asked, spec=spec, task=_served(asked.task, spec))
 
 
@@ -187,7 +192,7 @@ def _scaling(task: Task, door: FrontDoor, replicas: int | None) -> Scaling:
         least=least,
         most=most,
         target_qps=_target_qps(task, policy.get("target_qps_per_replica")),
-        target_in_flight=door.target_in_flight,
+        target_in_flight=float(door.target_in_flight) if door.target_in_flight else None,
         upscale_delay_s=float(policy.get("upscale_delay_seconds", usual.upscale_delay_s)),
         downscale_delay_s=float(policy.get("downscale_delay_seconds", usual.downscale_delay_s)),
         overprovision=int(policy.get("num_overprovision") or 0),
@@ -217,14 +222,14 @@ def _entrance(
     if port == replica_port:
         raise BadInput(
             f"port {port} cannot be both the endpoint's and a replica's: the head has a replica too",
-            hint="config: {skyrig: {serve: {port: ...}}} or --port names another one for the endpoint",
+            hint="config: {skyrig: {serve: {port: ...}}} or --endpoint-port names another one for the endpoint",
         )
     return Entrance(
         port=port,
         policy=ROUND_ROBIN if given.load_balancing_policy == ROUND_ROBIN else LEAST_LOAD,
         stream_timeout_s=float(given.stream_timeout_seconds),
         max_body=door.max_body or 0,
-        rate=door.rate or 0.0,
+        rate=float(door.rate or 0),
         keys=digests,
         tls=Tls.FILE if has_pem else Tls.ACME if door.acme else Tls.NONE,
         domain=door.acme.get("domain", ""),

@@ -1,0 +1,138 @@
+"""What is to be done about a service's nodes, worked out from what is known: values in, one action out.
+
+Nodes go by name only, and only those that the steward said hold nothing; what somebody stopped or took down on purpose
+stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from attrs import field, frozen
+
+from skyrig.cluster.description import ClusterDescription
+from skyrig.control.ward import Ward, Wish
+from skyrig.serve.state import Snapshot, Wanted
+
+AWAY_S = 10.0
+"""How long a head may be silent before its cloud is asked whether it is there."""
+
+SHUT_S = 90.0
+"""How long a head that is there may let nobody in before it is looked after."""
+
+_PATIENT = 2
+"""How often a node that its head does not reach is looked after before another one is made in its place."""
+
+
+class Act(str, Enum):
+    """What can be done: nothing; LOOK at the cluster anew; DEPLOY (bring the cluster up and tell its head all of the
+    service); NODES (add, take away); REPAIR (make anew what is lost); RETIRE (the service failed: its cluster goes, its
+    ward stays); END (all of it goes)."""
+
+    __str__ = str.__str__
+
+    NOTHING = "nothing"
+    LOOK = "look"
+    DEPLOY = "deploy"
+    NODES = "nodes"
+    REPAIR = "repair"
+    RETIRE = "retire"
+    END = "end"
+
+
+@frozen
+class Action:
+    """One thing to do. NODES: there shall be `nodes` in all, of which `ondemand` are not spot, and those in `going` are
+    taken away. REPAIR: those in `anew` are made anew though their machines seem to be there. `why` is one line for
+    people."""
+
+    act: Act
+    why: str = ""
+    nodes: int = 0
+    ondemand: int = 0
+    going: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
+
+
+NOTHING = Action(Act.NOTHING)
+
+
+@frozen
+class Look:
+    """A cluster as it was seen: its description (None: there is none), the ids that its stack's config wants and the
+    `power` that it wants, the power of each node there is, and why it is off or gone by its own doing ("": it is
+    not)."""
+
+    cluster: ClusterDescription | None = None
+    nodes: tuple[str, ...] = ()
+    power: str = "up"
+    powers: Mapping[str, str] = field(factory=dict)
+    left: str = ""
+
+    @property
+    def head_power(self) -> str:
+        """The head's: up, stopped, ended or gone; gone where there is no cluster."""
+        return self.powers.get(self.cluster.head.id, "gone") if self.cluster is not None else "gone"
+
+    @property
+    def off(self) -> str:
+        """Why the cluster is off on purpose, in one line; "" where it is not."""
+        if self.left and self.head_power != "up":
+            return self.left
+        if self.power != "up":
+            return "its cluster was taken down" if self.power == "down" else "its cluster is stopped"
+        return "its cluster is stopped" if self.head_power == "stopped" else ""
+
+
+def decide(
+    ward: Ward, look: Look, snapshot: Snapshot | None, away_s: float, repairs: int = 0, *, bare: bool = False
+) -> Action:
+    """What is to be done now. `snapshot` is what the steward says, None where it cannot be heard, for `away_s` seconds
+    by now, or is `bare`: it knows of no service. `repairs` is how often lost nodes were looked after in vain."""
+    if ward.wish is Wish.GONE:
+        return Action(Act.END, "it is taken down")
+    if ward.gave_up:
+        there = look.cluster is not None and ward.alone and look.power != "down"
+        return Action(Act.RETIRE, ward.reason or "it failed") if there else NOTHING
+    if ward.applied < ward.version:
+        return Action(Act.DEPLOY, f"version {ward.version} is to be deployed")
+    if look.off:
+        return NOTHING
+    if look.cluster is None:
+        return Action(Act.DEPLOY, "its cluster is not there")
+    if look.head_power in ("gone", "ended"):
+        return Action(Act.DEPLOY, f"its head {look.cluster.head.id} is lost")
+    if look.cluster.head.incarnation != ward.data.get("head"):
+        return Action(Act.DEPLOY, f"its head {look.cluster.head.id} is another machine")
+    if bare:
+        return Action(Act.DEPLOY, "its steward knows nothing of it")
+    if snapshot is None:
+        return Action(Act.REPAIR, f"its head has been silent for {away_s:.0f} s") if away_s > SHUT_S else NOTHING
+    if snapshot.wanted.nothing:
+        return Action(Act.RETIRE, snapshot.reason or snapshot.wanted.why or "it failed")
+    return _nodes(look, look.cluster, snapshot.wanted, repairs)
+
+
+def _nodes(look: Look, cluster: ClusterDescription, wanted: Wanted, repairs: int) -> Action:
+    """What the nodes lack of what the steward wants of them."""
+    there = [node.id for node in cluster.nodes]
+    others = there[1:]
+    spare = max(0, len(there) - max(1, wanted.nodes))
+    going = [node_id for node_id in reversed(others) if node_id in wanted.going]
+    going = sorted(going, key=lambda node_id: node_id not in wanted.lost)[:spare]  # what is lost goes first
+    lost = [node_id for node_id in others if node_id in wanted.lost and node_id not in going]
+    if wanted.nodes > len(there):
+        why = wanted.why or f"{wanted.nodes} nodes are wanted"
+        return Action(Act.NODES, why, wanted.nodes, min(wanted.ondemand, wanted.nodes))
+    if lost:
+        silent = [each for each in lost if look.powers.get(each) == "up"] if repairs >= _PATIENT else []
+        return Action(Act.REPAIR, f"{', '.join(lost)} {_is(lost)} lost", anew=tuple(silent))
+    if going:
+        why = wanted.why or f"{', '.join(going)} {_is(going)} not needed"
+        return Action(Act.NODES, why, nodes=len(there) - len(going), going=tuple(going))
+    return NOTHING
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"

@@ -1,0 +1,68 @@
+"""Texts of setup and run from templates/serve. Values of the user enter them through one filter, `quote`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from functools import cache
+
+import jinja2
+
+from skyrig import places
+from skyrig.errors import BadInput
+from skyrig.serve.engines.engine import Engine
+from skyrig.serve.engines.model import Model
+
+TEMPLATES = places.shipped() / "templates" / "serve"
+"""Folder of the templates of serving."""
+
+SERVER = "sky_serve/transformers_server.py"
+"""Where the program that serves with Transformers lies on the nodes, below the home."""
+
+
+def setup_text(engine: Engine, num_nodes: int) -> str:
+    """What has the engine installed on a node."""
+    several = num_nodes > 1
+    return _rendered(
+        "engine_setup.sh.j2",
+        engine=engine,
+        packages=engine.packages + (engine.cluster_packages if several else ()),
+        modules=engine.modules + (engine.cluster_modules if several else ()),
+    )
+
+
+def run_text(engine: Engine, model: Model, gpus: int, num_nodes: int, arguments: Sequence[str] = ()) -> str:
+    """What serves `model` on `num_nodes` nodes with `gpus` accelerators each; `arguments` reach the engine as they
+    are. BadInput for a NUL in one."""
+    for value in (model.name, model.place, *arguments):
+        if "\0" in value:
+            raise BadInput(f"{value!r} holds a NUL byte, which no program can be given")
+    words = "".join(f" \\\n  {shlex.quote(word)}" for word in arguments)
+    return _rendered(
+        f"{engine.name}.sh.j2",
+        engine=engine,
+        model=model,
+        name=model.name,
+        gpus=max(1, gpus),
+        nodes=num_nodes,
+        server=SERVER,
+        words=words,
+    )
+
+
+def _rendered(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # shell, not HTML: `quote` is the one way in
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["quote"] = shlex.quote
+    return environment

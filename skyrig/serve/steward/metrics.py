@@ -1,0 +1,48 @@
+"""The steward's own metrics in Prometheus's text form, as a pure function of a snapshot."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from skyrig.serve.state import ReplicaStatus, ServiceStatus, Snapshot
+
+_Row = tuple[dict[str, str], float]
+
+
+def text(told: Snapshot) -> str:
+    """All of them, for the service that `told` tells of."""
+    counts = {status: sum(each.status is status for each in told.replicas) for status in ReplicaStatus}
+    load, gauge = told.load, functools.partial(_gauge, told.name)
+    parts = [
+        gauge("replicas", "Replicas by status.", [({"status": s.value}, n) for s, n in counts.items()]),
+        gauge("replicas_wanted", "Replicas that there shall be.", [({}, told.wanted.replicas)]),
+        gauge("nodes_wanted", "Nodes that there shall be, the head with them.", [({}, told.wanted.nodes)]),
+        gauge("version", "Version that shall be.", [({}, told.version)]),
+        gauge("serving_version", "Newest version that is served; 0: none.", [({}, told.serving)]),
+        gauge("status", "1 for the status that the service has.", _one_hot(told.status)),
+        gauge("requests_per_second", "Requests a second over the scaling window.", [({}, load.qps)]),
+        gauge("requests_in_flight", "Requests in flight.", [({}, load.in_flight)]),
+        gauge(
+            "replica_requests_in_flight",
+            "Requests in flight by replica.",
+            [({"replica": str(each.id)}, each.load.in_flight) for each in told.replicas if not each.status.ended],
+        ),
+    ]
+    return "".join(parts)
+
+
+def _one_hot(status: ServiceStatus) -> list[_Row]:
+    return [({"status": each.value}, float(each is status)) for each in ServiceStatus]
+
+
+def _gauge(service: str, name: str, about: str, rows: Iterable[_Row]) -> str:
+    lines = [f"# HELP skyrig_serve_{name} {about}", f"# TYPE skyrig_serve_{name} gauge"]
+    for labels, value in rows:
+        named = "".join(f',{label}="{_quoted(text)}"' for label, text in labels.items())
+        lines.append(f'skyrig_serve_{name}{{service="{_quoted(service)}"{named}}} {value:g}')
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,73 @@
+"""Which nodes are lost. A node is suspected when a replica on it was lost or answers no more; only then it is asked,
+over SSH, as the keeper asks it, and it is lost when it has been silent for as long as a lease is long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from skyrig.cluster.description import Node
+from skyrig.errors import SkyrigError
+from skyrig.fleet.deadline import timeout
+
+SILENT_S = 10.0
+"""How long a suspected node may be silent, in seconds."""
+
+ASK_S = 2.0
+"""Pause between two questions, and how long one answer may take is ANSWER_S."""
+
+ANSWER_S = 5.0
+
+
+class Reach:
+    """One per steward. `lost` are ids of nodes; `changed` is called when it becomes another."""
+
+    def __init__(self, home: Path, lost: Collection[str], changed: Callable[[], None]) -> None:
+        self.lost = set(lost)
+        self._key = home / "internal" / "id_ed25519"
+        self._changed = changed
+        self._asking: dict[str, tuple[Node, asyncio.Task[None]]] = {}
+
+    def mind(self, suspects: Collection[Node], present: Collection[str]) -> None:
+        """From now on ask these nodes, and those that are lost until they answer; of others than `present` nothing is
+        known any more."""
+        self.lost &= set(present)
+        wanted = {node.id: node for node in suspects}
+        for node_id, (node, task) in list(self._asking.items()):
+            if wanted.get(node_id) != node:
+                task.cancel()
+                del self._asking[node_id]
+        for node_id in wanted.keys() - self._asking.keys():
+            node = wanted[node_id]
+            self._asking[node_id] = (node, asyncio.create_task(self._ask_on(node)))
+
+    async def _ask_on(self, node: Node) -> None:
+        loop = asyncio.get_running_loop()
+        heard = loop.time()
+        while True:
+            if await self._answers(node):
+                heard = loop.time()
+                self._note(node.id, lost=False)
+            elif loop.time() - heard >= SILENT_S:
+                self._note(node.id, lost=True)
+            await asyncio.sleep(ASK_S)
+
+    def _note(self, node_id: str, *, lost: bool) -> None:
+        if lost is not (node_id in self.lost):
+            (self.lost.add if lost else self.lost.discard)(node_id)
+            self._changed()
+
+    async def _answers(self, node: Node) -> bool:
+        from skyrig.fleet.connection import Credentials, connect
+        from skyrig.fleet.ssh import asyncssh
+        from skyrig.fleet.target import inside
+
+        try:
+            async with timeout(ANSWER_S):
+                key = Credentials(self._key.read_text())
+                connection = await connect(inside(node), key, deadline_s=ANSWER_S)
+                connection.close()
+        except (SkyrigError, asyncssh.Error, OSError, asyncio.TimeoutError):
+            return False
+        return True
