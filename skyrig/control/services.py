@@ -9,6 +9,7 @@ from attrs import frozen
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import folder, package, surroundings, table
+from skyrig.control.capacity import marks
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import SkyrigError
 from skyrig.serve.spec import CONVERTER, Secrets, ServiceSpec
@@ -66,7 +67,7 @@ def _good(ward: Ward) -> int:
 
 def deployed(ward: Ward, cluster: ClusterDescription) -> None:
     """Write down that the cluster was told of the ward's version."""
-    data = {"head": cluster.head.incarnation, "last_lines": None}
+    data = {"head": cluster.head.incarnation, "told": marks(cluster), "last_lines": None}
     table.change(ward.name, applied=ward.version, failed=0, reason="", data=data)
 
 

@@ -19,7 +19,7 @@ from skyrig import bringing, provision, renting
 from skyrig.bringing import Asked, Manner
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import looking, services, table
-from skyrig.control.capacity import Act
+from skyrig.control.capacity import Act, marks
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.launch.link import NoRuntime
@@ -62,14 +62,21 @@ def nodes(ward: Ward, notify: Notify) -> None:
     staying = [node.id for node in cluster.nodes if node.id not in going] if cluster is not None else []
     count = max(int(doing["nodes"]), len(staying))
     asked = Asked(nodes=count, ondemand=int(doing["ondemand"]), without=going, at_least=True)
-    _tell(bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=going)), notify)
+    _tell(ward, bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=going)), notify)
 
 
 def repair(ward: Ward, notify: Notify) -> None:
     """Make anew what is lost of the cluster."""
     anew = tuple(ward.data["doing"]["anew"])
     asked = Asked(anew=anew, at_least=True)
-    _tell(bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=anew)), notify)
+    _tell(ward, bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=anew)), notify)
+
+
+def tell(ward: Ward, notify: Notify) -> None:
+    """Have the head know the cluster's nodes: somebody else has changed them, or it was not reached."""
+    cluster = described.describe(ward.stack)
+    if cluster is not None:
+        _tell(ward, cluster, notify)
 
 
 def retire(ward: Ward, notify: Notify) -> None:
@@ -101,18 +108,22 @@ async def _stopped(cluster: ClusterDescription) -> None:
             await link.stop()
 
 
-def _tell(cluster: ClusterDescription, notify: Notify) -> None:
-    """Have keeper and steward know the nodes as they are now."""
+def _tell(ward: Ward, cluster: ClusterDescription, notify: Notify) -> None:
+    """Have keeper and steward know the nodes as they are now. A head that is another machine has no service yet."""
+    if cluster.head.incarnation != ward.data.get("head"):
+        return
 
     async def told() -> None:
         async with steward(cluster, patience_s=_REACH_S, prepare=True, notify=notify) as link:
             await link.describe()
 
     asyncio.run(told())
+    table.change(ward.name, ward.kind, data={"told": marks(cluster)})
 
 
 WORK: dict[str, Callable[[Ward, Notify], None]] = {
     str(Act.DEPLOY): deploy,
+    str(Act.TELL): tell,
     str(Act.NODES): nodes,
     str(Act.REPAIR): repair,
     str(Act.RETIRE): retire,
