@@ -27,8 +27,8 @@ _PATIENT = 2
 
 class Act(str, Enum):
     """What can be done: nothing; LOOK at the cluster anew; DEPLOY (bring the cluster up and tell its head all of the
-    service); TELL (its head which nodes there are); NODES (add, take away); REPAIR (make anew what is lost); RETIRE (the service failed: its cluster goes, its
-    ward stays); END (all of it goes)."""
+    service); TELL (its head which nodes there are); NODES (add, take away); REPAIR (make anew what is lost); RETIRE
+    (the service failed: its cluster goes, its ward stays); END (all of it goes)."""
 
     __str__ = str.__str__
 
