@@ -17,7 +17,7 @@ from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
-from skyrig.fitting import local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
+from skyrig.fitting import balancer_of, local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
 from skyrig.launch import mends, misplaced, outward
 from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRequest
@@ -236,6 +236,8 @@ def _brought_up(
     if (reason := misfit(cluster, task)) is not None:
         shape_for(config.read_shape(stack), task)
         notify(reason)
+        return up(stack, notify, asked, manner)
+    if balancer_of(task) and not cluster.entrance:
         return up(stack, notify, asked, manner)
     note_served(task, notify)
     return ensure(stack, task.num_nodes, notify, ports, confirm, options.wish, retry=options.retry_until_up)
