@@ -68,7 +68,9 @@ def test_another_head_is_behind_the_same_address(person: AwsUser) -> None:
     person.run("up", "-y", timeout=LONG_S)
     head = person.instances()["n0"]["InstanceId"]
     assert head != ended and targets(person)[8000] - {ended} == {head}
-    assert cluster(person)["entrance"] == before["entrance"]
+    after = cluster(person)
+    assert after["entrance"] == before["entrance"] and after["nodes"][0]["host"] == before["nodes"][0]["host"]
+    assert after["nodes"][0]["incarnation"] != before["nodes"][0]["incarnation"]
 
 
 def test_a_steady_node_beside_a_spot_one_and_a_port_more(person: AwsUser) -> None:
