@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from attrs import evolve
 
-from skyrig import places, rendering, renting
+from skyrig import places, provision, rendering, renting
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -27,7 +27,6 @@ from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
 from skyrig.provision import (
     autostop,
-    down,
     ensure,
     is_stopped,
     no_such_cluster,
@@ -38,6 +37,7 @@ from skyrig.provision import (
 from skyrig.rendering import RenderedRank
 from skyrig.stack import adoption, config, described, stacks, status
 from skyrig.stack import endpoints as endpoints_of
+from skyrig.stack.progress import Changes
 from skyrig.stack.status import ClusterStatus
 from skyrig.submitting import (
     RunOptions,
@@ -144,6 +144,33 @@ def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
 
     cluster, what = for_exec(task, stack, options, notify)
     return cluster, asyncio.run(client.submit(cluster, what, _current(cluster), notify))
+
+
+def down(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
+    """Destroy the cluster of `stack`, as `skyrig.provision.down` does; the service that it carries goes with it."""
+    from skyrig.control import table
+
+    ward = table.on_stack(stack) if table.is_there() else None
+    if ward is None:
+        return provision.down(stack, notify, confirm, force=force, flush_s=flush_s)
+    from skyrig.control import client as controller
+    from skyrig.control import services
+
+    if not confirm(f"destroy {stack}, and with it service {ward.name}?"):
+        raise BadInput(f"{stack}: nothing was changed")
+    services.end(ward.name)  # the controller repairs nothing of it from here on
+    with controller.holding(ward.name):
+        services.stop(ward, notify, going=True)
+        changes = provision.down(stack, notify, force=force, flush_s=flush_s)
+        services.forget(ward.name)
+    return changes
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:

@@ -121,7 +121,8 @@ def _nodes(look: Look, cluster: ClusterDescription, wanted: Wanted, repairs: int
     spare = max(0, len(there) - max(1, wanted.nodes))
     going = [node_id for node_id in reversed(others) if node_id in wanted.going]
     going = sorted(going, key=lambda node_id: node_id not in wanted.lost)[:spare]  # what is lost goes first
-    lost = [node_id for node_id in others if node_id in wanted.lost and node_id not in going]
+    gone = [node_id for node_id in others if look.powers.get(node_id) in ("gone", "ended")]
+    lost = [node_id for node_id in others if node_id in (*wanted.lost, *gone) and node_id not in going]
     if wanted.nodes > len(there):
         why = wanted.why or f"{wanted.nodes} nodes are wanted"
         return Action(Act.NODES, why, wanted.nodes, min(wanted.ondemand, wanted.nodes))

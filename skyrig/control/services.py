@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
@@ -10,8 +12,9 @@ from attrs import frozen
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import folder, package, surroundings, table
 from skyrig.control.ward import SERVICE, Ward, Wish
-from skyrig.errors import SkyrigError
+from skyrig.errors import NodeLost, SkyrigError
 from skyrig.serve.spec import CONVERTER, Secrets, ServiceSpec
+from skyrig.stack import described
 from skyrig.task.model import Task
 
 Notify = Callable[[str], None]
@@ -64,6 +67,16 @@ def _good(ward: Ward) -> int:
     return int(ward.data.get("good", ward.version))
 
 
+def spec(ward: Ward) -> ServiceSpec:
+    """What a service shall be, without its secrets. SkyrigError where its package cannot be read."""
+    return CONVERTER.structure(package.more(folder.version(SERVICE, ward.name, ward.version))["spec"], ServiceSpec)
+
+
+def options(ward: Ward) -> dict[str, Any]:
+    """Options of the launch that asked for a service."""
+    return dict(package.more(folder.version(SERVICE, ward.name, ward.version))["options"])
+
+
 def deployed(ward: Ward, cluster: ClusterDescription) -> None:
     """Write down that the cluster was told of the ward's version."""
     data = {"head": cluster.head.incarnation, "last_lines": None}
@@ -76,6 +89,29 @@ def end(name: str) -> Ward:
     if ward is None:
         raise SkyrigError(f"there is no service called {name}", hint="`serve.status` lists them")
     return ward
+
+
+def stop(ward: Ward, notify: Notify, *, going: bool) -> None:
+    """Have the steward end all replicas, once their requests are done, and the balancer. A head that does not answer is
+    no error where the cluster is `going` too."""
+    desc = described.describe(ward.stack)
+    if desc is None:
+        return
+    try:
+        asyncio.run(_stopped(desc))
+    except NodeLost as error:
+        if not going:
+            raise
+        notify(f"service {ward.name}: {error.message}: its cluster is taken down all the same")
+
+
+async def _stopped(desc: ClusterDescription) -> None:
+    from skyrig.launch.link import NoRuntime
+    from skyrig.serve.client.link import steward
+
+    with suppress(NoRuntime):  # a head that was never used
+        async with steward(desc) as link:
+            await link.stop()
 
 
 def forget(name: str) -> None:

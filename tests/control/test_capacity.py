@@ -90,6 +90,7 @@ def test_lost_nodes_are_looked_after_and_in_the_end_replaced() -> None:
     assert decide(WARD, seen, lost, 0, repairs=2).anew == ("n1",)
     gone = evolve(seen, powers={"n0": "up", "n1": "gone", "n2": "up"})
     assert decide(WARD, gone, lost, 0, repairs=2).anew == (), "it is made anew as it is"
+    assert decide(WARD, gone, said(nodes=3), 0).act is Act.REPAIR, "its steward has not seen it yet"
     assert decide(WARD, seen, said(nodes=2, lost=("n1",), going=("n1",)), 0).act is Act.NODES
 
 

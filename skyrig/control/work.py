@@ -1,0 +1,149 @@
+"""One piece of work on a ward, in a process of its own: `python -I -m skyrig.control.work KIND NAME ACT`.
+
+The controller starts it in the ward's surroundings (environment and project), with the ward's lock and a place among
+the runs of the engine, both of which it holds for its life. What it is to do stands in the ward, what it did goes to
+its output, and how it went is its exit code. It is begun again after it was killed: each piece of work is one that
+finds what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from skyrig import bringing, provision, renting
+from skyrig.bringing import Asked, Manner
+from skyrig.cluster.description import ClusterDescription
+from skyrig.control import looking, services, table
+from skyrig.control.capacity import Act
+from skyrig.control.ward import SERVICE, Ward, Wish
+from skyrig.errors import BadInput, SkyrigError
+from skyrig.launch.link import NoRuntime
+from skyrig.serve.client.deploy import deploy as deploy_service
+from skyrig.serve.client.link import steward
+from skyrig.stack import described, stacks
+
+Notify = Callable[[str], None]
+"""Takes one line for the log."""
+
+_FLUSH_S = 120.0
+"""How long files that replicas wrote may take to reach their buckets when a service ends, in seconds."""
+
+_REACH_S = 20.0
+"""How long a head that is to be told something may take to answer, in seconds."""
+
+_END_S = 180.0
+"""How long replicas may take to end well when the service does, in seconds."""
+
+
+def deploy(ward: Ward, notify: Notify) -> None:
+    """Bring the ward's service to its cluster, which is made or repaired for it."""
+    service = services.opened(ward)
+    deploy_service(
+        ward.stack,
+        service.task,
+        service.spec,
+        service.secrets,
+        notify,
+        renting.pays,
+        reached=lambda cluster: services.deployed(ward, cluster),
+    )
+
+
+def nodes(ward: Ward, notify: Notify) -> None:
+    """Have as many nodes as the ward says that there shall be, without those that it names."""
+    doing = ward.data["doing"]
+    going = tuple(doing["going"])
+    cluster = described.describe(ward.stack)
+    staying = [node.id for node in cluster.nodes if node.id not in going] if cluster is not None else []
+    count = max(int(doing["nodes"]), len(staying))
+    asked = Asked(nodes=count, ondemand=int(doing["ondemand"]), without=going, at_least=True)
+    _tell(bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=going)), notify)
+
+
+def repair(ward: Ward, notify: Notify) -> None:
+    """Make anew what is lost of the cluster."""
+    anew = tuple(ward.data["doing"]["anew"])
+    asked = Asked(anew=anew, at_least=True)
+    _tell(bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=anew)), notify)
+
+
+def retire(ward: Ward, notify: Notify) -> None:
+    """Take the cluster of a service down that failed for good."""
+    if ward.alone and stacks.exists(ward.stack):
+        provision.down(ward.stack, notify, force=True)
+
+
+def end(ward: Ward, notify: Notify, *, force: bool = True) -> None:
+    """End a service: its replicas, its cluster where that was made for it, and all that is kept of it. Without `force`
+    BadInput where files do not get to their buckets. For commands too, with the ward held."""
+    cluster = described.describe(ward.stack) if stacks.exists(ward.stack) else None
+    if cluster is not None:
+        try:
+            asyncio.run(asyncio.wait_for(_stopped(cluster), _END_S))
+        except (SkyrigError, OSError, asyncio.TimeoutError) as error:
+            said = error.message if isinstance(error, SkyrigError) else "it took too long"
+            notify(f"the steward of {ward.name} could not be told to end: {said}")
+            if not ward.alone:
+                raise
+    if ward.alone and stacks.exists(ward.stack):
+        provision.down(ward.stack, notify, force=force, flush_s=_FLUSH_S if force else None)
+    services.forget(ward.name)
+
+
+async def _stopped(cluster: ClusterDescription) -> None:
+    with suppress(NoRuntime):  # a head that was never used has nothing to stop
+        async with steward(cluster, patience_s=_REACH_S) as link:
+            await link.stop()
+
+
+def _tell(cluster: ClusterDescription, notify: Notify) -> None:
+    """Have keeper and steward know the nodes as they are now."""
+
+    async def told() -> None:
+        async with steward(cluster, patience_s=_REACH_S, prepare=True, notify=notify) as link:
+            await link.describe()
+
+    asyncio.run(told())
+
+
+WORK: dict[str, Callable[[Ward, Notify], None]] = {
+    str(Act.DEPLOY): deploy,
+    str(Act.NODES): nodes,
+    str(Act.REPAIR): repair,
+    str(Act.RETIRE): retire,
+    str(Act.END): end,
+}
+
+
+def main(kind: str, name: str, act: str) -> int:
+    """Do it; the exit code is that of a command that failed so."""
+    ward = table.ward(name, kind)
+    if ward is None or kind != SERVICE:
+        return 0
+    if act == Act.LOOK:
+        sys.stdout.write(json.dumps(looking.to_json(looking.look(ward))))
+        return 0
+    if (ward.wish is Wish.GONE) is not (act == Act.END):
+        return 0  # the wish has changed since this was begun
+    try:
+        WORK[act](ward, _log)
+    except (SkyrigError, OSError) as error:
+        reason = error.message if isinstance(error, SkyrigError) else str(error)
+        _log(f"{act}: {error}")
+        if act != Act.RETIRE:  # there the reason is why it failed
+            table.change(name, kind, reason=reason)
+        return error.exit_code if isinstance(error, SkyrigError) else BadInput.exit_code
+    return 0
+
+
+def _log(line: str) -> None:
+    print(time.strftime("%Y-%m-%d %H:%M:%S"), line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:4]))
