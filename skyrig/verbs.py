@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from attrs import evolve
 
-from skyrig import places, rendering, renting
+from skyrig import models, places, provision, rendering, renting
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -27,7 +27,6 @@ from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
 from skyrig.provision import (
     autostop,
-    down,
     ensure,
     is_stopped,
     no_such_cluster,
@@ -38,6 +37,7 @@ from skyrig.provision import (
 from skyrig.rendering import RenderedRank
 from skyrig.stack import adoption, config, described, stacks, status
 from skyrig.stack import endpoints as endpoints_of
+from skyrig.stack.progress import Changes
 from skyrig.stack.status import ClusterStatus
 from skyrig.submitting import (
     RunOptions,
@@ -100,9 +100,11 @@ def train(
     cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
     ttl = config.read_shape(stack).policy.ttl
-    return _submitted(
-        cluster, Submission(request, run.workdir, autostop=options.autostop, ttl=ttl), options, out, notify
-    )
+    what = Submission(request, run.workdir, autostop=options.autostop, ttl=ttl)
+    code = _submitted(cluster, what, options, out, notify)
+    if code == 0 and not options.detach:
+        _bring_models(cluster, notify)
+    return code
 
 
 def launch(
@@ -144,6 +146,33 @@ def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
 
     cluster, what = for_exec(task, stack, options, notify)
     return cluster, asyncio.run(client.submit(cluster, what, _current(cluster), notify))
+
+
+def down(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
+    """Destroy the cluster of `stack`, as `skyrig.provision.down` does; the service that it carries goes with it."""
+    from skyrig.control import table
+
+    ward = table.on_stack(stack) if table.is_there() else None
+    if ward is None:
+        return provision.down(stack, notify, confirm, force=force, flush_s=flush_s)
+    from skyrig.control import client as controller
+    from skyrig.control import services
+
+    if not confirm(f"destroy {stack}, and with it service {ward.name}?"):
+        raise BadInput(f"{stack}: nothing was changed")
+    services.end(ward.name)  # the controller repairs nothing of it from here on
+    with controller.holding(ward.name):
+        services.stop(ward, notify, going=True)
+        changes = provision.down(stack, notify, force=force, flush_s=flush_s)
+        services.forget(ward.name)
+    return changes
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -290,6 +319,15 @@ def _live(stack: str, notify: Notify) -> ClusterDescription | None:
 def _current(cluster: ClusterDescription) -> Callable[[], ClusterDescription | None]:
     """Tells what the cluster is now, should somebody change it while it is waited for."""
     return partial(described.known, cluster.name)
+
+
+def _bring_models(cluster: ClusterDescription, notify: Notify) -> None:
+    """Bring home what a training run has made. That it cannot be had now is no failure of the run: `serve` asks
+    again."""
+    try:
+        models.bring(described.known(cluster.name) or cluster, notify)
+    except SkyrigError as error:
+        notify(str(error))
 
 
 def _submitted(

@@ -25,14 +25,23 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "cost": ("cluster*",),
     "storage.delete": ("bucket", "name*"),
     "gpus": ("accelerator",),
+    "serve": ("file",),
+    "serve.up": ("file",),
+    "serve.update": ("name", "file"),
+    "serve.status": ("name*",),
+    "serve.logs": ("name", "replica"),
+    "serve.down": ("name*",),
 }
 """What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
 
 _BARE = ("file", "bucket", "accelerator")
 """Places that are the verb's own bare words."""
 
-SPACES = ("catalog", "local", "storage", "task")
+SPACES = ("catalog", "local", "serve", "storage", "task")
 """First halves of two-word verbs."""
+
+DEFAULTS = {"serve": "serve.up"}
+"""First halves that are verbs by themselves, before any other word."""
 
 OTHERS = {("gpus", "list"): "gpus", ("show-gpus",): "gpus", ("cost-report",): "cost"}
 """Verbs that SkyPilot has under other words."""
@@ -50,8 +59,10 @@ def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
         if tuple(mine[at : at + len(words_of)]) == words_of:
             mine[at : at + len(words_of)] = [name]
     if mine[at] in SPACES and at + 1 < len(mine):
-        mine[at : at + 2] = [f"{mine[at]}.{mine[at + 1]}"]
-    verb = verbs.get(mine[at])
+        dotted = f"{mine[at]}.{mine[at + 1]}"
+        if dotted in verbs or mine[at] not in DEFAULTS:
+            mine[at : at + 2] = [dotted]
+    verb = verbs.get(DEFAULTS.get(mine[at], mine[at]))
     if verb is None or mine[at] not in PLACES:
         return [*mine, *rest]
     bare, flagged, used = sort_words(mine[at + 1 :], verb)

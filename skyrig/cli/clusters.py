@@ -119,7 +119,7 @@ def autostop(values: Values) -> None:
 )
 def down(values: Values) -> None:
     """Destroy clusters: `pulumi destroy`, then a look for leftovers. Asks on a terminal; -y answers yes."""
-    from skyrig import provision
+    from skyrig import verbs
 
     if values.switch("by-tag"):
         recovery.down_by_tag(values)
@@ -130,7 +130,7 @@ def down(values: Values) -> None:
         raise BadInput("down --all destroys every cluster", hint="-y agrees to that")
     force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in flags.clusters(values):
-        provision.down(name, notify, _asked(values), force=force, flush_s=wait)
+        verbs.down(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb(

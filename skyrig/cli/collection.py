@@ -17,6 +17,7 @@ from skyrig.cli import (
     records,
     recovery,
     runs,
+    services,
     storage,
     tasks,
 )  # fmt: skip
@@ -35,12 +36,13 @@ def namespace() -> Collection:
     spaces = {
         "catalog": (catalog.refresh,),
         "local": (local.ls, local.preempt),
+        "serve": (services.up, services.status, services.logs, services.update, services.down),
         "storage": (storage.ls, storage.cp, storage.delete),
         "task": (tasks.show,),
     }
     for name, verbs in spaces.items():
         space = Collection(name)
         for verb in verbs:
-            space.add_task(verb)
+            space.add_task(verb, default=True if verb.alone == name else None)
         root.add_collection(space)
     return root

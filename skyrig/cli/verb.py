@@ -119,14 +119,16 @@ def whole(what: str, text: str) -> int:
 
 
 class Verb(Task[Any]):
-    """A task with its own table of flags. Ends with an exit code: the body's, or the one of its error."""
+    """A task with its own table of flags. Ends with an exit code: the body's, or the one of its error. `alone` is the
+    word that means it by itself, being that of the namespace that it is the default of."""
 
     def __init__(
-        self, body: Callable[[Values], int | None], name: str, flags: Iterable[Flag], takes_rest: bool
+        self, body: Callable[[Values], int | None], name: str, flags: Iterable[Flag], takes_rest: bool, alone: str = ""
     ) -> None:
         super().__init__(body, name=name, positional=(), auto_shortflags=False)
         self.flags = tuple(flags)
         self.takes_rest = takes_rest
+        self.alone = alone
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """What the parser shall accept."""
@@ -170,12 +172,13 @@ class Verb(Task[Any]):
 
 
 def verb(
-    name: str, flags: Iterable[Flag] = (), *, takes_rest: bool = False
+    name: str, flags: Iterable[Flag] = (), *, takes_rest: bool = False, alone: str = ""
 ) -> Callable[[Callable[[Values], int | None]], Verb]:
-    """Make a function of `Values` the verb called `name`. `takes_rest`: arguments after `--` are the verb's own."""
+    """Make a function of `Values` the verb called `name`. `takes_rest`: arguments after `--` are the verb's own;
+    `alone` as for `Verb`."""
 
     def made(body: Callable[[Values], int | None]) -> Verb:
-        return Verb(body, name, flags, takes_rest)
+        return Verb(body, name, flags, takes_rest, alone)
 
     return made
 
@@ -183,8 +186,12 @@ def verb(
 def bare_words(argv: list[str], verb: Verb) -> list[str]:
     """The words of a command line that stand behind `verb`'s name and belong to none of its flags."""
     words = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    at = next((index for index, word in enumerate(words) if word.rpartition(".")[2] == verb.name), None)
-    return sort_words(words[at + 1 :], verb)[0] if at is not None else []
+    for at, word in enumerate(words):
+        if word == verb.alone and words[at + 1 : at + 2] != [verb.name]:
+            return sort_words(words[at + 1 :], verb)[0]
+        if word.rpartition(".")[2] == verb.name:
+            return sort_words(words[at + 1 :], verb)[0]
+    return []
 
 
 def sort_words(words: Sequence[str], verb: Verb) -> tuple[list[str], list[str], set[str]]:

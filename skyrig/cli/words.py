@@ -18,10 +18,13 @@ NAMESPACES = {
 }
 """Verbs that have a dot, by the word before it."""
 
+DEFAULTS = {"serve.up": "serve"}
+"""Verbs that the word before their dot means by itself."""
+
 ALONE = ("adopt", "down", "stop")
 """Verbs that may not stand in a chain, besides those of NAMESPACES."""
 
-THERE = ("catalog", "local", "storage", "task")
+THERE = ("catalog", "local", "serve", "storage", "task")
 """The namespaces that hold something in this version."""
 
 
@@ -47,9 +50,11 @@ def chain_refusal(names: Sequence[str]) -> str | None:
     if len(names) < 2:
         return None
     for before, name in itertools.pairwise(names):
+        before = DEFAULTS.get(before, before)
         if before in NAMESPACES and name in NAMESPACES[before]:
             return f"`{before} {name}` would be two tasks: did you mean {before}.{name}?"
     for name in names:
         if name in ALONE or name.partition(".")[0] in NAMESPACES:
-            return f"{name} runs alone, not in a chain ({' '.join(names)}): did you mean {name} -c NAME?"
+            named = "-n" if name.startswith("serve") else "-c"
+            return f"{name} runs alone, not in a chain ({' '.join(names)}): did you mean {name} {named} NAME?"
     return None

@@ -81,6 +81,15 @@ def opened(folder: Path) -> Package:
     return Package(reading.loads(_placed(text, folder), str(folder / _TASK), **given).only(), more, values["more"])
 
 
+def more(folder: Path) -> dict[str, Any]:
+    """What was put beside the task of a package, and is not sealed. SkyrigError where it cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads((folder / _MORE).read_text())
+    except (OSError, ValueError) as error:
+        raise SkyrigError(f"the package {folder} cannot be read: {error}", hint="ask for it again") from error
+    return found
+
+
 def prune(folder: Path, keep: int) -> None:
     """Remove all packages of a ward, whose folder this is, but those from version `keep` on."""
     for each in folder.glob("v*"):

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import folder, package, surroundings, table
+from skyrig.control.capacity import marks
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import SkyrigError
 from skyrig.serve.spec import CONVERTER, Secrets, ServiceSpec
+from skyrig.stack import described, stacks
 from skyrig.task.model import Task
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
+
+
+_REACH_S = 10.0
+"""How long a head that is to end a service may take to answer, in seconds."""
+
+_STOP_S = 180.0
+"""How long replicas may take to end well when the service does, in seconds."""
 
 
 @frozen
@@ -64,9 +75,19 @@ def _good(ward: Ward) -> int:
     return int(ward.data.get("good", ward.version))
 
 
+def spec(ward: Ward) -> ServiceSpec:
+    """What a service shall be, without its secrets. SkyrigError where its package cannot be read."""
+    return CONVERTER.structure(package.more(folder.version(SERVICE, ward.name, ward.version))["spec"], ServiceSpec)
+
+
+def options(ward: Ward) -> dict[str, Any]:
+    """Options of the launch that asked for a service."""
+    return dict(package.more(folder.version(SERVICE, ward.name, ward.version))["options"])
+
+
 def deployed(ward: Ward, cluster: ClusterDescription) -> None:
     """Write down that the cluster was told of the ward's version."""
-    data = {"head": cluster.head.incarnation, "last_lines": None}
+    data = {"head": cluster.head.incarnation, "told": marks(cluster), "last_lines": None}
     table.change(ward.name, applied=ward.version, failed=0, reason="", data=data)
 
 
@@ -76,6 +97,30 @@ def end(name: str) -> Ward:
     if ward is None:
         raise SkyrigError(f"there is no service called {name}", hint="`serve.status` lists them")
     return ward
+
+
+def stop(ward: Ward, notify: Notify, *, going: bool) -> None:
+    """Have the steward end all replicas, once their requests are done, and the balancer. A head that does not answer,
+    or takes too long, is no error where the cluster is `going` too."""
+    cluster = described.describe(ward.stack) if stacks.exists(ward.stack) else None
+    if cluster is None:
+        return
+    try:
+        asyncio.run(asyncio.wait_for(_stopped(cluster), _STOP_S))
+    except (SkyrigError, OSError, asyncio.TimeoutError) as error:
+        if not going:
+            raise
+        said = error.message if isinstance(error, SkyrigError) else str(error) or "its steward takes too long to end"
+        notify(f"service {ward.name}: {said}: its cluster is taken down all the same")
+
+
+async def _stopped(cluster: ClusterDescription) -> None:
+    from skyrig.launch.link import NoRuntime
+    from skyrig.serve.client.link import steward
+
+    with suppress(NoRuntime):  # a head that was never used
+        async with steward(cluster, patience_s=_REACH_S) as link:
+            await link.stop()
 
 
 def forget(name: str) -> None:

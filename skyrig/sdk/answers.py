@@ -9,6 +9,7 @@ import attrs
 from attrs import frozen
 
 from skyrig.launch.job import JobStatus
+from skyrig.serve.state import ReplicaStatus, ServiceStatus
 
 
 class ClusterStatus(str, Enum):
@@ -128,3 +129,32 @@ class JobRecord(_Record):
     exit_code: int | None
     exit_codes: tuple[int, ...]
     reason: str
+
+
+@frozen
+class ReplicaRecord(_Record):
+    """A replica of a service. `endpoint` is HOST:PORT inside its cluster; moments in seconds since the epoch."""
+
+    replica_id: int
+    status: ReplicaStatus
+    version: int
+    endpoint: str | None = None
+    launched_at: int | None = None
+    nodes: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@frozen
+class ServiceRecord(_Record):
+    """A service under the names that SkyPilot has. `endpoint` is HOST:PORT as reached from here, `uptime` in seconds
+    since it is READY."""
+
+    name: str
+    status: ServiceStatus
+    endpoint: str | None = None
+    version: int | None = None
+    active_versions: tuple[int, ...] = ()
+    uptime: int | None = None
+    cluster_name: str = ""
+    tls_encrypted: bool = False
+    replica_info: tuple[ReplicaRecord, ...] = ()

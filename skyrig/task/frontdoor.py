@@ -25,8 +25,8 @@ _DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}"
 class FrontDoor:
     """What was said; None, "" and empty values where nothing was. `api_keys` are names of secrets or variables whose
     values are let in; `max_body` in bytes, `rate` in requests a second from one address; `port` of the endpoint; `acme`
-    has `domain`, and perhaps `email` and `directory`; `engine` serves, whose Prometheus metrics are at `metrics`; `balancer` is one of
-    BALANCERS."""
+    has `domain`, and perhaps `email` and `directory`; `engine` serves, whose Prometheus metrics are at `metrics`;
+    `balancer` is one of BALANCERS."""
 
     api_keys: tuple[str, ...] = ()
     max_body: int | None = None

@@ -15,8 +15,15 @@ import cattrs
 from attrs import frozen
 
 from skyrig.launch.job import JobStatus
-from skyrig.sdk.answers import ClusterRecord, ClusterStatus, InstanceTypeInfo, JobRecord, ResourceHandle
-from skyrig.sdk.request import folder
+from skyrig.sdk.answers import (
+    ClusterRecord,
+    ClusterStatus,
+    InstanceTypeInfo,
+    JobRecord,
+    ResourceHandle,
+    ServiceRecord,
+)
+from skyrig.sdk.request import folder, services
 
 if TYPE_CHECKING:
     from skyrig.catalog.offers import Offer
@@ -136,9 +143,9 @@ def stop(notify: Notify, *, cluster_name: str) -> None:
 
 def down(notify: Notify, *, cluster_name: str) -> None:
     """Destroy a cluster."""
-    from skyrig import provision
+    from skyrig import verbs
 
-    provision.down(cluster_name, notify)
+    verbs.down(cluster_name, notify)
 
 
 def endpoints(notify: Notify, *, cluster_name: str, port: int | None) -> dict[int, str]:
@@ -340,6 +347,11 @@ WORK = {
     "list_accelerators": Work(list_accelerators, dict[str, list[InstanceTypeInfo]]),
     "storage_ls": Work(storage_ls, list[dict[str, Any]]),
     "storage_delete": Work(storage_delete, None),
+    "serve.up": Work(services.up, tuple[str, str]),
+    "serve.update": Work(services.update, None),
+    "serve.status": Work(services.status, list[ServiceRecord]),
+    "serve.down": Work(services.down, None),
+    "serve.terminate_replica": Work(services.terminate_replica, None),
     "api_cancel": Work(api_cancel, list[str]),
 }
 """Kinds of requests by name."""

@@ -1,0 +1,276 @@
+"""The verbs of services: up, update, status, logs, down.
+
+What a service shall be is found out first (`serve.client.asked`), then written down as a ward of the controller's, and
+only then made: wherever the command that asked for it ends, the controller goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import BinaryIO
+
+from attrs import evolve, frozen
+
+from skyrig import provision, siting, verbs
+from skyrig.bringing import Confirm, Notify
+from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.policy import NO_WISH
+from skyrig.cluster.policy import Wish as Limits
+from skyrig.control import client as controller
+from skyrig.control import folder, services, table
+from skyrig.control.services import Service
+from skyrig.control.ward import SERVICE, Ward, Wish
+from skyrig.errors import BadInput, SkyrigError
+from skyrig.serve.client import asked, following, looking, told
+from skyrig.serve.client.asked import Said
+from skyrig.serve.client.deploy import deploy
+from skyrig.serve.client.seen import Controller, Seen
+from skyrig.serve.spec import ServiceSpec, Tls
+from skyrig.serve.state import ServiceStatus, Snapshot
+from skyrig.stack import described, stacks
+from skyrig.stack import endpoints as endpoints_of
+from skyrig.task.model import Task
+
+
+@frozen
+class Options:
+    """What a caller may say about a service besides its task: about the endpoint (`said`), the `cluster` that it shall
+    run on (None: one of its own), whether its name is that of the `selected` cluster because none was given, whether
+    it is not waited for (`detach`), and what its cluster may cost."""
+
+    said: Said = asked.NOTHING_SAID
+    cluster: str | None = None
+    selected: bool = False
+    detach: bool = False
+    wish: Limits = NO_WISH
+    retry_until_up: bool = False
+
+
+def up(task: Task, name: str, options: Options, notify: Notify, confirm: Confirm) -> Seen:
+    """Bring a service up; where one of that name is there, change it. What is seen of it once a replica is READY, or
+    with `detach` once its cluster has been told of it. JobFailed where it never becomes ready."""
+    there = table.ward(name)
+    if there is not None and there.wish is Wish.GONE:
+        raise BadInput(f"service {name} is being taken down", hint="`serve.status` shows when it is gone")
+    if there is not None:
+        if options.cluster not in (None, there.stack):
+            raise BadInput(f"service {name} is on {there.stack}, not on {options.cluster}")
+        notify(f"service {name} is there already: this changes it")
+        return _brought(task, there, options, notify, confirm)
+    stack = options.cluster or name
+    alone = siting.alone(name, stack, named=options.cluster is not None, selected=options.selected)
+    return _brought(task, Ward(name, stack, alone=alone), options, notify, confirm)
+
+
+def update(task: Task, name: str, options: Options, notify: Notify, confirm: Confirm) -> Seen:
+    """Change a service that is there; what is seen of it once the new version serves. SkyrigError where that was rolled
+    back."""
+    return _brought(task, _ward(name), options, notify, confirm)
+
+
+def status(names: Sequence[str] | None = None) -> list[Seen]:
+    """Services called `names`, by name or pattern (`m-*`), or all. Their stewards are asked at once."""
+    found = _wards(names)
+    if not found:
+        return []
+    at_work = controller.state()
+    clusters = {each.name: described.describe(each.stack) for each in found}
+    said = looking.snapshots({name: desc for name, desc in clusters.items() if desc is not None})
+    if not at_work.alive:
+        controller.ensure()
+    away = Controller(at_work.alive, None if at_work.alive else at_work.since)
+    return [evolve(_seen(each, clusters[each.name], said.get(each.name)), controller=away) for each in found]
+
+
+def endpoint(name: str) -> str:
+    """HOST:PORT of a service's endpoint. BadInput where there is none yet."""
+    ward = _ward(name)
+    found = _endpoint(services.spec(ward), described.describe(ward.stack))
+    if not found:
+        raise BadInput(f"service {name} has no endpoint yet", hint=f"`serve.status -n {name}`")
+    return found
+
+
+def logs(
+    name: str, replica: int | None, out: BinaryIO, notify: Notify, *, follow: bool = True, tail: int | None = None
+) -> int:
+    """Write the output of a replica (None: the newest) to `out`; its exit code, 0 while it goes on. Where the steward
+    does not answer, that of the cluster's newest job."""
+    ward = _ward(name)
+    desc = described.describe(ward.stack)
+    said = looking.snapshots({name: desc}).get(name) if desc is not None else None
+    if not isinstance(said, Snapshot):
+        if replica is not None:
+            raise said or BadInput(f"the cluster of service {name} is not up", hint=f"`logs -c {ward.stack}`")
+        return verbs.logs(ward.stack, None, out, notify, follow=follow, tail=tail)
+    known = [each for each in said.replicas if replica in (None, each.id)]
+    if not known:
+        there = ", ".join(str(each.id) for each in said.replicas)
+        raise BadInput(f"service {name} has no replica{'' if replica is None else f' {replica}'}", hint=there or None)
+    started = [each for each in known if each.job]
+    if not started:
+        raise BadInput(f"replica {known[-1].id} of {name} has not begun yet: {known[-1].status}")
+    return verbs.logs(ward.stack, started[-1].job, out, notify, follow=follow, tail=tail)
+
+
+def logs_of(
+    name: str, part: str, out: BinaryIO, notify: Notify, *, follow: bool = True, tail: int | None = None
+) -> None:
+    """Write what the `controller`, or the steward with its `balancer`, tells of a service to `out`."""
+    ward = _ward(name)
+    if part == "controller":
+        told.file(folder.log(SERVICE, name), out, follow=follow, tail=tail)
+        return
+    desc = described.describe(ward.stack)
+    if desc is None:
+        raise BadInput(f"the cluster of service {name} is not up", hint="`serve.logs --controller` tells why")
+    asyncio.run(told.steward(desc, out, notify, follow=follow, tail=tail))
+
+
+def metrics(name: str) -> str:
+    """Prometheus text of a service's balancer, engines and steward, and of the controller."""
+    desc = described.describe(_ward(name).stack)
+    if desc is None:
+        raise BadInput(f"the cluster of service {name} is not up")
+    text = asyncio.run(looking.metrics(desc))
+    return text + controller.metrics() if controller.state().alive else text
+
+
+def down(names: Sequence[str] | None, notify: Notify, confirm: Confirm, *, purge: bool = False) -> None:
+    """Take services away (None: all), by name or pattern, with the clusters that were made for them. With `purge` one
+    is forgotten also where its cluster cannot be told, or taken down."""
+    for ward in _wards(names):
+        what = f"service {ward.name}" + (f" and its cluster {ward.stack}" if ward.alone else "")
+        if not confirm(f"take down {what}?"):
+            raise BadInput(f"service {ward.name}: nothing was changed")
+        services.end(ward.name)
+        controller.ensure()  # it goes on where this command is ended
+        with controller.holding(ward.name):
+            try:
+                _ended(ward, notify, purge=purge)
+            except (SkyrigError, OSError) as error:
+                if not purge:
+                    raise
+                notify(f"service {ward.name}: {error}")
+            services.forget(ward.name)
+        notify(f"service {ward.name} is gone")
+
+
+def terminate_replica(name: str, replica: int, notify: Notify, confirm: Confirm) -> None:
+    """Take one replica away, once its requests are done; another one comes for it."""
+    desc = described.describe(_ward(name).stack)
+    if desc is None:
+        raise BadInput(f"the cluster of service {name} is not up")
+    if not confirm(f"end replica {replica} of {name}?"):
+        raise BadInput(f"service {name}: nothing was changed")
+    asyncio.run(looking.replace(desc, replica))
+    notify(f"replica {replica} of {name} goes; another one comes for it")
+
+
+def _brought(task: Task, wanted: Ward, options: Options, notify: Notify, confirm: Confirm) -> Seen:
+    """Write the service down, have its cluster brought up and told of it, and wait until it serves."""
+    name, stack = wanted.name, wanted.stack
+    made = siting.fitted(task, wanted, evolve(options.said, alone=wanted.alone))
+    for line in made.notes:
+        notify(line)
+    with controller.holding(name):
+        before = table.ward(name)
+        service = Service(made.task, made.spec, made.secrets, {"keys": list(made.keys)})
+        ward, service = services.enter(name, stack, service, alone=wanted.alone, notify=notify)
+        controller.ensure()
+        try:
+            cluster = deploy(
+                stack, service.task, service.spec, service.secrets, notify, confirm,
+                wish=options.wish, retry=options.retry_until_up,
+            )  # fmt: skip
+        except BaseException:  # Ctrl-C too: who asked for it and saw it fail does not want it to be tried on
+            _taken_back(before, ward, notify)
+            raise
+        services.deployed(ward, cluster)
+    if options.detach:
+        return _seen(ward, cluster, None)
+    try:
+        now = asyncio.run(following.until_ready(lambda: described.describe(stack), notify, name))
+    except KeyboardInterrupt:
+        notify(f"service {name} goes on: `serve.status -n {name}` shows it, `serve.down -n {name}` ends it")
+        return _seen(ward, cluster, None)
+    return _seen(ward, described.describe(stack), now)
+
+
+def _taken_back(before: Ward | None, ward: Ward, notify: Notify) -> None:
+    """What could not be deployed is not tried on: the version before is wished for again, or all of it goes."""
+    if before is not None:
+        table.enter(before)
+    elif ward.alone and not stacks.is_there(ward.stack):
+        services.forget(ward.name)
+    else:
+        services.end(ward.name)
+        notify(f"service {ward.name}: what was made for it is being taken away")
+
+
+def _ended(ward: Ward, notify: Notify, *, purge: bool) -> None:
+    """Have the steward end all replicas, and take the cluster down that was made for them."""
+    services.stop(ward, notify, going=ward.alone)
+    if ward.alone and stacks.exists(ward.stack):
+        provision.down(ward.stack, notify, force=purge)
+
+
+def _wards(names: Sequence[str] | None) -> list[Ward]:
+    """The services of the names and patterns, or all. BadInput for a name that none has."""
+    known = table.wards(SERVICE)
+    if names is None:
+        return known
+    for name in names:
+        if not any(fnmatchcase(each.name, name) for each in known):
+            raise _no_such_service(name, known)
+    return [each for each in known if any(fnmatchcase(each.name, name) for name in names)]
+
+
+def _ward(name: str) -> Ward:
+    found = table.ward(name)
+    if found is None:
+        raise _no_such_service(name, table.wards(SERVICE))
+    return found
+
+
+def _no_such_service(name: str, known: Sequence[Ward]) -> BadInput:
+    there = "there are: " + ", ".join(each.name for each in known) if known else "there is none yet"
+    return BadInput(f"no service is called {name}", hint=there)
+
+
+def _seen(ward: Ward, desc: ClusterDescription | None, said: looking.Found | None) -> Seen:
+    """A service as it is known: by its steward, or where that does not answer by its ward."""
+    snapshot = said if isinstance(said, Snapshot) else None
+    spec = services.spec(ward)
+    secure = spec.entrance.tls is not Tls.NONE
+    probed = "/v1/models" if spec.engine else spec.probe.path if spec.probe.post_data is None else "/"
+    return Seen(
+        name=ward.name,
+        stack=ward.stack,
+        status=snapshot.status if snapshot is not None else _status(ward),
+        snapshot=snapshot,
+        endpoint=_endpoint(spec, desc),
+        scheme="https" if secure else "http",
+        domain=spec.entrance.domain if secure else "",
+        path=probed,
+        keys=tuple(services.options(ward).get("keys", ())),
+        alone=ward.alone,
+        reason=ward.reason or (said.message if isinstance(said, SkyrigError) else ""),
+        created_at=ward.created_at,
+    )
+
+
+def _status(ward: Ward) -> ServiceStatus:
+    """What a ward alone says of its service."""
+    if ward.wish is Wish.GONE:
+        return ServiceStatus.SHUTTING_DOWN
+    if ward.gave_up:
+        return ServiceStatus.FAILED
+    return ServiceStatus.REPLICA_INIT if ward.applied else ServiceStatus.CONTROLLER_INIT
+
+
+def _endpoint(spec: ServiceSpec, desc: ClusterDescription | None) -> str:
+    """HOST:PORT of the endpoint as it is reached from here; "" where it is not yet."""
+    return endpoints_of.of(desc).get(spec.entrance.port, "") if desc is not None else ""
