@@ -234,6 +234,7 @@ def test_a_stop_leaves_nothing_also_of_one_that_hangs(two: list[Replica], pem: s
         for pid in (found.master, *found.workers):
             os.kill(pid, signal.SIGSTOP)
         await Balancer(tmp_path / "b").stop()
+        assert await it.in_flight("r1") == 0 and (await it.measure()).servers == {} and await it.metrics() == ""
         assert gone(found.master) and gone(found.workers[0]) and list(tmp_path.iterdir()) == []
 
     asyncio.run(scenario())
