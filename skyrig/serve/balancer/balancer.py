@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import shutil
 import socket
 import time
@@ -194,6 +195,8 @@ class Balancer:
 async def _numeric(server: Server) -> Server:
     """`server` with its host as a number. SkyrigError where the name is not known."""
     host, _, port = server.address.rpartition(":")
+    with contextlib.suppress(ValueError):
+        return evolve(server, address=runtime.address(str(ipaddress.ip_address(host.strip("[]"))), int(port)))
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError as error:

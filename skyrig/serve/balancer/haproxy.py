@@ -35,7 +35,7 @@ _DYNAMIC = (2, 6)
 
 _USUAL = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 _START_S = 20.0
-_END_S = 2.0
+_END_S = 1.0
 _LOOK_S = 0.02
 _FAILED = re.compile("Loading failure|[Ff]ailed to load worker")
 _USUAL_WORDS = re.compile("logger #|has no server available")
