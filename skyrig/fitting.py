@@ -43,6 +43,7 @@ def shape_for(
         if shape.power == "down":
             shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
+        shape = evolve(shape, balancer=balancer_of(task, shape.balancer))
     shape = evolve(shape, ports=union(shape.ports, ports))
     if more := tuple(sorted({*shape.machine.reaches, *reaches})):
         shape = evolve(shape, machine=evolve(shape.machine, reaches=more))
@@ -90,6 +91,11 @@ def ports_of(task: Task) -> tuple[str, ...]:
     """Ports that a task wants open: those that it names, else those that its `run` text plainly serves on."""
     named = union(*(each.ports or () for each in task.choice.each))
     return named or union([str(served.port) for served in serving.ports(task.run or "")])
+
+
+def balancer_of(task: Task, there: str = "") -> str:
+    """What a task wants before its open ports, where `there` is what is before them now."""
+    return {"cloud": "cloud", "head": ""}.get(task.config.front_door.balancer, there)
 
 
 def note_served(task: Task, notify: Notify) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from skyrig import checkout, local
+from skyrig import checkout, local, models
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -17,7 +17,7 @@ from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
-from skyrig.fitting import local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
+from skyrig.fitting import balancer_of, local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
 from skyrig.launch import mends, misplaced, outward
 from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRequest
@@ -59,12 +59,13 @@ class RunOptions:
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
-    """The job of a training run on nodes that have the accelerators `there`: a script takes all of them."""
+    """The job of a training run on nodes that have the accelerators `there`: a script takes all of them. It
+    learns where its model shall go."""
     return JobRequest(
         name=options.name or Path(run.script.path).stem,
         num_nodes=nodes,
         run=render_launch(run.script, run.strategy),
-        env=dict(options.env),
+        env={**models.environment(options.name or run.model), **options.env},
         secrets=dict(options.secrets),
         accelerators=(options.accelerators or there).count,
         force_setup=options.force_setup,
@@ -235,6 +236,8 @@ def _brought_up(
     if (reason := misfit(cluster, task)) is not None:
         shape_for(config.read_shape(stack), task)
         notify(reason)
+        return up(stack, notify, asked, manner)
+    if balancer_of(task) and not cluster.entrance:
         return up(stack, notify, asked, manner)
     note_served(task, notify)
     return ensure(stack, task.num_nodes, notify, ports, confirm, options.wish, retry=options.retry_until_up)

@@ -10,13 +10,13 @@ from typing import Any
 import cattrs
 
 from skyrig import places
-from skyrig.control import held, table
+from skyrig.control import folder, held, table
 from skyrig.control.capacity import AWAY_S, NOTHING, Act, Action, Look, decide
 from skyrig.control.crew import Crew
 from skyrig.control.listening import Listener
 from skyrig.control.ward import Ward, Wish
 from skyrig.errors import SkyrigError
-from skyrig.serve.state import ServiceStatus, Snapshot, UpdateState
+from skyrig.serve.state import ReplicaStatus, ServiceStatus, Snapshot, UpdateState
 
 _LOOK_S = 5.0
 """How often is looked whether anything changed that nobody tells of."""
@@ -45,6 +45,7 @@ class Care:
         self._looked_at = 0.0
         self._listener: Listener | None = None
         self._last, self._in_vain = NOTHING, 0
+        self._unwell: frozenset[int] = frozenset()
 
     def poke(self) -> None:
         """Look now: something has changed."""
@@ -109,6 +110,9 @@ class Care:
     def _is_stale(self) -> bool:
         if self._deployment(self._ward) != self._seen:
             return True
+        if (ill := _unwell(self._listener.snapshot if self._listener is not None else None)) != self._unwell:
+            self._unwell = ill  # perhaps its node went
+            return bool(ill)
         if self._listener is None or not self._listener.away_s:
             return self._listener is None and time.monotonic() - self._looked_at > 2 * AWAY_S
         silent, since = self._listener.away_s, time.monotonic() - self._looked_at
@@ -193,9 +197,18 @@ class Care:
 
     def _tidy(self) -> None:
         """Nothing is left of a ward that is gone, also where it was looked at meanwhile."""
-        lock = held.try_take(self._ward.kind, self._ward.name)
+        kept = folder.of_ward(self._ward.kind, self._ward.name).exists()
+        lock = held.try_take(self._ward.kind, self._ward.name) if kept else None
         if lock is not None:
             held.release(lock, self._ward.kind, self._ward.name)
+
+
+def _unwell(snapshot: Snapshot | None) -> frozenset[int]:
+    """Replicas that were there and do not answer, or were lost."""
+    if snapshot is None:
+        return frozenset()
+    bad = (ReplicaStatus.NOT_READY, ReplicaStatus.PREEMPTED)
+    return frozenset(each.id for each in snapshot.replicas if each.status in bad)
 
 
 def _what(ward: Ward, action: Action) -> str:

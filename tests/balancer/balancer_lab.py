@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from skyrig.serve.balancer.balancer import Balancer
 from skyrig.serve.balancer.frontage import Frontage, Server, ServerState
 from skyrig.serve.spec import Entrance
 
+_CLIENTS = ThreadPoolExecutor(64)
 PROGRAM = Path(__file__).with_name("replica.py")
 
 
@@ -104,7 +106,6 @@ def ask(
     path: str = "/",
     *,
     body: Any = None,
-    headers: dict[str, str] | None = None,
     tls: bool = False,
     **more: Any,
 ) -> Reply:
@@ -122,7 +123,7 @@ def ask(
 
 async def asked(port: int, path: str = "/", **more: Any) -> Reply:
     """`ask`, beside the event loop."""
-    return await asyncio.to_thread(lambda: ask(port, path, **more))
+    return await asyncio.get_running_loop().run_in_executor(_CLIENTS, lambda: ask(port, path, **more))
 
 
 @define

@@ -26,6 +26,7 @@ PATHS = {
     "compute:VirtualMachineExtension": "Compute/virtualMachines/{vmName}/extensions/{vmExtensionName}",
     "managedidentity:UserAssignedIdentity": "ManagedIdentity/userAssignedIdentities/{resourceName}",
     "network:ApplicationSecurityGroup": "Network/applicationSecurityGroups/{applicationSecurityGroupName}",
+    "network:LoadBalancer": "Network/loadBalancers/{loadBalancerName}",
     "network:NatGateway": "Network/natGateways/{natGatewayName}",
     "network:NetworkInterface": "Network/networkInterfaces/{networkInterfaceName}",
     "network:NetworkSecurityGroup": "Network/networkSecurityGroups/{networkSecurityGroupName}",

@@ -15,6 +15,7 @@ OURS = ("skyrig-stack", "skyrig-owner", "skyrig-task")
 TAGS = {"aws": "tags", "gcp": "labels", "azure": "tags"}
 UNTAGGED = (
     "aws:ec2/eipAssociation", "aws:ec2/routeTableAssociation", "aws:ec2transitgateway", "aws:iam/rolePolicy",
+    "aws:lb/targetGroupAttachment",
     "gcp:projects/", "gcp:compute/router", "gcp:storage/bucketIAM", "azure-native:authorization",
     "azure-native:network:Subnet", "pulumi:", "pulumi-python:", "skyrig:",
 )  # fmt: skip

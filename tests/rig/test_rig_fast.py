@@ -71,6 +71,7 @@ def test_checks_need_the_tools_for_them(clone: Clone, verb: str) -> None:
         "lightning",
         "serve",
         "storage",
+        "system",
     )
     assert clone.rig(verb)[0] == 5
     clone.ready("dev")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import engine
 import programs
+import system
 from environment import Environment, installed
 from errand import Errands, tail
 from folders import KEPT, ROOT, VENV, cache, check_room, locked, write
@@ -32,6 +33,7 @@ class Setup:
         self.source = engine.choose(os.environ["PATH"], engine.official_reachable)
         self.getter = engine.Getter(self.source, self.errands)
         self.programs = [programs.Getter(source, self.errands) for source in wanted_programs(wanted)]
+        self.system = system.Installer(self.errands, os.environ["PATH"], os.getuid())
         self.base_ready = threading.Event()
         self.started = time.monotonic()
         self.look()
@@ -85,6 +87,8 @@ class Setup:
             say(f"  Pulumi's engine: {self.source.words}")
         if told := programs.plan([getter.source for getter in self.programs]):
             say(f"  storage: {told}")
+        if "system" in self.wanted and (told := self.system.plan()):
+            say(f"  {told}")
 
     def get_packages(self) -> None:
         """The lane of packages, base first."""
@@ -106,12 +110,16 @@ class Setup:
         if "storage" in self.wanted:
             self.base_ready.wait()  # a new environment begins without stamps
             self.environment.stamp("storage")
+        if "system" in self.wanted:
+            self.system.get()
+            self.base_ready.wait()
+            self.environment.stamp("system")
 
     def state(self, packages: Lane, pulumi: Lane) -> str:
         """What goes on, for a progress line."""
         parts = [f"{time.monotonic() - self.started:.0f} s"]
         if not pulumi.done:
-            parts += [getter.state() for getter in (self.getter, *self.programs) if getter.state()][-1:]
+            parts += [getter.state() for getter in (self.getter, *self.programs, self.system) if getter.state()][-1:]
         if not packages.done and self.environment.now:
             last = tail(self.environment.newest_log(), 60)
             parts.append(f"{self.environment.now}, {size(VENV)} in .venv; {last}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig.clouds.aws import machines, session
+from skyrig.clouds.aws import balancers, machines, session
 from skyrig.errors import SkyrigError
 
 _GONE = ("terminated", "shutting-down", "deleted", "deleting")
@@ -49,6 +49,7 @@ TIES = (
     "aws:ec2transitgateway/instanceState:InstanceState",
     "aws:iam/rolePolicy:RolePolicy",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:lb/targetGroupAttachment:TargetGroupAttachment",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
 )
@@ -64,6 +65,8 @@ def find(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
         return _named(kind, inputs, region)
     if kind == "aws:ec2/routeTableAssociation:RouteTableAssociation":
         return _routed(inputs, region)
+    if kind == balancers.LISTENER or (kind in balancers.TYPES and _tags(inputs)):
+        return _only(kind, balancers.find(kind, inputs, region))
     if kind not in _LISTED:
         raise SkyrigError(f"aws: nobody knows how to look for a {kind}")
     listing = _LISTED[kind]

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from skyrig.catalog import disks, facts, sources
-from skyrig.clouds.aws import machines, session
+from skyrig.clouds.aws import balancers, machines, session
 from skyrig.clouds.cloud import Leftover
 
 _OFF = ("terminated", "shutting-down", "deleted", "deleting")
@@ -48,15 +48,19 @@ def of_stack(stack: str, region: str) -> list[Leftover]:
 
 def regional(stack: str, region: str) -> list[Leftover]:
     """The same without roles, which are the same in all regions."""
+    session.client("elbv2", region)  # clients are safe in threads, and their making is not
     with ThreadPoolExecutor(max_workers=8) as pool:
+        balanced = pool.submit(balancers.of_stack, stack, region)
         found = pool.map(lambda kind: _found(kind, stack, region), KINDS)
-        return [_left(kind, each, region) for kind, listed in zip(KINDS, found, strict=True) for each in listed]
+        things = [_left(kind, each, region) for kind, listed in zip(KINDS, found, strict=True) for each in listed]
+        return [*balanced.result(), *things]
 
 
 def remove(stack: str, region: str, left: Sequence[Leftover]) -> None:
     """Remove it kind by kind, all of one kind at once. What AWS refuses to remove now stays, and is listed again."""
     ec2 = session.client("ec2", region)
     wanted = {each.id for each in left}
+    balancers.remove(region, left)
     with ThreadPoolExecutor(max_workers=8) as pool:
         for kind in KINDS:
             there = _found(kind, stack, region) if any(one.kind == kind.name for one in left) else []

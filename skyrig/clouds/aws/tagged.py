@@ -33,7 +33,7 @@ def everything(region: str | None) -> Tagged:
         account = str(session.client("sts", home).get_caller_identity()["Account"])
     regions = [region] if region else _regions(home)
     for each in regions:  # clients are safe in threads, and their making is not
-        session.client("ec2", each), session.client("resourcegroupstaggingapi", each)
+        session.client("ec2", each), session.client("elbv2", each), session.client("resourcegroupstaggingapi", each)
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         roles = pool.submit(_roles, home)
         looked = list(pool.map(_in_region if region else _in_some_region, regions))

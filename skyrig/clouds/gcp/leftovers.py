@@ -21,6 +21,9 @@ from skyrig.clouds.gcp.door import Described, Door
 from skyrig.clouds.gcp.names import account_email, cluster_name, label, role_id
 from skyrig.errors import SkyrigError
 
+MOST_AT_ONCE = 10
+"""How many questions are asked at a time: so many connections are kept."""
+
 LIMIT_S = 600.0
 """Seconds that removing things of one kind may take."""
 
@@ -57,7 +60,7 @@ class Kind:
 
 def of_stack(door: Door, stack: str, region: str) -> list[Leftover]:
     """All that is there of the stack, in the order of removal; ids are paths in the project."""
-    with ThreadPoolExecutor(max_workers=len(KINDS) + 3) as pool:
+    with ThreadPoolExecutor(max_workers=MOST_AT_ONCE) as pool:
         slices = pool.submit(_slices, door, stack, region)
         roles, accounts = (
             pool.submit(_roles, door, cluster_name(stack)),

@@ -44,7 +44,7 @@ class _Looked:
 def everything(door: Door, region: str | None) -> Tagged:
     """All of it, in one region, or (None) in all, where what does not answer is told. What is no region's is with the
     region that has the rest."""
-    with ThreadPoolExecutor(max_workers=len(KINDS) + 2) as pool:
+    with ThreadPoolExecutor(max_workers=leftovers.MOST_AT_ONCE) as pool:
         slices, buckets = pool.submit(_slices, door), pool.submit(_buckets, door)
         looked = [*pool.map(lambda kind: _kind(door, kind), KINDS), slices.result()]
         kept, untold = buckets.result()

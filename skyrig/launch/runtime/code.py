@@ -32,13 +32,14 @@ _PARTS = (
     "launch",
     "serve/__init__.py",
     "serve/balancer",
+    "serve/metrics",
     "serve/spec.py",
     "serve/state.py",
     "serve/steward",
     "storage/__init__.py",
     "storage/mount.py",
 )
-_SHIPPED = ("templates/serve/haproxy.cfg.j2", "templates/serve/haproxy-install.sh")
+_SHIPPED = ("templates/serve/haproxy.cfg.j2", "templates/serve/program-install.sh")
 """What it reads of that which lies beside the package in a clone, and inside it elsewhere (skyrig.places.shipped)."""
 _CLIENT_SIDE = (
     "fleet/local/",

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
 import socket
-import tempfile
 import time
 from pathlib import Path
 
 from attrs import evolve
 
 from skyrig.errors import SkyrigError
-from skyrig.serve.balancer import installing, runtime
+from skyrig.serve.balancer import files, installing, runtime
 from skyrig.serve.balancer.config import BACKEND, Config, Places, render
 from skyrig.serve.balancer.frontage import Frontage, Server
 from skyrig.serve.balancer.haproxy import Process, Program, find
 from skyrig.serve.balancer.measure import Measured, Meter
 from skyrig.serve.balancer.runtime import Away
 from skyrig.serve.balancer.traffic import Traffic
-
-_LONGEST_FOLDER = 75
-"""Bytes of the path of a folder in which HAProxy can make its sockets: it first gives them longer names."""
 
 _SETTLE_S = 3.0
 _LOOK_S = 0.05
@@ -72,7 +67,7 @@ class Balancer:
             if runs != config.stamp:
                 await self._switch(process, program, config, runs)
             elif where.config.read_text() != config.text:
-                _write(where.config, config.text)
+                files.write(where.config, config.text)
             if program.means().dynamic and not await self._settle(process, frontage.servers):
                 await self._switch(process, program, config, config.stamp)
             process.trim()
@@ -84,7 +79,8 @@ class Balancer:
 
     async def measure(self, window_s: float = 60.0) -> Measured:
         """What went through over the last `window_s` seconds (less where it was measured first later). Call it every
-        second or so: rates come from what differs between calls."""
+        second or so: rates come from what differs between calls, and what a worker did after the last one before it
+        ended (at a reload, or killed) is in no sum."""
         where = self._where()
         traffic, now = self._listen(where), time.monotonic()
         self._meter.take(await self._counted(), now)
@@ -128,7 +124,7 @@ class Balancer:
         """The folder, made; sockets lie in it, or where its path is too long for them, in one of ours in /tmp."""
         if self._places is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._places = Places(self._folder, _sockets(self._folder))
+            self._places = Places(self._folder, files.sockets(self._folder))
         return self._places
 
     def _process(self) -> Process:
@@ -144,17 +140,19 @@ class Balancer:
         """Bring the configuration to disk and have HAProxy take it; where it refuses, what was there stays."""
         where = self._where()
         for name, text in config.files.items():
-            _write(where.folder / name, text)
+            files.write(where.folder / name, text)
         fresh = where.config.with_suffix(".new")
-        _write(fresh, config.text)
+        files.write(fresh, config.text)
         await process.check(program, fresh)
         before = where.config.read_text() if where.config.exists() else ""
+        if runs is not None:
+            self._meter.take(await self._counted(), time.monotonic())  # workers that end take their counters along
         fresh.replace(where.config)
         try:
             await (process.start(program, config.stamp) if runs is None else process.reload(config.stamp, before))
         except SkyrigError:
             if before:
-                _write(where.config, before)
+                files.write(where.config, before)
             raise
         kept = {*config.files, where.config.name}
         for path in where.folder.iterdir():
@@ -200,21 +198,3 @@ async def _numeric(server: Server) -> Server:
     except OSError as error:
         raise SkyrigError(f"the address of replica {server.name}, {host}, cannot be found: {error}") from error
     return evolve(server, address=runtime.address(str(found[0][4][0]), int(port)))
-
-
-def _sockets(folder: Path) -> Path:
-    if len(os.fsencode(folder)) <= _LONGEST_FOLDER:
-        return folder
-    pointer = folder / "sockets"
-    if not pointer.exists() or not Path(pointer.read_text()).is_dir():
-        _write(pointer, tempfile.mkdtemp(prefix="skyrig-", dir="/tmp"))
-    return Path(pointer.read_text())
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, for us alone."""
-    fresh = path.with_name(f"{path.name}.part")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    fresh.replace(path)

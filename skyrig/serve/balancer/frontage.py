@@ -50,7 +50,8 @@ class Frontage:
     With TLS and no `pem` yet, the endpoint's port is closed.
 
     `challenge`: HOST:PORT of a responder to ACME's http-01, "": none; where it is set, `http_port` is open as well:
-    paths below /.well-known/acme-challenge/ go there, everything else is redirected to the endpoint.
+    paths below /.well-known/acme-challenge/ go there, everything else is redirected to the endpoint, or answered with
+    503 where there is no `pem` yet.
     """
 
     entrance: Entrance = field()

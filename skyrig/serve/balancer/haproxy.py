@@ -23,7 +23,7 @@ from pathlib import Path
 from attrs import frozen
 
 from skyrig.errors import SkyrigError
-from skyrig.serve.balancer import runtime
+from skyrig.serve.balancer import files, runtime
 from skyrig.serve.balancer.config import Means, Places
 from skyrig.serve.balancer.runtime import Away, Family, Silent
 
@@ -35,7 +35,7 @@ _DYNAMIC = (2, 6)
 
 _USUAL = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 _START_S = 20.0
-_END_S = 5.0
+_END_S = 2.0
 _LOOK_S = 0.02
 _FAILED = re.compile("Loading failure|[Ff]ailed to load worker")
 _USUAL_WORDS = re.compile("logger #|has no server available")
@@ -96,12 +96,12 @@ class Process:
         """The socket of the worker that takes connections."""
         return self._where.sockets / "stats.sock"
 
-    async def family(self) -> Family | None:
-        """The processes; None where it does not run, or answers no more."""
+    async def family(self, patience_s: float = runtime.ANSWER_S) -> Family | None:
+        """The processes; None where it does not run, or gives no answer within `patience_s`."""
         if self._child is not None:
             self._child.poll()  # else what was killed stays a zombie of ours
         try:
-            return runtime.family(await runtime.ask(self.master, "show proc"))
+            return runtime.family(await runtime.ask(self.master, "show proc", patience_s))
         except Away:
             return None
 
@@ -144,7 +144,7 @@ class Process:
             )
         finally:
             os.close(log)
-        (self._where.folder / "haproxy.pid").write_text(str(self._child.pid))
+        files.write(self._where.folder / "haproxy.pid", str(self._child.pid))
         await self._until(stamp, 0)
 
     async def reload(self, stamp: str, before: str) -> None:
@@ -160,7 +160,7 @@ class Process:
     async def _until(self, stamp: str, said: int) -> None:
         """Wait until `stamp` is told. What is in the log from `said` on is what went wrong."""
         deadline = time.monotonic() + _START_S
-        while await self.stamp() != stamp:
+        while await self.stamp() != stamp or await self.family() is None:  # the master starts itself again, too
             words = self._words(said)
             ended = self._child is not None and self._child.poll() is not None
             if ended or _FAILED.search(words) or time.monotonic() > deadline:
@@ -199,7 +199,7 @@ class Process:
 
     async def _master(self) -> int | None:
         """Pid of the master: as it tells, or where it hangs, as it was noted down and is still one of ours."""
-        family = await self.family()
+        family = await self.family(_END_S)
         if family is not None:
             return family.master
         try:
@@ -223,14 +223,13 @@ def _group_lives(group: int) -> bool:
 
 
 def _command_line(pid: int) -> str:
-    try:
-        return subprocess.run(
-            ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, timeout=10, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
+    """Arguments of a process, "" where there is none."""
+    if Path("/proc/self/cmdline").exists():
         with contextlib.suppress(OSError):
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return ""
+        return ""
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout
 
 
 def _ports(config: str) -> set[int]:

@@ -16,7 +16,9 @@ from attrs import frozen
 from skyrig.serve.balancer.config import BACKEND, HOLD, SERVER_OPTIONS
 from skyrig.serve.balancer.frontage import Server, ServerState
 
-_ANSWER_S = 5.0
+ANSWER_S = 5.0
+"""How long HAProxy may take for an answer; it takes milliseconds where the machine is not too busy."""
+
 _LIMIT = 1 << 24
 _MAINTENANCE, _DRAINING = 0x01, 0x08
 """Bits of a server's administrative state in `show servers state`."""
@@ -59,10 +61,10 @@ class Counts:
     in_flight: int
 
 
-async def ask(path: Path, command: str) -> str:
-    """The answer to `command` at the socket `path`. Away where nobody answers."""
+async def ask(path: Path, command: str, patience_s: float = ANSWER_S) -> str:
+    """The answer to `command` at the socket `path`. Away where nobody answers, Silent where it takes too long."""
     try:
-        return await asyncio.wait_for(_exchange(path, command), _ANSWER_S)
+        return await asyncio.wait_for(_exchange(path, command), patience_s)
     except asyncio.TimeoutError as error:  # before OSError, which it is from Python 3.11 on
         raise Silent(f"{path} is silent") from error
     except OSError as error:

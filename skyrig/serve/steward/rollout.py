@@ -50,14 +50,13 @@ def serving(memory: Memory) -> list[Held]:
     return [each for each in memory.replicas if each.ready and not (apart and each.version == memory.target)]
 
 
-def goal(memory: Memory, world: World) -> int:
-    """How many replicas of the version that shall be there are to be, where no others are: one more than wanted while
-    the head, which is never taken away, carries none."""
+def is_bare(memory: Memory, world: World) -> bool:
+    """Whether the head, which is never taken away, carries none of as many replicas as are wanted: then another one is
+    started there, and one goes elsewhere."""
     wanted = number(memory)
     ready = [each for each in live(memory, target=True) if each.ready]
-    if not wanted or len(ready) < wanted or not world.usable(world.head):
-        return wanted
-    return wanted + all(world.head not in each.nodes for each in ready)
+    enough = bool(wanted) and len(ready) >= wanted and world.usable(world.head)
+    return enough and all(world.head not in each.nodes for each in ready)
 
 
 def moved(memory: Memory, world: World) -> Memory:
@@ -75,10 +74,16 @@ def moved(memory: Memory, world: World) -> Memory:
 
 def _filled(memory: Memory, world: World) -> Memory:
     """No other version is there."""
-    wanted, have = goal(memory, world), live(memory, target=True)
+    wanted, have = number(memory), live(memory, target=True)
+    if is_bare(memory, world) and len(have) <= wanted + 1:
+        if len(have) == wanted:
+            return _with(memory, 1, memory.target, world)
+        if not all(each.ready for each in have):
+            return memory
     if len(have) <= wanted:
         return _with(memory, wanted - len(have), memory.target, world)
-    return without(memory, sorted(have, key=lambda each: _worth(each, world))[: len(have) - wanted], world.now)
+    surplus = sorted(have, key=lambda each: _worth(each, world))[: len(have) - wanted]
+    return without(memory, surplus, world.now)
 
 
 def _replaced(memory: Memory, world: World) -> Memory:

@@ -105,6 +105,52 @@ def test_a_cut_off_create_is_found_by_its_tags() -> None:
         aws.find("aws:sqs/queue:Queue", {"tags": tags}, region)
 
 
+def balanced(stack: str, region: str, *ports: int) -> dict[str, str]:
+    """A balancer with its listeners, as the component makes them; ARNs by kind and port."""
+    ec2, elb = session.client("ec2", region), session.client("elbv2", region)
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    mine = [{"Key": "skyrig-stack", "Value": stack}, {"Key": "skyrig-owner", "Value": "ada"}]
+    said = elb.create_load_balancer(Name=f"sky-{stack}", Type="network", Subnets=[subnet], Tags=mine)
+    made = {"balancer": said["LoadBalancers"][0]["LoadBalancerArn"]}
+    for port in ports:
+        tags = [*mine, {"Key": "skyrig-port", "Value": str(port)}]
+        group = elb.create_target_group(Name=f"sky-{stack}-{port}", Protocol="TCP", Port=port, VpcId=vpc, Tags=tags)
+        made[f"targets {port}"] = group["TargetGroups"][0]["TargetGroupArn"]
+        forward = [{"Type": "forward", "TargetGroupArn": made[f"targets {port}"]}]
+        listener = elb.create_listener(
+            LoadBalancerArn=made["balancer"], Protocol="TCP", Port=port, DefaultActions=forward
+        )
+        made[f"listener {port}"] = listener["Listeners"][0]["ListenerArn"]
+    return made
+
+
+def test_a_balancer_is_found_by_its_tags_and_goes_before_what_it_stands_on() -> None:
+    region = "ca-central-1"
+    made, other = balanced("door", region, 8000, 9000), balanced("theirs", region, 8000)
+    aws, tags = cloud.of("aws"), {"skyrig-stack": "door", "skyrig-owner": "ada"}
+    assert aws.find("aws:lb/loadBalancer:LoadBalancer", {"tags": tags}, region) == made["balancer"]
+    for port in (8000, 9000):
+        of_port = {**tags, "skyrig-port": str(port)}
+        assert aws.find("aws:lb/targetGroup:TargetGroup", {"tags": of_port}, region) == made[f"targets {port}"]
+        inputs = {"tags": of_port, "loadBalancerArn": made["balancer"], "port": port}
+        assert aws.find("aws:lb/listener:Listener", inputs, region) == made[f"listener {port}"]
+        assert aws.find("aws:lb/targetGroupAttachment:TargetGroupAttachment", {"port": port}, region) is None
+    with pytest.raises(SkyrigError, match="without tags"):
+        aws.find("aws:lb/targetGroup:TargetGroup", {}, region)
+    left = aws.leftovers("door", region)
+    assert [(each.kind, each.id) for each in left] == [
+        ("balancer", made["balancer"]),
+        ("target group", made["targets 8000"]),
+        ("target group", made["targets 9000"]),
+    ]
+    assert [each.hourly for each in left] == [pytest.approx(0.0225), 0.0, 0.0]
+    assert {each.owner for each in left} == {"ada"} and left[0].since is not None
+    aws.remove("door", region, left)
+    assert aws.leftovers("door", region) == []
+    assert [each.id for each in aws.leftovers("theirs", region)] == [other["balancer"], other["targets 8000"]]
+
+
 def test_no_credentials_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")

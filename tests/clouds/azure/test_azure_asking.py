@@ -163,6 +163,7 @@ PATHS = {
     "ProximityPlacementGroup": "Microsoft.Compute/proximityPlacementGroups/near",
     "UserAssignedIdentity": "Microsoft.ManagedIdentity/userAssignedIdentities/nodes",
     "ApplicationSecurityGroup": "Microsoft.Network/applicationSecurityGroups/head",
+    "LoadBalancer": "Microsoft.Network/loadBalancers/entrance",
     "NatGateway": "Microsoft.Network/natGateways/gateway",
     "NetworkInterface": "Microsoft.Network/networkInterfaces/n0-v1",
     "NetworkSecurityGroup": "Microsoft.Network/networkSecurityGroups/rules",
@@ -209,7 +210,7 @@ def _fits(token: str, inputs: dict[str, Any]) -> bool:
 
 def test_every_type_that_a_cluster_has_can_be_looked_for(manager: Manager) -> None:
     kinds = {kind.removeprefix("azure-native:") for kind, _ in made()}
-    assert kinds <= set(finding._PLACES) and len(kinds) == 16
+    assert kinds <= set(finding._PLACES) and len(kinds) == 17
     with pytest.raises(SkyrigError, match="nobody knows"):
         azure().find("azure-native:sql:Server", {}, REGION)
     assert azure().find("azure-native:storage:BlobServiceProperties", {}, REGION) is None

@@ -157,6 +157,24 @@ def test_what_is_left_is_named_with_its_price_and_removed_in_order(google: Googl
     assert google.left() == ["global/networks/default", f"global/networks/{CLUSTER}-theirs"]
 
 
+def test_a_balancer_goes_before_what_it_stands_on(google: GoogleCloud) -> None:
+    there = [path for kind, (path, _, _) in FOUND.items() if path.rpartition("-")[0].endswith(("entrance", "-head"))
+             or path.endswith(("entrance", "probe"))]  # fmt: skip
+    for path in there:
+        google.put(path, **({"labels": SAID} if "Rules" in path else {"description": TOLD}))
+    google.put(f"zones/{ZONE}/instances/{CLUSTER}-n0-v1", labels=SAID, status="RUNNING", machineType="x/g2-standard-8")
+    gcp = cloud.of("gcp")
+    left = gcp.leftovers(STACK, REGION)
+    assert [each.kind for each in left] == [
+        "forwarding rule", "backend service", "health check", "instance group", "instance",
+    ]  # fmt: skip
+    assert left[0].hourly == 0.025 and [each.hourly for each in left[1:4]] == [0.0, 0.0, 0.0]
+    gcp.remove(STACK, REGION, left)
+    deleted = [url.split("/")[-2] for url in google.urls if url.startswith("DELETE")]
+    assert deleted == ["forwardingRules", "backendServices", "healthChecks", "instanceGroups", "instances"]
+    assert gcp.leftovers(STACK, REGION) == []
+
+
 def test_who_may_not_see_slices_has_none_to_sweep(google: GoogleCloud) -> None:
     google.denied = {"tpu"}
     assert cloud.of("gcp").leftovers(STACK, REGION) == []
@@ -171,6 +189,13 @@ FOUND = {
     "gcp:compute/router:Router": (f"regions/{REGION}/routers/{CLUSTER}-router", "description", {}),
     "gcp:compute/resourcePolicy:ResourcePolicy": (
         f"regions/{REGION}/resourcePolicies/{CLUSTER}-placement", "description", {}),
+    "gcp:compute/forwardingRule:ForwardingRule": (f"regions/{REGION}/forwardingRules/{CLUSTER}-entrance-80", "", {}),
+    "gcp:compute/regionBackendService:RegionBackendService": (
+        f"regions/{REGION}/backendServices/{CLUSTER}-entrance", "description", {}),
+    "gcp:compute/regionHealthCheck:RegionHealthCheck": (
+        f"regions/{REGION}/healthChecks/{CLUSTER}-probe", "description", {}),
+    "gcp:compute/instanceGroup:InstanceGroup": (
+        f"zones/{ZONE}/instanceGroups/{CLUSTER}-head-7", "description", {"zone": ZONE}),
 }  # fmt: skip
 """Where a thing of each type lies, what it is told by ("": labels), and what it is made from beside its name."""
 
