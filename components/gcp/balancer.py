@@ -5,7 +5,6 @@ from typing import TypedDict
 import pulumi
 from pulumi_gcp.compute.address import Address
 from pulumi_gcp.compute.forwarding_rule import ForwardingRule
-from pulumi_gcp.compute.instance import Instance
 from pulumi_gcp.compute.instance_group import InstanceGroup
 from pulumi_gcp.compute.region_backend_service import RegionBackendService
 from pulumi_gcp.compute.region_health_check import RegionHealthCheck
@@ -27,8 +26,10 @@ class GcpBalancerArgs(TypedDict):
     """Region of the balancer."""
     zone: str
     """Zone of the head."""
-    head: Instance
-    """The head."""
+    head: pulumi.Input[str]
+    """Link of the head's instance."""
+    head_id: pulumi.Input[str]
+    """Google's own id of it: another one under the same name is another machine."""
     ports: list[int]
     """Ports of the head that it is before, each under its own number."""
 
@@ -82,9 +83,9 @@ class GcpBalancer(pulumi.ComponentResource):
         named = {"description": args["description"], "opts": self._kept()}
         group = InstanceGroup(
             f"{name}-head",
-            name=pulumi.Output.concat(f"{args['cluster']}-head-", args["head"].instance_id),
+            name=pulumi.Output.concat(f"{args['cluster']}-head-", args["head_id"]),
             zone=args["zone"],
-            instances=[args["head"].self_link],
+            instances=[args["head"]],
             **named,
         )
         probe = RegionHealthCheck(

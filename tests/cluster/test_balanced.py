@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pulumi
 import pytest
 from attrs import evolve
 
+from components.local.cloud import LocalCloud
 from skyrig import fitting
 from skyrig.catalog import balancers, costs, egress
 from skyrig.cluster import shape as shapes
@@ -64,6 +68,12 @@ def test_where_it_cannot_be_is_one_line_before_anything_is_made() -> None:
     with pytest.raises(BadInput, match="20 ports at most, and not before 21"):
         fitting.shape_for(many, None)
     assert fitting.shape_for(shape("aws", "8000-8019"), None).balanced == 20
+
+
+def test_the_local_clouds_component_refuses_it() -> None:
+    asked: Any = {"stack": "dev", "nodes": [], "ports": ["8000"], "balancer": "cloud"}
+    with pytest.raises(pulumi.InputPropertiesError, match="balancer: the local cloud has no balancer of its own"):
+        LocalCloud("dev-local", asked)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from registrations import record
 
 from components.aws import adopted, disks, efa, firewall, image, market, policy
 from components.aws.adopted import Subnet, Vpc
+from components.aws.balancer import AwsBalancer
 from components.aws.boot import host_name
 from components.aws.bucket import AwsBucket
 from components.aws.cloud import AwsCloud
@@ -260,7 +261,7 @@ def test_a_bucket_is_private_and_kept_if_wanted() -> None:
 
 
 def test_components_have_a_schema() -> None:
-    components = [AwsBucket, AwsCloud, AwsFirewall, AwsIdentity, AwsNetwork, AwsNodeGroup]
+    components = [AwsBalancer, AwsBucket, AwsCloud, AwsFirewall, AwsIdentity, AwsNetwork, AwsNodeGroup]
     found: Any = Analyzer("skyrig").analyze(components)
     definitions = found["component_definitions"]
     assert set(definitions) == {component.__name__ for component in components}

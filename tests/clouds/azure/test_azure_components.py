@@ -13,6 +13,7 @@ from pulumi.provider.experimental.analyzer import Analyzer
 from registrations import Registration, record
 
 from components.azure.aliases import dropped
+from components.azure.balancer import AzureBalancer
 from components.azure.bucket import AzureBucket
 from components.azure.cloud import AzureCloud
 from components.azure.group import AzureNodeGroup
@@ -22,7 +23,7 @@ from components.azure.node import AzureNode
 from components.azure.placement import AzurePlacement
 from components.wanted import ClusterArgs
 
-ALL = [AzureBucket, AzureCloud, AzureIdentity, AzureNetwork, AzureNode, AzureNodeGroup, AzurePlacement]
+ALL = [AzureBalancer, AzureBucket, AzureCloud, AzureIdentity, AzureNetwork, AzureNode, AzureNodeGroup, AzurePlacement]
 ACCOUNT = "11111111-2222-3333-4444-555555555555"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from gcp_cases import case, of_type, registered
 from pulumi.provider.experimental.analyzer import Analyzer
 
+from components.gcp.balancer import GcpBalancer
 from components.gcp.bucket import GcpBucket
 from components.gcp.cloud import GcpCloud
 from components.gcp.firewall import GcpFirewall
@@ -22,8 +23,8 @@ from components.gcp.tpu import GcpTpuGroup
 from tests.clouds.registrations import SECRET, record
 
 ALL = (
-    GcpBucket, GcpCloud, GcpFirewall, GcpGateway, GcpIdentity, GcpMachines, GcpNetwork, GcpNodeGroup, GcpSlices,
-    GcpTpuGroup,
+    GcpBalancer, GcpBucket, GcpCloud, GcpFirewall, GcpGateway, GcpIdentity, GcpMachines, GcpNetwork, GcpNodeGroup,
+    GcpSlices, GcpTpuGroup,
 )  # fmt: skip
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
-from gcp_cases import HERE, case, of_type, registered
+from gcp_cases import HERE, OUTPUTS, case, of_type, registered
 
 from skyrig.cluster.description import from_json
 from tests.clouds.registrations import golden
 
+POWER = {
+    "pulumi-python:dynamic/skyrig:GcpPower": {"nodes": {n: {"status": "RUNNING", "started": ""} for n in ("n0", "n1")}}
+}
 CASES = sorted(file.stem for file in (HERE / "cases").glob("*.json"))
 
 
@@ -39,3 +42,12 @@ def test_each_node_is_bought_on_the_market_of_its_group() -> None:
         "dev-gcp-machines-main-n1-v1": "SPOT", "dev-gcp-machines-main-n2-v1": "SPOT",
     }  # fmt: skip
     assert [node.spot for node in from_json(described).nodes] == [False, True, True]
+
+
+def test_another_machine_under_the_heads_name_is_in_another_group() -> None:
+    """A machine that is made anew leaves the group that its predecessor was in empty, under the same link."""
+    for number in ("7", "8"):
+        outputs = {"gcp:compute/instance:Instance": {**OUTPUTS["gcp:compute/instance:Instance"], "instanceId": number}}
+        made, _ = registered(case("g2-l4-balanced"), outputs={**OUTPUTS, **POWER, **outputs})
+        [group] = of_type(made, "InstanceGroup").values()
+        assert group.inputs["name"] == f"dev-ef260e-head-{number}"

@@ -32,6 +32,8 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("a4-highgpu-rdma", {"machine.instance_type": "a4x-highgpu-4g"}, "machine.instance_type", "NVLink domains"),
     ("tpu-v5e-16", {"machine.instance_type": "ct5lp-hightpu-4t"}, "machine.instance_type", "named by their slice"),
     ("tpu-v5e-16", {"machine.instance_type": "v5litepod-32"}, "nodes", "8 hosts; 4 nodes of group main fill none"),
+    ("tpu-v5e-16", {"balancer": "cloud", "ports": ["8000"]}, "balancer", "no balancer before TPU VMs"),
+    ("g2-l4-balanced", {"ports": ["8000-8020"]}, "balancer", "20 ports at most, and not before 21"),
     ("tpu-v5e-16", {"power": "stopped"}, "power", "cannot be stopped"),
     ("tpu-v5e-16", {"machine.image": "projects/p/global/images/i"}, "machine.image", "runtime version"),
 ]
