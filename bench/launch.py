@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import asdict, define, frozen
 
-from bench import checkpoint, fanout, first_line, optimizer, record, spread, storage, sync
+from bench import checkpoint, fanout, first_line, optimizer, record, serve, spread, storage, sync
 from bench.cluster import Cluster, cluster
 from bench.figures import Figures
 from skyrig.errors import SkyrigError
@@ -33,6 +33,7 @@ class Size:
     state_megabytes: int = 512
     bucket_megabytes: int = 1024
     rounds: int = 7
+    seconds: float = 3.0
 
 
 def say(line: str) -> None:
@@ -70,6 +71,7 @@ MEASURES: dict[str, Callable[[Run, Size], list[Figures]]] = {
     "sync": lambda run, size: sync.measure(run.cluster(), size.files, min(8, max(size.nodes)), min(3, size.rounds)),
     "checkpoint": lambda run, size: checkpoint.measure(size.state_megabytes, size.rounds, say),
     "optimizer": lambda run, size: optimizer.measure(size.rounds),
+    "serve": lambda run, size: serve.measure(size.rounds, size.seconds, say),
     "storage": lambda run, size: storage.measure(size.bucket_megabytes, min(3, size.rounds), say),
 }
 
@@ -85,9 +87,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--state-megabytes", type=int, default=512, help="size of what is saved")
     parser.add_argument("--bucket-megabytes", type=int, default=1024, help="size of what goes to a bucket")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of load on a service in each round")
     parser.add_argument("--results", type=Path, default=record.RESULTS, metavar="FOLDER")
     given = parser.parse_args(words)
-    asked = {name: getattr(given, name) for name in ("servers", "files", "megabytes", "state_megabytes", "rounds")}
+    asked = {
+        name: getattr(given, name) for name in ("servers", "files", "megabytes", "state_megabytes", "rounds", "seconds")
+    }
     size = Size(nodes=tuple(given.nodes), bucket_megabytes=given.bucket_megabytes, **asked)
     with ExitStack() as ends:
         run = Run(size, ends)

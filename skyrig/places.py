@@ -63,6 +63,11 @@ def storage(name: str) -> Path:
     return home() / "storage" / name
 
 
+def models(name: str) -> Path:
+    """Folder of the models that training on one stack has made and that were brought here; it outlives the stack."""
+    return home() / "models" / name
+
+
 def requests() -> Path:
     """Folder of the requests that Python programs have made, one sub-folder each."""
     return home() / "requests"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from skyrig import checkout, local
+from skyrig import checkout, local, models
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -59,12 +59,13 @@ class RunOptions:
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
-    """The job of a training run on nodes that have the accelerators `there`: a script takes all of them."""
+    """The job of a training run on nodes that have the accelerators `there`: a script takes all of them. It
+    learns where its model shall go."""
     return JobRequest(
         name=options.name or Path(run.script.path).stem,
         num_nodes=nodes,
         run=render_launch(run.script, run.strategy),
-        env=dict(options.env),
+        env={**models.environment(options.name or run.model), **options.env},
         secrets=dict(options.secrets),
         accelerators=(options.accelerators or there).count,
         force_setup=options.force_setup,

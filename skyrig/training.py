@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import re
 from pathlib import Path, PurePosixPath
 
 from attrs import frozen
@@ -38,6 +39,11 @@ class TrainingRun:
     script: Script
     workdir: Path
     strategy: str
+
+    @property
+    def model(self) -> str:
+        """What the model that comes out of it is called, where the run has no name: as the folder of the script."""
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", self.workdir.resolve().name).strip("-.") or "model"
 
 
 def chosen(script: str | None, strategy: str | None, workdir: Path | None, arguments: tuple[str, ...]) -> TrainingRun:

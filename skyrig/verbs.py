@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from attrs import evolve
 
-from skyrig import places, provision, rendering, renting
+from skyrig import models, places, provision, rendering, renting
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -100,9 +100,11 @@ def train(
     cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)
     request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
     ttl = config.read_shape(stack).policy.ttl
-    return _submitted(
-        cluster, Submission(request, run.workdir, autostop=options.autostop, ttl=ttl), options, out, notify
-    )
+    what = Submission(request, run.workdir, autostop=options.autostop, ttl=ttl)
+    code = _submitted(cluster, what, options, out, notify)
+    if code == 0 and not options.detach:
+        _bring_models(cluster, notify)
+    return code
 
 
 def launch(
@@ -317,6 +319,15 @@ def _live(stack: str, notify: Notify) -> ClusterDescription | None:
 def _current(cluster: ClusterDescription) -> Callable[[], ClusterDescription | None]:
     """Tells what the cluster is now, should somebody change it while it is waited for."""
     return partial(described.known, cluster.name)
+
+
+def _bring_models(cluster: ClusterDescription, notify: Notify) -> None:
+    """Bring home what a training run has made. That it cannot be had now is no failure of the run: `serve` asks
+    again."""
+    try:
+        models.bring(described.known(cluster.name) or cluster, notify)
+    except SkyrigError as error:
+        notify(str(error))
 
 
 def _submitted(

@@ -27,14 +27,15 @@ _PATIENT = 2
 
 class Act(str, Enum):
     """What can be done: nothing; LOOK at the cluster anew; DEPLOY (bring the cluster up and tell its head all of the
-    service); NODES (add, take away); REPAIR (make anew what is lost); RETIRE (the service failed: its cluster goes, its
-    ward stays); END (all of it goes)."""
+    service); TELL (its head which nodes there are); NODES (add, take away); REPAIR (make anew what is lost); RETIRE
+    (the service failed: its cluster goes, its ward stays); END (all of it goes)."""
 
     __str__ = str.__str__
 
     NOTHING = "nothing"
     LOOK = "look"
     DEPLOY = "deploy"
+    TELL = "tell"
     NODES = "nodes"
     REPAIR = "repair"
     RETIRE = "retire"
@@ -111,7 +112,14 @@ def decide(
         return Action(Act.REPAIR, f"its head has been silent for {away_s:.0f} s") if away_s > SHUT_S else NOTHING
     if snapshot.wanted.nothing:
         return Action(Act.RETIRE, snapshot.reason or snapshot.wanted.why or "it failed")
+    if marks(look.cluster) != ward.data.get("told"):
+        return Action(Act.TELL, "its head is told which nodes there are")
     return _nodes(look, look.cluster, snapshot.wanted, repairs)
+
+
+def marks(cluster: ClusterDescription) -> str:
+    """What tells the nodes of a cluster, as they are now, from any others."""
+    return " ".join(f"{node.id}:{node.life}" for node in cluster.nodes)
 
 
 def _nodes(look: Look, cluster: ClusterDescription, wanted: Wanted, repairs: int) -> Action:

@@ -11,14 +11,22 @@ from attrs import frozen
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import folder, package, surroundings, table
+from skyrig.control.capacity import marks
 from skyrig.control.ward import SERVICE, Ward, Wish
-from skyrig.errors import NodeLost, SkyrigError
+from skyrig.errors import SkyrigError
 from skyrig.serve.spec import CONVERTER, Secrets, ServiceSpec
-from skyrig.stack import described
+from skyrig.stack import described, stacks
 from skyrig.task.model import Task
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
+
+
+_REACH_S = 10.0
+"""How long a head that is to end a service may take to answer, in seconds."""
+
+_STOP_S = 180.0
+"""How long replicas may take to end well when the service does, in seconds."""
 
 
 @frozen
@@ -79,7 +87,7 @@ def options(ward: Ward) -> dict[str, Any]:
 
 def deployed(ward: Ward, cluster: ClusterDescription) -> None:
     """Write down that the cluster was told of the ward's version."""
-    data = {"head": cluster.head.incarnation, "last_lines": None}
+    data = {"head": cluster.head.incarnation, "told": marks(cluster), "last_lines": None}
     table.change(ward.name, applied=ward.version, failed=0, reason="", data=data)
 
 
@@ -92,25 +100,26 @@ def end(name: str) -> Ward:
 
 
 def stop(ward: Ward, notify: Notify, *, going: bool) -> None:
-    """Have the steward end all replicas, once their requests are done, and the balancer. A head that does not answer is
-    no error where the cluster is `going` too."""
-    desc = described.describe(ward.stack)
-    if desc is None:
+    """Have the steward end all replicas, once their requests are done, and the balancer. A head that does not answer,
+    or takes too long, is no error where the cluster is `going` too."""
+    cluster = described.describe(ward.stack) if stacks.exists(ward.stack) else None
+    if cluster is None:
         return
     try:
-        asyncio.run(_stopped(desc))
-    except NodeLost as error:
+        asyncio.run(asyncio.wait_for(_stopped(cluster), _STOP_S))
+    except (SkyrigError, OSError, asyncio.TimeoutError) as error:
         if not going:
             raise
-        notify(f"service {ward.name}: {error.message}: its cluster is taken down all the same")
+        said = error.message if isinstance(error, SkyrigError) else str(error) or "its steward takes too long to end"
+        notify(f"service {ward.name}: {said}: its cluster is taken down all the same")
 
 
-async def _stopped(desc: ClusterDescription) -> None:
+async def _stopped(cluster: ClusterDescription) -> None:
     from skyrig.launch.link import NoRuntime
     from skyrig.serve.client.link import steward
 
     with suppress(NoRuntime):  # a head that was never used
-        async with steward(desc) as link:
+        async with steward(cluster, patience_s=_REACH_S) as link:
             await link.stop()
 
 

@@ -37,7 +37,7 @@ _COLUMNS = (
     "kind", "name", "stack", "alone", "wish", "version", "applied", "failed", "status", "reason", "data",
     "created_at", "changed_at",
 )  # fmt: skip
-_LASTING = ("head", "good")
+_LASTING = ("head", "told", "good")
 """What of a ward's data is true of its next version as well."""
 
 _CHANGEABLE = frozenset({"stack", "alone", "wish", "version", "applied", "failed", "status", "reason"})

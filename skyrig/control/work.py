@@ -13,16 +13,14 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from skyrig import bringing, provision, renting
 from skyrig.bringing import Asked, Manner
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import looking, services, table
-from skyrig.control.capacity import Act
+from skyrig.control.capacity import Act, marks
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.launch.link import NoRuntime
 from skyrig.serve.client.deploy import deploy as deploy_service
 from skyrig.serve.client.link import steward
 from skyrig.stack import described, stacks
@@ -35,9 +33,6 @@ _FLUSH_S = 120.0
 
 _REACH_S = 20.0
 """How long a head that is to be told something may take to answer, in seconds."""
-
-_END_S = 180.0
-"""How long replicas may take to end well when the service does, in seconds."""
 
 
 def deploy(ward: Ward, notify: Notify) -> None:
@@ -62,14 +57,21 @@ def nodes(ward: Ward, notify: Notify) -> None:
     staying = [node.id for node in cluster.nodes if node.id not in going] if cluster is not None else []
     count = max(int(doing["nodes"]), len(staying))
     asked = Asked(nodes=count, ondemand=int(doing["ondemand"]), without=going, at_least=True)
-    _tell(bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=going)), notify)
+    _tell(ward, bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=going)), notify)
 
 
 def repair(ward: Ward, notify: Notify) -> None:
     """Make anew what is lost of the cluster."""
     anew = tuple(ward.data["doing"]["anew"])
     asked = Asked(anew=anew, at_least=True)
-    _tell(bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=anew)), notify)
+    _tell(ward, bringing.up(ward.stack, notify, asked, Manner(renting.pays, taking=anew)), notify)
+
+
+def tell(ward: Ward, notify: Notify) -> None:
+    """Have the head know the cluster's nodes: somebody else has changed them, or it was not reached."""
+    cluster = described.describe(ward.stack)
+    if cluster is not None:
+        _tell(ward, cluster, notify)
 
 
 def retire(ward: Ward, notify: Notify) -> None:
@@ -78,41 +80,30 @@ def retire(ward: Ward, notify: Notify) -> None:
         provision.down(ward.stack, notify, force=True)
 
 
-def end(ward: Ward, notify: Notify, *, force: bool = True) -> None:
-    """End a service: its replicas, its cluster where that was made for it, and all that is kept of it. Without `force`
-    BadInput where files do not get to their buckets. For commands too, with the ward held."""
-    cluster = described.describe(ward.stack) if stacks.exists(ward.stack) else None
-    if cluster is not None:
-        try:
-            asyncio.run(asyncio.wait_for(_stopped(cluster), _END_S))
-        except (SkyrigError, OSError, asyncio.TimeoutError) as error:
-            said = error.message if isinstance(error, SkyrigError) else "it took too long"
-            notify(f"the steward of {ward.name} could not be told to end: {said}")
-            if not ward.alone:
-                raise
+def end(ward: Ward, notify: Notify) -> None:
+    """End a service: its replicas, its cluster where that was made for it, and all that is kept of it."""
+    services.stop(ward, notify, going=ward.alone)
     if ward.alone and stacks.exists(ward.stack):
-        provision.down(ward.stack, notify, force=force, flush_s=_FLUSH_S if force else None)
+        provision.down(ward.stack, notify, force=True, flush_s=_FLUSH_S)
     services.forget(ward.name)
 
 
-async def _stopped(cluster: ClusterDescription) -> None:
-    with suppress(NoRuntime):  # a head that was never used has nothing to stop
-        async with steward(cluster, patience_s=_REACH_S) as link:
-            await link.stop()
-
-
-def _tell(cluster: ClusterDescription, notify: Notify) -> None:
-    """Have keeper and steward know the nodes as they are now."""
+def _tell(ward: Ward, cluster: ClusterDescription, notify: Notify) -> None:
+    """Have keeper and steward know the nodes as they are now. A head that is another machine has no service yet."""
+    if cluster.head.incarnation != ward.data.get("head"):
+        return
 
     async def told() -> None:
         async with steward(cluster, patience_s=_REACH_S, prepare=True, notify=notify) as link:
             await link.describe()
 
     asyncio.run(told())
+    table.change(ward.name, ward.kind, data={"told": marks(cluster)})
 
 
 WORK: dict[str, Callable[[Ward, Notify], None]] = {
     str(Act.DEPLOY): deploy,
+    str(Act.TELL): tell,
     str(Act.NODES): nodes,
     str(Act.REPAIR): repair,
     str(Act.RETIRE): retire,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from user import User, end_nodes
+from user import User, end_nodes, until
 
 from skyrig import standing
 from skyrig.control import client, folder, services, table
@@ -25,7 +25,7 @@ from skyrig.serve.client.deploy import deploy
 from skyrig.serve.client.link import steward
 from skyrig.serve.spec import Entrance, Probe, Scaling, Secrets, ServiceSpec
 from skyrig.serve.state import ReplicaStatus, Snapshot
-from skyrig.stack import described, endpoints
+from skyrig.stack import described, endpoints, lock
 from skyrig.task import reading
 
 PORT = 30001
@@ -183,4 +183,16 @@ def host(directory: Path) -> Iterator[Host]:
         finally:
             if folder.root().exists():
                 standing.dismiss(folder.standing())
+            _end_children(person)
             end_nodes(person.home)
+
+
+def _end_children(person: User) -> None:
+    """End what the controller has left at work, and wait for the engines of that."""
+    mark = f"SKYRIG_HOME={person.home}".encode()
+    for pid in person.processes("skyrig.control.work"):
+        with contextlib.suppress(OSError):
+            if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                os.kill(pid, signal.SIGKILL)
+    for stack in (person.home / "stacks").glob("*"):
+        until(lambda name=stack.name: not lock.is_held(name), "its engine has ended", 60)  # type: ignore[misc]

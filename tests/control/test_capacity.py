@@ -11,11 +11,16 @@ from skyrig.cluster import grouping
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.shape import Shape, WantedNode
-from skyrig.control.capacity import NOTHING, SHUT_S, Act, Look, decide
+from skyrig.control.capacity import NOTHING, SHUT_S, Act, Look, decide, marks
 from skyrig.control.ward import Ward, Wish
 from skyrig.serve.state import ServiceStatus, Snapshot, Wanted
 
 WARD = Ward("m", "m", version=3, applied=3, data={"head": "i0"})
+
+
+def told(ward: Ward, seen: Look) -> Ward:
+    """The ward when its head was told of the nodes that there are."""
+    return evolve(ward, data={**ward.data, "told": marks(seen.cluster)}) if seen.cluster is not None else ward
 
 
 def cluster(*ids: str) -> ClusterDescription:
@@ -67,31 +72,35 @@ GOOD = said(nodes=2)
     ],
 )
 def test_what_is_done(ward: Ward, seen: Look, snapshot: Snapshot | None, away: float, act: Act) -> None:
-    assert decide(ward, seen, snapshot, away).act is act
+    assert decide(told(ward, seen), seen, snapshot, away).act is act
 
 
 def test_a_steward_that_knows_nothing_is_told_again() -> None:
     assert decide(WARD, look("n0", "n1"), None, 0, bare=True).act is Act.DEPLOY
 
 
+def test_a_head_is_told_of_nodes_that_somebody_else_changed() -> None:
+    assert decide(told(WARD, look("n0")), look("n0", "n1"), GOOD, 0).act is Act.TELL
+
+
 def test_nodes_grow_by_number_and_go_by_name() -> None:
     three = look("n0", "n1", "n2")
-    assert decide(WARD, three, said(nodes=5), 0).nodes == 5
-    assert decide(WARD, three, said(nodes=2, going=("n1",)), 0).going == ("n1",)
-    assert decide(WARD, three, said(nodes=1, going=("n1", "n2")), 0).going == ("n2", "n1")
-    assert decide(WARD, three, said(nodes=1), 0) == NOTHING, "nobody said which"
-    assert decide(WARD, three, said(nodes=3, going=("n2",)), 0) == NOTHING, "it is wanted again"
-    assert decide(WARD, three, said(nodes=2, going=("n0", "n1", "n2"), lost=("n1",)), 0).going == ("n1",)
+    assert decide(told(WARD, three), three, said(nodes=5), 0).nodes == 5
+    assert decide(told(WARD, three), three, said(nodes=2, going=("n1",)), 0).going == ("n1",)
+    assert decide(told(WARD, three), three, said(nodes=1, going=("n1", "n2")), 0).going == ("n2", "n1")
+    assert decide(told(WARD, three), three, said(nodes=1), 0) == NOTHING, "nobody said which"
+    assert decide(told(WARD, three), three, said(nodes=3, going=("n2",)), 0) == NOTHING, "it is wanted again"
+    assert decide(told(WARD, three), three, said(nodes=2, going=("n0", "n1", "n2"), lost=("n1",)), 0).going == ("n1",)
 
 
 def test_lost_nodes_are_looked_after_and_in_the_end_replaced() -> None:
     seen, lost = look("n0", "n1", "n2"), said(nodes=3, lost=("n1",))
-    assert decide(WARD, seen, lost, 0).anew == ()
-    assert decide(WARD, seen, lost, 0, repairs=2).anew == ("n1",)
+    assert decide(told(WARD, seen), seen, lost, 0).anew == ()
+    assert decide(told(WARD, seen), seen, lost, 0, repairs=2).anew == ("n1",)
     gone = evolve(seen, powers={"n0": "up", "n1": "gone", "n2": "up"})
-    assert decide(WARD, gone, lost, 0, repairs=2).anew == (), "it is made anew as it is"
-    assert decide(WARD, gone, said(nodes=3), 0).act is Act.REPAIR, "its steward has not seen it yet"
-    assert decide(WARD, seen, said(nodes=2, lost=("n1",), going=("n1",)), 0).act is Act.NODES
+    assert decide(told(WARD, gone), gone, lost, 0, repairs=2).anew == (), "it is made anew as it is"
+    assert decide(told(WARD, gone), gone, said(nodes=3), 0).act is Act.REPAIR, "its steward has not seen it yet"
+    assert decide(told(WARD, seen), seen, said(nodes=2, lost=("n1",), going=("n1",)), 0).act is Act.NODES
 
 
 IDS = st.lists(st.integers(1, 9), unique=True, max_size=6).map(lambda ks: ("n0", *(f"n{k}" for k in sorted(ks))))
@@ -105,7 +114,7 @@ def test_whatever_is_wanted_the_head_stays_and_nothing_goes_that_was_not_named(
     """And what is done brings it nearer, so that it comes to rest."""
     for _ in range(12):
         wanted = said(nodes=count, going=tuple(set(going) & set(ids)), lost=tuple(set(lost) & set(ids)))
-        action = decide(WARD, look(*ids), wanted, 0, repairs)
+        action = decide(told(WARD, look(*ids)), look(*ids), wanted, 0, repairs)
         if action.act is Act.NOTHING:
             break
         assert ids[0] not in (*action.going, *action.anew)

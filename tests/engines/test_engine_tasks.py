@@ -85,7 +85,7 @@ def test_a_folder_here_is_brought_and_called_by_its_name(folder: Path, monkeypat
     made = engines.task("mine")
     brought = mounts.of(made.mounts, has_workdir=False)
     brought.require_sources()
-    assert brought.sources["~/sky_models/mine"] == folder / "mine"
+    assert brought.sources["~/sky_serve/models/mine"] == folder / "mine"
     assert models.read("./mine").name == "mine"
     assert models.read(str(folder / "mine")).name == str(folder / "mine"), "a path is what clients call it by"
 

@@ -11,13 +11,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 from authority import Authority, authority, free_ports
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +25,7 @@ from skyrig.serve.balancer.balancer import Balancer
 from skyrig.serve.balancer.certificates import RENEW_S, Attempts, Certificates, Term, due, pause, said, trouble
 from skyrig.serve.balancer.frontage import Frontage, Server
 from skyrig.serve.spec import Entrance, Tls
+from skyrig.serve.steward.certified import Certified
 
 DAY = 86400.0
 OUTPUT = """Saving debug log to /x/logs/letsencrypt.log
@@ -113,33 +112,26 @@ def backend() -> Iterator[str]:
 
 
 class Steward:
-    """What a steward does about certificates: tells the balancer of them, and of the responder."""
+    """What a steward's rounds do about the endpoint, each time something has changed."""
 
     def __init__(self, folder: Path, entrance: Entrance, backend: str, http_port: int) -> None:
-        self.entrance, self.backend, self.http_port = entrance, backend, http_port
-        self.balancer, self.certificates = Balancer(folder / "b"), Certificates(folder / "certificates")
-        self.challenge = ""
-        self.attempts: asyncio.Queue[None] = asyncio.Queue()
+        self.frontage = Frontage(entrance, (Server("r1", backend),), http_port=http_port)
+        self.woken = asyncio.Event()
+        self.balancer = Balancer(folder / "b")
+        self.certified = Certified(folder / "certificates", self.woken.set)
+        self.told: list[str] = []
 
-    async def be(self) -> None:
-        servers = (Server("r1", self.backend),)
-        pem = self.certificates.pem(self.entrance)
-        await self.balancer.be(Frontage(self.entrance, servers, pem, self.challenge, self.http_port))
-
-    async def route(self, challenge: str) -> None:
-        self.challenge = challenge
-        await self.be()
-
-    async def once(self) -> None:
-        """Keep certificates until the first attempt is over."""
-        keeping = asyncio.create_task(
-            self.certificates.keep(self.entrance, self.route, lambda: self.attempts.put_nowait(None))
-        )
-        await asyncio.wait_for(self.attempts.get(), 120)
-        keeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeping
-        await self.be()
+    async def rounds(self, until: Callable[[], bool]) -> None:
+        """Go on until something is so after a round; what is said of the certificate is kept."""
+        while True:
+            self.woken.clear()
+            self.frontage = self.certified.over(self.frontage)
+            await self.balancer.be(self.frontage)
+            self.certified.routed()
+            self.told.append(self.certified.trouble)
+            if until():
+                return
+            await asyncio.wait_for(self.woken.wait(), 120)
 
 
 def plain(port: int, path: str = "/") -> tuple[int, str, bytes]:
@@ -168,11 +160,10 @@ def test_a_certificate_is_got_and_renewed(acme: Authority, backend: str, tmp_pat
     async def main() -> None:
         steward = Steward(tmp_path, entrance, backend, acme.http_port)
         try:
-            await steward.route("127.0.0.1:1")
+            await steward.rounds(until=lambda: steward.frontage.challenge != "")
             assert (await asyncio.to_thread(plain, acme.http_port))[0] == 503, "no certificate yet"
-            assert steward.certificates.trouble(entrance) == "no certificate for api.test yet: it is being got"
-            await steward.once()
-            assert steward.certificates.trouble(entrance) == ""
+            await steward.rounds(until=lambda: steward.told[-1] == "")
+            assert steward.told[0] == "no certificate for api.test yet: it is being got"
             body, serial = await asyncio.to_thread(secure, acme, port)
             assert body == b"https"
             status, location, _ = await asyncio.to_thread(plain, acme.http_port, "/v1/models?x=1")
@@ -185,10 +176,16 @@ def test_a_certificate_is_got_and_renewed(acme: Authority, backend: str, tmp_pat
                     seen.append(secure(acme, port))
 
             asking = asyncio.create_task(asyncio.to_thread(ask_on))
-            await steward.certificates.renew(entrance, steward.route)
-            await steward.be()
+            routes: list[str] = []
+
+            async def route(challenge: str) -> None:
+                routes.append(challenge)
+
+            await Certificates(tmp_path / "certificates").renew(entrance, route)
+            assert routes == [steward.frontage.challenge], "the way is the one that was"
+            await steward.rounds(until=lambda: True)
             while not asking.done() and (not seen or seen[-1][1] == serial):
-                await asyncio.to_thread(seen.append, secure(acme, port))
+                seen.append(await asyncio.to_thread(secure, acme, port))
             over.set()
             await asking
             assert {body for body, _ in seen} == {b"https"} and len({number for _, number in seen}) == 2
@@ -225,8 +222,8 @@ def test_why_there_is_no_certificate_is_told(acme: Authority, backend: str, tmp_
         steward = Steward(tmp_path, entrance, backend, acme.http_port)
         try:
             begun = time.time()
-            await steward.once()
-            told = steward.certificates.trouble(entrance)
+            await steward.rounds(until=lambda: "attempt" in steward.told[-1])
+            told = steward.told[-1]
             assert told.startswith("no certificate for bad.test: ") and "(attempt 1; tried again at " in told
             assert "could not resolve" in told, "what the authority found"
             with pytest.raises(ConnectionRefusedError):
@@ -234,20 +231,17 @@ def test_why_there_is_no_certificate_is_told(acme: Authority, backend: str, tmp_
             note = next((tmp_path / "certificates").rglob("attempts.json"))
             kept = json.loads(note.read_text())
             assert kept["failures"] == 1 and kept["last_at"] >= begun
-            keeping = asyncio.create_task(
-                steward.certificates.keep(entrance, steward.route, lambda: steward.attempts.put_nowait(None))
-            )
-            done, _ = await asyncio.wait({keeping}, timeout=1.0)
-            assert not done and json.loads(note.read_text()) == kept, "a new steward waits as long as the old one would"
-            keeping.cancel()
+            another = Certified(tmp_path / "certificates", steward.woken.set)
+            another.over(Frontage(entrance, (), http_port=acme.http_port))
+            assert another.trouble == told, "a steward that comes after it says the same, and waits as long"
+            await asyncio.sleep(0.5)
+            assert json.loads(note.read_text()) == kept
+            another.stop()
+            assert not (tmp_path / "certificates").exists()
         finally:
             await steward.balancer.stop()
 
     asyncio.run(main())
-    other = evolve(entrance, acme_directory="")
-    assert Certificates(tmp_path / "certificates").trouble(other).endswith("being got"), (
-        "another authority, another try"
-    )
 
 
 def test_certbot_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

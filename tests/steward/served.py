@@ -138,6 +138,10 @@ class Served:
             **({"expected": expected} if expected else {}),
         )
 
+    def describe_first(self, count: int) -> None:
+        """The next service is on so many nodes."""
+        self.count = count
+
     def describe(self, count: int) -> None:
         """The cluster has so many nodes now."""
         self.count = count

@@ -21,6 +21,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from pathlib import Path
 
 from attrs import asdict, frozen
@@ -218,6 +219,7 @@ def _read(path: Path) -> tuple[str, Term | None]:
     return text, _term(text)
 
 
+@lru_cache(maxsize=4)
 def _term(pem: str) -> Term | None:
     """For how long the first certificate of the text holds; None where its key is not in there."""
     from cryptography import x509

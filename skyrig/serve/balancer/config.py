@@ -31,10 +31,12 @@ CONNECT_MS = 500
 _HOLD_TRIES = 6
 
 SERVER_OPTIONS = (
-    "check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down"
+    "check inter 500ms fastinter 200ms downinter 500ms fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down "
+    "pool-purge-delay 1s"
 )
 """How a server is looked at: one that does not take connections is out at the first request that it refuses, and back
-with the first connection that it takes."""
+with the first connection that it takes. Connections that are idle are soon closed by us: were they closed by the
+server, as they are after some seconds, a request could be on its way to it at that moment."""
 
 LOOK_BYTES = 8192
 """Most of a body without Content-Length that is read to learn its size; HAProxy holds 15 KiB of a request at most."""

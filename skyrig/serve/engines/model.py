@@ -9,8 +9,8 @@ from attrs import frozen
 
 from skyrig.errors import BadInput
 
-NODE_FOLDER = "sky_models"
-"""Where models lie on nodes, below the home: the one that a training run leaves, and the one that is brought."""
+NODE_FOLDER = "sky_serve/models"
+"""Where a model that is brought lies on the nodes, below the home; what training leaves there lies elsewhere."""
 
 CONFIG = "config.json"
 """The file by which a folder is a model in Hugging Face's form."""

@@ -18,7 +18,6 @@ from skyrig.launch.runtime import code
 from skyrig.serve import spec as specs
 from skyrig.serve.spec import Secrets, ServiceSpec
 from skyrig.serve.state import Snapshot
-from skyrig.serve.steward import metrics
 from skyrig.serve.steward.steward import Steward
 
 MAJOR, MINOR = 1, 0
@@ -106,8 +105,7 @@ class Door:
         return {}
 
     async def _metrics(self, message: Message) -> Message:
-        told = self._steward.told
-        return {"text": metrics.text(told) if told is not None else ""}
+        return {"text": await self._steward.metrics()}
 
     async def _stop(self, message: Message) -> Message:
         """Returns once nothing is left of the service here."""

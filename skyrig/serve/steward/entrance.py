@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import evolve
@@ -13,8 +13,9 @@ from skyrig.serve.balancer.balancer import Balancer
 from skyrig.serve.balancer.frontage import Frontage, Server, ServerState
 from skyrig.serve.balancer.measure import Measured
 from skyrig.serve.spec import ServiceSpec, Tls
-from skyrig.serve.state import ReplicaStatus
+from skyrig.serve.state import Load, ReplicaStatus
 from skyrig.serve.steward import rollout
+from skyrig.serve.steward.certified import Certified
 from skyrig.serve.steward.memory import Memory
 from skyrig.serve.steward.scaling import need
 from skyrig.serve.steward.tell import Front
@@ -45,8 +46,9 @@ def name(replica_id: int) -> str:
 class Entry:
     """One per steward."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, changed: Callable[[], None]) -> None:
         self._balancer = Balancer(folder / "balancer")
+        self._certified = Certified(folder / "certificates", changed)
         self._measured: Measured | None = None
         self._flights: dict[int, int] = {}
         self._since = 0.0
@@ -76,7 +78,9 @@ class Entry:
         made = vault.get(memory.target)
         try:
             pem = made[1].pem if made is not None else ""
-            await self._balancer.be(Frontage(memory.spec.entrance, servers(memory, addresses), pem))
+            frontage = Frontage(memory.spec.entrance, servers(memory, addresses), pem)
+            await self._balancer.be(self._certified.over(frontage))
+            self._certified.routed()
             self._problem = ""
         except (SkyrigError, BadInput) as problem:
             self._problem = str(problem)
@@ -104,15 +108,24 @@ class Entry:
         asked = {held.id for held in memory.replicas if held.drain_at and not held.cut}
         return self._flights if asked <= self._flights.keys() else None
 
-    def front(self, memory: Memory) -> Front:
-        """What is told of it."""
-        if self._measured is None:
-            return Front()
-        known = {held.id: self._measured.servers.get(name(held.id)) for held in memory.replicas}
-        loads = {replica_id: load for replica_id, load in known.items() if load is not None}
-        return Front(self._measured.total, loads, self._problem)
+    def front(self, memory: Memory, tokens: Mapping[int, float]) -> Front:
+        """What is told of it; `tokens` are those of a second, by replica."""
+        total = evolve(
+            self._measured.total if self._measured else Load(), tokens_per_s=sum(tokens.values()) if tokens else None
+        )
+        loads = {}
+        for held in memory.replicas:
+            load = self._measured.servers.get(name(held.id)) if self._measured else None
+            if load is not None or held.id in tokens:
+                loads[held.id] = evolve(load or Load(), tokens_per_s=tokens.get(held.id))
+        return Front(total, loads, self._problem or self._certified.trouble)
+
+    async def metrics(self) -> str:
+        """The balancer's own metrics in Prometheus's text form; "" where there are none."""
+        return await self._balancer.metrics()
 
     async def stop(self) -> None:
         """The endpoint is no more."""
+        self._certified.stop()
         await self._balancer.stop()
         self._measured, self._flights, self._problem = None, {}, ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from skyrig.serve.state import ReplicaStatus, ServiceStatus, Snapshot
 
@@ -23,6 +23,8 @@ def text(told: Snapshot) -> str:
         gauge("status", "1 for the status that the service has.", _one_hot(told.status)),
         gauge("requests_per_second", "Requests a second over the scaling window.", [({}, load.qps)]),
         gauge("requests_in_flight", "Requests in flight.", [({}, load.in_flight)]),
+        gauge("latency_seconds", "Time until answers were complete.", _known({"0.5": load.p50_s, "0.99": load.p99_s})),
+        gauge("tokens_per_second", "Tokens that engines generate a second.", _known({"": load.tokens_per_s})),
         gauge(
             "replica_requests_in_flight",
             "Requests in flight by replica.",
@@ -30,6 +32,11 @@ def text(told: Snapshot) -> str:
         ),
     ]
     return "".join(parts)
+
+
+def _known(values: Mapping[str, float | None]) -> list[_Row]:
+    """Rows of those that are known, by quantile ("": of no quantile)."""
+    return [({"quantile": each} if each else {}, value) for each, value in values.items() if value is not None]
 
 
 def _one_hot(status: ServiceStatus) -> list[_Row]:

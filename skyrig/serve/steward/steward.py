@@ -24,9 +24,11 @@ from skyrig.fleet.deadline import timeout
 from skyrig.launch import at_boot
 from skyrig.launch.job import JobRequest, JobStatus
 from skyrig.launch.protocol import KeeperGone
+from skyrig.serve.metrics import engines
+from skyrig.serve.metrics.exposition import Part, merged
 from skyrig.serve.spec import Secrets, ServiceSpec
 from skyrig.serve.state import ReplicaStatus, Snapshot
-from skyrig.serve.steward import jobs, rollout, versions
+from skyrig.serve.steward import jobs, metrics, rollout, versions
 from skyrig.serve.steward.decide import step
 from skyrig.serve.steward.entrance import Entry
 from skyrig.serve.steward.memory import Disk, Held, Memory, write
@@ -68,7 +70,8 @@ class Steward:
         self._jobs = jobs.KeptJobs(home, self.wake)
         self._prober = Prober(self.wake)
         self._reach = Reach(home, self.memory.lost if self.memory else (), self.wake)
-        self._entry = Entry(self.folder)
+        self._entry = Entry(self.folder, self.wake)
+        self._engines = engines.Engines()
         self._refused: dict[int, str] = {}
         self._doing: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._trouble = ""
@@ -120,6 +123,15 @@ class Steward:
             self._know(evolve(self.memory, stopping=True))
         while self.memory is not None:
             await self.news()
+
+    async def metrics(self) -> str:
+        """Prometheus text of the steward, the balancer and the engines; "" where nothing is served."""
+        if self.told is None:
+            return ""
+        service = {"service": self.told.name}
+        parts = [Part(metrics.text(self.told)), Part(await self._entry.metrics(), service)]
+        parts += [evolve(part, labels={**service, **part.labels}) for part in self._engines.parts()]
+        return await asyncio.to_thread(merged, parts)
 
     def wake(self) -> None:
         """Something changed: look at once."""
@@ -199,6 +211,10 @@ class Steward:
             if held.id not in known or known[held.id].status is JobStatus.RUNNING
         }
         self._prober.mind(aims)
+        serving = {held.id for held in rollout.serving(memory)}
+        paths = {held.id: memory.version(held.version).spec.metrics_path for held in memory.replicas}
+        told = {key: engines.Aim(aim.host, aim.port, paths[key]) for key, aim in aims.items() if key in serving}
+        self._engines.mind({key: aim for key, aim in told.items() if aim.path})
         odd = (ReplicaStatus.PREEMPTED, ReplicaStatus.NOT_READY, ReplicaStatus.FAILED_PROBING)
         named = {each for held in memory.replicas if held.status in odd for each in held.nodes} | self._reach.lost
         self._reach.mind([node for node in self.cluster.nodes if node.id in named], nodes)
@@ -216,7 +232,8 @@ class Steward:
     def _tell(self, world: World) -> None:
         assert self.memory is not None
         addresses = self._addresses(self.memory)
-        self._say(snapshot(self.memory, world, self._entry.front(self.memory), addresses, self._trouble))
+        front = self._entry.front(self.memory, self._engines.tokens_per_s())
+        self._say(snapshot(self.memory, world, front, addresses, self._trouble))
 
     def _say(self, told: Snapshot | None) -> None:
         before, self.told = self.told, told
@@ -287,6 +304,7 @@ class Steward:
     async def _forget(self) -> None:
         await self._entry.stop()
         self._prober.mind({})
+        self._engines.mind({})
         self._reach.mind((), ())
         self._vault.forget()
         for name in ("cluster.json", "autostop-set"):

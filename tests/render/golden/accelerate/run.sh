@@ -39,6 +39,9 @@ if [ -z "$SKYRIG_PYTHON" ]; then
   exit 127
 fi
 export SKYRIG_PYTHON
+case ${SKYRIG_MODEL_DIR-} in
+  \~/*) export SKYRIG_MODEL_DIR=$HOME/${SKYRIG_MODEL_DIR#??} ;;
+esac
 
 processes=$((SKYRIG_NUM_NODES * SKYRIG_PROCS_PER_NODE))
 options=(

@@ -40,6 +40,9 @@ if [ -z "$SKYRIG_PYTHON" ]; then
   exit 127
 fi
 export SKYRIG_PYTHON
+case ${SKYRIG_MODEL_DIR-} in
+  \~/*) export SKYRIG_MODEL_DIR=$HOME/${SKYRIG_MODEL_DIR#??} ;;
+esac
 
 if [ "$SKYRIG_DEVICE" = cpu ]; then
   export DS_ACCELERATOR="${DS_ACCELERATOR:-cpu}"

@@ -40,6 +40,9 @@ if [ -z "$SKYRIG_PYTHON" ]; then
   exit 127
 fi
 export SKYRIG_PYTHON
+case ${SKYRIG_MODEL_DIR-} in
+  \~/*) export SKYRIG_MODEL_DIR=$HOME/${SKYRIG_MODEL_DIR#??} ;;
+esac
 
 said=$SKYRIG_RANK_DIR/ray.out
 start_ray() { # OPTIONS: Ray on this node, as the child $ray

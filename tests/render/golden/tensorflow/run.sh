@@ -40,6 +40,9 @@ if [ -z "$SKYRIG_PYTHON" ]; then
   exit 127
 fi
 export SKYRIG_PYTHON
+case ${SKYRIG_MODEL_DIR-} in
+  \~/*) export SKYRIG_MODEL_DIR=$HOME/${SKYRIG_MODEL_DIR#??} ;;
+esac
 
 export TF_CONFIG="${TF_CONFIG:-$SKYRIG_TF_CONFIG}"
 exec /bin/bash "$SKYRIG_RANK_DIR/rank.sh"

@@ -39,6 +39,9 @@ if [ -z "$SKYRIG_PYTHON" ]; then
   exit 127
 fi
 export SKYRIG_PYTHON
+case ${SKYRIG_MODEL_DIR-} in
+  \~/*) export SKYRIG_MODEL_DIR=$HOME/${SKYRIG_MODEL_DIR#??} ;;
+esac
 
 exec "$SKYRIG_PYTHON" -m torch.distributed.run \
   --nnodes "$SKYRIG_NUM_NODES" --nproc-per-node "$SKYRIG_PROCS_PER_NODE" --node-rank "$SKYRIG_NODE_RANK" \
