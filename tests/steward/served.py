@@ -180,6 +180,10 @@ class Served:
         if self.socket:
             self.stop()
         for of in ("watch", "lock"):
-            if pid := self.pid(of):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self.end(of)
+
+    def end(self, of: str) -> None:
+        """kill -9 the steward (of="lock") or its watch process (of="watch")."""
+        if pid := self.pid(of):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
