@@ -156,6 +156,7 @@ def down(names: Sequence[str] | None, notify: Notify, confirm: Confirm, *, purge
         what = f"service {ward.name}" + (f" and its cluster {ward.stack}" if ward.alone else "")
         if not confirm(f"take down {what}?"):
             raise BadInput(f"service {ward.name}: nothing was changed")
+        notify(f"service {ward.name}: its replicas are ended, once their requests are done")
         services.end(ward.name)
         controller.ensure()  # it goes on where this command is ended
         with controller.holding(ward.name):
