@@ -14,6 +14,9 @@ from attrs import field, frozen
 PORT = 30001
 """Port of the endpoint on the head where a task names none: the first one that SkyPilot's balancers have."""
 
+HTTP_PORT = 80
+"""Where an ACME authority looks for its challenge."""
+
 LEAST_LOAD, ROUND_ROBIN = "least_load", "round_robin"
 """How requests are spread: to the replica with the fewest in flight, or in turn."""
 

@@ -27,6 +27,12 @@ CASES = {
     "tls": Frontage(
         Entrance(port=443, tls=Tls.ACME), SERVERS[:1], pem="-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"
     ),
+    "renewing": Frontage(
+        Entrance(port=8443, tls=Tls.ACME),
+        SERVERS[:1],
+        pem="-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n",
+        challenge="127.0.0.1:8089",
+    ),
     "before-the-certificate": Frontage(Entrance(port=8443, tls=Tls.ACME), SERVERS[:1], challenge="127.0.0.1:8089"),
 }
 PLACES = Places(Path("/srv/it's/balancer"), Path("/srv/it's/balancer"))

@@ -1,4 +1,4 @@
-"""A trained model of the example, and the server that serves it, as plain processes."""
+"""Models of the example, and the server that serves one, as a plain process."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -26,13 +28,27 @@ def quiet(home: Path) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": str(home / "no-cache")}
 
 
-def trained(folder: Path) -> Path:
-    """A model that the example made in a few steps, in Hugging Face's form."""
-    words = ["--text", "60000", "--batch", "2", "--steps", "12", "--save-every", "12", "--out", str(folder / "out")]
-    made = folder / "models" / "mingpt"
-    environment = quiet(folder) | {"SKYRIG_MODEL_DIR": str(made)}
-    subprocess.run([sys.executable, str(EXAMPLE / "train.py"), *words], env=environment, check=True)
-    return made
+def roughened(mingpt: SimpleNamespace, text: str, **sizes: int) -> tuple[Any, str]:
+    """A model of the example whose weights are all unlike each other, and its vocabulary."""
+    import torch
+
+    torch.manual_seed(0)
+    vocabulary = mingpt.data.vocabulary_of(text)
+    model = mingpt.model.GPT(mingpt.model.Sizes(len(vocabulary), **sizes))
+    for weight in model.parameters():
+        weight.data += torch.randn_like(weight) / 8
+    return model.eval(), vocabulary
+
+
+def greedy(mingpt: SimpleNamespace, model: Any, vocabulary: str, prompt: str, count: int) -> str:
+    """What the example's own model goes on with, taking the likeliest character each time."""
+    import torch
+
+    tokens = mingpt.data.encode(prompt, vocabulary).long()[None]
+    with torch.no_grad():
+        for _ in range(count):
+            tokens = torch.cat([tokens, model.logits(tokens)[:, -1].argmax(-1, keepdim=True)], 1)
+    return "".join(vocabulary[number] for number in tokens[0, len(prompt) :])
 
 
 @contextmanager

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from engine_server import EXAMPLE, posted, served, trained
+from engine_server import greedy, posted, roughened, served
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 openai = pytest.importorskip("openai")
 pytest.importorskip("fastapi")
 
@@ -25,15 +23,18 @@ CONTEXT = 256
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a trained model."""
-    return trained(tmp_path_factory.mktemp("trained"))
+def model(mingpt: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A model, its `folder`, and what it goes on with by itself (`greedy`)."""
+    own, vocabulary = roughened(mingpt, mingpt.data.library_text(60_000), layers=2)
+    folder = tmp_path_factory.mktemp("models") / "mingpt"
+    mingpt.huggingface.save(own, vocabulary, folder)
+    return SimpleNamespace(folder=folder, greedy=partial(greedy, mingpt, own, vocabulary))
 
 
 @pytest.fixture(scope="module")
-def endpoint(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(model: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """HOST:PORT of the one server of this file."""
-    with served(model, NAME, tmp_path_factory.mktemp("server")) as where:
+    with served(model.folder, NAME, tmp_path_factory.mktemp("server")) as where:
         yield where
 
 
@@ -42,33 +43,10 @@ def client(endpoint: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"http://{endpoint}/v1", api_key="none", max_retries=0, timeout=60)
 
 
-@pytest.fixture(scope="module")
-def mingpt(model: Path) -> Iterator[SimpleNamespace]:
-    """The example's own model as its training left it, and its vocabulary."""
-    names = ("world", "checkpoint", "data", "model")
-    sys.path.insert(0, str(EXAMPLE))
-    modules = SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    kept = torch.load(model.parents[1] / "out" / "model.pt", weights_only=True)
-    own = modules.model.GPT(modules.model.Sizes(**kept["sizes"]))
-    own.load_state_dict(kept["model"])
-    yield SimpleNamespace(model=own.eval(), vocabulary=kept["vocabulary"], data=modules.data)
-    sys.path.remove(str(EXAMPLE))
-    for name in names:
-        del sys.modules[name]
-
-
-def greedy(mingpt: SimpleNamespace, prompt: str, count: int) -> str:
-    """What the example's own model goes on with, taking the likeliest character each time."""
-    tokens = mingpt.data.encode(prompt, mingpt.vocabulary).long()[None]
-    for _ in range(count):
-        tokens = torch.cat([tokens, mingpt.model.logits(tokens)[:, -1].argmax(-1, keepdim=True)], 1)
-    return "".join(mingpt.vocabulary[number] for number in tokens[0, len(prompt) :])
-
-
-def test_a_completion_is_what_the_trained_model_says(client: openai.OpenAI, mingpt: SimpleNamespace) -> None:
+def test_a_completion_is_what_the_trained_model_says(client: openai.OpenAI, model: SimpleNamespace) -> None:
     prompt = "def main(self, "
     whole = client.completions.create(model=NAME, prompt=prompt, max_tokens=30, temperature=0)
-    assert whole.choices[0].text == greedy(mingpt, prompt, 30)
+    assert whole.choices[0].text == model.greedy(prompt, 30)
     assert whole.choices[0].finish_reason == "length"
     assert whole.usage and whole.usage.completion_tokens == 30
     assert whole.model == NAME
@@ -78,12 +56,12 @@ def test_a_completion_is_what_the_trained_model_says(client: openai.OpenAI, ming
     assert "".join(texts) == whole.choices[0].text
 
 
-def test_a_chat_goes_on_with_the_last_words(client: openai.OpenAI, mingpt: SimpleNamespace) -> None:
+def test_a_chat_goes_on_with_the_last_words(client: openai.OpenAI, model: SimpleNamespace) -> None:
     said = [{"role": "system", "content": "x" * 300}, {"role": "user", "content": "import os\nclass "}]
     asked = {"model": NAME, "messages": said, "max_tokens": 20, "temperature": 0}
     whole = client.chat.completions.create(**asked)
     prompt = ("x" * 300 + "\nimport os\nclass ")[-CONTEXT // 2 :]
-    assert whole.choices[0].message.content == greedy(mingpt, prompt, 20)
+    assert whole.choices[0].message.content == model.greedy(prompt, 20)
     parts = client.chat.completions.create(**asked, stream=True)
     assert "".join(part.choices[0].delta.content or "" for part in parts) == whole.choices[0].message.content
 

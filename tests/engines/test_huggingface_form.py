@@ -3,50 +3,31 @@
 from __future__ import annotations
 
 import builtins
-import importlib
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
+from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from engine_server import EXAMPLE, quiet
+from engine_server import roughened
 from hypothesis import given
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 tokenizers = pytest.importorskip("tokenizers")
 
-MODULES = ("world", "checkpoint", "data", "model", "huggingface")
 TEXT = "def f(x):\n\treturn x\n" + "".join(chr(number) for number in range(32, 127)) + "äπ€"
-
-
-@pytest.fixture(scope="module")
-def mingpt() -> Iterator[SimpleNamespace]:
-    """The example's modules, out of the way again afterwards: their names are common ones."""
-    sys.path.insert(0, str(EXAMPLE))
-    yield SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
-    sys.path.remove(str(EXAMPLE))
-    for name in MODULES:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
 def saved(mingpt: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A model with weights that are all unlike each other, and the folder that it was saved to (twice)."""
     pytest.importorskip("safetensors")
-    torch.manual_seed(0)
-    vocabulary = mingpt.data.vocabulary_of(TEXT)
-    model = mingpt.model.GPT(mingpt.model.Sizes(len(vocabulary), context=32, layers=2, heads=2, width=16))
-    for weight in model.parameters():
-        weight.data += torch.randn_like(weight) / 5
+    model, vocabulary = roughened(mingpt, TEXT, context=32, layers=2, heads=2, width=16)
     folder = tmp_path_factory.mktemp("models") / "mingpt"
     for _ in range(2):
         mingpt.huggingface.save(model, vocabulary, folder)
-    return SimpleNamespace(model=model.eval(), vocabulary=vocabulary, folder=folder)
+    return SimpleNamespace(model=model, vocabulary=vocabulary, folder=folder)
 
 
 def test_nothing_but_the_folder_is_left(saved: SimpleNamespace) -> None:
@@ -96,8 +77,8 @@ def test_the_template_goes_on_with_the_end_of_a_conversation(saved: SimpleNamesp
     assert found.apply_chat_template(long, tokenize=False) == "x" * 15 + "y", "half of the context is for the answer"
 
 
-def test_a_save_that_fails_leaves_the_model_before(
-    mingpt: SimpleNamespace, saved: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+def test_without_safetensors_training_goes_on_and_the_model_before_stays(
+    mingpt: SimpleNamespace, saved: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {each.name: each.read_bytes() for each in saved.folder.iterdir()}
     imported = builtins.__import__
@@ -107,24 +88,21 @@ def test_a_save_that_fails_leaves_the_model_before(
             raise ModuleNotFoundError("No module named 'safetensors'", name="safetensors")
         return imported(name, *words, **more)
 
+    monkeypatch.setenv("SKYRIG_MODEL_DIR", str(saved.folder))
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError):
-        mingpt.huggingface.save(saved.model, saved.vocabulary, saved.folder)
+    mingpt.loop._hand_over(saved.model, saved.vocabulary, Namespace(out=saved.folder.parent / "out"))
     monkeypatch.undo()
+    assert capsys.readouterr().out == "no model to serve was written: safetensors is not installed\n"
     assert {each.name: each.read_bytes() for each in saved.folder.iterdir()} == before
 
 
-@pytest.mark.e2e
-def test_training_does_without_safetensors(tmp_path: Path) -> None:
-    (tmp_path / "safetensors").mkdir()
-    (tmp_path / "safetensors" / "__init__.py").write_text("raise ModuleNotFoundError(name='safetensors')")
-    words = ["--text", "20000", "--batch", "1", "--steps", "1", "--out", str(tmp_path / "out")]
-    ended = subprocess.run(
-        [sys.executable, str(EXAMPLE / "train.py"), *words],
-        env={**quiet(tmp_path), "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "no model to serve was written: safetensors is not installed" in ended.stdout
-    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == ["checkpoint.pt", "model.pt"]
+def test_the_model_lies_beside_the_checkpoints_where_nobody_says_otherwise(
+    mingpt: SimpleNamespace, saved: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SKYRIG_MODEL_DIR", raising=False)
+    mingpt.loop._hand_over(saved.model, saved.vocabulary, Namespace(out=tmp_path))
+    assert (tmp_path / "huggingface" / "config.json").is_file()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SKYRIG_MODEL_DIR", "~/m/x")
+    mingpt.loop._hand_over(saved.model, saved.vocabulary, Namespace(out=tmp_path))
+    assert (tmp_path / "m" / "x" / "model.safetensors").is_file()

@@ -73,6 +73,8 @@ def test_one_run_goes_on_under_torchrun_accelerate_and_plain(tmp_path: Path) -> 
         assert "rank 0 of world size 2 starting" in first.log
         assert "rank 1 of world size 2 starting" in second.log
         assert losses(second.log).keys() == {steps} | {50} & losses(first.log).keys()
+        assert (tmp_path / "out" / "huggingface" / "model.safetensors").exists()
+        shutil.rmtree(tmp_path / "out" / "huggingface")
         logs.append(first.log)
     assert [sorted(losses(log)) for log in logs] == [[10, 20, 30, 40], [50, 60], [70, 80]]
     assert "resuming" not in logs[0]

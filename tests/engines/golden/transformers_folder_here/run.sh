@@ -4,7 +4,7 @@ if [ -e "$environment/whole" ]; then
   export PATH="$environment/bin:$PATH"
 fi
 port=${SKYRIG_SERVE_PORT:-8000}
-model=$HOME/sky_models/mine
+model=$HOME/sky_serve/models/mine
 if [ ! -e "$model/config.json" ]; then
   echo "[skyrig] $model on this node is no model: it has no config.json" >&2
   exit 1
