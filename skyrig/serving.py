@@ -159,7 +159,7 @@ def down(names: Sequence[str] | None, notify: Notify, confirm: Confirm, *, purge
         notify(f"service {ward.name}: its replicas are ended, once their requests are done")
         services.end(ward.name)
         controller.ensure()  # it goes on where this command is ended
-        with controller.holding(ward.name):
+        with controller.holding(ward.name, notify=notify):
             try:
                 _ended(ward, notify, purge=purge)
             except (SkyrigError, OSError) as error:
@@ -187,7 +187,7 @@ def _brought(task: Task, wanted: Ward, options: Options, notify: Notify, confirm
     made = siting.fitted(task, wanted, evolve(options.said, alone=wanted.alone))
     for line in made.notes:
         notify(line)
-    with controller.holding(name):
+    with controller.holding(name, notify=notify):
         before = table.ward(name)
         service = Service(made.task, made.spec, made.secrets, {"keys": list(made.keys)})
         ward, service = services.enter(name, stack, service, alone=wanted.alone, notify=notify)
@@ -269,9 +269,18 @@ def _seen(ward: Ward, desc: ClusterDescription | None, said: looking.Found | Non
         path=probed,
         keys=tuple(services.options(ward).get("keys", ())),
         alone=ward.alone,
-        reason=ward.reason or (said.message if isinstance(said, SkyrigError) else ""),
+        reason=_reason(ward, said),
         created_at=ward.created_at,
     )
+
+
+def _reason(ward: Ward, said: looking.Found | None) -> str:
+    """What is to be known of a service beside what its steward says: why that says nothing, or what the controller
+    tries in vain."""
+    in_vain = (ward.data.get("pause") or {}).get("tries")
+    if isinstance(said, Snapshot):
+        return ward.reason if in_vain or ward.gave_up else ""
+    return ward.reason or (said.message if said is not None else "")
 
 
 def _status(ward: Ward) -> ServiceStatus:
