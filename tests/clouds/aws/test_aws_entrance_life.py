@@ -58,7 +58,7 @@ def test_its_ports_are_reached_at_the_balancer(person: AwsUser) -> None:
     assert shown["endpoints"] == {"8000": f"{said['entrance']}:8000"}
     [balancer] = person.client("elbv2").describe_load_balancers()["LoadBalancers"]
     assert balancer["Type"] == "network"
-    done = person.pulumi("preview", "--expect-no-changes", "--refresh")
+    done = person.pulumi("preview", "--diff", "--expect-no-changes", "--refresh")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
