@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import BinaryIO
 
 from attrs import evolve, frozen
@@ -23,10 +25,11 @@ from skyrig.control import folder, services, table
 from skyrig.control.services import Service
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.serve.client import asked, following, looking, told
+from skyrig.serve.client import asked, following, looking, told, watching
 from skyrig.serve.client.asked import Said
 from skyrig.serve.client.deploy import deploy
 from skyrig.serve.client.seen import Controller, Seen
+from skyrig.serve.page.opening import Watched, open_page
 from skyrig.serve.spec import ServiceSpec, Tls
 from skyrig.serve.state import ServiceStatus, Snapshot
 from skyrig.stack import described, stacks
@@ -129,13 +132,21 @@ def logs_of(
     asyncio.run(told.steward(desc, out, notify, follow=follow, tail=tail))
 
 
-def metrics(name: str) -> str:
-    """Prometheus text of a service's balancer, engines and steward, and of the controller."""
-    desc = described.describe(_ward(name).stack)
-    if desc is None:
-        raise BadInput(f"the cluster of service {name} is not up")
-    text = asyncio.run(looking.metrics(desc))
-    return text + controller.metrics() if controller.state().alive else text
+def metrics(names: Sequence[str] | None = None) -> str:
+    """Prometheus text of services, by name or pattern, or of all: balancer, engines and steward of each, and the
+    controller. What does not answer is told in it."""
+    return asyncio.run(_metrics(_wards(names)))
+
+
+def web(names: Sequence[str] | None, notify: Notify, *, port: int = 0) -> None:
+    """Show services, by name or pattern, or all, on a page for a browser of this machine, until Ctrl-C. `port` is the
+    page's (0: one that is free)."""
+    found = _wards(names)
+    if not found:
+        raise BadInput("there is no service to show", hint="`serve.up` makes one")
+    shown = [_watched(ward) for ward in found]
+    with suppress(KeyboardInterrupt):
+        asyncio.run(open_page(shown, port=port, notify=notify, metrics=lambda: _metrics(found)))
 
 
 def down(names: Sequence[str] | None, notify: Notify, confirm: Confirm, *, purge: bool = False) -> None:
@@ -145,9 +156,10 @@ def down(names: Sequence[str] | None, notify: Notify, confirm: Confirm, *, purge
         what = f"service {ward.name}" + (f" and its cluster {ward.stack}" if ward.alone else "")
         if not confirm(f"take down {what}?"):
             raise BadInput(f"service {ward.name}: nothing was changed")
+        notify(f"service {ward.name}: its replicas are ended, once their requests are done")
         services.end(ward.name)
         controller.ensure()  # it goes on where this command is ended
-        with controller.holding(ward.name):
+        with controller.holding(ward.name, notify=notify):
             try:
                 _ended(ward, notify, purge=purge)
             except (SkyrigError, OSError) as error:
@@ -175,7 +187,7 @@ def _brought(task: Task, wanted: Ward, options: Options, notify: Notify, confirm
     made = siting.fitted(task, wanted, evolve(options.said, alone=wanted.alone))
     for line in made.notes:
         notify(line)
-    with controller.holding(name):
+    with controller.holding(name, notify=notify):
         before = table.ward(name)
         service = Service(made.task, made.spec, made.secrets, {"keys": list(made.keys)})
         ward, service = services.enter(name, stack, service, alone=wanted.alone, notify=notify)
@@ -257,9 +269,18 @@ def _seen(ward: Ward, desc: ClusterDescription | None, said: looking.Found | Non
         path=probed,
         keys=tuple(services.options(ward).get("keys", ())),
         alone=ward.alone,
-        reason=ward.reason or (said.message if isinstance(said, SkyrigError) else ""),
+        reason=_reason(ward, said),
         created_at=ward.created_at,
     )
+
+
+def _reason(ward: Ward, said: looking.Found | None) -> str:
+    """What is to be known of a service beside what its steward says: why that says nothing, or what the controller
+    tries in vain."""
+    in_vain = (ward.data.get("pause") or {}).get("tries")
+    if isinstance(said, Snapshot):
+        return ward.reason if in_vain or ward.gave_up else ""
+    return ward.reason or (said.message if said is not None else "")
 
 
 def _status(ward: Ward) -> ServiceStatus:
@@ -269,6 +290,31 @@ def _status(ward: Ward) -> ServiceStatus:
     if ward.gave_up:
         return ServiceStatus.FAILED
     return ServiceStatus.REPLICA_INIT if ward.applied else ServiceStatus.CONTROLLER_INIT
+
+
+def _watched(ward: Ward) -> Watched:
+    """A service for the page."""
+    desc = described.describe(ward.stack)
+    snapshots = partial(watching.snapshots, partial(described.describe, ward.stack))
+    return Watched(ward.name, snapshots, _endpoint(services.spec(ward), desc), _not_scaling)
+
+
+def _not_scaling() -> str:
+    at_work = controller.state()
+    return "" if at_work.alive else Controller(False, at_work.since).remark
+
+
+async def _metrics(wards: Sequence[Ward]) -> str:
+    clusters = await asyncio.to_thread(lambda: {each.name: described.describe(each.stack) for each in wards})
+    return await watching.metrics(clusters, _controllers_metrics)
+
+
+def _controllers_metrics() -> str | None:
+    """What the controller tells; None where it is away."""
+    try:
+        return controller.metrics()
+    except SkyrigError:
+        return None
 
 
 def _endpoint(spec: ServiceSpec, desc: ClusterDescription | None) -> str:

@@ -168,7 +168,7 @@ def down(
     if not confirm(f"destroy {stack}, and with it service {ward.name}?"):
         raise BadInput(f"{stack}: nothing was changed")
     services.end(ward.name)  # the controller repairs nothing of it from here on
-    with controller.holding(ward.name):
+    with controller.holding(ward.name, notify=notify):
         services.stop(ward, notify, going=True)
         changes = provision.down(stack, notify, force=force, flush_s=flush_s)
         services.forget(ward.name)

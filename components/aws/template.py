@@ -7,7 +7,7 @@ import pulumi
 from components.aws import efa, market
 from components.tags import STACK
 from skyrig.catalog.instances import InstanceType
-from skyrig.cluster.machine import capacity
+from skyrig.cluster.machine import ONDEMAND, SPOT, capacity
 
 
 def properties(kind: InstanceType, args: Any, head: bool, placement: pulumi.Input[str] | None) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def properties(kind: InstanceType, args: Any, head: bool, placement: pulumi.Inpu
     """
     return {
         "name_prefix": f"skyrig-{args['stack']}-"[:98],
-        "description": "The head of a Skyrig cluster" if head else "Nodes of a Skyrig cluster",
+        "description": _described(args["nodes"][0]["group"], head),
         "image_id": args["image_id"],
         "instance_type": args["instance_type"],
         "network_interfaces": network_interfaces(kind, args, head),
@@ -34,6 +34,12 @@ def properties(kind: InstanceType, args: Any, head: bool, placement: pulumi.Inpu
         ],
         "tags": args["tags"],
     }
+
+
+def _described(group: str, head: bool) -> str:
+    """By this a template is told from the others of its cluster, which carry the same tags."""
+    apart = f", {group}" if group in (ONDEMAND, SPOT) else ""
+    return f"{'The head' if head else 'Nodes'} of a Skyrig cluster{apart}"
 
 
 def network_interfaces(kind: InstanceType, args: Any, head: bool) -> list[dict[str, Any]]:

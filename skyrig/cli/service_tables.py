@@ -54,9 +54,8 @@ def _replica(name: str, replica: Replica, now: float) -> list[str]:
 def _remarks(service: Seen) -> list[str]:
     """Lines below the tables."""
     lines = [f"{service.name}: {remark}" for remark in service.remarks()]
-    if service.controller.away_since is not None:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(service.controller.away_since))
-        lines.append(f"{service.name}: not scaling: controller away since {since}")
+    if service.controller.remark:
+        lines.append(f"{service.name}: {service.controller.remark}")
     for replica in service.replicas:
         if replica.reason:
             lines.append(f"{service.name}: replica {replica.id}: {replica.reason}")

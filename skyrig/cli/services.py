@@ -72,7 +72,9 @@ def update(values: Values) -> None:
         *NAMES,
         *flags.JSON,
         flag("endpoint", "print HOST:PORT of the endpoint alone", kind=bool),
-        flag("metrics", "print Prometheus metrics of balancer, engines and steward", kind=bool),
+        flag("metrics", "print Prometheus metrics of balancer, engines, steward and controller", kind=bool),
+        flag("web", "show them on a page in the browser, until Ctrl-C", kind=bool),
+        flag("port", "port of that page; a free one without it"),
     ],
 )
 def status(values: Values) -> None:
@@ -81,13 +83,17 @@ def status(values: Values) -> None:
     from skyrig.cli import service_tables
 
     as_json, names = flags.wants_json(values), values.many("name")
+    wanted = None if not names or values.switch("all") else names
     if values.switch("endpoint"):
         print(serving.endpoint(_one(values)))
         return
     if values.switch("metrics"):
-        sys.stdout.write(serving.metrics(_one(values)))
+        sys.stdout.write(serving.metrics(wanted))
         return
-    found = serving.status(None if not names or values.switch("all") else names)
+    if values.switch("web"):
+        serving.web(wanted, notify, port=values.whole("port") or 0)
+        return
+    found = serving.status(wanted)
     if as_json:
         now = time.time()
         print(json.dumps({"services": [each.to_json(now) for each in found]}, indent=2))

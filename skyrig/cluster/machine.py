@@ -167,6 +167,13 @@ def paid_in(capacity: Capacity, group: str) -> Capacity:
     return {ONDEMAND: Capacity(), SPOT: Capacity("spot")}.get(group, capacity)
 
 
+def group_of(capacity: Capacity, paid: Capacity) -> str:
+    """The group for a node that is paid for as `paid` says, in a cluster whose nodes are paid for by `capacity`."""
+    if paid == capacity or paid.id or capacity.kind not in ("on-demand", "spot"):
+        return MAIN
+    return SPOT if paid.kind == "spot" else ONDEMAND
+
+
 def _capacity(text: str) -> Capacity:
     try:
         return capacity(text)

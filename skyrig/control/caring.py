@@ -46,10 +46,17 @@ class Care:
         self._listener: Listener | None = None
         self._last, self._in_vain = NOTHING, 0
         self._unwell: frozenset[int] = frozenset()
+        self._doing: Act | None = None
 
     def poke(self) -> None:
         """Look now: something has changed."""
         self._changed.set()
+
+    def hurry(self) -> None:
+        """The ward is to go: what else is being done for it ends, as Ctrl-C ends a command."""
+        if self._doing not in (None, Act.END):
+            self._doing = None  # once is enough: a second time would end an engine at once
+            self._crew.interrupt(self._ward)
 
     async def run(self) -> None:
         """Care for the ward until it is gone."""
@@ -151,8 +158,9 @@ class Care:
             fields["data"] = {"doing": doing, **({"last_lines": failed} if failed else {})}
         if table.change(ward.name, ward.kind, **fields) is None:
             return
+        self._doing = action.act
         code = await self._crew.work(ward, action.act) if action.act is not Act.RETIRE or ward.alone else 0
-        self._look = None
+        self._doing = self._look = None
         again = action == self._last
         self._in_vain = self._in_vain + 1 if again else 0
         self._last = action
@@ -177,8 +185,9 @@ class Care:
             return
         if snapshot is None:
             reason = look.off or (self._listener.reason if self._listener is not None else "")
+            status = str(ServiceStatus.NO_REPLICA) if look.off else ward.status
             if reason and not _failed(ward):
-                table.change(ward.name, ward.kind, reason=reason)
+                table.change(ward.name, ward.kind, status=status, reason=reason)
             return
         data: dict[str, Any] = {}
         if snapshot.update is UpdateState.ROLLED_BACK:

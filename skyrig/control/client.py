@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from skyrig import standing
+from skyrig import __version__, standing
 from skyrig.control import folder, held, table
 from skyrig.control.ward import SERVICE
 from skyrig.errors import SkyrigError
@@ -35,11 +35,11 @@ class ControllerState:
 
 
 def ensure() -> None:
-    """Start the controller where it does not run: milliseconds where it does."""
+    """Start the controller where it does not run, and instead of one of an older Skyrig: milliseconds where it does."""
     process = folder.standing()
-    if not process.answers():
+    if not process.answers() or _is_older():
         table.wards()  # a table that cannot be used is told to the reader, not to a log
-        standing.ensure(process)
+        standing.ensure(process, outdated=_is_older)
 
 
 def poke(name: str) -> None:
@@ -76,6 +76,18 @@ def ask(message: dict[str, Any]) -> dict[str, Any]:
     if "error" in answer:
         raise SkyrigError(str(answer["error"]))
     return answer
+
+
+def _is_older() -> bool:
+    """Whether the controller that answers is of an older release than this. One that is too busy to say is not."""
+    try:
+        return _numbers(str(ask({"op": "hello"})["release"])) < _numbers(__version__)
+    except SkyrigError:
+        return False
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split(".") if part.isdigit())
 
 
 @contextlib.contextmanager

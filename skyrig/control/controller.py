@@ -11,7 +11,7 @@ from skyrig.control import folder, metrics, table
 from skyrig.control.caring import Care
 from skyrig.control.client import HEARTBEAT
 from skyrig.control.crew import Crew
-from skyrig.control.ward import SERVICE
+from skyrig.control.ward import SERVICE, Wish
 from skyrig.errors import SkyrigError
 from skyrig.launch.protocol import Message, receive, send
 from skyrig.launch.runtime import code
@@ -84,6 +84,8 @@ class Controller:
                 care = Care(ward, self._crew)
                 self._cares[key] = care, asyncio.create_task(care.run())
                 self._cares[key][1].add_done_callback(lambda _: self._poked.set())
+            if ward.wish is Wish.GONE:
+                self._cares[key][0].hurry()
 
     async def _waited(self, seconds: float) -> bool:
         """Wait until somebody pokes, for so long at most; whether somebody did."""

@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ class Crew:
 
     runs: dict[tuple[str, int], int] = field(factory=dict)
     at_work: int = 0
+    _children: dict[tuple[str, str], asyncio.subprocess.Process] = field(factory=dict)
     _looks: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_LOOKS))
     _freed: asyncio.Event = field(factory=asyncio.Event)
 
@@ -74,17 +76,25 @@ class Crew:
             return None
         self.at_work += 1
         try:
-            child = await self._started(ward, act, (slot, lock))
-        finally:
-            os.close(lock)  # the child has its own
-            os.close(slot)
-        try:
+            try:
+                child = await self._started(ward, act, (slot, lock))
+            finally:
+                os.close(lock)  # the child has its own
+                os.close(slot)
+            self._children[ward.kind, ward.name] = child
             code = await child.wait()
         finally:
             self.at_work -= 1
+            self._children.pop((ward.kind, ward.name), None)
             self._freed.set()
         self.runs[str(act), code] = self.runs.get((str(act), code), 0) + 1
         return code
+
+    def interrupt(self, ward: Ward) -> None:
+        """Have what is at work on a ward end, as Ctrl-C ends a command: what the engine is making is finished first."""
+        child = self._children.get((ward.kind, ward.name))
+        if child is not None and child.returncode is None:
+            child.send_signal(signal.SIGINT)
 
     async def _started(self, ward: Ward, act: Act, kept: tuple[int, ...]) -> asyncio.subprocess.Process:
         around = await asyncio.to_thread(surroundings.of, ward.kind, ward.name)

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from skyrig.cluster.description import ClusterDescription
-from skyrig.control import folder, package, surroundings, table
+from skyrig.control import client, folder, package, surroundings, table
 from skyrig.control.capacity import marks
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import SkyrigError
@@ -92,10 +92,12 @@ def deployed(ward: Ward, cluster: ClusterDescription) -> None:
 
 
 def end(name: str) -> Ward:
-    """Write down that a service shall go, before anything of it does. SkyrigError where there is none of that name."""
+    """Write down that a service shall go, before anything of it does; what else the controller is doing for it ends as
+    by Ctrl-C. SkyrigError where there is none of that name."""
     ward = table.change(name, wish=Wish.GONE)
     if ward is None:
         raise SkyrigError(f"there is no service called {name}", hint="`serve.status` lists them")
+    client.poke(name)
     return ward
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +28,8 @@ from skyrig.stack import described, stacks
 
 Notify = Callable[[str], None]
 """Takes one line for the log."""
+
+_INTERRUPTED = 130
 
 _FLUSH_S = 120.0
 """How long files that replicas wrote may take to reach their buckets when a service ends, in seconds."""
@@ -119,6 +122,7 @@ def main(kind: str, name: str, act: str) -> int:
     if act == Act.LOOK:
         sys.stdout.write(json.dumps(looking.to_json(looking.look(ward))))
         return 0
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the controller's caller ignored
     if (ward.wish is Wish.GONE) is not (act == Act.END):
         return 0  # the wish has changed since this was begun
     try:
@@ -129,6 +133,9 @@ def main(kind: str, name: str, act: str) -> int:
         if act != Act.RETIRE:  # there the reason is why it failed
             table.change(name, kind, reason=reason)
         return error.exit_code if isinstance(error, SkyrigError) else BadInput.exit_code
+    except KeyboardInterrupt:
+        _log(f"{act}: interrupted")
+        return _INTERRUPTED
     return 0
 
 

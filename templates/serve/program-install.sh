@@ -42,5 +42,8 @@ if command -v systemctl >/dev/null; then
         # shellcheck disable=SC2086 # the packages' own service serves nothing of ours
         $as_root systemctl disable --now "$service" >/dev/null 2>&1 </dev/null
     done
+elif [ "$name" = haproxy ] && command -v service >/dev/null; then
+    # shellcheck disable=SC2086
+    $as_root service haproxy stop >/dev/null 2>&1 </dev/null
 fi
 there || refused "its package was installed, and brought no $name"

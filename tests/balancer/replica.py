@@ -1,17 +1,20 @@
 """A replica for tests, as a program: `replica.py NAME` serves on a free port of 127.0.0.1 and prints it.
 
 Every answer says who gives it. `/?ms=N` answers after N milliseconds; `/stream?ms=N` sends five events, N milliseconds
-apart, and the moment of each; `/headers` answers with the request's headers; `/stop` ends the replica at once.
+apart, and the moment of each; `/hold` answers once `/release` was asked for; `/headers` answers with the request's
+headers; `/stop` ends the replica at once.
 """
 
 import json
 import os
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 NAME = sys.argv[1]
+RELEASED = threading.Event()
 
 
 class Replica(BaseHTTPRequestHandler):
@@ -29,6 +32,10 @@ class Replica(BaseHTTPRequestHandler):
         if url.path == "/stream":
             self._stream(pause)
             return
+        if url.path == "/hold":
+            RELEASED.wait(60)
+        if url.path == "/release":
+            RELEASED.set()
         time.sleep(pause)
         said = {"name": NAME, "path": url.path, "read": len(body)}
         if url.path == "/headers":

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +21,7 @@ from balancer_lab import Replica, asked, balancer, draining, free_port, frontage
 from skyrig.errors import SkyrigError
 from skyrig.serve.balancer import runtime
 from skyrig.serve.balancer.balancer import Balancer
+from skyrig.serve.balancer.frontage import Server
 from skyrig.serve.spec import Tls
 
 pytestmark = pytest.mark.usefixtures("haproxy")
@@ -75,48 +81,52 @@ def test_draining_adding_and_removing_under_load_loses_nothing(two: list[Replica
     asyncio.run(scenario())
 
 
-def test_a_drained_server_finishes_what_it_runs_and_a_removed_one_does_not(two: list[Replica], tmp_path: Path) -> None:
+def test_a_drained_server_finishes_what_it_runs_and_a_removed_one_does_not(tmp_path: Path) -> None:
     port = free_port()
 
     async def scenario() -> None:
-        async with balancer(tmp_path / "b") as it:
-            both = frontage(port, two, policy="round_robin")
-            await it.be(both)
-            slow = [asyncio.create_task(asked(port, "/?ms=1500")) for _ in range(2)]
-            while [await it.in_flight(each.name) for each in two] != [1, 1]:
-                pass
-            await it.be(draining(both, "r1"))
-            assert {(await asked(port)).json["name"] for _ in range(6)} == {"r2"}
-            await it.be(frontage(port, two[:1], policy="round_robin"))
-            replies = [await task for task in slow]
-            assert sorted(reply.status for reply in replies) == [200, 502]
-            assert [reply.json["name"] for reply in replies if reply.status == 200] == ["r1"]
-            assert (await asked(port)).json["name"] == "r1"  # READY again by the same step
+        with replicas(2) as both:
+            async with balancer(tmp_path / "b") as it:
+                made = frontage(port, both, policy="round_robin")
+                await it.be(made)
+                held = [asyncio.create_task(asked(port, "/hold")) for _ in range(2)]
+                while [await it.in_flight(each.name) for each in both] != [1, 1]:
+                    assert not any(task.done() for task in held)
+                await it.be(draining(made, "r1"))
+                assert {(await asked(port)).json["name"] for _ in range(6)} == {"r2"}
+                await it.be(frontage(port, both[:1], policy="round_robin"))
+                await asked(both[0].port, "/release")
+                replies = [await task for task in held]
+                assert sorted(reply.status for reply in replies) == [200, 502]
+                assert [reply.json["name"] for reply in replies if reply.status == 200] == ["r1"]
+                assert (await asked(port)).json["name"] == "r1"  # READY again by the same step
 
     asyncio.run(scenario())
 
 
-def test_a_reload_under_load_loses_nothing_and_counts_go_on(two: list[Replica], tmp_path: Path) -> None:
+def test_a_reload_under_load_loses_nothing_and_counts_go_on(tmp_path: Path) -> None:
     port = free_port()
 
     async def scenario() -> None:
-        async with balancer(tmp_path / "b") as it:
-            made = frontage(port, two)
-            await it.be(made)
-            before = await family(tmp_path / "b")
-            slow = asyncio.create_task(asked(port, "/?ms=4000"))
-            with load(port) as seen:
-                for timeout in (100.0, 101.0):
-                    had = seen.count
-                    await until(lambda had=had: seen.count > had + 50)
-                    sums = (await it.measure()).total.requests
-                    await it.be(evolve(made, entrance=evolve(made.entrance, stream_timeout_s=timeout)))
-                assert sum([await it.in_flight(each.name) for each in two]) >= 1
-            after = await family(tmp_path / "b")
-            assert seen.failed == [] and after.master == before.master and after.workers != before.workers
-            assert sum([await it.in_flight(each.name) for each in two]) == 1  # in the worker of the first configuration
-            assert (await slow).status == 200
-            assert sums < (await it.measure()).total.requests <= seen.count + 1
+        with replicas(2) as both:
+            async with balancer(tmp_path / "b") as it:
+                made = frontage(port, both)
+                await it.be(made)
+                before = await family(tmp_path / "b")
+                held = asyncio.create_task(asked(port, "/hold"))
+                with load(port) as seen:
+                    for timeout in (100.0, 101.0):
+                        had = seen.count
+                        await until(lambda had=had: seen.count > had + 50)
+                        sums = (await it.measure()).total.requests
+                        await it.be(evolve(made, entrance=evolve(made.entrance, stream_timeout_s=timeout)))
+                after = await family(tmp_path / "b")
+                assert seen.failed == [] and after.master == before.master and after.workers != before.workers
+                in_old = [await it.in_flight(each.name) for each in both]
+                assert sorted(in_old) == [0, 1]  # in the worker of the first configuration
+                assert sums < (await it.measure()).total.requests <= seen.count + 1
+                await asked(both[in_old.index(1)].port, "/release")
+                assert (await held).status == 200
 
     asyncio.run(scenario())
 
@@ -139,6 +149,72 @@ def test_a_killed_replica_costs_the_requests_that_ran_on_it(two: list[Replica], 
                 assert (await it.measure()).servers["r3"].in_flight == 0
 
     asyncio.run(scenario())
+
+
+def test_a_server_that_answers_no_more_is_out_within_seconds(two: list[Replica], tmp_path: Path) -> None:
+    """As one whose node is gone: what is sent there is never acknowledged."""
+    port = free_port()
+
+    async def scenario() -> None:
+        with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, contextlib.ExitStack() as held:
+            for _ in range(4):  # the queue of connections is full: the kernel passes over what more comes
+                one = held.enter_context(socket.socket())
+                one.setblocking(False)
+                one.connect_ex(silent.getsockname())
+            lost = Server("r9", f"127.0.0.1:{silent.getsockname()[1]}")
+            async with balancer(tmp_path / "b") as it:
+                await it.be(frontage(port, [*(each.server() for each in two), lost], policy="round_robin"))
+                assert {(await asked(port)).status for _ in range(3)} == {200}
+                began = time.monotonic()
+                down = 'haproxy_server_status{proxy="replicas",server="r9",state="DOWN"} 1'
+                while down not in await it.metrics():
+                    assert {reply.status for reply in await asyncio.gather(*(asked(port) for _ in range(6)))} == {200}
+                assert time.monotonic() - began < 5
+
+    asyncio.run(scenario())
+
+
+_PLAIN_USER = """
+import os, sys
+sys.path.insert(0, sys.argv[3])
+import asyncio, balancer_lab
+from pathlib import Path
+from skyrig.errors import SkyrigError
+from skyrig.serve.balancer.frontage import Frontage, Server
+from skyrig.serve.spec import Entrance
+async def scenario():
+    async with balancer_lab.balancer(Path(sys.argv[1], "b")) as it:
+        port = balancer_lab.free_port()
+        await it.be(Frontage(Entrance(port=port), (Server("r1", sys.argv[2]),)))
+        print((await balancer_lab.asked(port)).status, os.getuid(), (await it.measure()).total.requests)
+        if os.getuid():
+            try:
+                await it.be(Frontage(Entrance(port=80), ()))
+            except SkyrigError as error:
+                print(error)
+asyncio.run(scenario())  # as root, which may read all that Python still imports
+os.setgid(65534)
+os.setuid(65534)
+asyncio.run(scenario())
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_plain_user_has_a_balancer_above_the_low_ports(two: list[Replica], tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    os.chown(folder, 65534, 65534)
+    try:
+        words = [str(folder), f"127.0.0.1:{two[0].port}", str(Path(__file__).parent)]
+        done = subprocess.run([sys.executable, "-c", _PLAIN_USER, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and list(folder.iterdir()) == [], done.stderr
+        said = done.stdout.splitlines()
+        assert said[:2] == ["200 0 1", "200 65534 1"]
+        low = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+        assert low <= 80 or said[2].startswith(
+            "port 80 cannot be opened for the endpoint: Permission denied (one below"
+        )
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_killed_haproxy_comes_back_with_the_same_servers(two: list[Replica], tmp_path: Path) -> None:
@@ -167,6 +243,7 @@ _STEWARD = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from skyrig.serve.balancer.balancer import Balancer
+from skyrig.serve.balancer.frontage import Server
 from skyrig.serve.spec import Tls
 from skyrig.serve.balancer.frontage import Frontage, Server
 from skyrig.serve.spec import Entrance
@@ -214,8 +291,6 @@ def test_what_haproxy_cannot_do_is_said_and_what_runs_goes_on(two: list[Replica]
                 with pytest.raises(SkyrigError, match="HAProxy refuses"):
                     await it.be(evolve(frontage(port, two, tls=Tls.FILE), pem=broken))
                 with pytest.raises(SkyrigError, match=r"r9, no-such-host\.invalid, cannot be found"):
-                    from skyrig.serve.balancer.frontage import Server
-
                     await it.be(frontage(port, [*two, Server("r9", "no-such-host.invalid:80")]))
                 await it.be(frontage(port, two))
                 had = seen.count
@@ -234,6 +309,7 @@ def test_a_stop_leaves_nothing_also_of_one_that_hangs(two: list[Replica], pem: s
         for pid in (found.master, *found.workers):
             os.kill(pid, signal.SIGSTOP)
         await Balancer(tmp_path / "b").stop()
+        assert await it.in_flight("r1") == 0 and (await it.measure()).servers == {} and await it.metrics() == ""
         assert gone(found.master) and gone(found.workers[0]) and list(tmp_path.iterdir()) == []
 
     asyncio.run(scenario())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from skyrig.catalog import costs, egress, sources
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.grouping import fresh, spot_nodes, with_ondemand, without
-from skyrig.cluster.machine import Capacity, Machine
+from skyrig.cluster.machine import Capacity, Machine, group_of
 from skyrig.cluster.shape import Shape, WantedNode
 from skyrig.errors import BadInput
 from skyrig.ledger import rates
@@ -61,6 +61,16 @@ def test_nodes_go_by_their_ids_and_the_others_stay_as_they_are(before: Shape, go
     after = without(before, going)
     assert after.nodes == tuple(node for node in before.nodes if node.id not in going)
     assert evolve(after, nodes=before.nodes) == before
+
+
+@given(there())
+def test_what_a_node_is_paid_for_tells_its_group(before: Shape) -> None:
+    groups = [group_of(before.machine.capacity, paid) for paid in before.paid]
+    again = evolve(
+        before, nodes=tuple(WantedNode(each.id, group) for each, group in zip(before.nodes, groups, strict=True))
+    )
+    assert again.paid == before.paid
+    assert group_of(Capacity("reservation", "cr-1"), Capacity("reservation", "cr-1")) == "main"
 
 
 @given(numbers())

@@ -158,9 +158,7 @@ def test_a_cluster_that_somebody_takes_down_is_not_brought_back(person: Host) ->
     person.person.run("start", "-c", NAME)
     person.until(lambda: person.ready(NAME) == 1, "it serves again", NAME)
     person.person.run("down", "-c", NAME, "-y")
-    person.until(lambda: (now := table.ward(NAME)) and "taken down" in now.reason, "it is told", NAME)
-    time.sleep(5)
-    assert nodes(person) == []
+    person.until(lambda: person.gone(NAME), "the service went with its cluster", NAME)
 
 
 def test_it_is_small_and_does_next_to_nothing_where_nothing_happens(person: Host) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from skyrig.control import folder, package, sealing, surroundings, table
+from skyrig.control import folder, package, sealing, services, surroundings, table
 from skyrig.control.ward import Ward, Wish
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.manifest import build
 from skyrig.fleet.workdir import select
+from skyrig.serve.spec import Secrets, ServiceSpec
 from skyrig.task import reading
 from skyrig.task.model import Task
 
@@ -194,6 +195,25 @@ def test_the_next_package_shares_what_did_not_change_and_never_the_users_file(ho
     package.prune(home, keep=2)
     assert sorted(each.name for each in home.glob("v*")) == ["v2"]
     assert (home / "v2" / "workdir" / "same.txt").read_text() == "same"
+
+
+def test_a_version_that_was_rolled_back_is_not_deployed_again(home: Path, tmp_path: Path) -> None:
+    work = written(tmp_path / "work", {"a.txt": "A"})
+    first, second = (
+        services.Service(evolve(task_of(work, work), run=run), ServiceSpec("m", 8080), Secrets("pem"), {})
+        for run in ("good", "bad")
+    )
+    ward, made = services.enter("m", "m", first, alone=True)
+    assert services.opened(ward) == made
+    table.change("m", data={"good": 1})
+    ward, _ = services.enter("m", "m", second, alone=True)
+    assert services.opened(ward).task.run == "bad"
+    rolled_back = table.change("m", data={"rolled_back": 2})
+    assert rolled_back is not None
+    assert services.opened(rolled_back).task.run == "good"
+    ward, _ = services.enter("m", "m", second, alone=True)
+    assert services.opened(ward).task.run == "bad"
+    assert sorted(each.name for each in folder.of_ward("service", "m").glob("v*")) == ["v1", "v2", "v3"]
 
 
 def test_a_package_that_cannot_be_made_leaves_nothing(home: Path, tmp_path: Path) -> None:

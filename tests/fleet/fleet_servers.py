@@ -94,6 +94,9 @@ async def asyncssh_server(keys: Keys, home: Path, port: int = 0) -> AsyncIterato
                 await child.wait()
 
     class Server(asyncssh.SSHServer):
+        def unix_connection_requested(self, *_: object) -> bool:
+            return True
+
         def connection_requested(self, *_: object) -> bool:
             return True
 

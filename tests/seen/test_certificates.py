@@ -20,7 +20,8 @@ from authority import Authority, authority, free_ports
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skyrig.serve.balancer import certificates
+from skyrig.errors import SkyrigError
+from skyrig.serve.balancer import certificates, low_ports
 from skyrig.serve.balancer.balancer import Balancer
 from skyrig.serve.balancer.certificates import RENEW_S, Attempts, Certificates, Term, due, pause, said, trouble
 from skyrig.serve.balancer.frontage import Frontage, Server
@@ -242,6 +243,24 @@ def test_why_there_is_no_certificate_is_told(acme: Authority, backend: str, tmp_
             await steward.balancer.stop()
 
     asyncio.run(main())
+
+
+def test_port_80_of_a_user_who_is_not_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sudo is asked once, and believed only where the machine then says so."""
+    setting, asked = tmp_path / "first_free", tmp_path / "asked"
+    setting.write_text("1024\n")
+    sudo = tmp_path / "sudo"
+    sudo.write_text(f'#!/bin/sh\necho "$*" >>{asked}\necho "${{5#*=}}" >{setting}\n')
+    sudo.chmod(0o755)
+    monkeypatch.setattr(low_ports, "_FIRST_FREE", setting)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", f"/nowhere:{tmp_path}x")
+    with pytest.raises(SkyrigError, match="port 80 is for root alone"):
+        asyncio.run(low_ports.allow(80))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for _ in range(2):
+        asyncio.run(low_ports.allow(80))
+    assert asked.read_text() == "-n sysctl -q -w net.ipv4.ip_unprivileged_port_start=80\n"
 
 
 def test_certbot_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parsed
@@ -59,6 +59,7 @@ def exporters(draw: st.DrawFn) -> str:
     return generate_latest(registry).decode()
 
 
+@settings(max_examples=40)
 @given(st.lists(exporters(), max_size=4))
 def test_every_sample_of_every_replica_is_there_once(texts: list[str]) -> None:
     whole = merged([Part(text, {"replica": str(number)}) for number, text in enumerate(texts)])

@@ -128,8 +128,8 @@ def test_snapshots_come_in_and_silence_is_told() -> None:
         return "# TYPE skyrig_up gauge\nskyrig_up 1\n"
 
     async def main() -> tuple[dict[str, Any], str]:
-        services = [Watched("chat", twice, away=lambda: "controller away", metrics=text)]
-        page = asyncio.create_task(open_page(services, notify=lines.append))
+        services = [Watched("chat", twice, away=lambda: "controller away")]
+        page = asyncio.create_task(open_page(services, notify=lines.append, metrics=text))
         await asyncio.wait_for(again.wait(), 30)  # tried again after it failed
         url = re.search(r"http\S+", lines[0])[0]  # type: ignore[index]
         found = json.loads((await asyncio.to_thread(got, url + "data.json"))[1])
@@ -144,7 +144,7 @@ def test_snapshots_come_in_and_silence_is_told() -> None:
     service, told = asyncio.run(main())
     assert service["trouble"] == "nobody answers (look)" and service["silent_since"] == service["came_at"] > 0
     assert service["snapshot"]["status"] == "READY" and service["away"] == "controller away"
-    assert told.splitlines()[-1] == 'skyrig_up{service="chat"} 1'
+    assert told.splitlines()[-1] == "skyrig_up 1"
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import urllib.error
 import urllib.request
@@ -111,6 +112,31 @@ def test_logs_of_a_replica_and_of_the_others(clone: Clone) -> None:
         assert clone.run("invoke", "serve.logs", "-n", "mymodel", part, "--no-follow").returncode == 0
     none = clone.run("skyrig", "serve", "logs", "mymodel", "77", "--no-follow")
     assert (none.returncode, none.stderr.startswith("service mymodel has no replica 77")) == (2, True)
+
+
+@pytest.mark.usefixtures("up")
+def test_metrics_and_the_page(clone: Clone, up: Done) -> None:
+    told = clone.run("invoke", "serve.status", "-n", "mymodel", "--metrics").stdout
+    assert 'skyrig_serve_up{service="mymodel"} 1' in told.splitlines()
+    assert {"skyrig_control_up 1", 'skyrig_serve_version{service="mymodel"} 1'} <= set(told.splitlines())
+    assert told.count("# TYPE haproxy_server_status ") == 1
+    command = [*DOORS["invoke"], "serve.status", "--web"]
+    with subprocess.Popen(command, cwd=clone.path, env=clone.env, stderr=subprocess.PIPE, text=True) as page:
+        line = page.stderr.readline() if page.stderr else ""
+        url = line.split()[2]
+        until(lambda: (found := shown(url))["snapshot"] and found["snapshot"]["status"] == "READY", "it is shown")
+        assert shown(url)["endpoint"] == up.stdout.splitlines()[0] and shown(url)["away"] == ""
+        with urllib.request.urlopen(f"{url}metrics", timeout=20) as reply:
+            assert b'skyrig_serve_up{service="mymodel"} 1' in reply.read()
+        page.send_signal(signal.SIGINT)
+        assert page.wait(30) == 0
+
+
+def shown(url: str) -> dict[str, Any]:
+    """The one service of a status page."""
+    with urllib.request.urlopen(f"{url}data.json", timeout=20) as reply:
+        (found,) = json.load(reply)["services"]
+    return dict(found)
 
 
 @pytest.mark.usefixtures("up")

@@ -7,6 +7,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from keeper_cluster import until
+
 
 class Asking:
     """So many `clients` at `port`, each with a connection that it keeps. `answers` are the words of each answer,
@@ -35,6 +37,11 @@ class Asking:
     def words(self) -> set[str]:
         """First words of the answers so far."""
         return {each[0] for each in list(self.answers)}
+
+    def go_on(self, count: int) -> None:
+        """Wait for so many answers more."""
+        enough = len(self.answers) + count
+        until(lambda: len(self.answers) >= enough, f"{count} answers; {self.failures[-3:]}")
 
     def _ask_on(self) -> None:
         line: http.client.HTTPConnection | None = None

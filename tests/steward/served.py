@@ -100,10 +100,10 @@ class Served:
         return 0
 
     def kill(self) -> None:
-        """kill -9 the steward; its watch starts another one."""
-        if pid := self.pid():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        """kill -9 the steward, and wait for the one that its watch starts."""
+        killed = self.pid()
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: self.pid() not in (0, killed), f"the next steward\n{self.log()}")
 
     def ask(self, **message: Any) -> dict[str, Any]:
         """One request and its answer, asked again where the steward dies over it."""
@@ -180,6 +180,10 @@ class Served:
         if self.socket:
             self.stop()
         for of in ("watch", "lock"):
-            if pid := self.pid(of):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self.end(of)
+
+    def end(self, of: str) -> None:
+        """kill -9 the steward (of="lock") or its watch process (of="watch")."""
+        if pid := self.pid(of):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

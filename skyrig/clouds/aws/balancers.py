@@ -62,7 +62,9 @@ def find(kind: str, inputs: Mapping[str, Any], region: str) -> list[str]:
 
 
 def _listening(balancer: str, port: int, region: str) -> list[str]:
-    """Who listens at a port of a balancer; a second one is refused."""
+    """Who listens at a port of a balancer; a second one is refused. Nobody where the balancer itself is not known."""
+    if not balancer.startswith("arn:"):
+        return []
     with session.asking(f"listeners of {balancer}"):
         there = session.client("elbv2", region).describe_listeners(LoadBalancerArn=balancer)["Listeners"]
     return [str(each["ListenerArn"]) for each in there if each["Port"] == port]

@@ -12,11 +12,11 @@ from attrs import field, frozen
 
 from skyrig.catalog import egress, facts, instances
 from skyrig.clouds.adopter import Survey
-from skyrig.clouds.aws import leftovers, machines, session, userdata
+from skyrig.clouds.aws import balancers, leftovers, machines, session, userdata
 from skyrig.clouds.cloud import TaggedStack
 from skyrig.cluster import owner, ports
 from skyrig.cluster.description import Accelerators
-from skyrig.cluster.machine import Capacity, Machine
+from skyrig.cluster.machine import Capacity, Machine, group_of
 from skyrig.cluster.shape import Shape, WantedNode
 from skyrig.errors import BadInput, SkyrigError
 
@@ -61,12 +61,13 @@ def survey(seen: TaggedStack) -> Survey:
     first = found.nodes[head]
     kind = instances.find("aws", str(first["InstanceType"]))
     stopped = all(each["State"]["Name"] not in _UP for each in found.nodes.values())
-    tags = machines.tags_of(first)
+    tags, paid = machines.tags_of(first), _paid(found, first)
     shape = Shape(
         cloud="aws",
-        nodes=tuple(WantedNode(each) for each in ranked),
+        nodes=tuple(WantedNode(each, group_of(paid, _paid(found, found.nodes[each]))) for each in ranked),
         accelerators=Accelerators(name=kind.accelerator, count=-int(-kind.accelerator_count // 1)),
         ports=_ports(found),
+        balancer="cloud" if _is_balanced(seen) else "",
         power="stopped" if stopped else "up",
         owner=tags.get(machines.OWNER, ""),
         task=tags.get("skyrig-task", ""),
@@ -130,7 +131,7 @@ def _templates(seen: TaggedStack) -> list[_Template]:
             [version] = ec2.describe_launch_template_versions(
                 LaunchTemplateId=each["LaunchTemplateId"], Versions=["$Latest"]
             )["LaunchTemplateVersions"]
-        is_head = version.get("VersionDescription") == _HEAD
+        is_head = str(version.get("VersionDescription", "")).startswith(_HEAD)
         found.append(_Template(str(each["LaunchTemplateId"]), is_head, version["LaunchTemplateData"]))
     return found
 
@@ -217,7 +218,7 @@ def _machine(seen: TaggedStack, found: _Seen, first: Described, nodes: int) -> M
         instance_type=str(first["InstanceType"]),
         region=seen.region,
         zone=zones[0],
-        capacity=_capacity(first, data),
+        capacity=_paid(found, first),
         network_tier="best" if _has_efa(data) else "standard",
         image=f"docker:{container}" if container else str(data.get("ImageId") or first["ImageId"]),
         disk_gb=int(volume.get("Size", 0)) or Machine().disk_gb,
@@ -229,6 +230,17 @@ def _machine(seen: TaggedStack, found: _Seen, first: Described, nodes: int) -> M
         account=seen.account,
         reaches=found.buckets,
     )
+
+
+def _paid(found: _Seen, machine: Described) -> Capacity:
+    data = next((each.data for each in found.templates if each.id == _template_of(machine)), {})
+    return _capacity(machine, data)
+
+
+def _is_balanced(seen: TaggedStack) -> bool:
+    """Whether a balancer of AWS's is before the cluster."""
+    left = balancers.of_stack(seen.stack, seen.region)
+    return any(each.kind == balancers.BALANCER and owner.same(each.owner, seen.owner) for each in left)
 
 
 def _capacity(machine: Described, data: Described) -> Capacity:

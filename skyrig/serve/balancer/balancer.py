@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import shutil
 import socket
 import time
@@ -81,23 +82,22 @@ class Balancer:
         """What went through over the last `window_s` seconds (less where it was measured first later). Call it every
         second or so: rates come from what differs between calls, and what a worker did after the last one before it
         ended (at a reload, or killed) is in no sum."""
-        where = self._where()
-        traffic, now = self._listen(where), time.monotonic()
+        if not self._folder.exists():
+            return Measured()
+        traffic, now = self._listen(self._where()), time.monotonic()
         self._meter.take(await self._counted(), now)
         return self._meter.measured(traffic.seen, window_s, now)
 
     async def metrics(self) -> str:
         """HAProxy's own metrics in Prometheus's text form; "" where HAProxy is away or was built without."""
-        try:
-            reader, writer = await asyncio.open_unix_connection(str(self._where().sockets / "metrics.sock"))
-        except OSError:
+        if not self._folder.exists():
             return ""
         try:
-            writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
-            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-            return body.decode() if b" 200 " in head[:20] else ""
-        finally:
-            writer.close()
+            said = await runtime.exchange(self._where().sockets / "metrics.sock", "GET /metrics HTTP/1.0\r\n\r")
+        except OSError:
+            return ""
+        head, _, body = said.partition("\r\n\r\n")
+        return body if " 200 " in head[:20] else ""
 
     async def stop(self) -> None:
         """End HAProxy and remove its files. Requests that run are cut off; to drain comes before."""
@@ -181,6 +181,8 @@ class Balancer:
 
     async def _counted(self) -> dict[int, dict[str, runtime.Counts]]:
         """The counters of each worker by its pid; none where HAProxy is away."""
+        if not self._folder.exists():
+            return {}
         process = self._process()
         family = await process.family()
         found = {}
@@ -193,6 +195,8 @@ class Balancer:
 async def _numeric(server: Server) -> Server:
     """`server` with its host as a number. SkyrigError where the name is not known."""
     host, _, port = server.address.rpartition(":")
+    with contextlib.suppress(ValueError):
+        return evolve(server, address=runtime.address(str(ipaddress.ip_address(host.strip("[]"))), int(port)))
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
     except OSError as error:

@@ -8,7 +8,7 @@ from enum import Enum
 from attrs import field, frozen
 
 from skyrig.errors import BadInput
-from skyrig.serve.spec import Entrance, Tls
+from skyrig.serve.spec import HTTP_PORT, Entrance, Tls
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
@@ -58,7 +58,7 @@ class Frontage:
     servers: tuple[Server, ...] = field()
     pem: str = field(default="", repr=False)
     challenge: str = field(default="")
-    http_port: int = field(default=80)
+    http_port: int = field(default=HTTP_PORT)
 
     @entrance.validator
     def _fits(self, _: object, value: Entrance) -> None:

@@ -35,7 +35,9 @@ _DYNAMIC = (2, 6)
 
 _USUAL = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin")
 _START_S = 20.0
-_END_S = 2.0
+_END_S = 1.0
+"""How long HAProxy may take to end by TERM; it waits for nothing then."""
+_GONE_S = 20.0
 _LOOK_S = 0.02
 _FAILED = re.compile("Loading failure|[Ff]ailed to load worker")
 _USUAL_WORDS = re.compile("logger #|has no server available")
@@ -185,10 +187,10 @@ class Process:
         pid = await self._master()
         if pid is None:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number, patience_s in ((signal.SIGTERM, _END_S), (signal.SIGKILL, _GONE_S)):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, number)
-            deadline = time.monotonic() + _END_S
+            deadline = time.monotonic() + patience_s
             while _group_lives(pid) and time.monotonic() < deadline:
                 if self._child is not None:
                     self._child.poll()

@@ -13,12 +13,12 @@ _FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 _DEADLINE_S = 20.0
 
 
-def needs_root(port: int, *, first_free: Path = _FIRST_FREE) -> bool:
+def needs_root(port: int) -> bool:
     """Whether this user cannot listen on `port` as this machine is set."""
     if os.geteuid() == 0:
         return False
     try:
-        return port < int(first_free.read_text())
+        return port < int(_FIRST_FREE.read_text())
     except (OSError, ValueError):  # no Linux
         return port < 1024
 

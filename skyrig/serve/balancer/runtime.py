@@ -64,14 +64,15 @@ class Counts:
 async def ask(path: Path, command: str, patience_s: float = ANSWER_S) -> str:
     """The answer to `command` at the socket `path`. Away where nobody answers, Silent where it takes too long."""
     try:
-        return await asyncio.wait_for(_exchange(path, command), patience_s)
+        return await asyncio.wait_for(exchange(path, command), patience_s)
     except asyncio.TimeoutError as error:  # before OSError, which it is from Python 3.11 on
         raise Silent(f"{path} is silent") from error
     except OSError as error:
         raise Away(f"{path}: {error!r}") from error
 
 
-async def _exchange(path: Path, command: str) -> str:
+async def exchange(path: Path, command: str) -> str:
+    """What is said at the socket `path` to one line until it is closed. OSError where that is cut off."""
     reader, writer = await asyncio.open_unix_connection(str(path), limit=_LIMIT)
     try:
         writer.write(command.encode() + b"\n")

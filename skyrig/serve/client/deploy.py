@@ -14,7 +14,7 @@ from skyrig.launch import client
 from skyrig.launch.link import patience
 from skyrig.launch.submission import Submission
 from skyrig.serve.client.link import steward
-from skyrig.serve.spec import Secrets, ServiceSpec
+from skyrig.serve.spec import HTTP_PORT, Secrets, ServiceSpec, Tls
 from skyrig.stack import described
 from skyrig.submitting import RunOptions, ServiceNodes
 from skyrig.task.model import Task
@@ -46,10 +46,13 @@ def deploy(
 
 def nodes(spec: ServiceSpec) -> ServiceNodes:
     """With which nodes a service begins; the head is one, also where no replica is wanted at first. Of its ports the
-    endpoint's is open; without a balancer that is the replica's."""
+    endpoint's is open, without a balancer that is the replica's, and the one for an ACME authority's challenge."""
+    challenged = (str(HTTP_PORT),) if spec.entrance.tls is Tls.ACME else ()
     scaling, port = spec.scaling, spec.port if spec.entrance.direct else spec.entrance.port
     replicas = scaling.least + (scaling.overprovision if scaling.least else 0)
-    return ServiceNodes(max(1, replicas * spec.nodes_each), scaling.ondemand_base * spec.nodes_each, (str(port),))
+    return ServiceNodes(
+        max(1, replicas * spec.nodes_each), scaling.ondemand_base * spec.nodes_each, (str(port), *challenged)
+    )
 
 
 async def _applied(

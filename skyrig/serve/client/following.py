@@ -24,6 +24,12 @@ _PATIENCE_S = 60.0
 """How long a head that is being replaced is waited for at a time."""
 
 
+_TELLING = tuple(
+    each for each in ReplicaStatus if each.ended or each in (ReplicaStatus.PENDING, ReplicaStatus.NOT_READY)
+)
+"""States whose reasons are news. One that starts fails its probes until it has started."""
+
+
 class Outcome(str, Enum):
     """Where a version has come to."""
 
@@ -116,10 +122,10 @@ async def _code(link: StewardLink, replica: Replica) -> int | None:
 def _differs(before: Replica | None, now: Replica) -> bool:
     if before is None:
         return not now.status.ended
-    return (before.status, before.reason) != (now.status, now.reason)
+    return before.status is not now.status or (now.status in _TELLING and before.reason != now.reason)
 
 
 def _said(replica: Replica) -> str:
     where = f" on {', '.join(replica.nodes)}" if replica.nodes and not replica.status.ended else ""
-    why = f": {replica.reason}" if replica.reason else ""
+    why = f": {replica.reason}" if replica.reason and replica.status in _TELLING else ""
     return f"replica {replica.id} (version {replica.version}) {replica.status}{where}{why}"

@@ -3,6 +3,7 @@ endpoint as it is reached from here and whether the controller is there to scale
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from attrs import field, frozen
@@ -16,6 +17,14 @@ class Controller:
 
     alive: bool = True
     away_since: float | None = None
+
+    @property
+    def remark(self) -> str:
+        """What follows from its being away, in one line; "" where it is there, or never was."""
+        if self.away_since is None:
+            return ""
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.away_since))
+        return f"not scaling: controller away since {since}"
 
 
 @frozen

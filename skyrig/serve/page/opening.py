@@ -13,7 +13,6 @@ from attrs import field, frozen
 
 from skyrig import places
 from skyrig.errors import SkyrigError
-from skyrig.serve.metrics.exposition import Part, merged
 from skyrig.serve.page import answers
 from skyrig.serve.page.history import History
 from skyrig.serve.state import Snapshot
@@ -29,22 +28,22 @@ _SOONEST_S, _LATEST_S = 1.0, 30.0
 @frozen
 class Watched:
     """One service on the page. `snapshots` begins to watch it, and is called anew after that ended or failed with a
-    SkyrigError or OSError. `away` says in one line why it does not scale at the moment, "" where it does. `metrics`
-    gives its Prometheus text."""
+    SkyrigError or OSError. `away` says in one line why it does not scale at the moment, "" where it does."""
 
     name: str
     snapshots: Callable[[], AsyncIterator[Snapshot]]
     endpoint: str = ""
     away: Callable[[], str] = lambda: ""
-    metrics: Callable[[], Awaitable[str]] | None = None
 
 
 @frozen
 class Page:
-    """What an open page is made of; `token` is the part of its URL that nobody else knows."""
+    """What an open page is made of; `token` is the part of its URL that nobody else knows. `metrics` gives the
+    Prometheus text of what is on it."""
 
     services: tuple[Watched, ...]
     histories: dict[str, History]
+    metrics: Callable[[], Awaitable[str]] | None = None
     token: str = field(factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     def document(self, after: dict[str, int], now: float) -> dict[str, Any]:
@@ -53,10 +52,17 @@ class Page:
         return {"now": now, "services": each}
 
 
-async def open_page(services: Sequence[Watched], *, port: int = 0, notify: Callable[[str], None]) -> None:
+async def open_page(
+    services: Sequence[Watched],
+    *,
+    port: int = 0,
+    notify: Callable[[str], None],
+    metrics: Callable[[], Awaitable[str]] | None = None,
+) -> None:
     """Show services to a browser of this machine, on `port` (0: one that is free), until this is cancelled. The URL
-    goes to `notify`; only who has it sees the page. SkyrigError where the port is taken."""
-    page = Page(tuple(services), {one.name: History(one.name, one.endpoint) for one in services})
+    goes to `notify`; only who has it sees the page. `metrics` is what it answers at URL/metrics. SkyrigError where the
+    port is taken."""
+    page = Page(tuple(services), {one.name: History(one.name, one.endpoint) for one in services}, metrics)
     async with answering(page, port) as url:
         watching = [asyncio.create_task(_watch(one, page.histories[one.name])) for one in page.services]
         try:
@@ -129,13 +135,9 @@ async def _answer_to(page: Page, html: bytes, request: answers.Request) -> answe
 
 
 async def _metrics(page: Page) -> answers.Answer:
-    """The metrics of the services that have some, one text; each sample says of which service it is."""
-    told = [(one.name, one.metrics) for one in page.services if one.metrics is not None]
-    if not told:
+    if page.metrics is None:
         return answers.MISSING
     try:
-        texts = await asyncio.gather(*(each() for _, each in told))
+        return answers.metrics(await page.metrics())
     except (SkyrigError, OSError) as error:
         return answers.failed(str(error))
-    parts = [Part(text, {"service": name}) for (name, _), text in zip(told, texts, strict=True)]
-    return answers.metrics(merged(parts))

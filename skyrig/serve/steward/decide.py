@@ -25,6 +25,9 @@ STEADY_S = 60.0
 STOP_PATIENCE_S = 10.0
 """How long answers are waited for where the whole service ends."""
 
+DOUBT_S = 6.0
+"""How long nothing is started on a node that took a replica along: that is how long it may take to answer."""
+
 _KEPT = 5
 """Replicas that failed and are still told of: the last ones."""
 
@@ -104,12 +107,17 @@ def _placed(memory: Memory, world: World) -> Memory:
 
 def _room(memory: Memory, world: World, version: Version) -> tuple[str, ...]:
     """Nodes for a replica of `version`; none where too few are free."""
-    taken = {node for each in memory.replicas if each.placed for node in each.nodes}
-    free = [node.id for node in world.nodes if node.id not in taken and not node.lost]
+    taken = {node for each in memory.replicas if each.placed or _is_doubted(each, world) for node in each.nodes}
+    free = [node.id for node in world.nodes if node.id not in taken and not (node.lost or node.silent)]
     wanted = version.spec.nodes_each
     if len(free) < wanted or (version.spec.entrance.direct and free[0] != world.head):
         return ()
     return tuple(free[:wanted])
+
+
+def _is_doubted(held: Held, world: World) -> bool:
+    """Whether the nodes of `held` were just lost, and have had no time to answer."""
+    return held.status is ReplicaStatus.PREEMPTED and world.now - held.ended_at < DOUBT_S
 
 
 def _pruned(memory: Memory) -> Memory:

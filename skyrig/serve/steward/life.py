@@ -63,6 +63,8 @@ def _is_drained(held: Held, world: World, patience_s: float) -> bool:
 
 def _probed(held: Held, spec: ServiceSpec, world: World, job: JobRecord | None) -> Held:
     answer, now, probe = world.answers.get(held.id), world.now, spec.probe
+    if (lost := world.lost(held.nodes)) and not (answer is not None and answer.good):
+        return ended(held, ReplicaStatus.PREEMPTED, f"lost node {', '.join(lost)}: it answers no more", now)
     if answer is None:
         return held
     if answer.good:
@@ -76,6 +78,6 @@ def _probed(held: Held, spec: ServiceSpec, world: World, job: JobRecord | None) 
         return evolve(held, reason=what)
     if held.ready:
         return evolve(held, status=ReplicaStatus.NOT_READY, bad_at=now, reason=what)
-    if now - held.bad_at > probe.patience_s:
+    if now - held.bad_at > probe.patience_s and all(map(world.usable, held.nodes)):
         return ended(held, ReplicaStatus.FAILED_PROBING, f"{what} (for {probe.patience_s:g} s)", now)
     return evolve(held, reason=what)

@@ -27,8 +27,8 @@ from skyrig.launch.protocol import KeeperGone
 from skyrig.serve.metrics import engines
 from skyrig.serve.metrics.exposition import Part, merged
 from skyrig.serve.spec import Secrets, ServiceSpec
-from skyrig.serve.state import ReplicaStatus, Snapshot
-from skyrig.serve.steward import jobs, metrics, rollout, versions
+from skyrig.serve.state import Snapshot
+from skyrig.serve.steward import jobs, metrics, reach, rollout, versions
 from skyrig.serve.steward.decide import step
 from skyrig.serve.steward.entrance import Entry
 from skyrig.serve.steward.memory import Disk, Held, Memory, write
@@ -36,7 +36,7 @@ from skyrig.serve.steward.probes import Aim, Prober
 from skyrig.serve.steward.reach import Reach
 from skyrig.serve.steward.tell import snapshot
 from skyrig.serve.steward.vault import Vault
-from skyrig.serve.steward.world import Machine, World
+from skyrig.serve.steward.world import World
 
 ROUND_S = 1.0
 """How often it looks where nothing wakes it."""
@@ -66,7 +66,6 @@ class Steward:
         self._disk = Disk(self.folder)
         self.memory = self._disk.load()
         self.cluster = self._load_cluster()
-        self._vault = Vault(self.folder, own_tmpfs=self._isolation != "plain")
         self._jobs = jobs.KeptJobs(home, self.wake)
         self._prober = Prober(self.wake)
         self._reach = Reach(home, self.memory.lost if self.memory else (), self.wake)
@@ -75,6 +74,7 @@ class Steward:
         self._refused: dict[int, str] = {}
         self._doing: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._trouble = ""
+        self._applying = asyncio.Lock()
 
     # -- what the door asks for
 
@@ -85,10 +85,14 @@ class Steward:
             raise BadInput(f"{self.memory.name} is served here", hint="each service has a cluster of its own")
         if self.memory is not None and self.memory.stopping:
             raise SkyrigError(f"service {spec.name} is going down", hint="run the same command again in a moment")
+        async with self._applying:
+            return await self._applied(spec, request, secret, cluster)
+
+    async def _applied(self, spec: ServiceSpec, request: JobRequest, secret: Secrets, cluster: dict[str, Any]) -> int:
         self.describe(cluster)
         digest, body = self._vault.digests(spec, request, secret)
         if self.memory is not None and versions.is_same(self.memory, digest):
-            if self._vault.get(self.memory.target) is None:
+            if not self._vault.has(self.memory.target):
                 self._vault.put(self.memory.target, request, secret)
             self.wake()
             return self.memory.target
@@ -166,12 +170,12 @@ class Steward:
         await self._entry.measure(self.memory.spec)
         memory, world = self.memory, self._world(self.cluster, self.memory)
         self._know(self._with_lines(memory, step(memory, world)))
+        if self.memory.stopping and all(held.freed for held in self.memory.replicas):
+            await self._forget()
+            return
         self._begin_and_end(self.memory)
         await self._entry.be(self.memory, self._addresses(self.memory), self._vault)
-        if self.memory.stopping and not any(not held.freed for held in self.memory.replicas):
-            await self._forget()
-        else:
-            self._tell(self._world(self.cluster, self.memory))
+        self._tell(self._world(self.cluster, self.memory))
 
     def _know(self, memory: Memory) -> None:
         """Know it, which is only so once it is on disk."""
@@ -188,7 +192,7 @@ class Steward:
         unknown = dict.fromkeys(self._jobs.unknown, "the keeper knows nothing of its job")
         return World(
             now=time.time(),
-            nodes=tuple(Machine(node.id, node.id in self._reach.lost) for node in cluster.nodes),
+            nodes=tuple(self._reach.machine(node.id) for node in cluster.nodes),
             jobs=self._jobs.known,
             refused={**unknown, **self._refused},
             answers=dict(self._prober.answers),
@@ -215,9 +219,8 @@ class Steward:
         paths = {held.id: memory.version(held.version).spec.metrics_path for held in memory.replicas}
         told = {key: engines.Aim(aim.host, aim.port, paths[key]) for key, aim in aims.items() if key in serving}
         self._engines.mind({key: aim for key, aim in told.items() if aim.path})
-        odd = (ReplicaStatus.PREEMPTED, ReplicaStatus.NOT_READY, ReplicaStatus.FAILED_PROBING)
-        named = {each for held in memory.replicas if held.status in odd for each in held.nodes} | self._reach.lost
-        self._reach.mind([node for node in self.cluster.nodes if node.id in named], nodes)
+        suspects = reach.suspects(memory, time.time()) | self._reach.lost
+        self._reach.mind([node for node in self.cluster.nodes if node.id in suspects], nodes)
 
     def _begin_and_end(self, memory: Memory) -> None:
         """Have the jobs of replicas begun that shall be, and those ended that shall not."""
@@ -233,7 +236,8 @@ class Steward:
         assert self.memory is not None
         addresses = self._addresses(self.memory)
         front = self._entry.front(self.memory, self._engines.tokens_per_s())
-        self._say(snapshot(self.memory, world, front, addresses, self._trouble))
+        told = snapshot(self.memory, world, front, addresses, self._trouble)
+        self._say(evolve(told, forgot=not self._vault.has(self.memory.target)))
 
     def _say(self, told: Snapshot | None) -> None:
         before, self.told = self.told, told
@@ -314,6 +318,10 @@ class Steward:
         self._say(None)
 
     # -- small questions
+
+    @property
+    def _vault(self) -> Vault:
+        return Vault(self.folder, own_tmpfs=self._isolation != "plain")
 
     @property
     def _isolation(self) -> str:

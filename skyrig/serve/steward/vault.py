@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from skyrig.launch.job import CONVERTER, JobRequest
@@ -29,9 +30,6 @@ class Vault:
         name = f"skyrig-serve-{os.getuid()}-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]}"
         self._disk = folder
         self._secret = _TMPFS / name if own_tmpfs and _TMPFS.is_dir() else folder
-        self._secret.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._secret.stat().st_uid != os.getuid() or self._secret.stat().st_mode & 0o077:
-            raise PermissionError(f"{self._secret} is not ours alone")
 
     def digests(self, spec: ServiceSpec, request: JobRequest, secret: Secrets) -> tuple[str, str]:
         """What tells a version from all others, and the part of it that a replica is made of. Nobody who reads them
@@ -41,7 +39,10 @@ class Vault:
         return self._digest([body, specs.CONVERTER.unstructure(spec), secret.pem]), body
 
     def put(self, number: int, request: JobRequest, secret: Secrets) -> None:
-        """Keep what a version is made of (OSError: there is no room)."""
+        """Keep what a version is made of (OSError: there is no room, or the folder is not ours alone)."""
+        self._secret.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._secret.stat().st_uid != os.getuid() or self._secret.stat().st_mode & 0o077:
+            raise PermissionError(f"{self._secret} is not ours alone")
         self.drop(number)
         is_secret = bool(request.secrets or request.bucket_secrets or secret.pem)
         document = {"request": CONVERTER.unstructure(request), "pem": secret.pem}
@@ -56,6 +57,10 @@ class Vault:
                 continue
             return CONVERTER.structure(document["request"], JobRequest), Secrets(document["pem"])
         return None
+
+    def has(self, number: int) -> bool:
+        """Whether `get` has something to give."""
+        return any(self._file(folder, number).exists() for folder in (self._secret, self._disk))
 
     def drop(self, number: int) -> None:
         """Forget a version."""
@@ -73,7 +78,8 @@ class Vault:
         """Forget everything."""
         self.keep(())
         if self._secret != self._disk:
-            self._secret.rmdir()
+            with suppress(FileNotFoundError):
+                self._secret.rmdir()
 
     def _file(self, folder: Path, number: int) -> Path:
         return folder / f"version-{number}.json"

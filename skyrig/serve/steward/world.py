@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from attrs import field, frozen
 
@@ -11,10 +11,11 @@ from skyrig.launch.job import JobRecord
 
 @frozen
 class Machine:
-    """One node of the cluster; `lost`: it has not answered for a while."""
+    """One node of the cluster; `lost`: it has not answered for a while; `silent`: not the last time."""
 
     id: str
     lost: bool = False
+    silent: bool = False
 
 
 @frozen
@@ -48,4 +49,8 @@ class World:
 
     def usable(self, node_id: str) -> bool:
         """Whether the cluster has this node, and it answers."""
-        return any(node.id == node_id and not node.lost for node in self.nodes)
+        return any(node.id == node_id and not (node.lost or node.silent) for node in self.nodes)
+
+    def lost(self, node_ids: Collection[str]) -> list[str]:
+        """Those of these nodes that are lost."""
+        return [node.id for node in self.nodes if node.lost and node.id in node_ids]

@@ -56,7 +56,8 @@ def templates(ec2: Any, image: str) -> dict[bool, str]:
     """Templates of the head and of all other nodes, as components/aws/template.py describes them; ids."""
     args = {"stack": STACK, "image_id": image, "instance_type": "g6.xlarge", "network_tier": "standard",
             "capacity": "spot", "each_public": False, "public_subnet_id": "", "private_subnet_id": "",
-            "nodes_group_id": "", "head_group_id": "", "profile_name": "", "tags": {}}  # fmt: skip
+            "nodes_group_id": "", "head_group_id": "", "profile_name": "", "tags": {},
+            "nodes": [{"id": "n1", "group": "main", "version": 1}]}  # fmt: skip
     found = {}
     for head in (False, True):
         said = template.properties(instances.find("aws", "g6.xlarge"), args, head, None)
@@ -124,6 +125,7 @@ def test_the_whole_config_is_read_off_the_machines() -> None:
     assert (machine.account, machine.reaches, machine.network) == ("123456789012", ("s3://data-1",), "")
     assert shapes.from_config(shape.to_config()) == shape  # it can stand in a config
     assert {node: (key.private, key.public) for node, key in found.host_keys.items()} == hosts
+    assert shape.balancer == ""
     assert found.client_keys == (CLIENT,) and found.notes == ()
     assert set(found.secrets) == set(hosts) and "PRIVATE" not in repr(found)
     same = finding.find("aws:ec2/launchTemplate:LaunchTemplate", wanted("Nodes of a Skyrig cluster"), REGION)
