@@ -110,6 +110,8 @@ def decide(
         return Action(Act.DEPLOY, "its steward knows nothing of it")
     if snapshot is None:
         return Action(Act.REPAIR, f"its head has been silent for {away_s:.0f} s") if away_s > SHUT_S else NOTHING
+    if snapshot.forgot:
+        return Action(Act.DEPLOY, "its head was started anew, and what replicas are made of was in its memory")
     if snapshot.wanted.nothing:
         return Action(Act.RETIRE, snapshot.reason or snapshot.wanted.why or "it failed")
     if marks(look.cluster) != ward.data.get("told"):

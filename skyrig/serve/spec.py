@@ -86,7 +86,8 @@ class Entrance:
     """The endpoint: its `port` on the head, how requests are spread (`policy`), how long a streamed answer may pause
     (`stream_timeout_s`), the largest request in bytes (`max_body`, 0: no limit), requests a second from one address
     (`rate`, 0: no limit), SHA-256 digests (hexadecimal) of the API keys that are let in (`keys`, none: everybody is),
-    and the certificate. `direct`: without a balancer, where there is one replica and no HAProxy."""
+    and the certificate. `direct`: without a balancer, where there is one replica and no HAProxy. `openai`: paths of
+    OpenAI's API are also taken without the /v1 that they begin with."""
 
     port: int = PORT
     policy: str = LEAST_LOAD
@@ -99,6 +100,7 @@ class Entrance:
     email: str = ""
     acme_directory: str = ""
     direct: bool = False
+    openai: bool = False
 
 
 @frozen

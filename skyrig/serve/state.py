@@ -111,7 +111,9 @@ class Wanted:
 @frozen
 class Snapshot:
     """A service as its steward knows it. `version` is the one that shall be, `serving` the newest that is; `balancer`
-    is "haproxy", or "direct" where there is none."""
+    is "haproxy", or "direct" where there is none. `since` is when a replica was ready first (0.0: none was
+    yet). With `forgot` what replicas are made of is gone: it had secrets, which were in the memory of the head before
+    it was started anew; it is to be applied again."""
 
     name: str
     status: ServiceStatus
@@ -127,3 +129,4 @@ class Snapshot:
     update: UpdateState = UpdateState.NONE
     update_reason: str = ""
     at: float = 0.0
+    forgot: bool = False

@@ -23,6 +23,7 @@ CASES = {
     "plain": Frontage(Entrance(port=30001), SERVERS),
     "no-replica": Frontage(Entrance(port=30001, policy=ROUND_ROBIN), ()),
     "guarded": Frontage(Entrance(port=30001, keys=(KEY,), max_body=1 << 20, rate=2.5, stream_timeout_s=30), SERVERS),
+    "openai": Frontage(Entrance(port=30001, openai=True), SERVERS),
     "small-bodies": Frontage(Entrance(port=30001, max_body=1000, rate=50), SERVERS[:1]),
     "tls": Frontage(
         Entrance(port=443, tls=Tls.ACME), SERVERS[:1], pem="-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"

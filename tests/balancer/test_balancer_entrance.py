@@ -214,3 +214,25 @@ def test_a_websocket_passes(tmp_path: Path) -> None:
             writer.close()
 
     asyncio.run(scenario())
+
+
+def test_paths_of_openais_api_work_with_and_without_v1(two: list[Replica], tmp_path: Path) -> None:
+    port = free_port()
+
+    async def scenario() -> None:
+        async with balancer(tmp_path / "b") as it:
+            await it.be(frontage(port, two, openai=True))
+            for given, there in (
+                ("/v1/chat/completions", "/v1/chat/completions"),
+                ("/chat/completions", "/v1/chat/completions"),
+                ("/models", "/v1/models"),
+                ("/models/a/b", "/v1/models/a/b"),
+                ("/models-of-cars", "/models-of-cars"),
+                ("/completions?ms=1", "/v1/completions"),
+                ("/health", "/health"),
+            ):
+                assert (await asked(port, given)).json["path"] == there
+            await it.be(frontage(port, two))
+            assert (await asked(port, "/models")).json["path"] == "/models"
+
+    asyncio.run(scenario())

@@ -77,6 +77,7 @@ def test_what_is_done(ward: Ward, seen: Look, snapshot: Snapshot | None, away: f
 
 def test_a_steward_that_knows_nothing_is_told_again() -> None:
     assert decide(WARD, look("n0", "n1"), None, 0, bare=True).act is Act.DEPLOY
+    assert decide(WARD, look("n0", "n1"), evolve(GOOD, forgot=True), 0).act is Act.DEPLOY
 
 
 def test_a_head_is_told_of_nodes_that_somebody_else_changed() -> None:

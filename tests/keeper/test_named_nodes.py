@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from keeper_cluster import KeeperCluster
 
+from skyrig.launch.job import Scripts
+
 
 def test_a_job_runs_where_it_says_and_holds_back_nobody(cluster: KeeperCluster) -> None:
     first = cluster.submit("sleep 1000", cpus=1e9, on=("n1",))
@@ -23,6 +25,15 @@ def test_its_nodes_are_its_ranks_in_their_order(cluster: KeeperCluster) -> None:
 def test_a_node_that_is_not_there_is_refused(cluster: KeeperCluster) -> None:
     said = cluster.ask(op="submit", expected="an error", request=cluster.request("true", on=("n7",)))
     assert said["error"] == "the job wants to run on n7, which the cluster does not have"
+
+
+def test_its_setup_is_for_its_nodes_alone(cluster: KeeperCluster) -> None:
+    setup = Scripts({"run.sh": 'echo "$SKYPILOT_SETUP_NODE_RANK" >>~/was-set-up'})
+    for replica in ("1", "2"):
+        env = {"SKYPILOT_SERVE_REPLICA_ID": replica, "SKYRIG_SERVE_PORT": f"2000{replica}"}
+        assert cluster.ended(cluster.submit("true", on=("n1",), setup=setup, env=env))["exit_code"] == 0
+    assert [(node.home / "was-set-up").exists() for node in cluster.nodes] == [False, True]
+    assert (cluster.nodes[1].home / "was-set-up").read_text() == "0\n", "once, whichever replica it is"
 
 
 def test_a_request_that_is_made_again_is_the_same_job(cluster: KeeperCluster) -> None:

@@ -46,6 +46,21 @@ def test_all_that_is_asked_over_it(served: Served, tmp_path: Path, monkeypatch: 
     assert not served.running()
 
 
+def test_what_is_gone_with_the_heads_memory_is_applied_again(service: Served) -> None:
+    what = spec(1)
+    service.apply(what, replica(), secrets={"TOKEN": "t"})
+    service.until_ready(1)
+    for path in (service.home / "steward").glob("version-*.json"):
+        path.unlink()  # on tmpfs, where there is one
+    service.kill()
+    until(lambda: service.snapshot().forgot, "it says so")
+    service.cluster.ask(op="cancel", ids=[service.ready()[0].job])
+    until(lambda: "memory" in service.snapshot().reason, "and why no other replica comes")
+    assert service.apply(what, replica(), secrets={"TOKEN": "t"})["version"] == 1
+    service.until_ready(1)
+    assert not service.snapshot().forgot
+
+
 def test_after_a_boot_keeper_and_steward_are_there_again(service: Served) -> None:
     service.apply(spec(1), replica())
     first = service.until_ready(1)[0]

@@ -110,6 +110,7 @@ def _text(
         max_body=entrance.max_body,
         means=means,
         open=frontage.is_open,
+        openai=entrance.openai,
         pause_ms=max(1, round(1000 * entrance.stream_timeout_s)),
         pem=named.get("cert", ""),
         port=entrance.port,

@@ -28,6 +28,9 @@ LEAST_KEY = 16
 ANY_PORT = 8000
 """What replicas serve on that listen on the port they are told to, where nobody names one."""
 
+_OPENAI = re.compile(r"\b(?:vllm|sglang)\b")
+"""Servers in a text that have OpenAI's API."""
+
 _TOLD_PORT = re.compile(r"\bSKYRIG_SERVE_PORT\b")
 
 
@@ -80,7 +83,10 @@ def of(task: Task, name: str, said: Said = NOTHING_SAID) -> Asked:
         nodes_each=task.num_nodes,
         probe=_probe(task.service),
         scaling=_scaling(task, door, said.replicas),
-        entrance=_entrance(task.service, door, port, tuple(keys.values()), has_pem=bool(secrets.pem)),
+        entrance=evolve(
+            _entrance(task.service, door, port, tuple(keys.values()), has_pem=bool(secrets.pem)),
+            openai=bool(door.engine or _OPENAI.search(task.run)),
+        ),
         engine=door.engine,
         metrics_path=door.metrics,
         update=Update(door.update or Update.ROLLING),

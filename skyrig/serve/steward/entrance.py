@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import evolve
 
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.serve.balancer import low_ports
 from skyrig.serve.balancer.balancer import Balancer
 from skyrig.serve.balancer.frontage import Frontage, Server, ServerState
 from skyrig.serve.balancer.measure import Measured
@@ -79,6 +80,7 @@ class Entry:
         try:
             pem = made[1].pem if made is not None else ""
             frontage = Frontage(memory.spec.entrance, servers(memory, addresses), pem)
+            await low_ports.allow(frontage.entrance.port)
             await self._balancer.be(self._certified.over(frontage))
             self._certified.routed()
             self._problem = ""

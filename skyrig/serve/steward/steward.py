@@ -74,6 +74,7 @@ class Steward:
         self._refused: dict[int, str] = {}
         self._doing: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._trouble = ""
+        self._applying = asyncio.Lock()
 
     # -- what the door asks for
 
@@ -84,10 +85,14 @@ class Steward:
             raise BadInput(f"{self.memory.name} is served here", hint="each service has a cluster of its own")
         if self.memory is not None and self.memory.stopping:
             raise SkyrigError(f"service {spec.name} is going down", hint="run the same command again in a moment")
+        async with self._applying:
+            return await self._applied(spec, request, secret, cluster)
+
+    async def _applied(self, spec: ServiceSpec, request: JobRequest, secret: Secrets, cluster: dict[str, Any]) -> int:
         self.describe(cluster)
         digest, body = self._vault.digests(spec, request, secret)
         if self.memory is not None and versions.is_same(self.memory, digest):
-            if self._vault.get(self.memory.target) is None:
+            if not self._vault.has(self.memory.target):
                 self._vault.put(self.memory.target, request, secret)
             self.wake()
             return self.memory.target
@@ -231,7 +236,8 @@ class Steward:
         assert self.memory is not None
         addresses = self._addresses(self.memory)
         front = self._entry.front(self.memory, self._engines.tokens_per_s())
-        self._say(snapshot(self.memory, world, front, addresses, self._trouble))
+        told = snapshot(self.memory, world, front, addresses, self._trouble)
+        self._say(evolve(told, forgot=not self._vault.has(self.memory.target)))
 
     def _say(self, told: Snapshot | None) -> None:
         before, self.told = self.told, told

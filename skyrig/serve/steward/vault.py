@@ -58,6 +58,10 @@ class Vault:
             return CONVERTER.structure(document["request"], JobRequest), Secrets(document["pem"])
         return None
 
+    def has(self, number: int) -> bool:
+        """Whether `get` has something to give."""
+        return any(self._file(folder, number).exists() for folder in (self._secret, self._disk))
+
     def drop(self, number: int) -> None:
         """Forget a version."""
         for folder in (self._secret, self._disk):
