@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from attrs import evolve, frozen
 
-from skyrig import provision, siting, verbs
+from skyrig import places, provision, siting, verbs
 from skyrig.bringing import Confirm, Notify
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import NO_WISH
@@ -24,7 +24,9 @@ from skyrig.control import client as controller
 from skyrig.control import folder, services, table
 from skyrig.control.services import Service
 from skyrig.control.ward import SERVICE, Ward, Wish
-from skyrig.errors import BadInput, SkyrigError
+from skyrig.errors import BadInput, JobFailed, SkyrigError
+from skyrig.launch import records
+from skyrig.launch.job import JobStatus
 from skyrig.serve.client import asked, following, looking, told, watching
 from skyrig.serve.client.asked import Said
 from skyrig.serve.client.deploy import deploy
@@ -203,7 +205,23 @@ def _brought(task: Task, wanted: Ward, options: Options, notify: Notify, confirm
     except KeyboardInterrupt:
         notify(f"service {name} goes on: `serve.status -n {name}` shows it, `serve.down -n {name}` ends it")
         return _seen(ward, cluster, None)
+    except JobFailed:
+        raise
+    except SkyrigError:
+        left = table.ward(name)
+        if left is None or not left.gave_up:
+            raise
+        raise _given_up(left, notify) from None
     return _seen(ward, described.describe(stack), now)
+
+
+def _given_up(ward: Ward, notify: Notify) -> JobFailed:
+    """Why a service FAILED whose cluster the controller has taken down before anybody here saw it fail."""
+    for line in ward.data.get("last_lines") or ():
+        notify(f"    {line}")
+    jobs = records.queue(places.records(ward.stack))
+    codes = [job.exit_code for job in jobs if job.exit_code and job.status is JobStatus.FAILED]
+    return JobFailed(f"service {ward.name} FAILED: {ward.reason}", code=codes[-1] if codes else SkyrigError.exit_code)
 
 
 def _taken_back(before: Ward | None, ward: Ward, notify: Notify) -> None:
