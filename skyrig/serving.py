@@ -157,16 +157,11 @@ def down(names: Sequence[str] | None, notify: Notify, confirm: Confirm, *, purge
         if not confirm(f"take down {what}?"):
             raise BadInput(f"service {ward.name}: nothing was changed")
         notify(f"service {ward.name}: its replicas are ended, once their requests are done")
-        services.end(ward.name)
-        controller.ensure()  # it goes on where this command is ended
-        with controller.holding(ward.name, notify=notify):
-            try:
-                _ended(ward, notify, purge=purge)
-            except (SkyrigError, OSError) as error:
-                if not purge:
-                    raise
-                notify(f"service {ward.name}: {error}")
-            services.forget(ward.name)
+        with services.ending(ward.name, notify) as left:
+            controller.ensure()  # it goes on where this command is ended
+            if left is not None:
+                _ended_or_purged(left, notify, purge=purge)
+                services.forget(ward.name)
         notify(f"service {ward.name} is gone")
 
 
@@ -220,6 +215,16 @@ def _taken_back(before: Ward | None, ward: Ward, notify: Notify) -> None:
     else:
         services.end(ward.name)
         notify(f"service {ward.name}: what was made for it is being taken away")
+
+
+def _ended_or_purged(ward: Ward, notify: Notify, *, purge: bool) -> None:
+    """`_ended`; with `purge` what goes wrong is only told."""
+    try:
+        _ended(ward, notify, purge=purge)
+    except (SkyrigError, OSError) as error:
+        if not purge:
+            raise
+        notify(f"service {ward.name}: {error}")
 
 
 def _ended(ward: Ward, notify: Notify, *, purge: bool) -> None:

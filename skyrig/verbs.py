@@ -162,13 +162,11 @@ def down(
     ward = table.on_stack(stack) if table.is_there() else None
     if ward is None:
         return provision.down(stack, notify, confirm, force=force, flush_s=flush_s)
-    from skyrig.control import client as controller
     from skyrig.control import services
 
     if not confirm(f"destroy {stack}, and with it service {ward.name}?"):
         raise BadInput(f"{stack}: nothing was changed")
-    services.end(ward.name)  # the controller repairs nothing of it from here on
-    with controller.holding(ward.name, notify=notify):
+    with services.ending(ward.name, notify):  # the controller repairs nothing of it from here on
         services.stop(ward, notify, going=True)
         changes = provision.down(stack, notify, force=force, flush_s=flush_s)
         services.forget(ward.name)

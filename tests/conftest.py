@@ -23,6 +23,7 @@ CLUSTERS = {
     "tests/faults/test_keeper_killed.py": "faults",
     "tests/faults/test_kit.py": "faults",
     "tests/faults/test_partition.py": "faults",
+    **{f"tests/steward/test_{name}.py": "steward" for name in ("line", "losses", "replicas", "updates")},
 }
 """Files whose tests leave a cluster whole, by the name of the one that they share: one worker has all of them."""
 

@@ -28,6 +28,7 @@ IMPORTED = (
     "skyrig.cli.collection",
     "skyrig.cli.program",
     "skyrig.launch.client",
+    "skyrig.serving",
     "skyrig.task.reading",
     "skyrig.verbs",
 )

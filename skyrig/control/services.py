@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from attrs import frozen
 
 from skyrig.cluster.description import ClusterDescription
-from skyrig.control import client, folder, package, surroundings, table
+from skyrig.control import client, folder, held, package, surroundings, table
 from skyrig.control.capacity import marks
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import SkyrigError
@@ -99,6 +99,25 @@ def end(name: str) -> Ward:
         raise SkyrigError(f"there is no service called {name}", hint="`serve.status` lists them")
     client.poke(name)
     return ward
+
+
+@contextmanager
+def ending(name: str, notify: Notify = lambda line: None) -> Iterator[Ward | None]:
+    """Take a service in hand to end it: it is written down that it shall go, and the block does that. Gives its ward;
+    None where the controller, which was at work on it, has ended it by the time that it is free. Where this process
+    dies, the controller goes on. SkyrigError where there is none of that name."""
+    lock = held.try_take(SERVICE, name)
+    try:
+        end(name)
+        if lock is not None:
+            yield table.ward(name)
+            return
+    finally:
+        if lock is not None:
+            held.release(lock, SERVICE, name)
+            client.poke(name)
+    with client.holding(name, notify=notify):
+        yield table.ward(name)
 
 
 def stop(ward: Ward, notify: Notify, *, going: bool) -> None:

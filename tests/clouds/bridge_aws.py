@@ -2,6 +2,7 @@
 what is read on from. The bridge itself takes a resource whose state it has not written for one that is imported.
 What moto forgets of a balancer, the address that it was given, is told for it."""
 
+import json
 import os
 import sys
 from typing import Any
@@ -10,7 +11,7 @@ sys.path.insert(0, os.environ["SKYRIG_ECHO"])
 import aws_provider as bridge  # type: ignore[import-not-found]
 
 read, create = bridge.Provider.Read, bridge.Provider.Create
-BALANCER, ADDRESSES = "::aws:lb/loadBalancer:LoadBalancer::", "subnetMappings"
+BALANCER, ADDRESSES = "aws:lb/loadBalancer:LoadBalancer::", "subnetMappings"
 
 
 def look(self: Any, request: Any, context: Any) -> Any:
@@ -27,10 +28,19 @@ def make(self: Any, request: Any, context: Any) -> Any:
 
 
 def with_addresses(answer: Any, request: Any) -> Any:
-    """An answer about a balancer with the addresses that it was asked with."""
-    fields = request.properties.fields
-    if BALANCER in request.urn and ADDRESSES in fields and answer.id:
-        answer.properties.fields[ADDRESSES].CopyFrom(fields[ADDRESSES])
+    """An answer about a balancer with the addresses that it was asked with: as its properties, as the inputs that were
+    found, and in the Terraform state that goes with them."""
+    asked, told = request.properties.fields, answer.properties.fields
+    if BALANCER not in request.urn or ADDRESSES not in asked or bridge.META not in told:
+        return answer
+    told[ADDRESSES].CopyFrom(asked[ADDRESSES])
+    if hasattr(answer, "inputs") and ADDRESSES in answer.inputs.fields:
+        answer.inputs.fields[ADDRESSES].CopyFrom(request.inputs.fields[ADDRESSES])
+    kept = json.loads(told[bridge.META].string_value)
+    [given] = [each.struct_value.fields["allocationId"].string_value for each in asked[ADDRESSES].list_value.values]
+    for each in kept["state"]["subnet_mapping"]:
+        each["allocation_id"] = given
+    told[bridge.META].string_value = json.dumps(kept)
     return answer
 
 

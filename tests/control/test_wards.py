@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from skyrig.control import folder, package, sealing, services, surroundings, table
+from skyrig.control import folder, held, package, sealing, services, surroundings, table
 from skyrig.control.ward import Ward, Wish
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.manifest import build
@@ -214,6 +214,25 @@ def test_a_version_that_was_rolled_back_is_not_deployed_again(home: Path, tmp_pa
     ward, _ = services.enter("m", "m", second, alone=True)
     assert services.opened(ward).task.run == "bad"
     assert sorted(each.name for each in folder.of_ward("service", "m").glob("v*")) == ["v1", "v2", "v3"]
+
+
+def test_who_ends_a_service_has_it_in_hand_and_it_stays_to_be_ended_until_it_is(home: Path, tmp_path: Path) -> None:
+    task = task_of(written(tmp_path / "work", {"a.txt": "A"}), tmp_path / "work")
+    services.enter("m", "m", services.Service(task, ServiceSpec("m", 8080), Secrets(), {}), alone=True)
+    with pytest.raises(RuntimeError), services.ending("m") as ward:
+        assert ward is not None
+        assert ward.wish is Wish.GONE
+        assert held.is_held("service", "m")
+        raise RuntimeError("killed")
+    assert table.ward("m") == ward
+    assert not held.is_held("service", "m")
+    with services.ending("m"):
+        services.forget("m")
+    assert table.wards() == []
+    assert not folder.of_ward("service", "m").exists()
+    with pytest.raises(SkyrigError, match="no service"), services.ending("m"):
+        pass
+    assert not folder.of_ward("service", "m").exists()
 
 
 def test_a_package_that_cannot_be_made_leaves_nothing(home: Path, tmp_path: Path) -> None:

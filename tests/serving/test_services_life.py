@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from clone import DOORS, Clone
+from forked import forker
 from user import until
 
 pytestmark = pytest.mark.e2e
@@ -33,6 +35,11 @@ SERVICE = {
 Done = subprocess.CompletedProcess[str]
 
 
+def quick(clone: Clone, door: str, *words: str) -> Done:
+    """One command line, in a fork of a process that is kept."""
+    return forker().run(door, words, clone.path, clone.env)
+
+
 def said(done: Done) -> str:
     """Everything, for a failed assertion."""
     return f"exit {done.returncode}\n--- out\n{done.stdout}\n--- err\n{done.stderr}"
@@ -46,7 +53,7 @@ def written(clone: Clone, name: str, **instead: Any) -> str:
 
 def service(clone: Clone, name: str) -> dict[str, Any]:
     """What `serve.status --json` says of a service."""
-    done = clone.run("invoke", "serve.status", "-n", name, "--json")
+    done = quick(clone, "invoke", "serve.status", "-n", name, "--json")
     assert done.returncode == 0, said(done)
     (found,) = json.loads(done.stdout)["services"]
     return dict(found)
@@ -86,37 +93,36 @@ def test_up_prints_an_endpoint_and_a_line_that_works(clone: Clone, up: Done) -> 
 
 
 @pytest.mark.usefixtures("up")
-@pytest.mark.parametrize("door", DOORS)
-def test_status_in_both_doors(clone: Clone, up: Done, door: str) -> None:
-    named = ("-n", "mymodel") if door == "invoke" else ("mymodel",)
-    status = ("serve.status",) if door == "invoke" else ("serve", "status")
-    assert clone.run(door, *status, *named, "--endpoint").stdout == up.stdout.splitlines()[0] + "\n"
+def test_status_in_both_doors(clone: Clone, up: Done) -> None:
+    endpoint = up.stdout.splitlines()[0]
+    assert quick(clone, "skyrig", "serve", "status", "mymodel", "--endpoint").stdout == f"{endpoint}\n"
+    assert quick(clone, "invoke", "serve.status", "-n", "mymodel", "--endpoint").stdout == f"{endpoint}\n"
     until(lambda: service(clone, "mymodel")["ready"] == 2, "both replicas are ready")
     found = service(clone, "mymodel")
     assert {name: found[name] for name in ("name", "status", "endpoint")} == {
-        "name": "mymodel", "status": "READY", "endpoint": up.stdout.splitlines()[0],
+        "name": "mymodel", "status": "READY", "endpoint": endpoint,
     }  # fmt: skip
     assert [each["status"] for each in found["replicas"]] == ["READY", "READY"]
     assert [each["id"] for each in found["replicas"]] == [1, 2]
     assert found["controller"] == {"alive": True, "since": None}
-    table = clone.run(door, *status, *named).stdout
+    table = quick(clone, "skyrig", "serve", "status").stdout
     assert "mymodel" in table
     assert table.count("READY") >= 3
 
 
 @pytest.mark.usefixtures("up")
 def test_logs_of_a_replica_and_of_the_others(clone: Clone) -> None:
-    done = clone.run("skyrig", "serve", "logs", "mymodel", "1", "--no-follow")
+    done = quick(clone, "skyrig", "serve", "logs", "mymodel", "1", "--no-follow")
     assert done.stdout == "version one serves, without the key\n", said(done)
     for part in ("--controller", "--balancer"):
-        assert clone.run("invoke", "serve.logs", "-n", "mymodel", part, "--no-follow").returncode == 0
-    none = clone.run("skyrig", "serve", "logs", "mymodel", "77", "--no-follow")
+        assert quick(clone, "invoke", "serve.logs", "-n", "mymodel", part, "--no-follow").returncode == 0
+    none = quick(clone, "skyrig", "serve", "logs", "mymodel", "77", "--no-follow")
     assert (none.returncode, none.stderr.startswith("service mymodel has no replica 77")) == (2, True)
 
 
 @pytest.mark.usefixtures("up")
 def test_metrics_and_the_page(clone: Clone, up: Done) -> None:
-    told = clone.run("invoke", "serve.status", "-n", "mymodel", "--metrics").stdout
+    told = quick(clone, "invoke", "serve.status", "-n", "mymodel", "--metrics").stdout
     assert 'skyrig_serve_up{service="mymodel"} 1' in told.splitlines()
     assert {"skyrig_control_up 1", 'skyrig_serve_version{service="mymodel"} 1'} <= set(told.splitlines())
     assert told.count("# TYPE haproxy_server_status ") == 1
@@ -139,6 +145,22 @@ def shown(url: str) -> dict[str, Any]:
     return dict(found)
 
 
+PROGRAM = """
+import skyrig as sky
+(found,) = sky.get(sky.serve.status("my*"))
+assert sky.get(sky.serve.status(["none"])) == []
+print(found.name, found["status"], found.endpoint, found.version, *(each["status"] for each in found.replica_info))
+sky.serve.tail_logs("mymodel", sky.serve.ServiceComponent.REPLICA, 1, follow=False)
+"""
+
+
+@pytest.mark.usefixtures("up")
+def test_what_programs_see(clone: Clone, up: Done) -> None:
+    done = clone.run(sys.executable, "-c", PROGRAM)
+    wanted = f"mymodel READY {up.stdout.splitlines()[0]} 1 READY READY"
+    assert done.stdout.splitlines() == [wanted, "version one serves, without the key"], said(done)
+
+
 @pytest.mark.usefixtures("up")
 def test_update(clone: Clone, up: Done) -> None:
     file = written(clone, "two.yaml", envs={"VERSION": "two"})
@@ -151,7 +173,7 @@ def test_update(clone: Clone, up: Done) -> None:
 
 @pytest.mark.usefixtures("up")
 def test_a_cluster_that_was_not_meant_is_refused(clone: Clone) -> None:
-    other = clone.run("skyrig", "serve", "up", "service.yaml", "-n", "other", "-c", "mymodel")
+    other = quick(clone, "skyrig", "serve", "up", "service.yaml", "-n", "other", "-c", "mymodel")
     wanted = "cluster mymodel carries service mymodel (one cluster has one service)\n"
     assert (other.returncode, other.stderr) == (2, wanted), said(other)
 
@@ -162,20 +184,21 @@ def test_down_leaves_nothing(clone: Clone) -> None:
     done = clone.run("skyrig", "serve", "down", "mymodel", timeout=180)
     assert done.returncode == 0, said(done)
     assert done.stderr.endswith("service mymodel is gone\n")
-    assert clone.run("skyrig", "serve", "status").stdout == "no services\n"
-    assert json.loads(clone.run("skyrig", "local", "ls", "--json").stdout)["nodes"] == []
+    assert quick(clone, "skyrig", "serve", "status").stdout == "no services\n"
+    assert json.loads(quick(clone, "skyrig", "local", "ls", "--json").stdout)["nodes"] == []
     assert not list((clone.home / "control").glob("services/*"))
-    gone = clone.run("skyrig", "serve", "down", "mymodel")
+    gone = quick(clone, "skyrig", "serve", "down", "mymodel")
     assert (gone.returncode, gone.stderr) == (2, "no service is called mymodel (there is none yet)\n")
 
 
+@pytest.mark.soak
 def test_what_never_becomes_ready(clone: Clone) -> None:
     file = written(clone, "bad.yaml", run="echo about to fail; exit 3", service={"readiness_probe": "/", "ports": 8000})
     done = clone.run("skyrig", "serve", "up", "-n", "bad", file, timeout=180)
     assert done.returncode == 3, said(done)
     assert "    about to fail" in done.stderr.splitlines()
     assert "service bad FAILED" in done.stderr
-    until(lambda: not json.loads(clone.run("skyrig", "local", "ls", "--json").stdout)["nodes"], "its nodes are gone")
+    until(lambda: not json.loads(quick(clone, "skyrig", "local", "ls", "--json").stdout)["nodes"], "its nodes are gone")
     assert service(clone, "bad")["status"] == "FAILED"
-    assert clone.run("invoke", "serve.down", "-n", "bad").returncode == 0
-    assert clone.run("skyrig", "serve", "status").stdout == "no services\n"
+    assert quick(clone, "invoke", "serve.down", "-n", "bad").returncode == 0
+    assert quick(clone, "skyrig", "serve", "status").stdout == "no services\n"

@@ -14,9 +14,9 @@ from keeper_cluster import KeeperCluster
 from served import Served
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A keeper, four nodes and a steward, for one module of tests: each leaves no service behind."""
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, haproxy: str) -> Iterator[Served]:
+    """A keeper, four nodes and a steward, for all of these tests: each leaves no service behind."""
     cluster = KeeperCluster(tmp_path_factory.mktemp("c"), 4)
     made = Served(cluster)
     try:
@@ -31,5 +31,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def service(served: Served) -> Iterator[Served]:
     """The same for one test; what it applied is gone after it."""
     served.ensure()
+    served.count = len(served.cluster.nodes)
     yield served
     served.stop()

@@ -219,7 +219,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=40)
 @given(EVENTS, st.integers(1, 2), st.integers(1, 4))
 def test_whatever_happens_it_settles(events: list[tuple[str, int]], each: int, nodes: int) -> None:
     made = Rehearsal([f"n{k}" for k in range(nodes)])

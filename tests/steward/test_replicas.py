@@ -6,8 +6,11 @@ import os
 import signal
 import urllib.request
 
+from asking import Asking
 from keeper_cluster import until
 from served import Served, free, replica, spec
+
+from skyrig.serve.spec import Scaling
 
 
 def fetch(port: int) -> list[str]:
@@ -32,3 +35,18 @@ def test_replicas_come_up_and_are_served(service: Served) -> None:
         "back",
     )
     assert len(service.running()) == 2
+
+
+def test_replicas_follow_the_load_up_and_down_again(service: Served) -> None:
+    scaling = Scaling(1, 3, target_in_flight=2, window_s=2, upscale_delay_s=0.5, downscale_delay_s=1.5)
+    port = free()
+    service.apply(spec(1, port, scaling=scaling), replica(pause_s=0.2))
+    service.until_ready(1)
+    with Asking(port, 6) as asking:
+        service.until_ready(3)
+        asking.go_on(20)
+        assert service.snapshot().wanted.replicas == 3
+    until(lambda: service.snapshot().wanted.nodes == 1, "one node is enough")
+    assert [each.nodes for each in service.ready()] == [("n0",)] and len(service.running()) == 1
+    assert set(service.snapshot().wanted.going) == {"n1", "n2", "n3"}
+    assert asking.failures == []

@@ -6,7 +6,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skyrig.serve.spec import Scaling
@@ -69,6 +69,7 @@ def test_from_nothing_the_first_request_counts() -> None:
     assert numbers([0.0] * 10, scaling, begin=1)[-1] == 0
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 6), st.integers(0, 5), st.lists(st.floats(-0.9, 0.0), min_size=200, max_size=200))
 def test_at_the_threshold_it_changes_once_at_most(load: int, begin: int, tremble: list[float]) -> None:
     """A load of exactly so many replicas, seen as a little less at times, as a window's edges make it."""

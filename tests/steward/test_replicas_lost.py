@@ -43,6 +43,7 @@ def test_a_version_that_is_never_ready_fails_with_its_last_words(service: Served
     assert not service.snapshot().wanted.nothing
 
 
+@pytest.mark.soak
 def test_a_replica_that_says_nothing_fails_by_its_initial_delay(service: Served) -> None:
     probe = Probe("/health", initial_delay_s=0.5, timeout_s=1, interval_s=0.5)
     service.apply(evolve(spec(1), probe=probe), "echo waiting; sleep 1000")
