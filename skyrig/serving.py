@@ -24,7 +24,7 @@ from skyrig.control import client as controller
 from skyrig.control import folder, services, table
 from skyrig.control.services import Service
 from skyrig.control.ward import SERVICE, Ward, Wish
-from skyrig.errors import BadInput, SkyrigError
+from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.serve.client import asked, following, looking, told, watching
 from skyrig.serve.client.asked import Said
 from skyrig.serve.client.deploy import deploy
@@ -199,11 +199,20 @@ def _brought(task: Task, wanted: Ward, options: Options, notify: Notify, confirm
     if options.detach:
         return _seen(ward, cluster, None)
     try:
-        now = asyncio.run(following.until_ready(lambda: described.describe(stack), notify, name))
+        now = asyncio.run(following.until_ready(lambda: _wanted_on(name), notify, name))
     except KeyboardInterrupt:
         notify(f"service {name} goes on: `serve.status -n {name}` shows it, `serve.down -n {name}` ends it")
         return _seen(ward, cluster, None)
     return _seen(ward, described.describe(stack), now)
+
+
+def _wanted_on(name: str) -> ClusterDescription | None:
+    """The cluster of a service as it is now; None where the service is not wanted any more. JobFailed where it was
+    given up meanwhile."""
+    ward = table.ward(name)
+    if ward is not None and ward.gave_up:
+        raise JobFailed(f"service {name} FAILED: {ward.reason}", code=SkyrigError.exit_code)
+    return described.describe(ward.stack) if ward is not None and ward.wish is Wish.UP else None
 
 
 def _taken_back(before: Ward | None, ward: Ward, notify: Notify) -> None:
