@@ -14,7 +14,7 @@ import pytest
 from load import Asked, load
 from user import User, end_nodes, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]  # each part of it is tested by itself at landing
 
 SERVER = """
 import os, sys, time

@@ -53,7 +53,7 @@ def test_what_is_gone_with_the_heads_memory_is_applied_again(service: Served) ->
     for path in (service.home / "steward").glob("version-*.json"):
         path.unlink()  # on tmpfs, where there is one
     service.kill()
-    until(lambda: service.snapshot().forgot, "it says so")
+    assert service.ask(op="snapshot")["snapshot"]["forgot"], "what it says first is not that it knows nothing"
     service.cluster.ask(op="cancel", ids=[service.ready()[0].job])
     until(lambda: "memory" in service.snapshot().reason, "and why no other replica comes")
     assert service.apply(what, replica(), secrets={"TOKEN": "t"})["version"] == 1

@@ -54,6 +54,7 @@ def test_a_bad_version_is_rolled_back_and_nobody_notices(service: Served) -> Non
     assert evolve(told.wanted, why="").nodes == 2
 
 
+@pytest.mark.soak
 def test_killed_at_any_moment_the_steward_ends_what_it_began(service: Served) -> None:
     what = spec(2, free())
     service.describe_first(3)

@@ -98,7 +98,7 @@ class Door:
         return {}
 
     async def _snapshot(self, message: Message) -> Message:
-        return {"snapshot": _plain(self._steward.told)}
+        return {"snapshot": _plain(await self._steward.snapshot())}
 
     async def _replace(self, message: Message) -> Message:
         self._steward.replace(int(message["id"]))
@@ -129,8 +129,9 @@ class Door:
 
     async def _tell_on(self) -> None:
         while True:
+            told = await self._steward.snapshot()
             news = asyncio.ensure_future(self._steward.news())
-            await send(self._writer, {"snapshot": _plain(self._steward.told)})
+            await send(self._writer, {"snapshot": _plain(told)})
             await asyncio.sleep(_LEAST_S)
             await asyncio.wait({news}, timeout=WATCH_S - _LEAST_S)
             news.cancel()

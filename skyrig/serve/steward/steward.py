@@ -137,6 +137,12 @@ class Steward:
         parts += [evolve(part, labels={**service, **part.labels}) for part in self._engines.parts()]
         return await asyncio.to_thread(merged, parts)
 
+    async def snapshot(self) -> Snapshot | None:
+        """What is known of the service; None where none is applied. One that has just started looks first."""
+        while self.memory is not None and self.told is None:
+            await self.news()
+        return self.told
+
     def wake(self) -> None:
         """Something changed: look at once."""
         self._wake.set()
