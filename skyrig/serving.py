@@ -201,7 +201,7 @@ def _brought(task: Task, wanted: Ward, options: Options, notify: Notify, confirm
     if options.detach:
         return _seen(ward, cluster, None)
     try:
-        now = asyncio.run(following.until_ready(lambda: described.describe(stack), notify, name))
+        now = asyncio.run(following.until_ready(lambda: _wanted_on(name, notify), notify, name))
     except KeyboardInterrupt:
         notify(f"service {name} goes on: `serve.status -n {name}` shows it, `serve.down -n {name}` ends it")
         return _seen(ward, cluster, None)
@@ -222,6 +222,15 @@ def _given_up(ward: Ward, notify: Notify) -> JobFailed:
     jobs = records.queue(places.records(ward.stack))
     codes = [job.exit_code for job in jobs if job.exit_code and job.status is JobStatus.FAILED]
     return JobFailed(f"service {ward.name} FAILED: {ward.reason}", code=codes[-1] if codes else SkyrigError.exit_code)
+
+
+def _wanted_on(name: str, notify: Notify) -> ClusterDescription | None:
+    """The cluster of a service as it is now; None where the service is not wanted any more. JobFailed where it was
+    given up meanwhile."""
+    ward = table.ward(name)
+    if ward is not None and ward.gave_up:
+        raise _given_up(ward, notify)
+    return described.describe(ward.stack) if ward is not None and ward.wish is Wish.UP else None
 
 
 def _taken_back(before: Ward | None, ward: Ward, notify: Notify) -> None:

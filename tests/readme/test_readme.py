@@ -54,7 +54,7 @@ def _bash(tree: Path, text: str) -> str:
 
 
 def test_the_readme_has_blocks_to_run() -> None:
-    assert len(BLOCKS) == 3
+    assert len(BLOCKS) == 4
 
 
 def test_the_tour(clone: Path) -> None:
@@ -78,3 +78,13 @@ def test_a_task_file(clone: Path) -> None:
     assert "hello goes down by itself after 10 idle minutes" in said
     assert re.search(r"^\(rank 0, n0\) GPU 0: L4|^GPU 0: L4", said, re.MULTILINE)
     assert "10m down" in said
+
+
+def test_a_service(clone: Path) -> None:
+    for program in ("haproxy", "curl"):
+        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
+            pytest.skip(f"no {program} on this machine")
+    said = _bash(clone, BLOCKS[3])
+    assert "<!DOCTYPE HTML" in said
+    assert re.search(r"^web +READY +1 .* [12]/2 ", said, re.MULTILINE)
+    assert "service web is gone" in said

@@ -18,7 +18,8 @@ Notify = Callable[[str], None]
 """Takes one line for the reader."""
 
 Current = Callable[[], ClusterDescription | None]
-"""Tells what the cluster is now: its nodes may be replaced while they are waited for."""
+"""Tells what the service's cluster is now: its nodes may be replaced while they are waited for. None where the service
+is wanted no more."""
 
 _PATIENCE_S = 60.0
 """How long a head that is being replaced is waited for at a time."""
@@ -75,8 +76,10 @@ async def until_ready(current: Current, notify: Notify, name: str) -> Snapshot:
             with activity(notify, Step(Kind.WAIT, name, "is coming up")):
                 async with steward(desc, patience_s=_PATIENCE_S, notify=notify) as link:
                     async for now in link.watch():
-                        if now is None:
-                            raise SkyrigError(f"service {name} was taken down meanwhile")
+                        if now is None:  # a steward that has only just begun, or one that was told to stop
+                            if await asyncio.to_thread(current) is None:
+                                break
+                            continue
                         for line in news(before, now):
                             notify(f"{name}: {line}")
                         version = version or now.version
