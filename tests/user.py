@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from forked import forker
 
-from skyrig import places
+from skyrig import places, standing
 from skyrig.fleet.local import node
 from skyrig.storage.local import server
 
@@ -142,7 +143,11 @@ def cluster_of(folder: Path, nodes: int, changed: Mapping[str, str | None] = {})
 
 def end_nodes(home: Path) -> None:
     """Take away what is left of local clusters and bucket servers in this SKYRIG_HOME, whatever became of them, and
-    without the engine: it takes four seconds for each."""
+    without the engine: it takes four seconds for each. A controller would make services' nodes anew: it goes first."""
+    for name in ("controller.watch", "controller.lock"):
+        if pid := standing.holder(home / "control" / name):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     for folder in (home / "local").glob("[!.]*"):
         node.stop_all(folder)
     for folder in (home / "storage").glob("[!.]*"):
