@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from attrs import evolve, frozen
 
-from skyrig import provision, siting, verbs
+from skyrig import places, provision, siting, verbs
 from skyrig.bringing import Confirm, Notify
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import NO_WISH
@@ -25,6 +25,8 @@ from skyrig.control import folder, services, table
 from skyrig.control.services import Service
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import BadInput, JobFailed, SkyrigError
+from skyrig.launch import records
+from skyrig.launch.job import JobStatus
 from skyrig.serve.client import asked, following, looking, told, watching
 from skyrig.serve.client.asked import Said
 from skyrig.serve.client.deploy import deploy
@@ -199,19 +201,35 @@ def _brought(task: Task, wanted: Ward, options: Options, notify: Notify, confirm
     if options.detach:
         return _seen(ward, cluster, None)
     try:
-        now = asyncio.run(following.until_ready(lambda: _wanted_on(name), notify, name))
+        now = asyncio.run(following.until_ready(lambda: _wanted_on(name, notify), notify, name))
     except KeyboardInterrupt:
         notify(f"service {name} goes on: `serve.status -n {name}` shows it, `serve.down -n {name}` ends it")
         return _seen(ward, cluster, None)
+    except JobFailed:
+        raise
+    except SkyrigError:
+        left = table.ward(name)
+        if left is None or not left.gave_up:
+            raise
+        raise _given_up(left, notify) from None
     return _seen(ward, described.describe(stack), now)
 
 
-def _wanted_on(name: str) -> ClusterDescription | None:
+def _given_up(ward: Ward, notify: Notify) -> JobFailed:
+    """Why a service FAILED whose cluster the controller has taken down before anybody here saw it fail."""
+    for line in ward.data.get("last_lines") or ():
+        notify(f"    {line}")
+    jobs = records.queue(places.records(ward.stack))
+    codes = [job.exit_code for job in jobs if job.exit_code and job.status is JobStatus.FAILED]
+    return JobFailed(f"service {ward.name} FAILED: {ward.reason}", code=codes[-1] if codes else SkyrigError.exit_code)
+
+
+def _wanted_on(name: str, notify: Notify) -> ClusterDescription | None:
     """The cluster of a service as it is now; None where the service is not wanted any more. JobFailed where it was
     given up meanwhile."""
     ward = table.ward(name)
     if ward is not None and ward.gave_up:
-        raise JobFailed(f"service {name} FAILED: {ward.reason}", code=SkyrigError.exit_code)
+        raise _given_up(ward, notify)
     return described.describe(ward.stack) if ward is not None and ward.wish is Wish.UP else None
 
 

@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from control_host import Host, host
@@ -44,7 +46,24 @@ def enough(of: Host, count: int) -> bool:
     return of.ready(NAME) >= count
 
 
-def test_load_brings_replicas_and_nodes_and_takes_them_away_again(person: Host) -> None:
+def shown_to_nodes(of: Host, secrets: list[str]) -> list[str]:
+    """Where one of `secrets` is in a process of the service's nodes, or in a file there."""
+    place, words = of.person.home / "local" / NAME, [secret.encode() for secret in secrets]
+    found, looked = [], 0
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            environment = entry.read_bytes()
+            if f"HOME={place}/".encode() in environment:
+                looked += 1
+                found += [str(entry) for word in words if word in environment]
+    assert looked >= 6, "keeper, steward and a replica are among them"
+    files = [path for path in place.rglob("*") if path.is_file() and not path.is_symlink()]
+    return found + [str(path) for path in files for word in words if word in path.read_bytes()]
+
+
+def test_load_brings_replicas_and_nodes_and_takes_them_away_again(person: Host, monkeypatch: Any) -> None:
+    person.person.env["AWS_SECRET_ACCESS_KEY"] = "a-secret-of-the-cloud"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-the-cloud")
     person.up(NAME, most=3, target_qps=4.0, window_s=4.0, upscale_delay_s=1.0, downscale_delay_s=4.0)
     where = person.until(lambda: person.ready(NAME) == 1 and person.endpoint(NAME), "one is READY", NAME)
     first, over = person.pid(NAME, "n0"), threading.Event()
@@ -60,6 +79,8 @@ def test_load_brings_replicas_and_nodes_and_takes_them_away_again(person: Host) 
         assert nodes(person) == ["n0", "n1", "n2"]
         said = {person.get(where) for _ in range(40)}
         assert len(said) == 3, said
+        passphrase = (person.person.home / "passphrase").read_text()
+        assert shown_to_nodes(person, [passphrase, "a-secret-of-the-cloud", "PULUMI_BACKEND_URL="]) == []
     finally:
         over.set()
         asking.join()

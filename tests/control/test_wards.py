@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from skyrig import places, serving
 from skyrig.control import folder, held, package, sealing, services, surroundings, table
 from skyrig.control.ward import Ward, Wish
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.manifest import build
 from skyrig.fleet.workdir import select
+from skyrig.launch import records
+from skyrig.launch.job import JobRecord, JobStatus
 from skyrig.serve.spec import Secrets, ServiceSpec
 from skyrig.task import reading
 from skyrig.task.model import Task
@@ -233,6 +236,19 @@ def test_who_ends_a_service_has_it_in_hand_and_it_stays_to_be_ended_until_it_is(
     with pytest.raises(SkyrigError, match="no service"), services.ending("m"):
         pass
     assert not folder.of_ward("service", "m").exists()
+
+
+def test_why_a_service_failed_is_told_when_its_cluster_is_gone_already(home: Path) -> None:
+    job = JobRecord(1, "u", "m", JobStatus.FAILED, 1, 1.0, exit_code=3)
+    for number, each in ((1, job), (2, evolve(job, id=2, status=JobStatus.CANCELLED, exit_code=143))):
+        records.write(places.made(places.records("m") / str(number)), each)
+    table.enter(Ward("m", "m", version=1))
+    ward = table.change("m", failed=1, reason="no replica became ready", data={"last_lines": ["about to fail"]})
+    assert ward is not None
+    lines: list[str] = []
+    error = serving._given_up(ward, lines.append)
+    assert (lines, error.exit_code) == (["    about to fail"], 3)
+    assert error.message == "service m FAILED: no replica became ready"
 
 
 def test_a_package_that_cannot_be_made_leaves_nothing(home: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from engine_cases import CASES, H100, cases
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from skyrig.cluster.description import Accelerators
@@ -139,6 +139,7 @@ def test_what_an_engine_cannot_do_is_refused(words: dict[str, object], said: str
         engines.task("gpt2", **words)  # type: ignore[arg-type]
 
 
+@example("x" * 300)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1))
 def test_a_path_reaches_the_engine_to_the_byte(path: str) -> None:
     run = engines.task(f"/{path}", served_name=path).run or ""

@@ -42,7 +42,7 @@ def read(text: str, served_name: str | None = None) -> Model:
     it is named by a relative path; `served_name` stands above that. BadInput for what is none of these."""
     here = Path(text).expanduser()
     is_path = text.startswith(("/", "~/", "./", "../")) or text in (".", "..")
-    if text and here.is_dir() and ((here / CONFIG).is_file() or is_path):
+    if text and _is_folder(here) and ((here / CONFIG).is_file() or is_path):
         return _local(here, served_name or (text if text.startswith("/") else here.resolve().name), text)
     if text.startswith("/"):
         return Model(served_name or text, text)
@@ -54,6 +54,14 @@ def read(text: str, served_name: str | None = None) -> Model:
             hint="give a folder, an absolute path on the nodes, or an id like Qwen/Qwen3-0.6B",
         )
     return Model(served_name or text, text, is_folder=False)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a folder is here. What the system takes for no path at all (too long a name) is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _local(folder: Path, name: str, text: str) -> Model:
