@@ -34,7 +34,7 @@ from skyrig.serve.client.seen import Controller, Seen
 from skyrig.serve.page.opening import Watched, open_page
 from skyrig.serve.spec import ServiceSpec, Tls
 from skyrig.serve.state import ServiceStatus, Snapshot
-from skyrig.stack import described, stacks
+from skyrig.stack import backend, described, stacks
 from skyrig.stack import endpoints as endpoints_of
 from skyrig.task.model import Task
 
@@ -237,7 +237,7 @@ def _taken_back(before: Ward | None, ward: Ward, notify: Notify) -> None:
     """What could not be deployed is not tried on: the version before is wished for again, or all of it goes."""
     if before is not None:
         table.enter(before)
-    elif ward.alone and not stacks.is_there(ward.stack):
+    elif ward.alone and not backend.has_anything(ward.stack):
         services.forget(ward.name)
     else:
         services.end(ward.name)

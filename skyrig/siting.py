@@ -8,13 +8,12 @@ import shutil
 import socket
 
 from skyrig import fitting, local
-from skyrig.cluster.shape import Shape
 from skyrig.control import services, table
 from skyrig.control.ward import Ward
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.serve.client import asked
 from skyrig.serve.client.asked import Asked, Said
-from skyrig.stack import config, described, stacks
+from skyrig.stack import config, described
 from skyrig.task.model import Task
 
 
@@ -41,7 +40,7 @@ def fitted(task: Task, ward: Ward, said: Said) -> Asked:
     """What is asked for, as it can be where it shall be. BadInput where the machines there cannot do that."""
     found = asked.of(task, ward.name, said)
     there = described.describe(ward.stack)
-    before = config.read_shape(ward.stack) if stacks.is_there(ward.stack) else Shape()
+    before = config.read_shape(ward.stack)
     shape = before if there is not None else fitting.shape_for(before, found.task)
     if (there.cloud if there is not None else shape.cloud) != "local":
         return found
@@ -63,6 +62,11 @@ def _on_one_address(found: Asked, ward: Ward, said: Said) -> Asked:
         raise BadInput(
             "local nodes share one address here: several replicas need a port each",
             hint="have `run` serve on $SKYRIG_SERVE_PORT",
+        )
+    if ward.applied and not found.takes_any_port:
+        raise BadInput(
+            "local nodes share one address here: a new version cannot have the port that the old one serves on",
+            hint="have `run` serve on $SKYRIG_SERVE_PORT, or `serve.down` first",
         )
     if said.port is not None or found.task.config.front_door.port is not None:
         return found

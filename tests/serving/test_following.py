@@ -58,6 +58,9 @@ def test_what_is_seen_of_a_service() -> None:
     assert (replica["id"], replica["status"], replica["endpoint"], replica["age"]) == (1, "READY", "10.0.0.1:8000", 60)
     assert (told["uptime"], told["qps"], told["p99_s"], told["tokens_per_s"]) == (40.0, 2.5, 2.0, 40.0)
     assert (told["ready"], told["wanted"], told["controller"]) == (1, 1, {"alive": True, "since": None})
+    back = evolve(UP, update=UpdateState.ROLLED_BACK, update_reason="3 replicas of version 2 ended")
+    remark = "the last update was rolled back: 3 replicas of version 2 ended"
+    assert Seen("m", "c", ServiceStatus.READY, back).remarks() == [remark]
     gone = Seen("m", "c", ServiceStatus.CONTROLLER_INIT, reason="no answer", controller=Controller(False, 5.0))
     assert (gone.to_json(9.0)["replicas"], gone.to_json(9.0)["reason"]) == ([], "no answer")
     assert gone.to_json(9.0)["controller"] == {"alive": False, "since": 5.0}

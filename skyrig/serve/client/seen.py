@@ -79,8 +79,9 @@ class Seen:
         if now is not None:
             found += [now.reason] if now.reason and now.reason not in found else []
             if now.update in (UpdateState.UNDER_WAY, UpdateState.ROLLED_BACK):
-                how = "is coming" if now.update is UpdateState.UNDER_WAY else "was rolled back"
-                found.append(f"version {now.version} {how}{': ' if now.update_reason else ''}{now.update_reason}")
+                is_coming = now.update is UpdateState.UNDER_WAY
+                what = f"version {now.version} is coming" if is_coming else "the last update was rolled back"
+                found.append(f"{what}{': ' if now.update_reason else ''}{now.update_reason}")
         return found
 
     def to_json(self, now: float) -> dict[str, Any]:
