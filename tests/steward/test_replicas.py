@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import urllib.request
 
 from asking import Asking
@@ -30,10 +31,12 @@ def test_replicas_come_up_and_are_served(service: Served) -> None:
     assert seen == {str(each.id) for each in ready}
     killed = int(fetch(port)[2])
     os.kill(killed, signal.SIGKILL)
-    until(
-        lambda: len(service.ready()) == 2 and {each.id for each in service.ready()} != {each.id for each in ready},
-        "back",
-    )
+
+    def back() -> bool:
+        now = {each.id for each in service.ready()}
+        return len(now) == 2 and now != {each.id for each in ready}
+
+    until(back, "two that are ready, one of them new")
     assert len(service.running()) == 2
 
 
@@ -50,3 +53,18 @@ def test_replicas_follow_the_load_up_and_down_again(service: Served) -> None:
     assert [each.nodes for each in service.ready()] == [("n0",)] and len(service.running()) == 1
     assert set(service.snapshot().wanted.going) == {"n1", "n2", "n3"}
     assert asking.failures == []
+
+
+def test_a_service_whose_endpoint_is_taken_is_not_ready_and_says_why(service: Served) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        service.apply(spec(1, port), replica())
+        service.until_ready(1)
+        told = until(lambda: (now := service.snapshot()).reason and now, "a reason")
+        assert told.status == "REPLICA_INIT"
+        assert str(port) in told.reason
+    until(lambda: service.snapshot().status == "READY", "the endpoint")
+    assert fetch(port)[0] == "one"
+    assert service.snapshot().reason == ""

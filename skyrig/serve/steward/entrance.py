@@ -54,6 +54,7 @@ class Entry:
         self._flights: dict[int, int] = {}
         self._since = 0.0
         self._problem = ""
+        self._open = False
 
     async def possible(self, spec: ServiceSpec, *, may_install: bool) -> ServiceSpec:
         """`spec` with the endpoint as it can be here: without HAProxy, where that cannot be had, direct. SkyrigError
@@ -81,9 +82,10 @@ class Entry:
             pem = made[1].pem if made is not None else ""
             frontage = Frontage(memory.spec.entrance, servers(memory, addresses), pem)
             await low_ports.allow(frontage.entrance.port)
-            await self._balancer.be(self._certified.over(frontage))
+            asked = self._certified.over(frontage)
+            await self._balancer.be(asked)
             self._certified.routed()
-            self._problem = ""
+            self._problem, self._open = "", asked.is_open
         except (SkyrigError, BadInput) as problem:
             self._problem = str(problem)
         draining = [held.id for held in memory.replicas if held.drain_at and not held.cut]
@@ -120,7 +122,8 @@ class Entry:
             load = self._measured.servers.get(name(held.id)) if self._measured else None
             if load is not None or held.id in tokens:
                 loads[held.id] = evolve(load or Load(), tokens_per_s=tokens.get(held.id))
-        return Front(total, loads, self._problem or self._certified.trouble)
+        closed = not (self._open or memory.spec.entrance.direct)
+        return Front(total, loads, self._problem or self._certified.trouble, closed)
 
     async def metrics(self) -> str:
         """The balancer's own metrics in Prometheus's text form; "" where there are none."""
@@ -130,4 +133,4 @@ class Entry:
         """The endpoint is no more."""
         self._certified.stop()
         await self._balancer.stop()
-        self._measured, self._flights, self._problem = None, {}, ""
+        self._measured, self._flights, self._problem, self._open = None, {}, "", False

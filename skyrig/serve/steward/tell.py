@@ -16,11 +16,12 @@ from skyrig.serve.steward.world import World
 @frozen
 class Front:
     """What is in front of the replicas: `loads` of each by its id and in `total`; `problem` is why it does not do what
-    it shall, "" where it does."""
+    it shall, "" where it does. With `closed` nobody can ask anything at the endpoint."""
 
     total: Load = field(factory=Load)
     loads: Mapping[int, Load] = field(factory=dict)
     problem: str = ""
+    closed: bool = False
 
 
 def snapshot(memory: Memory, world: World, front: Front, addresses: Mapping[int, str], trouble: str) -> Snapshot:
@@ -31,7 +32,7 @@ def snapshot(memory: Memory, world: World, front: Front, addresses: Mapping[int,
     unplaced = {held.id for held in memory.replicas if short and held.live and not held.nodes}
     return Snapshot(
         name=memory.name,
-        status=status(memory),
+        status=status(memory, closed=front.closed),
         version=memory.target,
         serving=max((held.version for held in serving), default=0),
         port=_port(memory, serving),
@@ -47,13 +48,13 @@ def snapshot(memory: Memory, world: World, front: Front, addresses: Mapping[int,
     )
 
 
-def status(memory: Memory) -> ServiceStatus:
-    """The service's state in one word."""
+def status(memory: Memory, *, closed: bool = False) -> ServiceStatus:
+    """The service's state in one word. It is not ready with an endpoint that is `closed`."""
     if memory.stopping:
         return ServiceStatus.SHUTTING_DOWN
     if memory.failed:
         return ServiceStatus.FAILED
-    if rollout.serving(memory):
+    if rollout.serving(memory) and not closed:
         return ServiceStatus.READY
     if any(held.live for held in memory.replicas):
         return ServiceStatus.REPLICA_INIT
