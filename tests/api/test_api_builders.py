@@ -48,7 +48,6 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: sky.launch(sky.Task(run="x"), "../up"), "../up"),
     (lambda: sky.exec(sky.Task(run="x"), "c", down=True), "exec(down=...): not yet"),
     (lambda: sky.jobs.launch(sky.Task(run="x")), "sky.jobs.launch: not yet"),
-    (lambda: sky.serve.up(sky.Task(run="x"), "s"), "sky.serve.up: not yet"),
     (lambda: sky.volumes.ls(), "sky.volumes.ls: not yet"),
     (lambda: sky.autostop("c", 5, wait_for="soon"), "wait_for 'soon' is not known"),
     (lambda: sky.get("../../x"), "is no id of a request"),

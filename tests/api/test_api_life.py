@@ -108,6 +108,7 @@ def _folder(request: str) -> Path:
     return Path(os.environ["SKYRIG_HOME"], "requests", request)
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("trained")
 def test_power() -> None:
     sky.get(sky.autostop(NAME, 600, wait_for="jobs"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import KEYS, moto
+from servers import KEYS, bridge, moto
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +20,10 @@ def aws_here(aws_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> s
     for name, value in {**KEYS, "AWS_ENDPOINT_URL": aws_url, "AWS_CONFIG_FILE": str(tmp_path / "none")}.items():
         monkeypatch.setenv(name, value)
     return aws_url
+
+
+@pytest.fixture
+def placement_groups() -> None:
+    """This AWS has placement groups, which moto by itself has not."""
+    if bridge() is None:
+        pytest.skip("moto alone has no placement groups; the bridge beside the clone adds them")

@@ -27,6 +27,7 @@ def alive(person: User) -> list[str]:
     return [name for name, row in person.nodes().items() if row["status"] == "UP"]
 
 
+@pytest.mark.soak
 def test_growing_and_shrinking_changes_only_what_differs(newcomer: User, script: Callable[[str], Path]) -> None:
     stack = newcomer.stack
     newcomer.run("up", "-c", stack, "--nodes", "2")

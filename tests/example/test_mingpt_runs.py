@@ -107,6 +107,7 @@ def test_deepspeed_goes_on_with_the_optimizer_that_it_had(tmp_path: Path) -> Non
     assert "the checkpoint is one of DeepSpeed" in refused[0].log
 
 
+@pytest.mark.soak
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     whole = subprocess.run(
         alone(tmp_path / "whole", "--steps", "40"), env=ALONE, capture_output=True, text=True, check=True

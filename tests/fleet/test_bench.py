@@ -45,6 +45,7 @@ def test_the_choice_between_offers(tmp_path: Path) -> None:
     assert choices["of"]["the shipped table, the best 4"]["median_s"] < 0.05
 
 
+@pytest.mark.soak
 @pytest.mark.e2e
 def test_those_that_need_a_cluster(tmp_path: Path) -> None:
     """The first line, and the sync: its bytes leave the client once."""

@@ -135,6 +135,7 @@ def test_bad_config_is_one_line_and_nothing_is_made(spoiled: LocalStack, key: st
     assert not spoiled.nodes_folder.exists() and "LocalNode" not in told
 
 
+@pytest.mark.soak
 def test_two_stacks_side_by_side(local_stack: Callable[[int, str], ClusterDescription], engine_level: str) -> None:
     one, other = local_stack(1, engine_level), local_stack(1, engine_level)
     for cluster in (one, other):

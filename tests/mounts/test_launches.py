@@ -56,6 +56,7 @@ run: |
 """
 
 
+@pytest.mark.soak
 def test_absolute_places_are_the_nodes_own_and_outlive_a_stop(user: User) -> None:
     (user.clone / "data").mkdir()
     (user.clone / "data" / "a").write_text("a\n")

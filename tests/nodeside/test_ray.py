@@ -61,6 +61,7 @@ def ray_or_skip() -> None:
     pytest.importorskip("ray", reason="ray is not installed here: ./rig setup ray gets it")
 
 
+@pytest.mark.soak
 def test_the_script_runs_once_with_all_nodes_and_its_code_counts(tmp_path: Path) -> None:
     ray_or_skip()
     (tmp_path / "workdir").mkdir()

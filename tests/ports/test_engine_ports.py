@@ -28,6 +28,7 @@ def stack(tmp_path: Path) -> Iterator[LocalStack]:
     made.remove()
 
 
+@pytest.mark.soak
 def test_ports_change_in_place_and_come_back_after_the_network_was_lost(stack: LocalStack) -> None:
     folder = stack.nodes_folder
     stack.configure(ports=8000)

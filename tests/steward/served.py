@@ -177,7 +177,7 @@ class Served:
 
     def close(self) -> None:
         """End what was started, by its pid."""
-        if self.socket:
+        if self.socket and self.pid():
             self.stop()
         for of in ("watch", "lock"):
             self.end(of)

@@ -67,6 +67,7 @@ def test_another_account_sees_nothing_that_says_anything() -> None:
         cloud.of("aws", "111122223333").machines("theirs", "us-east-2")
 
 
+@pytest.mark.usefixtures("placement_groups")
 def test_what_is_left_is_named_with_its_price_and_removed_in_order() -> None:
     region, stack = "eu-west-1", "left"
     ec2 = session.client("ec2", region)
@@ -125,6 +126,7 @@ def balanced(stack: str, region: str, *ports: int) -> dict[str, str]:
     return made
 
 
+@pytest.mark.usefixtures("placement_groups")
 def test_a_balancer_is_found_by_its_tags_and_goes_before_what_it_stands_on() -> None:
     region = "ca-central-1"
     made, other = balanced("door", region, 8000, 9000), balanced("theirs", region, 8000)

@@ -68,6 +68,7 @@ def of(stacks: tuple[TaggedStack, ...], *names: str) -> list[TaggedStack]:
     return sorted((each for each in stacks if each.stack in names), key=lambda each: (each.region, each.owner))
 
 
+@pytest.mark.usefixtures("placement_groups")
 def test_all_regions_are_looked_at_and_owners_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"us-east-1", "eu-central-1", "sa-east-1"} < set(aws_tagged._regions("us-east-1"))
     some = ["eu-central-1", "sa-east-1", "us-east-1"]  # moto takes ten seconds for all
@@ -93,6 +94,7 @@ def test_all_regions_are_looked_at_and_owners_are_told_apart(monkeypatch: pytest
     assert [each.kind for each in of(found, "bare")[0].left] == ["role"]
 
 
+@pytest.mark.usefixtures("placement_groups")
 def test_one_owners_things_go_and_anothers_stay() -> None:
     region, me = "ap-south-1", owner.here()
     mine, theirs = machine("shared", me, region), machine("shared", "bob@lab", region)
@@ -117,6 +119,7 @@ def test_one_owners_things_go_and_anothers_stay() -> None:
     assert f"shared: nothing of it is left on aws/{region}" in told
 
 
+@pytest.mark.usefixtures("placement_groups")
 def test_the_sweep_after_a_destroy_leaves_what_is_somebody_elses() -> None:
     region = "eu-north-1"
     mine, theirs = machine("swept", "ada@lab", region), machine("swept", "bob@lab", region)
@@ -127,6 +130,7 @@ def test_the_sweep_after_a_destroy_leaves_what_is_somebody_elses() -> None:
     assert states == {mine: "terminated", theirs: "running"}
 
 
+@pytest.mark.usefixtures("placement_groups")
 def test_what_stays_is_named_with_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
     region, me = "ap-northeast-1", owner.here()
     vpc = network("stuck", me, region)
