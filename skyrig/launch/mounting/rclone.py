@@ -67,11 +67,11 @@ def engine(given: str) -> str:
 def helper(folder: str, program: str) -> str:
     """What rclone's PATH needs in front to find a fusermount3: "" where the system has one, else `folder`, with ours
     (the text `program`) in it. Refused where nothing can mount."""
+    if not os.path.exists("/dev/fuse"):
+        raise Refused("this node has no /dev/fuse")
     if shutil.which("fusermount3"):
         return ""
     theirs = shutil.which("fusermount")
-    if not os.path.exists("/dev/fuse"):
-        raise Refused("this node has no /dev/fuse")
     if not theirs and not (os.geteuid() == 0 and os.access("/dev/fuse", os.R_OK | os.W_OK)):
         raise Refused("this node has /dev/fuse and no fusermount3 (package fuse3)")
     path = os.path.join(folder, "fusermount3")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ async def install(
     command, stdin = nodeside.program("unpack", runtime.given())
     try:
         async with connection.create_process(command, encoding=None) as process:
-            process.stdin.write(stdin)
+            with suppress(BrokenPipeError):  # it may have ended already, and its answer says why
+                process.stdin.write(stdin)
             missing = (await _answer(process, node_id, notify))["missing"]
             if missing:
                 await _supply(process, node_id, runtime, missing, notify)
