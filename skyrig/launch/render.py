@@ -7,12 +7,7 @@ filter, `quote`; user text is a file of its own, byte for byte.
 
 from __future__ import annotations
 
-import shlex
-from functools import cache
-
-import jinja2
-
-from skyrig import places
+from skyrig import places, shell_templates
 from skyrig.errors import BadInput
 from skyrig.launch import mends
 from skyrig.launch.job import STRATEGIES, Scripts
@@ -88,18 +83,4 @@ def _refuse_nul(what: str, value: str) -> None:
 
 
 def _rendered(template: str, **values: object) -> str:
-    return _environment().get_template(template).render(**values)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # shell, not HTML: `quote` is the one way in
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["quote"] = shlex.quote
-    return environment
+    return shell_templates.rendered(TEMPLATES, template, **values)

@@ -31,6 +31,7 @@ _PARTS = (
     "fleet",
     "launch",
     "serve/__init__.py",
+    "serve/asking.py",
     "serve/balancer",
     "serve/metrics",
     "serve/spec.py",

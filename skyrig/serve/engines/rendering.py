@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from functools import cache
 
-import jinja2
-
-from skyrig import places
+from skyrig import places, shell_templates
 from skyrig.errors import BadInput
 from skyrig.serve.engines.engine import Engine
 from skyrig.serve.engines.model import Model
@@ -51,18 +48,4 @@ def run_text(engine: Engine, model: Model, gpus: int, num_nodes: int, arguments:
 
 
 def _rendered(template: str, **values: object) -> str:
-    return _environment().get_template(template).render(**values)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # shell, not HTML: `quote` is the one way in
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["quote"] = shlex.quote
-    return environment
+    return shell_templates.rendered(TEMPLATES, template, **values)

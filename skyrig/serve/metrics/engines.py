@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from attrs import field, frozen
 
 from skyrig.fleet.deadline import timeout
+from skyrig.serve.asking import Asking
 from skyrig.serve.metrics import tokens
 from skyrig.serve.metrics.exposition import Part
 from skyrig.serve.metrics.tokens import Reading
@@ -49,18 +50,11 @@ class Engines:
 
     def __init__(self) -> None:
         self._told: dict[int, _Told] = {}
-        self._asking: dict[int, tuple[Aim, asyncio.Task[None]]] = {}
+        self._asking = Asking(self._ask_on, lambda replica_id: self._told.pop(replica_id, None))
 
     def mind(self, aims: Mapping[int, Aim]) -> None:
         """From now on ask the engines of these replicas, and no others."""
-        for replica_id, (aim, task) in list(self._asking.items()):
-            if aims.get(replica_id) != aim:
-                task.cancel()
-                del self._asking[replica_id]
-                self._told.pop(replica_id, None)
-        for replica_id in aims.keys() - self._asking.keys():
-            task = asyncio.create_task(self._ask_on(replica_id, aims[replica_id]))
-            self._asking[replica_id] = (aims[replica_id], task)
+        self._asking.mind(aims)
 
     def tokens_per_s(self) -> dict[int, float]:
         """Tokens a second of the replicas whose engines tell, over the last minute or since they were first asked."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from attrs import frozen
 
 from skyrig.fleet.deadline import timeout
+from skyrig.serve.asking import Asking
 from skyrig.serve.spec import Probe
 from skyrig.serve.steward.world import Answer
 
@@ -36,18 +37,11 @@ class Prober:
     def __init__(self, changed: Callable[[], None]) -> None:
         self.answers: dict[int, Answer] = {}
         self._changed = changed
-        self._asking: dict[int, tuple[Aim, asyncio.Task[None]]] = {}
+        self._asking = Asking(self._ask_on, lambda replica_id: self.answers.pop(replica_id, None))
 
     def mind(self, aims: Mapping[int, Aim]) -> None:
         """From now on ask these replicas, and no others."""
-        for replica_id, (aim, task) in list(self._asking.items()):
-            if aims.get(replica_id) != aim:
-                task.cancel()
-                del self._asking[replica_id]
-                self.answers.pop(replica_id, None)
-        for replica_id in aims.keys() - self._asking.keys():
-            task = asyncio.create_task(self._ask_on(replica_id, aims[replica_id]))
-            self._asking[replica_id] = (aims[replica_id], task)
+        self._asking.mind(aims)
 
     async def _ask_on(self, replica_id: int, aim: Aim) -> None:
         loop = asyncio.get_running_loop()

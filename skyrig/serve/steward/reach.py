@@ -10,6 +10,7 @@ from pathlib import Path
 from skyrig.cluster.description import Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
+from skyrig.serve.asking import Asking
 from skyrig.serve.state import ReplicaStatus
 from skyrig.serve.steward.memory import Memory
 from skyrig.serve.steward.world import Machine
@@ -48,27 +49,20 @@ class Reach:
         self.silent: set[str] = set()
         self._key = home / "internal" / "id_ed25519"
         self._changed = changed
-        self._asking: dict[str, tuple[Node, asyncio.Task[None]]] = {}
+        self._asking = Asking(self._ask_on)
 
     def mind(self, suspects: Collection[Node], present: Collection[str]) -> None:
         """From now on ask these nodes, and those that are lost until they answer; of others than `present` nothing is
         known any more."""
         self.lost &= set(present)
         self.silent &= {node.id for node in suspects}
-        wanted = {node.id: node for node in suspects}
-        for node_id, (node, task) in list(self._asking.items()):
-            if wanted.get(node_id) != node:
-                task.cancel()
-                del self._asking[node_id]
-        for node_id in wanted.keys() - self._asking.keys():
-            node = wanted[node_id]
-            self._asking[node_id] = (node, asyncio.create_task(self._ask_on(node)))
+        self._asking.mind({node.id: node for node in suspects})
 
     def machine(self, node_id: str) -> Machine:
         """A node as it is seen."""
         return Machine(node_id, node_id in self.lost, node_id in self.silent)
 
-    async def _ask_on(self, node: Node) -> None:
+    async def _ask_on(self, node_id: str, node: Node) -> None:
         loop = asyncio.get_running_loop()
         heard = loop.time()
         while True:
