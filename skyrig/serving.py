@@ -21,8 +21,9 @@ from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import NO_WISH
 from skyrig.cluster.policy import Wish as Limits
 from skyrig.control import client as controller
-from skyrig.control import folder, services, table
-from skyrig.control.services import Service
+from skyrig.control import folder, table
+from skyrig.control.services import wards as services
+from skyrig.control.services.wards import Service
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.launch import records

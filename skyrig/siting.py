@@ -8,7 +8,8 @@ import shutil
 import socket
 
 from skyrig import fitting, local
-from skyrig.control import services, table
+from skyrig.control import table
+from skyrig.control.services import wards as services
 from skyrig.control.ward import Ward
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.serve.client import asked

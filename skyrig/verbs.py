@@ -162,7 +162,7 @@ def down(
     ward = table.on_stack(stack) if table.is_there() else None
     if ward is None:
         return provision.down(stack, notify, confirm, force=force, flush_s=flush_s)
-    from skyrig.control import services
+    from skyrig.control.services import wards as services
 
     if not confirm(f"destroy {stack}, and with it service {ward.name}?"):
         raise BadInput(f"{stack}: nothing was changed")

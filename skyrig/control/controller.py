@@ -6,12 +6,14 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from typing import Protocol
 
 from skyrig.control import folder, metrics, table
-from skyrig.control.caring import Care
 from skyrig.control.client import HEARTBEAT
 from skyrig.control.crew import Crew
-from skyrig.control.ward import SERVICE, Wish
+from skyrig.control.jobs.caring import JobCare
+from skyrig.control.services.caring import Care
+from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import SkyrigError
 from skyrig.launch.protocol import Message, receive, send
 from skyrig.launch.runtime import code
@@ -25,13 +27,30 @@ _SPARE_S = 2.0
 _LOG = logging.getLogger("skyrig.control")
 
 
+class Caring(Protocol):
+    """The care for one ward."""
+
+    def poke(self) -> None:
+        """Look now: something has changed."""
+
+    def hurry(self) -> None:
+        """The ward is to go: what else is being done for it ends, as Ctrl-C ends a command."""
+
+    async def run(self) -> None:
+        """Care for the ward until it is gone, or past."""
+
+
+def _care(ward: Ward, crew: Crew) -> Caring:
+    return Care(ward, crew) if ward.kind == SERVICE else JobCare(ward, crew)
+
+
 class Controller:
     """Cares for all wards until none is left, or the folder is gone."""
 
     def __init__(self) -> None:
         self._began = self._beat = time.time()
         self._crew = Crew()
-        self._cares: dict[tuple[str, str], tuple[Care, asyncio.Task[None]]] = {}
+        self._cares: dict[tuple[str, str], tuple[Caring, asyncio.Task[None]]] = {}
         self._poked = asyncio.Event()
 
     async def run(self) -> None:
@@ -78,10 +97,10 @@ class Controller:
                 del self._cares[key]
                 if (error := task.exception()) is not None:
                     _LOG.error("care for %s %s ended", *key, exc_info=error)
-        for ward in table.wards(SERVICE):
+        for ward in table.wards():
             key = ward.kind, ward.name
             if key not in self._cares:
-                care = Care(ward, self._crew)
+                care = _care(ward, self._crew)
                 self._cares[key] = care, asyncio.create_task(care.run())
                 self._cares[key][1].add_done_callback(lambda _: self._poked.set())
             if ward.wish is Wish.GONE:

@@ -19,8 +19,8 @@ from attrs import define, field
 
 from skyrig import places
 from skyrig.control import folder, held, looking, surroundings
-from skyrig.control.capacity import Act, Look
-from skyrig.control.ward import Ward
+from skyrig.control.look import Look
+from skyrig.control.ward import LOOK, Ward
 from skyrig.errors import SkyrigError
 
 _LOOKS = 2
@@ -47,7 +47,7 @@ class Crew:
         async with self._looks:
             around = await asyncio.to_thread(surroundings.of, ward.kind, ward.name)
             child = await asyncio.create_subprocess_exec(
-                *_words(ward, Act.LOOK),
+                *_words(ward, LOOK),
                 cwd=_at(around.project),
                 env=around.environment,
                 stdin=subprocess.DEVNULL,
@@ -66,7 +66,7 @@ class Crew:
             said = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
             raise SkyrigError(f"the cluster of {ward.name} cannot be looked at: {said[0]}") from error
 
-    async def work(self, ward: Ward, act: Act) -> int | None:
+    async def work(self, ward: Ward, act: str) -> int | None:
         """Do a piece of work on a ward, when there is a place for it; its exit code. None where somebody else is at
         work on the ward."""
         slot = await self._slot()
@@ -96,7 +96,7 @@ class Crew:
         if child is not None and child.returncode is None:
             child.send_signal(signal.SIGINT)
 
-    async def _started(self, ward: Ward, act: Act, kept: tuple[int, ...]) -> asyncio.subprocess.Process:
+    async def _started(self, ward: Ward, act: str, kept: tuple[int, ...]) -> asyncio.subprocess.Process:
         around = await asyncio.to_thread(surroundings.of, ward.kind, ward.name)
         log = folder.log(ward.kind, ward.name)
         if log.exists() and log.stat().st_size > _LARGEST_LOG:
@@ -138,7 +138,7 @@ class Crew:
         self._freed.set()
 
 
-def _words(ward: Ward, act: Act) -> list[str]:
+def _words(ward: Ward, act: str) -> list[str]:
     return [sys.executable, "-I", "-m", "skyrig.control.work", ward.kind, ward.name, str(act)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from skyrig.cluster import description
-from skyrig.control.capacity import Look
+from skyrig.control.look import Look
 from skyrig.control.ward import Ward
 from skyrig.errors import BadInput
 from skyrig.stack import autostopped, config, described, powers, stacks

@@ -48,12 +48,15 @@ def is_there() -> bool:
     return folder.database().exists()
 
 
-def wards(kind: str | None = None) -> list[Ward]:
-    """All wards, or those of a kind, by name."""
+def wards(kind: str | None = None, *, past: bool = False) -> list[Ward]:
+    """All wards that are cared for, or those of a kind, by name; with `past` those too that have ended."""
     if not is_there():
         return []
     with _opened() as db:
-        rows = db.execute(f"SELECT {', '.join(_COLUMNS)} FROM wards ORDER BY kind, name").fetchall()
+        rows = db.execute(
+            f"SELECT {', '.join(_COLUMNS)} FROM wards WHERE ? OR wish != ? ORDER BY kind, name",
+            (past, str(Wish.PAST)),
+        ).fetchall()
     return [ward for ward in map(_ward, rows) if kind in (None, ward.kind)]
 
 
@@ -68,6 +71,16 @@ def ward(name: str, kind: str = SERVICE) -> Ward | None:
 def on_stack(stack: str) -> Ward | None:
     """The ward that a stack carries; None where it carries none."""
     return next((each for each in wards() if each.stack == stack), None)
+
+
+def number(kind: str) -> int:
+    """A number for a new ward of a kind, which none had before: 1, 2, ... Its row is the caller's to enter."""
+    with _opened() as db:
+        name = f"last {kind}"
+        row = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        found = int(json.loads(row[0])) + 1 if row else 1
+        db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, json.dumps(found), time.time()))
+        return found
 
 
 def enter(wanted: Ward) -> Ward:

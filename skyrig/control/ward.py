@@ -10,14 +10,22 @@ from attrs import field, frozen
 SERVICE = "service"
 """The kind of wards that are services."""
 
+JOB = "job"
+"""The kind of wards that are managed jobs; the name of such a one is its number."""
+
+LOOK, END = "look", "end"
+"""Acts that each kind of ward has: to look at its cluster, and to end it with all that is kept of it."""
+
 
 class Wish(str, Enum):
-    """What the user wants of a ward."""
+    """What the user wants of a ward: that it is there (UP), that it goes (GONE). One that is PAST has ended, nothing is
+    left of it to be cared for, and its row is there to be read."""
 
     __str__ = str.__str__
 
     UP = "UP"
     GONE = "GONE"
+    PAST = "PAST"
 
 
 @frozen

@@ -33,6 +33,22 @@ class JobStatus(str, Enum):
         return self.ended
 
 
+class Cause(str, Enum):
+    """Why a job ended otherwise than well, as far as it matters to who would run it again: by its own doing (SCRIPT),
+    because a node was lost (NODE) or taken back by its cloud (PREEMPTION), because it stood still (HANG), or because
+    of something else that is not its doing: a mount, a disk, a rank that could not be started (SURROUNDINGS). Its text
+    is its name in small letters; NONE, an empty text, is that of jobs that go on, ended well or were cancelled."""
+
+    __str__ = str.__str__
+
+    NONE = ""
+    SCRIPT = "script"
+    NODE = "node"
+    PREEMPTION = "preemption"
+    HANG = "hang"
+    SURROUNDINGS = "surroundings"
+
+
 LOST_NODE = 4
 """Exit code of a job that lost a node."""
 
@@ -77,6 +93,10 @@ class JobRequest:
     files to reach them (None: what the job before said). `on` are the ids of the nodes that it shall run on, in rank
     order: it waits for these and holds back nobody (empty: any). Of two jobs with one `key` only the first is taken:
     who asks again, not knowing whether the first request arrived, gets that one ("": every request is another job).
+    `given` are variables of whoever runs it for the user (a managed job's ids), which nothing replaces and no
+    comparison of setups heeds. With `min_nodes` it goes on while so many of its nodes are left, and those that come
+    back join it again (0: it needs all). With `hang_s` it has failed when for so long no rank has written or given a
+    sign of life (0: it never has).
     """
 
     name: str
@@ -98,6 +118,9 @@ class JobRequest:
     flush_s: float | None = None
     on: tuple[str, ...] = ()
     key: str = ""
+    given: dict[str, str] = field(factory=dict)
+    min_nodes: int = 0
+    hang_s: float = 0.0
 
     @property
     def manifests(self) -> frozenset[str]:
@@ -113,6 +136,7 @@ class JobRecord:
     that failed first by its own doing (-1: none), `exit_code` what `train` and `logs` end with. `uid` carries the
     keeper's incarnation and names the job's folders on the nodes. `nodes` are the ids of the job's nodes in rank order,
     `cluster` those of all nodes the cluster had then; `key` is the request's.
+    `cause` is why it failed; `lost` are the ids of the nodes whose loss ended it, or that it goes on without.
     """
 
     id: int
@@ -131,6 +155,8 @@ class JobRecord:
     reason: str = ""
     user: str = ""
     key: str = ""
+    cause: Cause = Cause.NONE
+    lost: tuple[str, ...] = ()
 
 
 CONVERTER = cattrs.Converter()

@@ -18,7 +18,8 @@ import pytest
 from user import User, end_nodes, until
 
 from skyrig import standing
-from skyrig.control import client, folder, services, table
+from skyrig.control import client, folder, table
+from skyrig.control.services import wards as services
 from skyrig.control.ward import Ward
 from skyrig.errors import SkyrigError
 from skyrig.serve.client.deploy import deploy

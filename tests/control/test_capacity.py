@@ -11,7 +11,8 @@ from skyrig.cluster import grouping
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.shape import Shape, WantedNode
-from skyrig.control.capacity import NOTHING, SHUT_S, Act, Look, decide, marks
+from skyrig.control.look import SHUT_S, Look, marks
+from skyrig.control.services.capacity import NOTHING, Act, decide
 from skyrig.control.ward import Ward, Wish
 from skyrig.serve.state import ServiceStatus, Snapshot, Wanted
 

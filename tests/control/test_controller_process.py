@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from control_host import Host, host
 
-from skyrig.control import client, folder, services, table
+from skyrig.control import client, folder, table
+from skyrig.control.services import wards as services
 from skyrig.control.ward import Ward, Wish
 from skyrig.errors import SkyrigError
 from skyrig.standing import holder

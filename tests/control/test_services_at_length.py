@@ -19,7 +19,8 @@ import pytest
 from control_host import Host, host
 from user import until
 
-from skyrig.control import client, folder, services, table
+from skyrig.control import client, folder, table
+from skyrig.control.services import wards as services
 from skyrig.serve.state import ServiceStatus
 from skyrig.stack import described, lock
 

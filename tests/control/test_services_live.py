@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from control_host import Host, host
 
-from skyrig.control import client, folder, services, table
+from skyrig.control import client, folder, table
+from skyrig.control.services import wards as services
 from skyrig.serve.state import ServiceStatus
 from skyrig.standing import holder
 

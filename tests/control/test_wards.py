@@ -12,7 +12,8 @@ import pytest
 from attrs import evolve
 
 from skyrig import places, serving
-from skyrig.control import folder, held, package, sealing, services, surroundings, table
+from skyrig.control import folder, held, package, sealing, surroundings, table
+from skyrig.control.services import wards as services
 from skyrig.control.ward import Ward, Wish
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.manifest import build

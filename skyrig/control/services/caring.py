@@ -11,9 +11,10 @@ import cattrs
 
 from skyrig import places
 from skyrig.control import folder, held, table
-from skyrig.control.capacity import AWAY_S, NOTHING, Act, Action, Look, decide
 from skyrig.control.crew import Crew
-from skyrig.control.listening import Listener
+from skyrig.control.look import AWAY_S, Look
+from skyrig.control.services.capacity import NOTHING, Act, Action, decide
+from skyrig.control.services.listening import Listener
 from skyrig.control.ward import Ward, Wish
 from skyrig.errors import SkyrigError
 from skyrig.serve.state import ReplicaStatus, ServiceStatus, Snapshot, UpdateState

@@ -6,40 +6,34 @@ stays so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
 
-from attrs import field, frozen
+from attrs import frozen
 
 from skyrig.cluster.description import ClusterDescription
+from skyrig.control.look import SHUT_S, Look, marks
+from skyrig.control.ward import END as ENDING
 from skyrig.control.ward import Ward, Wish
 from skyrig.serve.state import Snapshot, Wanted
-
-AWAY_S = 10.0
-"""How long a head may be silent before its cloud is asked whether it is there."""
-
-SHUT_S = 90.0
-"""How long a head that is there may let nobody in before it is looked after."""
 
 _PATIENT = 2
 """How often a node that its head does not reach is looked after before another one is made in its place."""
 
 
 class Act(str, Enum):
-    """What can be done: nothing; LOOK at the cluster anew; DEPLOY (bring the cluster up and tell its head all of the
+    """What can be done: nothing; DEPLOY (bring the cluster up and tell its head all of the
     service); TELL (its head which nodes there are); NODES (add, take away); REPAIR (make anew what is lost); RETIRE
     (the service failed: its cluster goes, its ward stays); END (all of it goes)."""
 
     __str__ = str.__str__
 
     NOTHING = "nothing"
-    LOOK = "look"
     DEPLOY = "deploy"
     TELL = "tell"
     NODES = "nodes"
     REPAIR = "repair"
     RETIRE = "retire"
-    END = "end"
+    END = ENDING
 
 
 @frozen
@@ -57,33 +51,6 @@ class Action:
 
 
 NOTHING = Action(Act.NOTHING)
-
-
-@frozen
-class Look:
-    """A cluster as it was seen: its description (None: there is none), the ids that its stack's config wants and the
-    `power` that it wants, the power of each node there is, and why it is off or gone by its own doing ("": it is
-    not)."""
-
-    cluster: ClusterDescription | None = None
-    nodes: tuple[str, ...] = ()
-    power: str = "up"
-    powers: Mapping[str, str] = field(factory=dict)
-    left: str = ""
-
-    @property
-    def head_power(self) -> str:
-        """The head's: up, stopped, ended or gone; gone where there is no cluster."""
-        return self.powers.get(self.cluster.head.id, "gone") if self.cluster is not None else "gone"
-
-    @property
-    def off(self) -> str:
-        """Why the cluster is off on purpose, in one line; "" where it is not."""
-        if self.left and self.head_power != "up":
-            return self.left
-        if self.power != "up":
-            return "its cluster was taken down" if self.power == "down" else "its cluster is stopped"
-        return "its cluster is stopped" if self.head_power == "stopped" else ""
 
 
 def decide(
@@ -117,11 +84,6 @@ def decide(
     if marks(look.cluster) != ward.data.get("told"):
         return Action(Act.TELL, "its head is told which nodes there are")
     return _nodes(look, look.cluster, snapshot.wanted, repairs)
-
-
-def marks(cluster: ClusterDescription) -> str:
-    """What tells the nodes of a cluster, as they are now, from any others."""
-    return " ".join(f"{node.id}:{node.life}" for node in cluster.nodes)
 
 
 def _nodes(look: Look, cluster: ClusterDescription, wanted: Wanted, repairs: int) -> Action:

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import client, folder, held, package, surroundings, table
-from skyrig.control.capacity import marks
+from skyrig.control.look import marks
 from skyrig.control.ward import SERVICE, Ward, Wish
 from skyrig.errors import SkyrigError
 from skyrig.serve.spec import CONVERTER, Secrets, ServiceSpec

@@ -1,0 +1,1 @@
+"""Managed jobs as wards: each owns its cluster, which is made, watched, mended and taken down for it."""

@@ -1,0 +1,1 @@
+"""Managed jobs as values: what one shall be, and what is known of one."""
