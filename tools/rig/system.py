@@ -3,10 +3,10 @@
 Elsewhere, or where it fails, rig goes on: what needs them is skipped, and says so.
 """
 
-import glob
 import os
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from errand import Errands, tail, why
 from folders import KEPT
@@ -15,7 +15,7 @@ from speech import say
 PACKAGES = {"haproxy": "haproxy", "wrk": "wrk", "chromium": "chromium", "postgres": "postgresql"}
 """Program and the Debian package that it comes with."""
 
-_ALSO = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", *sorted(glob.glob("/usr/lib/postgresql/*/bin")))
+_ALSO = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 
 INSTALL = """
 export DEBIAN_FRONTEND=noninteractive
