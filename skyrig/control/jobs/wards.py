@@ -7,7 +7,8 @@ its children leave what they have done under other names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from attrs import evolve
 
@@ -50,19 +51,18 @@ def task(ward: Ward, index: int) -> Task:
     return package.opened(folder.version(JOB, ward.name, index + 1)).task
 
 
-def put(ward: Ward, known: ManagedJob, **fields: object) -> Ward | None:
-    """Write what is known of the job down; None where the ward is gone."""
+def put(ward: Ward, known: ManagedJob, *, data: Mapping[str, Any] | None = None, **fields: object) -> Ward | None:
+    """Write what is known of the job down, with more `data`; None where the ward is gone."""
     now = known.current
     status = ManagedStatus.CANCELLING if ward.wish is Wish.GONE and not now.status.ended else now.status
-    return table.change(
-        ward.name, JOB, stack=now.stack, status=str(status), data={"job": CONVERTER.unstructure(known)}, **fields
-    )
+    more = {"job": CONVERTER.unstructure(known), **(data or {})}
+    return table.change(ward.name, JOB, stack=now.stack, status=str(status), data=more, **fields)
 
 
 def past(ward: Ward, known: ManagedJob) -> None:
-    """Write down that the job has ended and nothing is left of it: its packages go, its row stays."""
+    """Write down that the job has ended and nothing is left of it: its packages go, its row and its log stay."""
     put(evolve(ward, wish=Wish.PAST), known, wish=Wish.PAST)
-    folder.drop(JOB, ward.name)
+    folder.clear(JOB, ward.name)
 
 
 def cancel(job_id: int) -> Ward:
