@@ -93,6 +93,10 @@ class Host:
         """Records of all jobs that its clusters ever had."""
         return [each for task in self.job(job_id).tasks for each in records.read(places.records(task.stack))]
 
+    def output(self, job_id: int, number: int) -> str:
+        """What one attempt of the task at work has written."""
+        return (places.records(self.stack(job_id)) / str(number) / "job.log").read_text()
+
     def pid(self, stack: str, node: str) -> int:
         """Pid of a node that lives; 0 where it does not."""
         rows = [row for row in self.person.json("local.ls")["nodes"] if (row["cluster"], row["name"]) == (stack, node)]

@@ -229,6 +229,8 @@ def lost(known: Known, cause: Cause, reason: str, nodes: tuple[str, ...]) -> Man
             status=ManagedStatus.RECOVERING,
             attempt=task.attempt + 1,
             recoveries=(*task.recoveries, once),
+            exit_codes=(),
+            exit_code=None,
             reason=reason,
         ),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from skyrig.control.jobs.advance import NO_PROGRESS, advanced, goes_on, stuck
+from skyrig.control.jobs.advance import NO_PROGRESS, advanced, changed, goes_on, stuck
 from skyrig.control.jobs.known import NOTHING, OUT, Act, Action, Known, recovery
 from skyrig.jobs.spec import Strategy
 from skyrig.jobs.state import ManagedJob, ManagedStatus, TaskState
@@ -26,12 +26,24 @@ class Decision:
 def decide(known: Known) -> Decision:
     """What has become of the job, and what is to be done now."""
     job = advanced(known)
-    return Decision(job, _action(job, known))
+    action = _action(job, known)
+    return Decision(_noted(job, action), action)
 
 
 def what(act: Act, job: ManagedJob) -> str:
     """What is left alone for a while after it failed: the same for the same attempt."""
     return f"{act} {job.current.index}.{job.current.attempt}"
+
+
+def _noted(job: ManagedJob, action: Action) -> ManagedJob:
+    """The job, whose newest recovery says what is made anew for it."""
+    task = job.current
+    if action.act not in (Act.REPAIR, Act.MOVE) or not task.recoveries:
+        return job
+    last = task.recoveries[-1]
+    nodes = tuple(dict.fromkeys((*last.nodes, *action.nodes)))
+    noted = evolve(last, nodes=nodes, moved=last.moved or action.act is Act.MOVE)
+    return changed(job, evolve(task, recoveries=(*task.recoveries[:-1], noted)))
 
 
 def _action(job: ManagedJob, known: Known) -> Action:
