@@ -11,17 +11,18 @@ import cattrs
 from attrs import evolve
 
 from skyrig import places
+from skyrig.cluster.description import ClusterDescription
 from skyrig.control import held, table
 from skyrig.control.crew import Crew
 from skyrig.control.jobs import wards as jobs
 from skyrig.control.jobs.advance import changed, ended
 from skyrig.control.jobs.decide import Decision, decide, what
-from skyrig.control.jobs.known import NOTHING, Act, Known, Tried
+from skyrig.control.jobs.known import NOTHING, Act, Known, Tried, recovery
 from skyrig.control.jobs.listening import Listener
 from skyrig.control.look import Look
 from skyrig.control.ward import JOB, Ward, Wish
 from skyrig.errors import SkyrigError
-from skyrig.jobs.spec import ManagedSpec
+from skyrig.jobs.spec import ManagedSpec, RecoverySpec
 from skyrig.jobs.state import ManagedJob, ManagedStatus
 
 _LOOK_S = 5.0
@@ -188,7 +189,13 @@ class JobCare:
             self._listener = None
             await listener.close()
         if cluster is not None:
-            self._listener = Listener(cluster, key, self.poke)
+            self._listener = Listener(cluster, key, self.poke, self._lease_s(cluster))
+
+    def _lease_s(self, cluster: ClusterDescription) -> float:
+        """How long the controller's lease on a cluster is: nodes that cost money have one, others where that is asked
+        for."""
+        how = recovery(self._spec or ManagedSpec(()), jobs.job(self._ward).current)
+        return how.lease_s if cluster.cloud != "local" or how.lease_s != RecoverySpec().lease_s else 0.0
 
     async def _act(self, ward: Ward, decision: Decision) -> None:
         """Do what is to be done, unless it failed a short while ago."""

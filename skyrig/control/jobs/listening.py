@@ -11,25 +11,24 @@ from contextlib import suppress
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import SkyrigError
 from skyrig.fleet.ssh import asyncssh
-from skyrig.launch.job import CONVERTER, JobRecord
-from skyrig.launch.link import keeper
 from skyrig.launch.sight import Sight
+from skyrig.launch.watching import Watch, watching
 
 _TRY_S = 8.0
 """How long one try to reach a head may take."""
-
-_ASK_S = 1.0
 
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 class Listener:
     """Listens to the keeper on the head of a cluster until it is closed. `sight` is what it said last of the job with
-    `key`, None while it cannot be heard, for `reason`. `heard` is called whenever that changes."""
+    `key`, None while it cannot be heard, for `reason`. `heard` is called whenever that changes. While it is heard, the
+    controller's lease on the cluster is `lease_s` seconds long (0: it has none)."""
 
-    def __init__(self, cluster: ClusterDescription, key: str, heard: Callable[[], None]) -> None:
+    def __init__(self, cluster: ClusterDescription, key: str, heard: Callable[[], None], lease_s: float = 0.0) -> None:
         self.cluster = cluster
         self.key = key
+        self._lease_s = lease_s
         self.sight: Sight | None = None
         self.changed_at = 0.0
         self.reason = "its head is being reached"
@@ -52,21 +51,30 @@ class Listener:
         tries = 0
         while True:
             try:
-                async with keeper(self.cluster, patience_s=_TRY_S) as link:
-                    while True:
-                        rows = (await asyncio.wait_for(link.ask({"op": "queue"}), 20))["records"]
-                        records = CONVERTER.structure(rows, list[JobRecord])
-                        self._take(Sight(next((each for each in records if each.key == self.key), None)))
-                        tries = 0
-                        await asyncio.sleep(_ASK_S)
+                async with watching(self.cluster, self.key, patience_s=_TRY_S) as watch:
+                    leased = asyncio.create_task(self._leased(watch))
+                    try:
+                        async for sight in watch.sights():
+                            self._take(sight)
+                            tries = 0
+                    finally:
+                        leased.cancel()
+                        await asyncio.wait({leased})
             except SkyrigError as error:
                 self._lost(error.message)
-            except asyncio.TimeoutError:
-                self._lost("its keeper says nothing any more")
             except (asyncssh.Error, OSError, EOFError) as error:
                 self._lost(str(error) or "its keeper went away")
             await asyncio.sleep(_PAUSES_S[min(tries, len(_PAUSES_S) - 1)])
             tries += 1
+
+    async def _leased(self, watch: Watch) -> None:
+        """Renew the lease on the cluster for as long as the line holds. What breaks it is told to who listens."""
+        if not self._lease_s:
+            return
+        with suppress(SkyrigError):
+            while True:
+                await watch.lease(self._lease_s, spoken(self._lease_s))
+                await asyncio.sleep(self._lease_s / 4)
 
     def _take(self, sight: Sight) -> None:
         before, self.sight = self.sight, sight
@@ -87,3 +95,11 @@ class Listener:
         if was_heard:
             self.changed_at = time.monotonic()
             self._heard()
+
+
+def spoken(seconds: float) -> str:
+    """So many seconds in words: 1 h, 90 s."""
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds >= length and not seconds % length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:g} s"
