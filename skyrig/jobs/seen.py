@@ -1,4 +1,4 @@
-"""Managed jobs as they are shown: what is known of one, with how it stands now, and the objects of `jobs.queue --json`."""
+"""Managed jobs as they are shown: what is known of one, how it stands now, and the objects of `jobs.queue --json`."""
 
 from __future__ import annotations
 
