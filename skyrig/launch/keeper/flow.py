@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from skyrig.cluster.description import Node
+from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.content import Refused
@@ -18,7 +18,7 @@ from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import booting, gang, sameness
+from skyrig.launch.keeper import booting, gang, replacing, sameness
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
@@ -53,11 +53,11 @@ class Flow:
         self.plan = plan
         self.logbook = logbook
         self.now: Mapping[str, Any] = {}
-        self._cancel = asyncio.Event()
+        self._cancel, self._news = asyncio.Event(), asyncio.Event()
         self._keeper = keeper
         self._request = request
         self._cluster = keeper.cluster
-        self._nodes = tuple(self._cluster.node(node_id) for node_id in plan.shares)
+        self._nodes = tuple(plan.nodes.get(node_id) or self._cluster.node(node_id) for node_id in plan.shares)
         self.audience = Audience(keeper.lookout.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
         if plan.cancel:
@@ -152,7 +152,12 @@ class Flow:
         return self._request.setup is not None or bool(self._request.mounts or self._request.buckets)
 
     @property
-    def _group(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[Node, ...]:
+        """The job's nodes in rank order, each as it is or was."""
+        return self._nodes
+
+    @property
+    def group(self) -> tuple[Node, ...]:
         """The nodes that setup and files are for: the cluster's, or the job's own where it names them, as one that is
         part of a service does; then it does not matter to it what becomes of others."""
         return self._nodes if self._request.on else self._cluster.nodes
@@ -160,7 +165,7 @@ class Flow:
     @property
     def _meant(self) -> list[Node]:
         """Those of them that are not about to go."""
-        return self._keeper.usable(self._group, self.plan.shares)
+        return self._keeper.usable(self.group, self.plan.shares)
 
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
         """Do `work`, or leave it when the job is cancelled."""
@@ -176,27 +181,15 @@ class Flow:
 
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
-        cluster, group, table = self._cluster, self._group, self._keeper.table
-        parts = await self._setup_parts(setup)
+        group, table = self.group, self._keeper.table
+        parts = await self.setup_parts(setup, group, self._cluster)
         due = self._setup_due(parts)
         if not due:
             return None
-        task_id = self._task_id()
         before = {node.id for node in due} if self._resumed else await self._standing(due)
         for node in due:
             table.set_setup_key(node.id, node.life, "")
-        ranks = [self._rank(node, f"setup-{node.rank}", SETUP + node.rank) for node in due]
-        specs = [
-            self._spec(
-                f"setup-{node.rank}",
-                setup,
-                environment.setup_environment(
-                    nodes=group, rank=group.index(node), request=self._request, task_id=task_id, cluster=cluster
-                ),
-                skylogs.of_setup(self.record),
-            )
-            for node in due
-        ]
+        seats = [self.setup_seat(setup, node, group) for node in due]
         left = [node.id for node in due]
         self._tell_now(setup=tuple(left))
 
@@ -204,7 +197,7 @@ class Flow:
             left.remove(due[number].id)
             self._tell_now(setup=tuple(left))
 
-        ended = await self._run_gang(ranks, specs, set_up)
+        ended = await self._run_gang([rank for rank, _ in seats], [spec for _, spec in seats], set_up)
         done = [node for node, end in zip(due, ended.ends, strict=True) if end.code == 0]
         undone = before - await self._standing(done, otherwise=before)
         for node in done:
@@ -244,41 +237,81 @@ class Flow:
             for reason in dict.fromkeys(filter(None, why.values())):
                 where = ", ".join(node_id for node_id, each in why.items() if each == reason)
                 self.logbook.note(f"setup runs again on {where}: {reason}")
-        return [node for node in self._group if node.id in (self.plan.setup or ())]
+        return [node for node in self.group if node.id in (self.plan.setup or ())]
 
     async def _run(self) -> End:
         request, record = self._request, self.record
         if record.status is not JobStatus.RUNNING:
             if self._cancel.is_set():
                 return self._cancelled()
-            self._advance(JobStatus.RUNNING, port=await self._free_port())
-        names = [f"rank-{rank}" for rank in range(len(self._nodes))]
-        ranks = [self._rank(node, names[k], k) for k, node in enumerate(self._nodes)]
-        specs = [
-            self._spec(
-                names[k],
-                request.run,
-                environment.rank_environment(
-                    nodes=self._nodes,
-                    rank=k,
-                    request=request,
-                    record_id=record.id,
-                    task_id=self._task_id(),
-                    cluster=self._cluster,
-                    port=self.plan.port,
-                    gpus=self.plan.shares[node.id].gpus,
-                ),
-                skylogs.of_rank(self.record, k, node, len(self._cluster.nodes)),
-                environment.hostfile(self._nodes, max(1, request.accelerators)),
-            )
-            for k, node in enumerate(self._nodes)
-        ]
-        ended = await self._run_gang(ranks, specs)
+            kept = {node.id: node for node in self._nodes} if request.min_nodes else {}
+            self._advance(JobStatus.RUNNING, port=await self._free_port(), nodes=kept)
+        if request.min_nodes:
+            patience, self._resumed = 0.0 if self._resumed else BOOT_PATIENCE_S, False
+            ended = await replacing.run(self, self._keeper, request, self._cancel, patience)
+        else:
+            seats = [self.seat(number, node) for number, node in enumerate(self._nodes)]
+            ended = await self._run_gang([rank for rank, _ in seats], [spec for _, spec in seats])
         if ended.cancelled:
             return self._cancelled(ended.exit_codes)
         if ended.culprit < 0:
             return End(JobStatus.SUCCEEDED, 0, ended.exit_codes)
         return self._failure(ended, self._nodes, JobStatus.FAILED, "")
+
+    def seat(self, number: int, node: Node, life: str = "") -> tuple[Rank, Mapping[str, Any]]:
+        """A rank on its node, and what starts it there; `life` names one that it was not the first to begin in."""
+        name = f"rank-{number}{life}"
+        nodes = tuple(node if rank == number else each for rank, each in enumerate(self._nodes))
+        env = environment.rank_environment(
+            nodes=nodes,
+            rank=number,
+            request=self._request,
+            record_id=self.record.id,
+            task_id=self._task_id(),
+            cluster=self._cluster,
+            port=self.plan.port,
+            gpus=self.plan.shares[node.id].gpus,
+        )
+        link = skylogs.of_rank(self.record, number, node, len(self._cluster.nodes))
+        hostfile = environment.hostfile(nodes, max(1, self._request.accelerators))
+        return self._rank(node, name, number), self._spec(name, self._request.run, env, link, hostfile)
+
+    def setup_seat(
+        self, setup: Scripts, node: Node, group: Sequence[Node], life: str = ""
+    ) -> tuple[Rank, Mapping[str, Any]]:
+        """The same of its setup, which the nodes `group` get."""
+        name = f"setup-{node.rank}{life}"
+        env = environment.setup_environment(
+            nodes=tuple(group),
+            rank=list(group).index(node),
+            request=self._request,
+            task_id=self._task_id(),
+            cluster=self._cluster,
+        )
+        rank = self._rank(node, name, SETUP + node.rank)
+        return rank, self._spec(name, setup, env, skylogs.of_setup(self.record))
+
+    def look_again(self) -> None:
+        """Take the cluster as it is described now."""
+        self._cluster = self._keeper.cluster
+
+    def described(self) -> None:
+        """The cluster was described again."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def news(self) -> asyncio.Event:
+        """An event that is set when the cluster was described again."""
+        return self._news
+
+    def write(self, **decided: Any) -> None:
+        """Write what is decided about the running job; its record tells which nodes are `lost`."""
+        self.record = evolve(self.record, lost=tuple(decided.get("lost", self.record.lost)))
+        self._advance(self.record.status, **decided)
+
+    def moved(self, number: int, node: Node) -> None:
+        """A rank has another node from now on."""
+        self._nodes = tuple(node if rank == number else each for rank, each in enumerate(self._nodes))
 
     async def _run_gang(
         self,
@@ -295,10 +328,11 @@ class Flow:
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
         self._resumed = False
         return await gang.run(
-            ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self._settle, ended=ended
+            ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self.settle, ended=ended
         )
 
-    def _settle(self, verdict: gang.Verdict) -> None:
+    def settle(self, verdict: gang.Verdict) -> None:
+        """Write why the job fails."""
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
@@ -325,8 +359,8 @@ class Flow:
         self._keeper.advance(self.record, self.plan)
 
     def _rank(self, node: Node, name: str, log_rank: int) -> Rank:
-        ready = functools.partial(self._keeper.ready, node.id)
-        return Rank(self._keeper.pool, inside(node), self._directory(name), log_rank, self.logbook, ready)
+        ready, base = functools.partial(self._keeper.ready, node.id), self.plan.bases.get(name, 0)
+        return Rank(self._keeper.pool, inside(node), self._directory(name), log_rank, self.logbook, ready, base=base)
 
     def _directory(self, name: str) -> str:
         return f"~/.skyrig/jobs/{self.record.uid}/{name}"
@@ -354,10 +388,10 @@ class Flow:
         micros = int(self.record.submitted_at % 1 * 1e6)
         return f"sky-{moment}-{micros:06d}_{self._cluster.name}_{self.record.id}"
 
-    async def _setup_parts(self, setup: Scripts) -> sameness.Parts:
+    async def setup_parts(self, setup: Scripts, group: Sequence[Node], cluster: ClusterDescription) -> sameness.Parts:
         """What decides whether setup must run again."""
-        request, cluster = self._request, self._cluster
-        ours = environment.setup_environment(nodes=self._group, rank=0, request=request, task_id="", cluster=cluster)
+        request = self._request
+        ours = environment.setup_environment(nodes=tuple(group), rank=0, request=request, task_id="", cluster=cluster)
         ours = {name: value for name, value in ours.items() if not name.endswith("SETUP_NODE_RANK")}
         used = await asyncio.to_thread(self._files_used, setup) if request.manifest else {}
         return sameness.parts(setup, request, ours, used, self._keeper.secret)

@@ -150,3 +150,8 @@ async def _end_all(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankE
 def _lost_its_peer(logbook: Logbook, rank: int) -> bool:
     logbook.flush(rank)
     return _PEER_LOSS.search(b"\n".join(lines.last(logbook.path, rank, 15))) is not None
+
+
+def lost_its_peer(logbook: Logbook, rank: int) -> bool:
+    """Whether a rank's last lines say that it failed because another one was gone."""
+    return _lost_its_peer(logbook, rank)
