@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from skyrig.cluster.description import ClusterDescription, Node
-from skyrig.errors import SkyrigError
+from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import fanout
-from skyrig.fleet.content import Refused
 from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
-from skyrig.launch import environment, nodeside, skylogs
-from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import booting, gang, replacing, sameness
+from skyrig.launch import nodeside
+from skyrig.launch.job import CANCELLED, JobRecord, JobRequest, JobStatus, Scripts
+from skyrig.launch.keeper import booting, ends, gang, replacing, sameness
+from skyrig.launch.keeper.ends import End
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
 from skyrig.launch.keeper.notices import Audience
 from skyrig.launch.keeper.plan import Plan
-from skyrig.launch.keeper.rank import LEASE_S, RANK_LOG_LIMIT, Rank
-from skyrig.launch.lines import SETUP
+from skyrig.launch.keeper.rank import Rank
+from skyrig.launch.keeper.seating import Seating, Start
+from skyrig.launch.keeper.setups import setup_parts
 
 BOOT_PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that shall start a rank is waited for: it may only just boot."""
-
-
-@frozen
-class End:
-    """How a flow ended; the fields of JobRecord of the same names."""
-
-    status: JobStatus
-    exit_code: int
-    exit_codes: tuple[int, ...] = ()
-    culprit: int = -1
-    reason: str = ""
 
 
 class Flow:
@@ -54,9 +43,13 @@ class Flow:
         self.logbook = logbook
         self.now: Mapping[str, Any] = {}
         self._cancel, self._news = asyncio.Event(), asyncio.Event()
+        self._gone: dict[str, str] = {}
+        self._losing = asyncio.Event()
+        self._at_work: Sequence[Rank] = ()
         self._keeper = keeper
         self._request = request
         self._cluster = keeper.cluster
+        self._seating = Seating(keeper, record, request, logbook)
         self._nodes = tuple(plan.nodes.get(node_id) or self._cluster.node(node_id) for node_id in plan.shares)
         self.audience = Audience(keeper.lookout.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
@@ -76,6 +69,30 @@ class Flow:
             return True
         return self.record.status is not JobStatus.RUNNING and self._is_for_all and not self._request.on
 
+    @property
+    def silent(self) -> Mapping[str, float]:
+        """The nodes of its ranks that cannot be heard, with the seconds for which that is so by now."""
+        found = {rank.target.id: rank.silent_s for rank in self._at_work}
+        return {node_id: seconds for node_id, seconds in found.items() if seconds}
+
+    @property
+    def quiet_s(self) -> float:
+        """For how many seconds none of its ranks has written or given a sign of life."""
+        return min((rank.quiet_s for rank in self._at_work), default=0.0)
+
+    def meet(self, cluster: ClusterDescription) -> None:
+        """Learn that the cluster is this one now: machines behind which there are others by now, or none, are gone."""
+        present = {node.id: node.incarnation for node in cluster.nodes}
+        known = self.plan.incarnations
+        gone = [node_id for node_id, machine in known.items() if present.get(node_id) != machine]
+        for node_id in gone:
+            if node_id not in self._gone and self.uses(node_id):
+                self._gone[node_id] = self._keeper.lookout.notices.gone([node_id], known)
+                self._losing.set()
+        for rank in self._at_work:
+            if rank.target.id in self._gone:
+                rank.lose(self._gone[rank.target.id])
+
     async def run(self) -> JobRecord:
         """Run the job to its end and return its final record. Never raises but for cancellation of the task."""
         try:
@@ -83,10 +100,10 @@ class Flow:
             if end is None:
                 end = await self._run()
         except SkyrigError as error:
-            end = End(JobStatus.FAILED, error.exit_code, reason=str(error))
+            end = ends.of_error(error)
         except Exception as error:  # a defect of ours must end this job alone, with its reason, and not the keeper
             self._keeper.log.exception("job %d", self.record.id)
-            end = End(JobStatus.FAILED, SkyrigError.exit_code, reason=f"the keeper failed: {error!r}")
+            end = ends.of_error(SkyrigError(f"the keeper failed: {error!r}"))
         return evolve(
             self.record,
             status=end.status,
@@ -95,6 +112,8 @@ class Flow:
             exit_codes=end.exit_codes,
             culprit=end.culprit,
             reason=end.reason,
+            cause=end.cause,
+            lost=end.lost,
         )
 
     async def _before_run(self) -> End | None:
@@ -108,7 +127,7 @@ class Flow:
             try:
                 await self._unless_cancelled(spreading)
             except FilesRefused as refused:
-                return End(JobStatus.FAILED_SETUP, refused.exit_code, reason=refused.message)
+                return ends.of_files(refused.message, refused.exit_code)
             self._tell_now()
         if self._request.buckets and self.plan.setup is None and (unfit := await self._attached(nodes)) is not None:
             return unfit
@@ -126,7 +145,7 @@ class Flow:
             problems.update(await booting.wait(self._keeper.pool, nodes, self.logbook.note))
 
         await self._unless_cancelled(wait())
-        return self._unfit(problems)
+        return ends.of_unfit(problems, self._nodes)
 
     async def _attached(self, nodes: Sequence[Node]) -> End | None:
         """Attach the job's buckets: its end where that cannot be on one of its nodes, or of those that setup is for."""
@@ -136,15 +155,7 @@ class Flow:
             problems.update(await self._keeper.attach(self._request, nodes, self.logbook.note))
 
         await self._unless_cancelled(attach())
-        return self._unfit(problems)
-
-    def _unfit(self, problems: Mapping[str, str]) -> End | None:
-        """The job's end where nodes have a problem with it."""
-        if not problems:
-            return None
-        culprit = next((rank for rank, node in enumerate(self._nodes) if node.id in problems), -1)
-        reason = "; ".join(f"{node_id}: {problem}" for node_id, problem in problems.items())
-        return End(JobStatus.FAILED_SETUP, SkyrigError.exit_code, culprit=culprit, reason=reason)
+        return ends.of_unfit(problems, self._nodes)
 
     @property
     def _is_for_all(self) -> bool:
@@ -168,13 +179,17 @@ class Flow:
         return self._keeper.usable(self.group, self.plan.shares)
 
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
-        """Do `work`, or leave it when the job is cancelled."""
+        """Do `work`, or leave it when the job is cancelled. NodeLost when a node that it uses is gone for certain."""
         working, cancelling = asyncio.create_task(work), asyncio.create_task(self._cancel.wait())
-        await asyncio.wait({working, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+        losing = asyncio.create_task(self._losing.wait())
+        await asyncio.wait({working, cancelling, losing}, return_when=asyncio.FIRST_COMPLETED)
         cancelling.cancel()
+        losing.cancel()
         if working.done():
             working.result()
         working.cancel()
+        for node_id, why in self._gone.items():
+            raise NodeLost(f"lost node {node_id}: {why}", node_id=node_id)
 
     def _cancelled(self, codes: tuple[int, ...] = ()) -> End:
         return End(JobStatus.CANCELLED, CANCELLED, codes, reason=self.plan.cancel)
@@ -182,7 +197,7 @@ class Flow:
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
         group, table = self.group, self._keeper.table
-        parts = await self.setup_parts(setup, group, self._cluster)
+        parts = await setup_parts(self._keeper, self._request, setup, group, self._cluster)
         due = self._setup_due(parts)
         if not due:
             return None
@@ -258,38 +273,22 @@ class Flow:
             return End(JobStatus.SUCCEEDED, 0, ended.exit_codes)
         return self._failure(ended, self._nodes, JobStatus.FAILED, "")
 
-    def seat(self, number: int, node: Node, life: str = "") -> tuple[Rank, Mapping[str, Any]]:
+    def seat(self, number: int, node: Node, life: str = "") -> Start:
         """A rank on its node, and what starts it there; `life` names one that it was not the first to begin in."""
-        name = f"rank-{number}{life}"
         nodes = tuple(node if rank == number else each for rank, each in enumerate(self._nodes))
-        env = environment.rank_environment(
-            nodes=nodes,
-            rank=number,
-            request=self._request,
-            record_id=self.record.id,
-            task_id=self._task_id(),
-            cluster=self._cluster,
-            port=self.plan.port,
-            gpus=self.plan.shares[node.id].gpus,
-        )
-        link = skylogs.of_rank(self.record, number, node, len(self._cluster.nodes))
-        hostfile = environment.hostfile(nodes, max(1, self._request.accelerators))
-        return self._rank(node, name, number), self._spec(name, self._request.run, env, link, hostfile)
+        return self._seating.rank(number, nodes, self._cluster, self.plan, life)
 
-    def setup_seat(
-        self, setup: Scripts, node: Node, group: Sequence[Node], life: str = ""
-    ) -> tuple[Rank, Mapping[str, Any]]:
+    def setup_seat(self, setup: Scripts, node: Node, group: Sequence[Node], life: str = "") -> Start:
         """The same of its setup, which the nodes `group` get."""
-        name = f"setup-{node.rank}{life}"
-        env = environment.setup_environment(
-            nodes=tuple(group),
-            rank=list(group).index(node),
-            request=self._request,
-            task_id=self._task_id(),
-            cluster=self._cluster,
-        )
-        rank = self._rank(node, name, SETUP + node.rank)
-        return rank, self._spec(name, setup, env, skylogs.of_setup(self.record))
+        return self._seating.setup(setup, node, group, self._cluster, self.plan, life)
+
+    def at_work(self, ranks: Sequence[Rank]) -> None:
+        """These are the ranks that run now: they hear of notices and of nodes that are gone."""
+        self._at_work = ranks
+        for rank in ranks:
+            if rank.target.id in self._gone:
+                rank.lose(self._gone[rank.target.id])
+        self.audience.is_now(ranks, self._nodes)
 
     def look_again(self) -> None:
         """Take the cluster as it is described now."""
@@ -311,6 +310,7 @@ class Flow:
 
     def moved(self, number: int, node: Node) -> None:
         """A rank has another node from now on."""
+        self._gone.pop(node.id, None)
         self._nodes = tuple(node if rank == number else each for rank, each in enumerate(self._nodes))
 
     async def _run_gang(
@@ -323,7 +323,7 @@ class Flow:
         end them, never started."""
         if self.plan.verdict is not None:
             return await gang.end(ranks, self.plan.verdict)
-        self.audience.is_now(ranks)
+        self.at_work(ranks)
         orders = [None] * len(specs) if self._cancel.is_set() else specs
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
         self._resumed = False
@@ -336,20 +336,7 @@ class Flow:
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
-        if announced := self._keeper.lookout.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
-            return End(status, LOST_NODE, ended.exit_codes, nodes.index(announced[0]), announced[1])
-        end, node = ended.ends[ended.culprit], nodes[ended.culprit]
-        where = f"rank {ended.culprit} ({node.id})" if not what else f"{what} on {node.id}"
-        if end.why == "refused":
-            reason = f"{where} could not be started: {end.reason}"
-            return End(status, SkyrigError.exit_code, ended.exit_codes, ended.culprit, reason)
-        if end.why == "mount":
-            return End(status, end.code, ended.exit_codes, ended.culprit, f"{where}: {end.reason}")
-        if end.lost:
-            reason = f"lost node {node.id}: {end.reason}"
-            return End(status, LOST_NODE, ended.exit_codes, ended.culprit, reason)
-        how = f"was ended by signal {end.code - 128}" if end.code > 128 else f"exited with code {end.code}"
-        return End(status, end.code, ended.exit_codes, ended.culprit, f"{where} {how}")
+        return ends.of_gang(ended, nodes, self._keeper.lookout.notices, status, what)
 
     def _advance(self, status: JobStatus, **decided: Any) -> None:
         """Write, at once, that the job is in a new state and what is decided about it."""
@@ -357,57 +344,6 @@ class Flow:
         self.record = evolve(self.record, status=status, started_at=started)
         self.plan = self.plan.with_changes(**decided)
         self._keeper.advance(self.record, self.plan)
-
-    def _rank(self, node: Node, name: str, log_rank: int) -> Rank:
-        ready, base = functools.partial(self._keeper.ready, node.id), self.plan.bases.get(name, 0)
-        return Rank(self._keeper.pool, inside(node), self._directory(name), log_rank, self.logbook, ready, base=base)
-
-    def _directory(self, name: str) -> str:
-        return f"~/.skyrig/jobs/{self.record.uid}/{name}"
-
-    def _spec(
-        self, name: str, scripts: Scripts, env: Mapping[str, str], log_link: str, hostfile: str | None = None
-    ) -> Mapping[str, Any]:
-        files = dict(scripts.files) if hostfile is None else {**scripts.files, "hostfile": hostfile}
-        return {
-            "version": 1,
-            "dir": self._directory(name),
-            "files": files,
-            "entry": scripts.entry,
-            "env": dict(env),
-            "cwd": "~/sky_workdir",
-            "lease_s": LEASE_S,
-            "log_limit": RANK_LOG_LIMIT,
-            "log_link": log_link,
-            "watch": nodeside.watch_file(),
-            "mounts": [mount.target for mount in self._request.buckets if mount.mode != "COPY"],
-        }
-
-    def _task_id(self) -> str:
-        moment = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime(self.record.submitted_at))
-        micros = int(self.record.submitted_at % 1 * 1e6)
-        return f"sky-{moment}-{micros:06d}_{self._cluster.name}_{self.record.id}"
-
-    async def setup_parts(self, setup: Scripts, group: Sequence[Node], cluster: ClusterDescription) -> sameness.Parts:
-        """What decides whether setup must run again."""
-        request = self._request
-        ours = environment.setup_environment(nodes=tuple(group), rank=0, request=request, task_id="", cluster=cluster)
-        ours = {name: value for name, value in ours.items() if not name.endswith("SETUP_NODE_RANK")}
-        used = await asyncio.to_thread(self._files_used, setup) if request.manifest else {}
-        return sameness.parts(setup, request, ours, used, self._keeper.secret)
-
-    def _files_used(self, setup: Scripts) -> dict[str, str]:
-        store = self._keeper.store
-
-        def read(sha: str) -> bytes:
-            try:
-                with store.open(sha) as file:
-                    return file.read()
-            except (Refused, OSError):  # its hash counts all the same, only what it names is not known
-                return b""
-
-        manifest = store.manifest(self._request.manifest)
-        return sameness.files_used(setup.files.get("user.sh", ""), manifest, read)
 
     async def _free_port(self) -> int:
         """A port that is free on rank 0's node, and promised to no other job there."""

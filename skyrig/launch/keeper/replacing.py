@@ -6,28 +6,26 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 from attrs import frozen
 
-from skyrig.cluster.description import ClusterDescription, Node
+from skyrig.cluster.description import Node
 from skyrig.errors import SkyrigError
 from skyrig.launch.job import JobRecord, JobRequest, Scripts
 from skyrig.launch.keeper import booting, gang, sameness
 from skyrig.launch.keeper.elastic import Gang
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
-from skyrig.launch.keeper.notices import Audience
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import Rank
+from skyrig.launch.keeper.seating import Start
+from skyrig.launch.keeper.setups import setup_parts
 from skyrig.launch.lines import SETUP
 
 _PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that has just come is waited for."""
-
-Start = tuple[Rank, Mapping[str, Any]]
-"""A rank on its node, and what starts it there."""
 
 
 class Running(Protocol):
@@ -36,7 +34,6 @@ class Running(Protocol):
     record: JobRecord
     plan: Plan
     logbook: Logbook
-    audience: Audience
 
     @property
     def nodes(self) -> Sequence[Node]:
@@ -52,9 +49,6 @@ class Running(Protocol):
     def setup_seat(self, setup: Scripts, node: Node, group: Sequence[Node], life: str = "") -> Start:
         """The same of its setup, which the nodes `group` get."""
 
-    async def setup_parts(self, setup: Scripts, group: Sequence[Node], cluster: ClusterDescription) -> sameness.Parts:
-        """What decides whether setup must run again."""
-
     def look_again(self) -> None:
         """Take the cluster as it is described now."""
 
@@ -66,6 +60,9 @@ class Running(Protocol):
 
     def news(self) -> asyncio.Event:
         """An event that is set when the cluster was described again."""
+
+    def at_work(self, ranks: Sequence[Rank]) -> None:
+        """These are the ranks that run now: they hear of notices and of nodes that are gone."""
 
     def settle(self, verdict: gang.Verdict) -> None:
         """Write why the job fails."""
@@ -170,7 +167,7 @@ class Crew:
 
     def present(self, ranks: Sequence[Rank]) -> None:
         """These are the ranks that run now, and hear notices."""
-        self.running.audience.is_now(ranks, self.running.nodes)
+        self.running.at_work(ranks)
 
 
 @frozen
@@ -203,7 +200,7 @@ class _Fitting:
         """Run setup on this node alone, if it has not run there in this form."""
         house, running, node = self.crew.house, self.crew.running, self.node
         group = [node if each.id == node.id else each for each in running.group]
-        parts = await running.setup_parts(setup, group, house.cluster)
+        parts = await setup_parts(house, self.crew.request, setup, group, house.cluster)
         if sameness.difference(house.table.setup_key(node.id, node.life), parts) is None:
             return ""
         house.table.set_setup_key(node.id, node.life, "")
