@@ -171,10 +171,11 @@ def _changed(
             refusal = renting.refused(shape, error)
             if refusal is None:
                 raise
-            notify(f"{refusal.message}: removing what was made")
             if there is None:
+                notify(f"{refusal.message}: removing what was made")
                 stacks.down(stack, notify)
             elif shape != before:
+                notify(f"{refusal.message}: removing what was made")
                 _undone(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 
