@@ -51,10 +51,11 @@ def bring(ward: Ward, notify: Notify) -> None:
     task, spec = job.current, _readable(ward)
     doing = ward.data["doing"]
     stack = task.stack
+    options = RunOptions(avoid=str(doing["avoid"]))
     try:
         if described.describe(stack) is not None:
             _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify)
-        cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, RunOptions(), notify, renting.pays)
+        cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, options, notify, renting.pays)
     except NoCapacity as error:
         passing = isinstance(error, NoneLeft) and error.may_pass
         table.change(ward.name, JOB, data={"never": not passing})
