@@ -21,6 +21,7 @@ from skyrig.errors import BadInput, EngineError, ResourcesMismatch, SkyrigError
 from skyrig.failover import journal, rounds
 from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
+from skyrig.jobs import kept
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, described, powers, stacks, status
 from skyrig.stack.foreseen import PlannedUp
@@ -100,7 +101,7 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
     wait_until_off(stack, notify)
     is_new = not stacks.is_there(stack)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = _shape(asked, before, is_new=is_new, there=there)
+    shape = _owned(stack, _shape(asked, before, is_new=is_new, there=there))
     _confirm_replacement(stack, before, shape, manner.confirm)
     note = autostopped.note(there) if there is not None else None
     power = powers.of(there) if there is not None else {}
@@ -121,13 +122,20 @@ def _shape(asked: Asked, before: Shape, *, is_new: bool, there: ClusterDescripti
     """The shape that is asked for of a stack with the shape `before`."""
     if asked.planned is not None:
         return _as_planned(asked.planned, None if is_new else before)
-    kept = grouping.renewed(grouping.without(before, asked.without), asked.anew)
+    staying = grouping.renewed(grouping.without(before, asked.without), asked.anew)
     if asked.nodes is not None and asked.ondemand and there is not None:
-        kept = grouping.with_ondemand(kept, max(asked.nodes, len(kept.nodes)), min(asked.nodes, asked.ondemand))
-    shape = shape_for(kept, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
+        count = max(asked.nodes, len(staying.nodes))
+        staying = grouping.with_ondemand(staying, count, min(asked.nodes, asked.ondemand))
+    shape = shape_for(staying, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
     if asked.ondemand and there is None:
         shape = grouping.fresh(shape, len(shape.nodes), min(asked.ondemand, len(shape.nodes)))
     return with_policy(shape, asked.wish, new=there is None)
+
+
+def _owned(stack: str, shape: Shape) -> Shape:
+    """`shape` with the managed job that the stack is for, if it is for one: its config says so from the start."""
+    mark = kept.mark(stack)
+    return evolve(shape, managed=mark) if mark else shape
 
 
 def _acquired(stack: str, before: Shape, shape: Shape, asked: Asked, manner: Manner, notify: Notify) -> Changes | None:
@@ -291,10 +299,10 @@ def _drained(
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy)
+    same = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy, managed=before.managed)
     if shape.cloud == before.cloud == "local":  # there the market is a mark
-        kept = evolve(kept, machine=evolve(kept.machine, capacity=before.machine.capacity))
-    if kept == before:
+        same = evolve(same, machine=evolve(same.machine, capacity=before.machine.capacity))
+    if same == before:
         return
     if described.describe(stack) is None:
         return

@@ -47,6 +47,7 @@ KEYS: Mapping[str, Key] = {
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
     "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
     "task": Key("", "the task that the cluster was made for; a tag likewise"),
+    "managed": Key("", "the managed job that owns the cluster, NUMBER-INDEX of its task; a tag likewise"),
     "buckets": Key([], "buckets: {name, store, region, persistent, account}; without nodes the stack is a data stack"),
     **policy.KEYS,
     **machine.KEYS,
@@ -111,6 +112,7 @@ class Shape:
     starts: int = 0
     owner: str = ""
     task: str = ""
+    managed: str = ""
     machine: Machine = field(factory=Machine)
     buckets: tuple[Bucket, ...] = field(default=(), validator=_none_that_stays)
     policy: Policy = field(factory=Policy)
@@ -166,6 +168,7 @@ class Shape:
             "starts": self.starts,
             "owner": self.owner,
             "task": self.task,
+            "managed": self.managed,
             "buckets": [bucket.to_config() for bucket in self.buckets],
             **policy.to_config(self.policy),
             **machine.to_config(self.machine),
@@ -217,6 +220,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         starts=keys.whole("starts", given["starts"], "starts"),
         owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),
         task=keys.word("task", given["task"], r"[ -~]{1,128}", "a name"),
+        managed=keys.word("managed", given["managed"], r"[0-9]{1,12}-[0-9]{1,6}", "NUMBER-INDEX of a managed job"),
         policy=policy.from_config(given),
         machine=machine.from_config(given),
         buckets=buckets,

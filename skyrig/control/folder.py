@@ -10,6 +10,9 @@ from skyrig.standing import Standing
 
 MODULE = "skyrig.control"
 
+LOCK = "controller.lock"
+"""The file that the controller holds for its life."""
+
 
 def root() -> Path:
     """The controller's folder."""
@@ -22,7 +25,12 @@ def database() -> Path:
 
 
 def key() -> Path:
-    """The file with the key that secrets of wards are sealed with (mode 0600)."""
+    """The file with the key that secrets of wards are sealed with (mode 0600); it outlives the controller's folder."""
+    return places.home() / "key"
+
+
+def old_key() -> Path:
+    """Where that key lies in a home in which an earlier Skyrig made it."""
     return root() / "key"
 
 
