@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve, frozen
 
-from skyrig import leaving, orders, renting
+from skyrig import leaving, local, orders, renting
 from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster import grouping
@@ -106,7 +106,8 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
     shape = _started(shape, there, power, notify, also_paid=manner.starting)
     for line in stacks.within_limits(stack, shape):
         notify(line)
-    if there is None and shape.cloud != "local" and asked.planned is None:
+    is_had = shape.cloud == "local" and not local.is_limited()
+    if there is None and not is_had and asked.planned is None:
         changes = _acquired(stack, before, shape, asked, manner, notify)
         if changes is None:
             return up(stack, notify, asked, manner)
@@ -136,7 +137,7 @@ def _owned(stack: str, shape: Shape) -> Shape:
 
 
 def _acquired(stack: str, before: Shape, shape: Shape, asked: Asked, manner: Manner, notify: Notify) -> Changes | None:
-    """A cluster on a cloud where there was none; None where somebody else made one meanwhile."""
+    """A cluster where there was none and a cloud may refuse it; None where somebody else made one meanwhile."""
     if old := costs.remark(shape):
         notify(f"cluster {stack}: {old}")
     wanted = Wanted(before, shape, asked.task, asked.at_least, manner.retry)
@@ -173,8 +174,8 @@ def _changed(
             notify(f"{refusal.message}: removing what was made")
             if there is None:
                 stacks.down(stack, notify)
-            else:
-                stacks.up(stack, before, notify)
+            elif shape != before:
+                _undone(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 
     with _drained(shape, there, notify, force=manner.force, flush_s=manner.flush_s):
@@ -182,6 +183,15 @@ def _changed(
         changes = rounds.until_up(once, notify, rounds.pauses(), stack) if manner.retry else once(0.0, 1)
     journal.clear(stack)
     return changes
+
+
+def _undone(stack: str, before: Shape, notify: Notify) -> None:
+    """Make a cluster again what it was; nodes that it had lost before may be refused still, and stay lost."""
+    try:
+        stacks.up(stack, before, notify)
+    except EngineError as error:
+        if renting.refused(before, error) is None:
+            raise
 
 
 def _described(stack: str, changes: Changes, note: AutostopNote | None, notify: Notify) -> ClusterDescription:
@@ -288,14 +298,21 @@ def _drained(
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
     same = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy, managed=before.managed)
+    if shape.cloud == before.cloud == "local":  # there the market is a mark
+        same = evolve(same, machine=evolve(same.machine, capacity=before.machine.capacity))
     if same == before:
         return
     if described.describe(stack) is None:
         return
     fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
+    fields += ["place"] if _place(before) != _place(shape) else []
     question = f"new {' and '.join(fields)} replace every node of {stack}"
     if not confirm(question + ". Go on?"):
         raise ResourcesMismatch(question, hint="-y agrees to that")
+
+
+def _place(shape: Shape) -> tuple[str, str]:
+    return shape.machine.region, shape.machine.zone
 
 
 def _differs(name: str, before: Shape, shape: Shape) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import Attribute, evolve, field, frozen
 
 from skyrig.cluster import buckets as wanted_buckets
-from skyrig.cluster import keys, machine, policy
+from skyrig.cluster import keys, machine, policy, sites
 from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import Accelerators
@@ -98,8 +98,8 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
     `balancer` says what stands before them ("": nothing, "cloud": the cloud's own balancer, whose address stays);
-    `machine` says what its nodes are on a cloud, and is all defaults on the local one; `policy` what it may cost and
-    how long it lives."""
+    `machine` says what its nodes are on a cloud, and of the local one place and market alone; `policy` what it may cost
+    and how long it lives."""
 
     cloud: str = "local"
     nodes: tuple[WantedNode, ...] = field(default=(WantedNode("n0"), WantedNode("n1")), validator=_of_one_market)
@@ -142,7 +142,16 @@ class Shape:
         others = [node.group for node, paid in zip(self.nodes, self.paid, strict=True) if paid != self.machine.capacity]
         if others and where:
             where += f", of which {len(others)} {'on demand' if others[0] == machine.ONDEMAND else 'spot'}"
+        if self.cloud == sites.CLOUD:
+            where = self._local_place()
         return f"{count} node{'s' if count > 1 else ''} ({kind}) on the {self.cloud} cloud{where}"
+
+    def _local_place(self) -> str:
+        """Place and market of nodes of the local cloud in words; "" where nothing is said of either."""
+        spots = sum(paid.kind == "spot" for paid in self.paid)
+        spot = f", {'' if spots == len(self.nodes) else f'{spots} of them '}spot" if spots else ""
+        place = self.machine.zone or self.machine.region
+        return f"{spot}, in {place}" if place else spot
 
     def to_config(self) -> dict[str, Any]:
         """Config values by key, only those that differ from their default (nodes always)."""

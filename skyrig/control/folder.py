@@ -72,3 +72,11 @@ def surroundings(kind: str, name: str) -> Path:
 def drop(kind: str, name: str) -> None:
     """Remove all that is kept of a ward beside its row."""
     shutil.rmtree(of_ward(kind, name), ignore_errors=True)
+
+
+def clear(kind: str, name: str) -> None:
+    """Remove all that is kept of a ward beside its row and its log."""
+    for each in list(of_ward(kind, name).glob("*")):
+        if each.name.startswith(log(kind, name).name):
+            continue
+        shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)

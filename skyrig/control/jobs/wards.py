@@ -9,7 +9,8 @@ controller's own folder can be lost.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from attrs import evolve
 
@@ -66,8 +67,8 @@ def task(ward: Ward, index: int) -> Task:
     return package.opened(kept.package(job(ward).tasks[index].stack, index)).task
 
 
-def put(ward: Ward, known: ManagedJob, **fields: object) -> Ward | None:
-    """Write what is known of the job down, beside its stack first; None where the ward is gone."""
+def put(ward: Ward, known: ManagedJob, *, data: Mapping[str, Any] | None = None, **fields: object) -> Ward | None:
+    """Write what is known of the job down, with more `data`, beside its stack first; None where the ward is gone."""
     there = table.ward(ward.name, JOB)
     if there is None:
         return None
@@ -75,9 +76,8 @@ def put(ward: Ward, known: ManagedJob, **fields: object) -> Ward | None:
     wish = Wish(str(fields.get("wish", there.wish)))
     status = ManagedStatus.CANCELLING if wish is Wish.GONE and not now.status.ended else now.status
     _keep(evolve(there, wish=wish), known, now.stack)
-    return table.change(
-        ward.name, JOB, stack=now.stack, status=str(status), data={"job": CONVERTER.unstructure(known)}, **fields
-    )
+    more = {"job": CONVERTER.unstructure(known), **(data or {})}
+    return table.change(ward.name, JOB, stack=now.stack, status=str(status), data=more, **fields)
 
 
 def past(ward: Ward, known: ManagedJob) -> None:
@@ -87,7 +87,7 @@ def past(ward: Ward, known: ManagedJob) -> None:
         _keep(evolve(there, wish=Wish.PAST), known, stack)
     put(ward, known, wish=Wish.PAST)
     kept.thin(kept.stacks(known))
-    folder.surroundings(JOB, ward.name).unlink(missing_ok=True)
+    folder.clear(JOB, ward.name)
 
 
 def cancel(job_id: int) -> Ward:
