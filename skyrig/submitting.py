@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from skyrig import checkout, local, models
-from skyrig.bringing import Asked, Confirm, Manner, Notify, up
+from skyrig.bringing import Asked, Confirm, Manner, Notify, up, with_policy
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.policy import NO_WISH, Wish
@@ -192,6 +192,15 @@ def for_service(
     brought = _checked(task, machines, stack, options, notify)
     cluster = _brought_up(machines, stack, wanted.ports, options, notify, confirm, wanted.ondemand)
     return cluster, _submission(task, cluster, brought, None, notify, confirm)
+
+
+def for_new_cluster(task: Task, options: RunOptions, notify: Notify) -> Shape:
+    """What a launch of a task on a cluster of its own would ask for: nothing is made. BadInput for all that can be
+    wrong with the task; NoCapacity where nobody has that."""
+    brought = _checked(task, task, None, options, notify)
+    note_unheeded(local_candidate(task), notify)
+    _note_run(task, brought.workdir, brought.mounts.sources, notify)
+    return with_policy(shape_for(Shape(), task, ports=ports_of(task)), options.wish, new=True)
 
 
 def _machines(task: Task, nodes: int) -> Task:
