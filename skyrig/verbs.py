@@ -258,7 +258,9 @@ def cancel(stack: str, job_ids: list[int] | None, notify: Notify = lambda line: 
 
 
 def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: None) -> list[ClusterStatus]:
-    """Status of the clusters called `names`, or of all. That one switched itself off is written into its config."""
+    """Status of the clusters called `names`, or of all. That one switched itself off is written into its config, and
+    what a controller that lost its table cared for is cared for again."""
+    _settle(notify)
     known = stacks.known()
     for name in names or ():
         if name not in known:
@@ -268,6 +270,17 @@ def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: N
         adoption.adopt(each, notify)
     owners = owning.wards()
     return [evolve(_with_attempts(each), owner=owners.get(each.name, "")) for each in status.of(asked)]
+
+
+def _settle(notify: Notify) -> None:
+    """Have the controller know the managed jobs that own clusters here. That its table is away is no failure of
+    whoever looks at clusters."""
+    from skyrig.control.jobs import rebuilding
+
+    try:
+        rebuilding.settle(notify)
+    except SkyrigError as error:
+        notify(str(error))
 
 
 def _with_attempts(found: ClusterStatus) -> ClusterStatus:
