@@ -45,7 +45,7 @@ def launch(
 def queue(
     refresh: bool = False, skip_finished: bool = False, all_users: bool = False, job_ids: list[int] | None = None
 ) -> RequestId[list[ManagedJobRecord]]:
-    """Managed jobs, the newest first, each task of a pipeline apart; those of the numbers alone where such are given."""
+    """Managed jobs, the newest first, each task of a pipeline apart; with numbers those of them."""
     numbers = None if job_ids is None else [int(each) for each in job_ids]
     return begin("jobs.queue", refresh=refresh, skip_finished=skip_finished, job_ids=numbers)
 
@@ -58,7 +58,7 @@ def cancel(
     if sum((name is not None, bool(job_ids), everything)) != 1:
         raise BadInput("sky.jobs.cancel: which jobs?", hint="name, job_ids or all=True, one of them")
     numbers = [int(each) for each in job_ids or ()]
-    return begin("jobs.cancel", name or "", name=name, job_ids=numbers, everything=everything)
+    return begin("jobs.cancel", name or "", job_name=name, job_ids=numbers, everything=everything)
 
 
 def tail_logs(

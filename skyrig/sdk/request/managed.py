@@ -35,11 +35,11 @@ def queue(
     return [record for seen in reversed(found) for record in _records(seen, now)]
 
 
-def cancel(notify: Notify, *, name: str | None, job_ids: Sequence[int], everything: bool) -> None:
+def cancel(notify: Notify, *, job_name: str | None, job_ids: Sequence[int], everything: bool) -> None:
     """Cancel jobs."""
     from skyrig import managing
 
-    jobs = managing.chosen(job_ids, [name] if name is not None else [], everything=everything)
+    jobs = managing.chosen(job_ids, [job_name] if job_name is not None else [], everything=everything)
     managing.cancel(jobs, notify, lambda question: True)
 
 
