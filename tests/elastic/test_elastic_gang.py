@@ -122,12 +122,12 @@ echo "begun on $SKYPILOT_NODE_RANK"
 fail() { echo "$1" >$SKYRIG_RANK_DIR/proc/0.$2; }
 mkdir -p $SKYRIG_RANK_DIR/proc
 until [ -e ~/done ]; do
-  if [ -e ~/bereft ]; then rm ~/bereft; echo "Connection reset by peer"; fail 1 $RANDOM; echo failed; fi
+  if [ -e ~/bereft ]; then rm ~/bereft; echo "Connection reset by peer"; fail 1 $RANDOM; sleep 3; echo failed; fi
   if [ -e ~/own ]; then rm ~/own; for line in $(seq 20); do echo "error $line"; done; fail 3 $RANDOM; fi
   sleep 0.1
 done
 """
-"""As a launcher that starts processes again when they fail, and leaves records of that."""
+"""As a launcher that starts processes again when they fail, for which it takes some seconds, and leaves records."""
 
 
 def begin_failing(cluster: ElasticCluster) -> tuple[int, Following]:
