@@ -16,7 +16,7 @@ from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
 from skyrig.launch.job import CANCELLED, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import booting, ends, gang, replacing, sameness
+from skyrig.launch.keeper import booting, ends, gang, replacing, sameness, stillness
 from skyrig.launch.keeper.ends import End
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
@@ -53,7 +53,7 @@ class Flow:
         self._nodes = tuple(plan.nodes.get(node_id) or self._cluster.node(node_id) for node_id in plan.shares)
         self.audience = Audience(keeper.lookout.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
-        if plan.cancel:
+        if plan.cancel or plan.hang:
             self._cancel.set()
 
     def cancel(self, reason: str) -> None:
@@ -79,6 +79,11 @@ class Flow:
     def quiet_s(self) -> float:
         """For how many seconds none of its ranks has written or given a sign of life."""
         return min((rank.quiet_s for rank in self._at_work), default=0.0)
+
+    @property
+    def ranks(self) -> Sequence[Rank]:
+        """Those that run now."""
+        return self._at_work
 
     def meet(self, cluster: ClusterDescription) -> None:
         """Learn that the cluster is this one now: machines behind which there are others by now, or none, are gone."""
@@ -192,6 +197,8 @@ class Flow:
             raise NodeLost(f"lost node {node_id}: {why}", node_id=node_id)
 
     def _cancelled(self, codes: tuple[int, ...] = ()) -> End:
+        if self.plan.hang and not self.plan.cancel:
+            return ends.of_stillness(self.plan.hang, codes)
         return End(JobStatus.CANCELLED, CANCELLED, codes, reason=self.plan.cancel)
 
     async def _setup(self, setup: Scripts) -> End | None:
@@ -261,17 +268,29 @@ class Flow:
                 return self._cancelled()
             kept = {node.id: node for node in self._nodes} if request.min_nodes else {}
             self._advance(JobStatus.RUNNING, port=await self._free_port(), nodes=kept)
-        if request.min_nodes:
-            patience, self._resumed = 0.0 if self._resumed else BOOT_PATIENCE_S, False
-            ended = await replacing.run(self, self._keeper, request, self._cancel, patience)
-        else:
-            seats = [self.seat(number, node) for number, node in enumerate(self._nodes)]
-            ended = await self._run_gang([rank for rank, _ in seats], [spec for _, spec in seats])
+        hanging = asyncio.create_task(self._end_when_still(request.hang_s)) if request.hang_s else None
+        ended = await self._ranks_run(request)
+        if hanging is not None:
+            hanging.cancel()
         if ended.cancelled:
             return self._cancelled(ended.exit_codes)
         if ended.culprit < 0:
             return End(JobStatus.SUCCEEDED, 0, ended.exit_codes)
         return self._failure(ended, self._nodes, JobStatus.FAILED, "")
+
+    async def _ranks_run(self, request: JobRequest) -> gang.GangEnd:
+        """The job's ranks, to their end."""
+        if request.min_nodes:
+            patience, self._resumed = 0.0 if self._resumed else BOOT_PATIENCE_S, False
+            return await replacing.run(self, self._keeper, request, self._cancel, patience)
+        seats = [self.seat(number, node) for number, node in enumerate(self._nodes)]
+        return await self._run_gang([rank for rank, _ in seats], [spec for _, spec in seats])
+
+    async def _end_when_still(self, hang_s: float) -> None:
+        """End the job when it stands still; remembered, should the keeper die meanwhile."""
+        reason = await stillness.until_still(self, hang_s)
+        self._advance(self.record.status, hang=reason)
+        self._cancel.set()
 
     def seat(self, number: int, node: Node, life: str = "") -> Start:
         """A rank on its node, and what starts it there; `life` names one that it was not the first to begin in."""

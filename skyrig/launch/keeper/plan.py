@@ -19,7 +19,7 @@ class Plan:
     """`shares`: what the job holds of each of its nodes, in rank order; `incarnations` of all nodes it has to do with.
     `setup`: ids of the nodes where its setup is run, None while that is not decided. `port`: the rendezvous port of
     rank 0, 0 while there is none. `cancel`: why the job shall end, "" if it shall not. `manifest`: of its files.
-    `verdict`: why it fails, once that is settled.
+    `verdict`: why it fails, once that is settled. `hang`: how it was found to stand still, "" if it was not.
 
     Of a job that goes on without some of its nodes (JobRequest.min_nodes): `nodes` are its own by id, as they were when
     it came to them; `lost` says why there is no rank on a node any more; `lives` are the names of those lives of nodes
@@ -33,6 +33,7 @@ class Plan:
     cancel: str = ""
     manifest: str = ""
     verdict: Verdict | None = None
+    hang: str = ""
     nodes: dict[str, Node] = field(factory=dict)
     lost: dict[str, str] = field(factory=dict)
     lives: dict[str, str] = field(factory=dict)

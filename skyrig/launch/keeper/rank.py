@@ -102,7 +102,7 @@ class Rank:
         self._changed = changed
         self._heard = self._signed = asyncio.get_running_loop().time()
         self._broken_at: float | None = None
-        self._ended = False
+        self._end: RankEnd | None = None
         self._gone = asyncio.Event()
         self._why_gone = ""
         self._moment = 0.0
@@ -118,7 +118,12 @@ class Rank:
         now = asyncio.get_running_loop().time()
         since = self._heard if self._broken_at is None else max(self._heard, self._broken_at)
         bound = UNHEARD_S if self._broken_at is None else AT_ONCE_S
-        return now - since if now - since >= bound and not self._ended else 0.0
+        return now - since if now - since >= bound and (self._end is None or self._end.lost) else 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not well."""
+        return self._end is not None and self._end.code != 0
 
     @property
     def quiet_s(self) -> float:
@@ -137,8 +142,8 @@ class Rank:
         finally:
             following.cancel()
             losing.cancel()
-        self._ended = not end.lost
-        return evolve(end, heard=min(self._heard, now()))
+        self._end = evolve(end, heard=min(self._heard, now()))
+        return self._end
 
     def lose(self, reason: str) -> None:
         """Its machine is gone for certain: the rank is lost, now."""
