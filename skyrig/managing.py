@@ -150,7 +150,7 @@ def saved_logs(job_id: int, base: Path, notify: Notify) -> list[Path]:
     files = []
     for task in find(job_id).job.tasks:
         for position in range(len(task.jobs)):
-            target = base / f"managed-job-{job_id}" / f"task-{task.index}" / f"attempt-{position + 1}"
+            target = folder_of(base, job_id) / f"task-{task.index}" / f"attempt-{position + 1}"
             target.mkdir(parents=True, exist_ok=True)
             for rank in range(task.num_nodes):
                 wanted = Wanted(task=task.index, attempt=position, rank=rank, follow=False)
@@ -158,6 +158,11 @@ def saved_logs(job_id: int, base: Path, notify: Notify) -> list[Path]:
                 with files[-1].open("wb") as out:
                     follow(job_id, wanted, out, notify)
     return files
+
+
+def folder_of(base: Path, job_id: int) -> Path:
+    """Where `saved_logs` writes."""
+    return base / f"managed-job-{job_id}"
 
 
 def chosen(job_ids: Sequence[int], names: Sequence[str], *, everything: bool) -> list[Seen]:
