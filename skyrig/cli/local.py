@@ -144,4 +144,7 @@ def _seconds(values: Values, name: str) -> float | None:
     text = values.text(name)
     if text is None:
         return None
-    return float(policy.seconds(f"--{name}", f"{text}s" if text.isdecimal() else text))
+    try:
+        return float(policy.seconds(f"--{name}", f"{text}s" if text.isdecimal() else text))
+    except BadInput as error:
+        raise BadInput(error.message, hint="30s, 10m or 2h") from None
