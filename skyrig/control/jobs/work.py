@@ -53,9 +53,10 @@ def bring(ward: Ward, notify: Notify) -> None:
     task, spec = job.current, _readable(ward)
     doing = ward.data["doing"]
     stack = task.stack
-    options = RunOptions(avoid=str(doing["avoid"]))
+    options = RunOptions(wish=spec.wish, avoid=str(doing["avoid"]))
     try:
         if described.describe(stack) is not None:
+            options = RunOptions()  # what is wished of a cluster stands in its config by now
             _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify, ward.data.get("spares") or {})
         cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, options, notify, renting.pays)
     except NoCapacity as error:
