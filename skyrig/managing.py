@@ -91,7 +91,8 @@ def launch(file: TaskFile, options: Options, notify: Notify, confirm: Confirm) -
         spec = ManagedSpec(recovery, retry=options.retry, user=job.user, wish=options.wish)
         wards.enter(job, [each.task for each in checked], spec, notify)
         controller.ensure()
-    notify(f"managed job {number} ({name}) submitted; its cluster: {', '.join(each.stack for each in job.tasks)}")
+    made = ", then ".join(each.stack for each in job.tasks)
+    notify(f"managed job {number} ({name}) submitted; its cluster is {made}")
     return job
 
 

@@ -40,7 +40,8 @@ from skyrig.training import TrainingRun
 class RunOptions:
     """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
     for training scripts: a task says them itself. `wish` is what the cluster may cost and how long it lives;
-    `retry_until_up` has rounds of attempts go on until there is capacity. None and empty values leave it to the
+    `retry_until_up` has rounds of attempts go on until there is capacity; offers in the region `avoid` are tried
+    last. None and empty values leave it to the
     cluster."""
 
     name: str = ""
@@ -56,6 +57,7 @@ class RunOptions:
     autostop: Autostop | None = None
     retry_until_up: bool = False
     wish: Wish = NO_WISH
+    avoid: str = ""
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
@@ -238,7 +240,7 @@ def _brought_up(
     """The cluster of `stack`, or a new one, with what `task` asks for and `ports` open."""
     cluster = described.describe(stack) if stack is not None else None
     manner = Manner(confirm, retry=options.retry_until_up)
-    asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand)
+    asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand, avoid=options.avoid)
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
         return up(stack or new_name(task), notify, asked, manner)
