@@ -57,7 +57,7 @@ def agree(
 ) -> None:
     """Show what will be paid, and ask, before nodes `coming` that cost money are made or started. `others` are tried
     where the shape cannot be had, so that the dearest of them may be what is paid. BadInput where the answer is no."""
-    if shape.cloud == "local" or not coming:
+    if not shape.is_rented or not coming:
         return
     price = costs.said(costs.of_shape(shape))
     question = (
@@ -174,7 +174,7 @@ def _capacity(chosen: Offer, before: Capacity) -> Capacity:
 def settled(shape: Shape) -> Shape:
     """`shape` with what is not asked for but must be known before anything is made, and stays as it is from then on:
     account, zone, who may log in, whose it is. One round trip each, and only for what is missing."""
-    if shape.cloud == "local":
+    if not shape.is_rented:
         return shape
     machine = shape.machine
     if shape.cloud in clouds.known():

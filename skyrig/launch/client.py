@@ -7,10 +7,7 @@ at any point: what was submitted goes on, what was not never began.
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -21,21 +18,16 @@ from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import TimeToLive
 from skyrig.errors import BadInput, NodeLost, ProtocolMismatch
-from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import files, keeping, records
-from skyrig.launch.job import CONVERTER, JobRecord, JobRequest, JobStatus
-from skyrig.launch.lines import Shown, marks_failure, parse
+from skyrig.launch.following import View, interruptible
+from skyrig.launch.job import CONVERTER, JobRecord, JobRequest
 from skyrig.launch.link import FIRST_PATIENCE_S, LOOK_PATIENCE_S, KeeperLink, NoRuntime, keeper, patience
 from skyrig.launch.meeting import Current, meeting
-from skyrig.launch.prelude import Prelude
-from skyrig.launch.protocol import KeeperGone, Message, receive, send
+from skyrig.launch.protocol import KeeperGone, receive, send
 from skyrig.launch.submission import Submission
 
 Notify = Callable[[str], None]
 """Takes one line for the user that is not the job's output."""
-
-_LAST_LINES = 10
-"""Lines of the failed rank that are shown again at the end."""
 
 _HEAD_PATIENCE_S = 10.0
 """How long a follower tries to reach a head that went away before it calls it lost; a lease's length."""
@@ -61,8 +53,8 @@ async def submit_and_follow(
         record = await _submitted(link, what, notify)
         if detach:
             return 0
-        view = _View(desc, record, out, notify)
-        lost = await _interruptible(view.follow(link), view)
+        view = View(desc, record, out, notify)
+        lost = await interruptible(view.follow(link), view)
     return await _finish(desc, view, lost)
 
 
@@ -84,10 +76,10 @@ async def logs(
 ) -> int:
     """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends. Returns its exit code,
     0 while it has none."""
-    view, lost = _View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow), True
+    view, lost = View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow), True
     with suppress(KeeperGone):
         async with keeper(desc, notify=notify) as link:
-            lost = await _interruptible(view.follow(link), view)
+            lost = await interruptible(view.follow(link), view)
     return await _finish(desc, view, lost)
 
 
@@ -225,157 +217,14 @@ async def _jobs(link: KeeperLink) -> list[JobRecord]:
     return CONVERTER.structure((await link.ask({"op": "queue"}))["records"], list[JobRecord])
 
 
-class _View:
-    """What a follower has seen of one job, and how far; survives a broken connection."""
-
-    def __init__(
-        self,
-        desc: ClusterDescription,
-        record: JobRecord | None,
-        out: BinaryIO,
-        notify: Notify,
-        *,
-        job_id: int | None = None,
-        rank: int | None = None,
-        tail: int | None = None,
-        keep_on: bool = True,
-    ) -> None:
-        self.record = record
-        self.detached = False
-        self._kept_by_us = desc if keeping.is_ours(desc) else None
-        self._job_id = record.id if record else job_id
-        self._out = out
-        self._notify = notify
-        self._prelude = Prelude(notify)
-        self._rank = rank
-        self._tail = tail
-        self._keep_on = keep_on
-        self._offset = 0
-        self._shown: Shown | None = None
-        self._last: dict[int, deque[bytes]] = {}
-        self._settled: set[int] = set()
-
-    async def follow(self, link: KeeperLink) -> bool:
-        """Write what comes until the job's end (False) or until the connection broke (True)."""
-        asked = {
-            "op": "follow",
-            "id": self._job_id,
-            "follow": self._keep_on,
-            "offset": self._offset,
-            "rank": self._rank,
-        }
-        if self._offset == 0 and self._tail is not None:
-            asked["tail"] = self._tail
-        try:
-            await send(link.writer, asked)
-            while (received := await receive(link.reader)) is not None:
-                message, payload = received
-                if "error" in message:
-                    raise BadInput(message["error"], hint=message.get("hint"))
-                if message["event"] == "end":
-                    return False
-                self._take(message, payload)
-        except (asyncssh.Error, OSError, EOFError):
-            return True
-        finally:
-            self._prelude.close()
-            self._end_line()
-        return True
-
-    def ended(self) -> int:
-        """Say how the job ended; its exit code (0 while it has none)."""
-        record = self.record
-        if record is None or not record.status.ended:
-            return 0
-        if record.status is JobStatus.SUCCEEDED:
-            self._notify(f"job {record.id} SUCCEEDED")
-        else:
-            self._notify(f"job {record.id} {record.status.value}: {record.reason}")
-        if record.culprit >= 0 and record.num_nodes > 1 and self._last.get(record.culprit):
-            self._notify(f"the last lines of rank {record.culprit}:")
-            for line in self._last[record.culprit]:
-                self._notify("    " + line.decode(errors="replace"))
-        return record.exit_code if record.exit_code is not None else 5
-
-    def _take(self, message: Message, payload: bytes) -> None:
-        if message["event"] == "state":
-            self._advance(CONVERTER.structure(message["record"], JobRecord))
-        elif message["event"] == "now":
-            self._prelude.now(message.get("setup", ()), message.get("files"))
-        elif message["event"] == "log" and self._shown is not None:
-            self._offset = message["offset"]
-            self._keep(payload)
-            for line in payload.split(b"\n")[:-1]:  # whole lines come; bytes.splitlines would cut at \r too
-                rank, text, _ = parse(line)
-                self._remember(rank, text)
-                self._prelude.line(rank, text)
-                self._out.write(self._shown.show(line))
-            self._out.flush()
-
-    def _keep(self, payload: bytes = b"") -> None:
-        """Keep what was seen, where it is ours to keep. A disk that is full here is no reason to stop following."""
-        if self._kept_by_us is not None and self.record is not None:
-            with suppress(OSError):
-                keeping.add(self._kept_by_us, self.record, self._offset, payload)
-
-    def _remember(self, rank: int, text: bytes) -> None:
-        """Keep the last lines of each rank; those before a process of it failed, not what its launcher says then."""
-        if marks_failure(text):
-            self._settled.add(rank)
-        if rank not in self._settled:
-            self._last.setdefault(rank, deque(maxlen=_LAST_LINES)).append(text)
-
-    def _end_line(self) -> None:
-        if self._shown is not None:
-            self._out.write(self._shown.finish())
-            self._out.flush()
-
-    def _advance(self, record: JobRecord) -> None:
-        before = self.record.status if self.record else None
-        self._end_line()
-        self.record, self._job_id = record, record.id
-        self._keep()
-        self._shown = Shown(record, record.cluster, rank=self._rank)
-        self._prelude.advance(record)
-        if record.status is JobStatus.PENDING and not record.nodes:
-            self._notify(f"job {record.id} waits for its turn")
-        elif record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING) and record.status is not before:
-            what = "setup runs on" if record.status is JobStatus.SETTING_UP else "running on"
-            where = record.cluster if record.status is JobStatus.SETTING_UP else record.nodes
-            self._notify(f"job {record.id}: {what} {', '.join(where)}")
-
-
-async def _interruptible(following: Coroutine[None, None, bool], view: _View) -> bool:
-    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke. A thread
-    beside the main one gets no signals, and follows to the end."""
-    if threading.current_thread() is not threading.main_thread():
-        return await following
-    task = asyncio.create_task(following)
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        view.detached = True
-        task.cancel()
-
-    loop.add_signal_handler(signal.SIGINT, interrupt)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not view.detached:
-            raise
-        return False
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)
-
-
-async def _finish(desc: ClusterDescription, view: _View, lost: bool) -> int:
+async def _finish(desc: ClusterDescription, view: View, lost: bool) -> int:
     """After the first following: re-attach while the head can be reached, then say how it ended."""
     clock = asyncio.get_running_loop().time
     broke_at = clock()
     while lost and not view.detached:
         try:
             async with keeper(desc, patience_s=_HEAD_PATIENCE_S) as link:
-                lost = await _interruptible(view.follow(link), view)
+                lost = await interruptible(view.follow(link), view)
             broke_at = clock()
         except KeeperGone:
             if clock() > broke_at + _HEAD_PATIENCE_S:
@@ -386,14 +235,10 @@ async def _finish(desc: ClusterDescription, view: _View, lost: bool) -> int:
             _record_loss(desc, view, reason)
             job = f"job {view.record.id} FAILED: " if view.record else ""
             raise NodeLost(job + reason, node_id=desc.head.id, hint=f"`up -c {desc.name}` brings it back") from error
-    if view.detached:
-        job = f" -j {view.record.id}" if view.record else ""
-        view._notify(f"detached; the job goes on: `logs -c {desc.name}{job}` shows it")
-        return 0
-    return view.ended()
+    return view.told_detached(desc.name) if view.detached else view.ended()
 
 
-def _record_loss(desc: ClusterDescription, view: _View, reason: str) -> None:
+def _record_loss(desc: ClusterDescription, view: View, reason: str) -> None:
     """The head is gone and its keeper with it: write into the kept record what the keeper no longer can."""
     if view.record is not None:
         with suppress(OSError):

@@ -14,7 +14,7 @@ from skyrig.launch import lines
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.rank import GRACE_S, Rank, RankEnd
 
-_PEER_LOSS = re.compile(
+PEER_LOSS = re.compile(
     rb"connection closed by peer|connection reset by peer|broken pipe|remote process exited|connection refused"
     rb"|socket timeout|disterror|distnetworkerror|timed out waiting|heartbeat|rendezvousconnection",
     re.IGNORECASE,
@@ -149,4 +149,4 @@ async def _end_all(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankE
 
 def _lost_its_peer(logbook: Logbook, rank: int) -> bool:
     logbook.flush(rank)
-    return _PEER_LOSS.search(b"\n".join(lines.last(logbook.path, rank, 15))) is not None
+    return PEER_LOSS.search(b"\n".join(lines.last(logbook.path, rank, 15))) is not None
