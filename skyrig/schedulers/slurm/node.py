@@ -51,6 +51,7 @@ _LOST = 4
 
 _NAMES = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEPT = re.compile(rb"\d+[|+]")
+_KNOWN = re.compile(rb"tasks? [\d,-]+: (Exited with exit code|Terminated|Killed)|slurmstepd.*\bCANCELLED\b")
 
 
 def both(values: dict[str, str]) -> dict[str, str]:
@@ -143,8 +144,12 @@ class Log:
         self.write(b"%d|%s\n" % (SETUP, line.rstrip(b"\n")))
 
     def rank(self, line: bytes) -> None:
-        """Keep what a rank said through srun; what srun itself says is a note."""
-        self.write(line if _KEPT.match(line) else b"%d|%s\n" % (NOTE, line.rstrip(b"\n")))
+        """Keep what a rank said through srun. What srun itself says is a note, but for how each rank ended: that is
+        told better."""
+        if _KEPT.match(line):
+            self.write(line)
+        elif not _KNOWN.search(line):
+            self.write(b"%d|%s\n" % (NOTE, line.rstrip(b"\n")))
 
 
 class Batch:
