@@ -90,6 +90,8 @@ class ClusterArgs(TypedDict):
     """Who made the cluster; a tag."""
     task: str
     """The task that the cluster was made for; a tag."""
+    managed: NotRequired[str]
+    """The managed job that owns the cluster, NUMBER-INDEX; a tag. Not there, or "": none does."""
     machine: MachineArgs
     """What each node is on a cloud."""
 

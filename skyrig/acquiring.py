@@ -1,5 +1,5 @@
-"""Clusters that are not there yet, on clouds: one offer after the other is tried, in rounds if that is wanted, and what
-an earlier run has left half-made is removed first."""
+"""Clusters that are not there yet, on clouds, and on the local one where its capacity is limited: one offer after the
+other is tried, in rounds if that is wanted, and what an earlier run has left half-made is removed first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from attrs import evolve, frozen
 
 from skyrig import fitting, renting
+from skyrig.cluster import sites
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 from skyrig.failover import journal, place, rounds, trying
@@ -55,6 +56,8 @@ def acquire(
         more = [each for each in fitting.others(before, wanted.shape, wanted.task) if place.of_shape(each) != own]
         nodes = [node.id for node in wanted.shape.nodes]
         renting.agree(stack, wanted.shape, nodes, confirm, more)
+        is_local = wanted.shape.cloud == sites.CLOUD
+        shapes = fitting.local_places(wanted.shape) if is_local else [wanted.shape, *more]
 
         def make(shape: Shape) -> Changes:
             _remove_from_elsewhere(stack, shape, notify)
@@ -70,7 +73,7 @@ def acquire(
             if number > 1 and not journal.is_mine(stack):
                 raise BadInput(f"{stack} was taken down meanwhile: no more offers are tried")
             try:
-                return trying.try_all(stack, [wanted.shape, *more], before, doing, notify, began=began)
+                return trying.try_all(stack, shapes, before, doing, notify, began=began)
             except NoneLeft:
                 _restore(stack, before, notify)
                 journal.write(stack, Journal(before, restored=True)) if wanted.retry else journal.clear(stack)
@@ -100,7 +103,7 @@ def _goes_on(left: Journal, wanted: Wanted) -> bool:
     if cut_off is None or cut_off.outcome != TRYING or len(left.attempts) > 1:
         return False
     there, here = cut_off.place, place.of_shape(wanted.shape)
-    return there == evolve(here, zone=here.zone or there.zone)
+    return there == evolve(here, region=here.region or there.region, zone=here.zone or there.zone)
 
 
 def _recover(stack: str, left: Journal, notify: Notify) -> None:

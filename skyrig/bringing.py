@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve, frozen
 
-from skyrig import leaving, orders, renting
+from skyrig import leaving, local, orders, renting
 from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster import grouping
@@ -21,6 +21,7 @@ from skyrig.errors import BadInput, EngineError, ResourcesMismatch, SkyrigError
 from skyrig.failover import journal, rounds
 from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
+from skyrig.jobs import kept
 from skyrig.progress import Kind, Step, activity
 from skyrig.stack import autostopped, described, powers, stacks, status
 from skyrig.stack.foreseen import PlannedUp
@@ -98,14 +99,15 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
     wait_until_off(stack, notify)
     is_new = not stacks.is_there(stack)
     before, there = stacks.settled(stack, notify), described.describe(stack)
-    shape = _shape(asked, before, is_new=is_new, there=there)
+    shape = _owned(stack, _shape(asked, before, is_new=is_new, there=there))
     _confirm_replacement(stack, before, shape, manner.confirm)
     note = autostopped.note(there) if there is not None else None
     power = powers.of(there) if there is not None else {}
     shape = _started(shape, there, power, notify, also_paid=manner.starting)
     for line in stacks.within_limits(stack, shape):
         notify(line)
-    if there is None and shape.is_rented and asked.planned is None:
+    is_had = not shape.is_rented and not (shape.cloud == "local" and local.is_limited())
+    if there is None and not is_had and asked.planned is None:
         changes = _acquired(stack, before, shape, asked, manner, notify)
         if changes is None:
             return up(stack, notify, asked, manner)
@@ -118,17 +120,24 @@ def _shape(asked: Asked, before: Shape, *, is_new: bool, there: ClusterDescripti
     """The shape that is asked for of a stack with the shape `before`."""
     if asked.planned is not None:
         return _as_planned(asked.planned, None if is_new else before)
-    kept = grouping.renewed(grouping.without(before, asked.without), asked.anew)
+    staying = grouping.renewed(grouping.without(before, asked.without), asked.anew)
     if asked.nodes is not None and asked.ondemand and there is not None:
-        kept = grouping.with_ondemand(kept, max(asked.nodes, len(kept.nodes)), min(asked.nodes, asked.ondemand))
-    shape = shape_for(kept, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
+        count = max(asked.nodes, len(staying.nodes))
+        staying = grouping.with_ondemand(staying, count, min(asked.nodes, asked.ondemand))
+    shape = shape_for(staying, asked.task, nodes=asked.nodes, ports=asked.ports, reaches=asked.reaches)
     if asked.ondemand and there is None:
         shape = grouping.fresh(shape, len(shape.nodes), min(asked.ondemand, len(shape.nodes)))
     return with_policy(shape, asked.wish, new=there is None)
 
 
+def _owned(stack: str, shape: Shape) -> Shape:
+    """`shape` with the managed job that the stack is for, if it is for one: its config says so from the start."""
+    mark = kept.mark(stack)
+    return evolve(shape, managed=mark) if mark else shape
+
+
 def _acquired(stack: str, before: Shape, shape: Shape, asked: Asked, manner: Manner, notify: Notify) -> Changes | None:
-    """A cluster on a cloud where there was none; None where somebody else made one meanwhile."""
+    """A cluster where there was none and a cloud may refuse it; None where somebody else made one meanwhile."""
     if old := costs.remark(shape):
         notify(f"cluster {stack}: {old}")
     wanted = Wanted(before, shape, asked.task, asked.at_least, manner.retry)
@@ -165,8 +174,8 @@ def _changed(
             notify(f"{refusal.message}: removing what was made")
             if there is None:
                 stacks.down(stack, notify)
-            else:
-                stacks.up(stack, before, notify)
+            elif shape != before:
+                _undone(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 
     with _drained(shape, there, notify, force=manner.force, flush_s=manner.flush_s):
@@ -174,6 +183,15 @@ def _changed(
         changes = rounds.until_up(once, notify, rounds.pauses(), stack) if manner.retry else once(0.0, 1)
     journal.clear(stack)
     return changes
+
+
+def _undone(stack: str, before: Shape, notify: Notify) -> None:
+    """Make a cluster again what it was; nodes that it had lost before may be refused still, and stay lost."""
+    try:
+        stacks.up(stack, before, notify)
+    except EngineError as error:
+        if renting.refused(before, error) is None:
+            raise
 
 
 def _described(stack: str, changes: Changes, note: AutostopNote | None, notify: Notify) -> ClusterDescription:
@@ -279,15 +297,22 @@ def _drained(
 
 def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confirm) -> None:
     """Ask before a change that other machines are needed for, where there is something to lose."""
-    kept = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy)
-    if kept == before:
+    same = evolve(shape, nodes=before.nodes, ports=before.ports, policy=before.policy, managed=before.managed)
+    if shape.cloud == before.cloud == "local":  # there the market is a mark
+        same = evolve(same, machine=evolve(same.machine, capacity=before.machine.capacity))
+    if same == before:
         return
     if described.describe(stack) is None:
         return
     fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
+    fields += ["place"] if _place(before) != _place(shape) else []
     question = f"new {' and '.join(fields)} replace every node of {stack}"
     if not confirm(question + ". Go on?"):
         raise ResourcesMismatch(question, hint="-y agrees to that")
+
+
+def _place(shape: Shape) -> tuple[str, str]:
+    return shape.machine.region, shape.machine.zone
 
 
 def _differs(name: str, before: Shape, shape: Shape) -> bool:

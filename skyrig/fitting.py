@@ -11,6 +11,7 @@ from attrs import evolve
 from skyrig import batching, renting
 from skyrig.catalog import balancers, instances
 from skyrig.catalog.offers import Offer
+from skyrig.cluster import sites
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.ports import union
@@ -18,6 +19,7 @@ from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import BadInput, ResourcesMismatch
 from skyrig.failover.order import grouped
 from skyrig.launch import serving
+from skyrig.task.infra import Infra
 from skyrig.task.model import Task
 from skyrig.task.quantities import least_cores
 from skyrig.task.resources import Resources
@@ -64,9 +66,31 @@ def _placed(shape: Shape, task: Task) -> Shape:
     if asked is None:
         return renting.shape_of(shape, renting.offer(task), task)
     cores = math.ceil(least_cores(asked.cpus))
+    machine = _local_machine(shape, asked)
     return evolve(
-        shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores, task="", owner="", machine=Machine()
+        shape, cloud="local", accelerators=accelerators_of(asked), cpus=cores, task="", owner="", machine=machine
     )
+
+
+def _local_machine(shape: Shape, asked: Resources) -> Machine:
+    """Place and market of local nodes: as they are asked for, else as they are. BadInput where there is no such
+    place."""
+    wanted = asked.infra if asked.infra.cloud == sites.CLOUD else Infra()
+    region, zone = sites.place(wanted.region, wanted.zone)
+    stays = shape.cloud == sites.CLOUD and shape.power != "down"
+    there = shape.machine if stays else Machine()
+    if region in ("", there.region) and zone in ("", there.zone):
+        region, zone = there.region, there.zone
+    paid = there.capacity if asked.use_spot is None else Capacity("spot" if asked.use_spot else "on-demand")
+    return Machine(region=region, zone=zone, capacity=paid)
+
+
+def local_places(shape: Shape) -> list[Shape]:
+    """A shape on the local cloud at each of the places that it may be at, in the order in which they are tried: those
+    without a zone take any of their region."""
+    region, zone = sites.place(shape.machine.region, shape.machine.zone)
+    regions = [region] if region else list(sites.ZONES)
+    return [evolve(shape, machine=evolve(shape.machine, region=each, zone=zone)) for each in regions]
 
 
 def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:

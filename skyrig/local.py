@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from attrs import frozen
 
 from skyrig import places
 from skyrig.clouds.cloud import Leftover, TaggedStack
-from skyrig.cluster import owner
+from skyrig.cluster import owner, sites
+from skyrig.cluster.description import Node
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.fleet.local import capacity, preemption
 from skyrig.fleet.local.layout import NodeFolder
 
 _STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
@@ -26,7 +29,8 @@ _STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
 @frozen
 class LocalNode:
     """One node of the local cloud; `rank` is -1 where its cluster does not name it any more. `status` is UP, STOPPED
-    (on purpose) or DOWN."""
+    (on purpose) or DOWN. `zone` is "" where nobody has said which; `leaves_at` is when it will be preempted, unix time,
+    0 where nobody has said so."""
 
     name: str
     cluster: str
@@ -34,6 +38,9 @@ class LocalNode:
     pid: int
     port: int
     status: str
+    zone: str = ""
+    spot: bool = False
+    leaves_at: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The object of `local.ls --json`."""
@@ -44,6 +51,8 @@ class LocalNode:
             "pid": self.pid,
             "port": self.port,
             "status": self.status,
+            "zone": self.zone,
+            "spot": self.spot,
         }
 
 
@@ -51,10 +60,55 @@ def nodes() -> list[LocalNode]:
     """All local nodes of all stacks, by cluster and rank."""
     found = []
     for root in sorted(places.local_nodes("any").parent.glob("*")):
-        ranks = _ranks(root.name)
+        known = _described(root.name)
         folders = [folder for folder in root.glob("*") if NodeFolder(folder).lock.exists()]
-        found += [_node(folder, ranks.get(folder.name, -1)) for folder in folders]
+        found += [_node(folder, known.get(folder.name)) for folder in folders]
     return sorted(found, key=lambda node: (node.cluster, node.rank < 0, node.rank, node.name))
+
+
+@frozen
+class Room:
+    """How many nodes a place of the local cloud has, and how many it has room for at most; None: any number. Of spot
+    and on demand apart likewise. `until` is when the first of its limits ends, unix time, None where none does."""
+
+    place: str
+    nodes: int
+    most: int | None = None
+    spot: int | None = None
+    ondemand: int | None = None
+    until: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `local.capacity --json`."""
+        limits = {"all": self.most, "spot": self.spot, "on_demand": self.ondemand}
+        return {"place": self.place, "nodes": self.nodes, "limits": limits, "until": self.until}
+
+
+def rooms() -> list[Room]:
+    """Every place of the local cloud, the whole of it first."""
+    root = places.local_nodes("any").parent
+    limits, there = capacity.limits(root), capacity.taken(root)
+    found = []
+    for place in sites.every():
+        own = {limit.market: limit for limit in limits if limit.place == place}
+        most = {market: own[market].most if market in own else None for market in capacity.MARKETS}
+        ends = [limit.until for limit in own.values() if limit.until is not None]
+        count = sum(place in sites.around(each.zone) for each in there)
+        found.append(Room(place, count, most["all"], most["spot"], most["on-demand"], min(ends, default=None)))
+    return found
+
+
+def limit(place: str, most: int | None, market: str = "all", for_s: float | None = None) -> None:
+    """Have a place of the local cloud make `most` nodes of a market at most (None: any number), for so many seconds or
+    for good. BadInput where there is no such place."""
+    where = sites.path(*sites.named(place))
+    until = time.time() + for_s if for_s is not None else None
+    capacity.set_limit(places.local_nodes("any").parent, where, {market: most}, until)
+
+
+def is_limited() -> bool:
+    """Whether anybody has limited the capacity of a place."""
+    return bool(capacity.limits(places.local_nodes("any").parent))
 
 
 def isolation(shape: Shape) -> str:
@@ -86,17 +140,24 @@ def preempt(name: str, cluster: str | None = None, *, notice_s: int = 0) -> Loca
     if node.status != "UP":
         how = "stopped" if node.status == "STOPPED" else "dead already"
         raise BadInput(f"node {node.cluster}/{node.name} is {how}", hint=f"`up -c {node.cluster}` brings it back")
+    take(node, notice_s)
+    return node
+
+
+def take(node: LocalNode, notice_s: int = 0) -> bool:
+    """Kill a node that is up, at once or after a notice; false where it is gone already."""
     if notice_s:
         _kill_later(node, notice_s)
-    else:
+        return True
+    try:
         os.kill(node.pid, signal.SIGKILL)
-    return node
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _kill_later(node: LocalNode, after_s: int) -> None:
     """Warn a node, and leave a process behind that kills it."""
-    from skyrig.fleet.local import preemption
-
     folder = places.local_nodes(node.cluster) / node.name
     state = NodeFolder(folder).read_state() or {}
     at = preemption.announce(folder, after_s)
@@ -152,25 +213,31 @@ def _left(kind: str, name: str, made: Path) -> Leftover:
     return Leftover(kind, name, since=made.stat().st_mtime)
 
 
-def _node(folder: Path, rank: int) -> LocalNode:
+def _node(folder: Path, known: Node | None) -> LocalNode:
+    """A node, with what its cluster's description says of it."""
     node = NodeFolder(folder)
     state = node.read_state() or {}
+    request = state.get("request", {})
     return LocalNode(
         name=folder.name,
         cluster=folder.parent.name,
-        rank=rank,
+        rank=known.rank if known is not None else -1,
         pid=int(state.get("pid", 0)),
         port=int(state.get("port", 0)),
         status=_STATUS[node.power()],
+        zone=request.get("zone", ""),
+        spot=known.spot if known is not None else bool(request.get("spot")),
+        leaves_at=preemption.told(folder),
     )
 
 
-def _ranks(cluster: str) -> dict[str, int]:
-    """Ranks by node id; none where the cluster cannot be asked: its nodes are shown all the same."""
+def _described(cluster: str) -> dict[str, Node]:
+    """Nodes as their cluster's description has them, by id; none where the cluster cannot be asked: its nodes are shown
+    all the same."""
     from skyrig.stack import described
 
     try:
         description = described.describe(cluster)
     except SkyrigError:
         return {}
-    return {node.id: node.rank for node in description.nodes} if description else {}
+    return {node.id: node for node in description.nodes} if description else {}

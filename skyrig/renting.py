@@ -14,7 +14,7 @@ from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.catalog.refusals import Refusal
 from skyrig.clouds import cloud as clouds
-from skyrig.cluster import owner
+from skyrig.cluster import owner, sites
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
 from skyrig.cluster.shape import Shape
@@ -57,7 +57,7 @@ def agree(
 ) -> None:
     """Show what will be paid, and ask, before nodes `coming` that cost money are made or started. `others` are tried
     where the shape cannot be had, so that the dearest of them may be what is paid. BadInput where the answer is no."""
-    if not shape.is_rented or not coming:
+    if shape.cloud == "local" or not coming:
         return
     price = costs.said(costs.of_shape(shape))
     question = (
@@ -173,7 +173,11 @@ def _capacity(chosen: Offer, before: Capacity) -> Capacity:
 
 def settled(shape: Shape) -> Shape:
     """`shape` with what is not asked for but must be known before anything is made, and stays as it is from then on:
-    account, zone, who may log in, whose it is. One round trip each, and only for what is missing."""
+    account, zone, who may log in, whose it is. One round trip each, and only for what is missing. Of a local cluster
+    that is the zone alone, where a region is asked for."""
+    if shape.cloud == sites.CLOUD:
+        region, zone = sites.settled(shape.machine.region, shape.machine.zone)
+        return evolve(shape, machine=evolve(shape.machine, region=region, zone=zone))
     if not shape.is_rented:
         return shape
     machine = shape.machine
@@ -228,6 +232,10 @@ def refused(shape: Shape, error: EngineError) -> NoCapacity | None:
 def no_room(shape: Shape, refusal: Refusal) -> NoCapacity:
     """The error for the one place that would do, and has refused."""
     machine = shape.machine
+    if shape.cloud == sites.CLOUD:
+        hint = "`local.capacity` shows what there is room for; -r tries until there is"
+        spot = "spot node" if machine.capacity.kind == "spot" else "node"
+        return NoCapacity(f"{_local_place(machine)} has no room for a {spot} more ({refusal.code})", hint=hint)
     if refusal.kind == "permission":
         hint = f"`check {shape.cloud}` says what is missing; or try another --region or --cloud"
         return NoCapacity(f"{shape.cloud}: the account may not use {machine} ({refusal.code})", hint=hint)
@@ -237,6 +245,12 @@ def no_room(shape: Shape, refusal: Refusal) -> NoCapacity:
     paid = "without spot" if machine.capacity.kind == "spot" else "with --use-spot"
     hint = f"try another --zone, --region or --cloud, or {paid}; -r tries until there is capacity"
     return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)
+
+
+def _local_place(machine: Machine) -> str:
+    """Where nodes of the local cloud take room, in words."""
+    region, zone = sites.settled(machine.region, machine.zone or ("" if machine.region else sites.HOME))
+    return sites.path(region, zone)
 
 
 def _image(asked: Resources, region: str) -> str:

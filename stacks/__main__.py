@@ -34,7 +34,9 @@ def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
     """What the component is made from."""
     machine, ttl = asked.machine, asked.policy.ttl
     lives = {"ends_at": int(ttl.ends_at)} if ttl is not None else {}
+    owned = {"managed": asked.managed} if asked.managed else {}
     return {
+        **owned,
         "cloud": asked.cloud,
         "stack": stack,
         "nodes": [{"id": node.id, "group": node.group, "version": node.version, **lives} for node in asked.nodes],

@@ -12,10 +12,11 @@ from components.local.network import LocalNetwork
 from components.local.ports import LocalPorts
 from components.local.program import run
 from components.refuse import refuse
-from components.wanted import WantedNodeArgs
+from components.wanted import MachineArgs, WantedNodeArgs
 from skyrig import places
 from skyrig.catalog import balancers
-from skyrig.cluster.machine import SPOT
+from skyrig.cluster import sites
+from skyrig.cluster.machine import Capacity, capacity, paid_in
 
 if sys.version_info >= (3, 11):
     from typing import NotRequired
@@ -46,6 +47,8 @@ class LocalCloudArgs(TypedDict):
     """Wanted power of the nodes: up or stopped."""
     starts: int
     """How often a start was asked for; another number starts nodes that stopped themselves."""
+    machine: NotRequired[MachineArgs]
+    """Region, zone and capacity are heeded: "" is no place in particular, spot a mark; not there: neither is said."""
     public_key: pulumi.Input[str]
     """Public key that may log in from the start."""
 
@@ -64,6 +67,7 @@ class LocalCloud(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         stack = args["stack"]
         level = isolation_level(args["isolation"])
+        region, zone = _place(args)
         network = LocalNetwork(f"{name}-network", stack, level, child)
         if args["ports"] and level == "namespaces":
             head = args["nodes"][0]["id"]
@@ -92,17 +96,32 @@ class LocalCloud(pulumi.ComponentResource):
                     "cpus": args["cpus"],
                     "power": args["power"],
                     "starts": args["starts"],
+                    "zone": zone,
+                    "spot": _is_spot(args, group),
                 },
                 child,
             )
             for group in dict.fromkeys(wanted["group"] for wanted in args["nodes"])
         }
-        spot = [wanted["id"] for wanted in args["nodes"] if wanted["group"] == SPOT]
+        spot = [wanted["id"] for wanted in args["nodes"] if _is_spot(args, wanted["group"])]
         said = [groups[wanted["group"]].nodes[wanted["id"]].node for wanted in args["nodes"]]
         self.description = pulumi.Output.all(args["public_key"], *said).apply(
-            lambda known: describe(stack, level, known[1:], known[0], places.records(stack), args["ports"], spot)
+            lambda known: describe(
+                stack, level, known[1:], known[0], places.records(stack), args["ports"], spot, (region, zone)
+            )
         )
         self.register_outputs({"description": self.description})
+
+
+def _place(args: LocalCloudArgs) -> tuple[str, str]:
+    """Region and zone of the nodes, "" where nobody has said; BadInput where there is no such place."""
+    return sites.settled(args["machine"]["region"], args["machine"]["zone"]) if "machine" in args else ("", "")
+
+
+def _is_spot(args: LocalCloudArgs, group: str) -> bool:
+    """Whether nodes of a group are spot."""
+    paid = capacity(args["machine"]["capacity"]) if "machine" in args else Capacity()
+    return paid_in(paid, group).kind == "spot"
 
 
 def isolation_level(wanted: str) -> str:

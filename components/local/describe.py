@@ -23,12 +23,16 @@ def describe(
     records: Path,
     ports: Sequence[str] = (),
     spot: Collection[str] = (),
+    place: tuple[str, str] = ("", ""),
 ) -> dict[str, Any]:
     """The description, as plain data without the private key, of cluster `name` whose `nodes` are given in rank order
-    as `start` answered them, and whose head has these `ports` open. `spot` are the ids of nodes that count as spot."""
+    as `start` answered them, and whose head has these `ports` open. `spot` are the ids of nodes that count as spot,
+    `place` is their region and zone."""
     described = ClusterDescription(
         name=name,
         cloud="local",
+        region=place[0],
+        zone=place[1],
         nodes=tuple(_node(rank, node, spot) for rank, node in enumerate(nodes)),
         ssh=SshAccess(public_key=public_key),
         records=records.as_uri(),

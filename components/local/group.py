@@ -1,5 +1,6 @@
 """A group of local nodes that are made alike."""
 
+import sys
 from typing import TypedDict
 
 import pulumi
@@ -7,6 +8,11 @@ import pulumi
 from components.local.addresses import address
 from components.local.node import LocalNode, LocalNodeArgs
 from components.wanted import WantedNodeArgs
+
+if sys.version_info >= (3, 11):
+    from typing import NotRequired
+else:
+    from typing_extensions import NotRequired
 
 
 class LocalNodeGroupArgs(TypedDict):
@@ -32,6 +38,10 @@ class LocalNodeGroupArgs(TypedDict):
     """Wanted power of the nodes: up or stopped."""
     starts: int
     """How often a start was asked for; another number starts nodes that stopped themselves."""
+    zone: NotRequired[str]
+    """Zone of the nodes; not there, or "", where nobody has said which."""
+    spot: NotRequired[bool]
+    """Whether they are spot; not there: they are not."""
 
 
 class LocalNodeGroup(pulumi.ComponentResource):
@@ -56,7 +66,7 @@ def alias(stack: str, node_id: str) -> str:
 
 
 def _node_args(args: LocalNodeGroupArgs, wanted: WantedNodeArgs) -> LocalNodeArgs:
-    return {
+    made: LocalNodeArgs = {
         "stack": args["stack"],
         "node_id": wanted["id"],
         "group": wanted["group"],
@@ -72,3 +82,8 @@ def _node_args(args: LocalNodeGroupArgs, wanted: WantedNodeArgs) -> LocalNodeArg
         "power": args["power"],
         "starts": args["starts"],
     }
+    if zone := args.get("zone", ""):
+        made["zone"] = zone
+    if args.get("spot", False):
+        made["spot"] = True
+    return made

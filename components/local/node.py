@@ -1,5 +1,6 @@
 """A node of the local cloud as a dynamic resource."""
 
+import sys
 from typing import Any, TypedDict
 
 import pulumi
@@ -9,14 +10,19 @@ from components.keypair import new_key_pair
 from components.local.program import run
 from skyrig import places
 
+if sys.version_info >= (3, 11):
+    from typing import NotRequired
+else:
+    from typing_extensions import NotRequired
+
 _INPUTS = (
     "stack", "node_id", "group", "version", "level", "alias", "address", "network", "authorized_key", "accelerator",
-    "accelerator_count", "cpus",
+    "accelerator_count", "cpus", "zone",
 )  # fmt: skip
 
 
 class LocalNodeArgs(TypedDict):
-    """What a local node is made from. Any change of it needs another node, but for `power` and `starts`."""
+    """What a local node is made from. Any change of it needs another node, but for `power`, `starts` and `spot`."""
 
     stack: str
     """Name of the stack."""
@@ -46,6 +52,10 @@ class LocalNodeArgs(TypedDict):
     """Wanted power: up or stopped. Both are the same node; `node` says which it is in."""
     starts: int
     """How often a start was asked for; another number starts a node that stopped itself."""
+    zone: NotRequired[str]
+    """Zone whose capacity it takes (skyrig.cluster.sites); not there where nobody has said which."""
+    spot: NotRequired[bool]
+    """There, and true, where it takes capacity of spot; a mark."""
 
 
 class LocalNodeProvider(ResourceProvider):
@@ -130,4 +140,6 @@ def _request(props: dict[str, Any]) -> dict[str, Any]:
         "authorized_key": props["authorized_key"],
         "accelerators": {"name": props["accelerator"], "count": count, "declared": count > 0},
         "cpus": int(props["cpus"]),
+        "zone": props.get("zone", ""),
+        "spot": bool(props.get("spot", False)),
     }

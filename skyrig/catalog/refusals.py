@@ -4,12 +4,13 @@
 now), `quota` (the account may not have more), `throttling`, and `permission` (the account may not use the cloud, or a
 part of it, at all); `scopes`; `sources`. A scope is where a refusal holds (`zone`, `region`, `cloud`) and for what:
 `type` and `family` (all that count against the same quota), `accelerators` (types that have any), `market` (all types,
-paid for in the same way), `all`.
+paid for in the same way), `all`. The local cloud's codes are its own, and stand here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from attrs import frozen
 
@@ -26,6 +27,17 @@ _SCOPES: Mapping[str, tuple[str, str]] = {
     "permission": ("region", "all"),
 }
 """The scope of a code that has none of its own, by its kind."""
+
+
+_LOCAL: Mapping[str, Any] = {
+    "capacity": ["LocalZoneFull", "LocalRegionFull", "LocalCloudFull"],
+    "scopes": {
+        "LocalZoneFull": ["zone", "market"],
+        "LocalRegionFull": ["region", "market"],
+        "LocalCloudFull": ["cloud", "market"],
+    },
+}
+"""What nodes of the local cloud say where a place has no room (skyrig.fleet.local.capacity)."""
 
 
 @frozen
@@ -52,7 +64,7 @@ _WORDS = {
 
 def find(cloud: str, *messages: str) -> Refusal | None:
     """What the first message that refuses something says; None where none does."""
-    said = facts.of(cloud, "refusals")
+    said = _LOCAL if cloud == "local" else facts.of(cloud, "refusals")
     for message in messages:
         for kind_ in KINDS:
             for code_ in said.get(kind_, ()):

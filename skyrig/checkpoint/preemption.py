@@ -20,6 +20,7 @@ _WHAT = {
     "preemption": "preemption of {}",
     "maintenance": "maintenance that ends {}",
     "ttl": "the time to live of {} is over",
+    "lease": "the end of {}, which no controller watches over,",
     "risk": "preemption of {} is likely",
 }
 

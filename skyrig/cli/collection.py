@@ -35,7 +35,7 @@ def namespace() -> Collection:
                 root.add_task(task)
     spaces = {
         "catalog": (catalog.refresh,),
-        "local": (local.ls, local.preempt),
+        "local": (local.ls, local.preempt, local.capacity),
         "serve": (services.up, services.status, services.logs, services.update, services.down),
         "storage": (storage.ls, storage.cp, storage.delete),
         "task": (tasks.show,),

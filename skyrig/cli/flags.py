@@ -147,9 +147,6 @@ def machines_of(values: Values) -> Task | None:
     task = overridden(Task(), override(values))
     if not {"infra", "cloud"} & values.given.keys():
         task = placed(task)
-    for each in task.choice.each:
-        if each.infra.cloud == "local" and each.infra.region is not None:
-            raise BadInput(f"{each.infra}: the local cloud has no regions")
     return task if task.choice != Task().choice else None
 
 

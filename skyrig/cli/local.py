@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import secrets
 
 from skyrig.cli import flags
-from skyrig.cli.verb import Values, flag, positional, verb
+from skyrig.cli.verb import Values, flag, notify, positional, verb, whole
 from skyrig.errors import BadInput
 
 
@@ -26,17 +28,95 @@ def ls(values: Values) -> None:
 @verb(
     "preempt",
     [
-        positional("node", "NODE or CLUSTER/NODE"),
+        positional("node", "NODE or CLUSTER/NODE; with --every random nodes", optional=True),
         flags.CLUSTER,
         flag("notice", "warn it and its jobs so many seconds before"),
+        flag("every", "preempt a random spot node so often in the mean, again and again: 60s, 10m"),
+        flag("any", "with --every: nodes that are not spot too", kind=bool),
+        flag("for", "with --every: end after this time: 10m"),
+        flag("count", "with --every: end after so many nodes"),
+        flag("seed", "with --every: a number; the same one means the same moments and picks"),
     ],
 )
 def preempt(values: Values) -> None:
-    """Kill a node, as a cloud that takes its machine back."""
+    """Kill a node, as a cloud that takes its machine back; with --every one after the other, at random."""
     from skyrig import local
 
     notice_s = values.whole("notice")
     if notice_s == 0:
         raise BadInput("--notice 0: at least 1 second is wanted", hint="without --notice the node is killed at once")
-    node = local.preempt(str(values.given["node"]), values.text("cluster"), notice_s=notice_s or 0)
+    named, storms = values.text("node"), values.text("every") is not None
+    if not storms and (lost := [name for name in ("any", "for", "count", "seed") if values.given.get(name)]):
+        raise BadInput(f"--{lost[0]} goes with --every")
+    if (named is None) != storms:
+        raise BadInput("a node is wanted, or --every TIME: one of them", hint="`local.ls` lists the nodes")
+    if named is None:
+        _storm(values, notice_s or 0)
+        return
+    node = local.preempt(named, values.text("cluster"), notice_s=notice_s or 0)
     print(f"node {node.cluster}/{node.name} {f'will be killed in {notice_s} s' if notice_s else 'was killed'}")
+
+
+def _storm(values: Values, notice_s: int) -> None:
+    """Preempt random nodes until it is over, or until Ctrl-C."""
+    from skyrig import preempting
+
+    seed, count, lasts_s = values.whole("seed"), values.whole("count"), _seconds(values, "for")
+    storm = preempting.Storm(
+        seed=secrets.randbelow(10**9) if seed is None else seed,
+        every_s=_seconds(values, "every") or 0.0,
+        notice_s=notice_s,
+        cluster=values.text("cluster") or "",
+        any_market=values.switch("any"),
+        lasts_s=math.inf if lasts_s is None else lasts_s,
+        count=math.inf if count is None else count,
+    )
+    if count == 0:
+        raise BadInput("--count 0: at least 1 node is wanted")
+    notify(f"a preemption every {values.text('every')} in the mean; --seed {storm.seed} does the same again")
+    taken = preempting.run(storm, lambda line: print(line, flush=True))
+    notify(f"{taken} node{'' if taken == 1 else 's'} preempted")
+
+
+@verb(
+    "capacity",
+    [
+        positional("place", "local, here, there, here-a, here-b or there-a; all without it", optional=True),
+        positional("nodes", "how many nodes it has room for: a number, none or any", optional=True),
+        flag("spot", "of spot nodes alone", kind=bool),
+        flag("on-demand", "of nodes on demand alone", kind=bool),
+        flag("for", "only for this time: 30s, 10m"),
+        *flags.JSON,
+    ],
+)
+def capacity(values: Values) -> None:
+    """Show how many nodes the places of the local cloud have room for, or say it."""
+    from skyrig import local
+    from skyrig.cli import tables
+    from skyrig.cluster import sites
+
+    as_json, place, said = flags.wants_json(values), values.text("place"), values.text("nodes")
+    for_s, spot, ondemand = _seconds(values, "for"), values.switch("spot"), values.switch("on-demand")
+    if said is None and (for_s is not None or spot or ondemand):
+        raise BadInput("a number of nodes is wanted, none or any", hint="`local.capacity here-a 2`")
+    if spot and ondemand:
+        raise BadInput("--spot and --on-demand say different things", hint="without both, all nodes are counted")
+    if place is not None and said is not None:
+        most = {"none": 0, "any": None}[said] if said in ("none", "any") else whole("nodes", said)
+        local.limit(place, most, "spot" if spot else "on-demand" if ondemand else "all", for_s)
+    wanted = sites.path(*sites.named(place)) if place is not None else ""
+    found = [room for room in local.rooms() if not wanted or f"{room.place}/".startswith(f"{wanted}/")]
+    if as_json:
+        print(json.dumps({"places": [room.to_json() for room in found]}, indent=2))
+    else:
+        tables.local_rooms(found)
+
+
+def _seconds(values: Values, name: str) -> float | None:
+    """A time that was given, in seconds; a number alone is seconds."""
+    from skyrig.cluster import policy
+
+    text = values.text(name)
+    if text is None:
+        return None
+    return float(policy.seconds(f"--{name}", f"{text}s" if text.isdecimal() else text))

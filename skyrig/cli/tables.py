@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skyrig.catalog.accelerators import Listed, Summary
     from skyrig.checking import Checked
     from skyrig.launch.job import JobRecord
-    from skyrig.local import LocalNode
+    from skyrig.local import LocalNode, Room
     from skyrig.recovery.tagged import Found
     from skyrig.stack.status import ClusterStatus
     from skyrig.storage.owned import OwnedBucket
@@ -43,10 +43,12 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
             how = "ends" if cluster.ttl["action"] == "down" else "stops"
             print(f"{cluster.name}: {how} in {said_left(cluster.ttl['ends_at'] - time.time())}, whatever runs")
     if detailed:
-        nodes = [[n.rank, n.name, f"{n.host}:{n.port}", n.status] for cluster in found for n in cluster.nodes]
+        nodes = [
+            [n.rank, n.name, f"{n.host}:{n.port}", n.status, _market(n.spot)] for each in found for n in each.nodes
+        ]
         if nodes:
             print()
-            table(["RANK", "NODE", "ADDRESS", "STATUS"], nodes, "")
+            table(["RANK", "NODE", "ADDRESS", "STATUS", "PAID"], nodes, "")
         for cluster in found:
             if cluster.endpoints:
                 print()
@@ -167,8 +169,29 @@ def tagged(found: Sequence[Found]) -> None:
 
 def local_nodes(found: Sequence[LocalNode]) -> None:
     """Local nodes, one a row."""
-    rows = [[n.cluster, "-" if n.rank < 0 else n.rank, n.name, n.pid, n.port, n.status] for n in found]
-    table(["CLUSTER", "RANK", "NODE", "PID", "PORT", "STATUS"], rows, "no local nodes")
+    rows = [
+        [n.cluster, "-" if n.rank < 0 else n.rank, n.name, n.pid, n.port, n.status, n.zone or "-", _market(n.spot)]
+        for n in found
+    ]
+    table(["CLUSTER", "RANK", "NODE", "PID", "PORT", "STATUS", "ZONE", "PAID"], rows, "no local nodes")
+
+
+def local_rooms(found: Sequence[Room]) -> None:
+    """Places of the local cloud, one a row."""
+    rows = [
+        [
+            room.place,
+            room.nodes,
+            *("any" if most is None else most for most in (room.most, room.spot, room.ondemand)),
+            "-" if room.until is None else f"{max(room.until - time.time(), 0):.0f} s",
+        ]
+        for room in found
+    ]
+    table(["PLACE", "NODES", "MOST", "SPOT", "ON DEMAND", "FOR"], rows, "")
+
+
+def _market(spot: bool) -> str:
+    return "spot" if spot else "on demand"
 
 
 def job_json(job: JobRecord) -> dict[str, Any]:

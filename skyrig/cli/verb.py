@@ -31,7 +31,7 @@ INTERRUPTED = 130
 class Flag:
     """One option of a verb. `names` without dashes, the long one first; `kind` str (a value), bool (a switch) or list
     (a value, may be repeated); `later` marks one that is known and cannot do anything yet. A positional one may be
-    `optional`: the parser knows only required ones, so it is told of this one where the command line has its word.
+    `optional`: the parser knows only required ones, so it is told of these as far as the command line has words.
     `perhaps` is a pattern: the flag may stand alone, and takes the word behind it in SkyPilot's word order only where
     that is a value of this form."""
 
@@ -132,8 +132,10 @@ class Verb(Task[Any]):
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
         """What the parser shall accept."""
-        bare = bool(bare_words(sys.argv, self))
-        return [each.argument() for each in self.flags if bare or not each.optional]
+        required = sum(each.positional and not each.optional for each in self.flags)
+        optional = [each for each in self.flags if each.optional]
+        there = optional[: max(len(bare_words(sys.argv, self)) - required, 0)]
+        return [each.argument() for each in self.flags if not each.optional or each in there]
 
     def __call__(self, context: Context, **given: Any) -> None:
         """Run the verb; Exit with its code unless that is 0."""

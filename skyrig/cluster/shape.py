@@ -14,7 +14,7 @@ from typing import Any
 from attrs import Attribute, evolve, field, frozen
 
 from skyrig.cluster import buckets as wanted_buckets
-from skyrig.cluster import keys, machine, policy
+from skyrig.cluster import keys, machine, policy, sites
 from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import Accelerators
@@ -51,6 +51,7 @@ KEYS: Mapping[str, Key] = {
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
     "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
     "task": Key("", "the task that the cluster was made for; a tag likewise"),
+    "managed": Key("", "the managed job that owns the cluster, NUMBER-INDEX of its task; a tag likewise"),
     "buckets": Key([], "buckets: {name, store, region, persistent, account}; without nodes the stack is a data stack"),
     **policy.KEYS,
     **machine.KEYS,
@@ -101,8 +102,8 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
     `balancer` says what stands before them ("": nothing, "cloud": the cloud's own balancer, whose address stays);
-    `machine` says what its nodes are on a cloud, and is all defaults on the local one; `policy` what it may cost and
-    how long it lives."""
+    `machine` says what its nodes are on a cloud, and of the local one place and market alone; `policy` what it may cost
+    and how long it lives."""
 
     cloud: str = "local"
     nodes: tuple[WantedNode, ...] = field(default=(WantedNode("n0"), WantedNode("n1")), validator=_of_one_market)
@@ -115,6 +116,7 @@ class Shape:
     starts: int = 0
     owner: str = ""
     task: str = ""
+    managed: str = ""
     machine: Machine = field(factory=Machine)
     buckets: tuple[Bucket, ...] = field(default=(), validator=_none_that_stays)
     policy: Policy = field(factory=Policy)
@@ -152,7 +154,16 @@ class Shape:
         others = [node.group for node, paid in zip(self.nodes, self.paid, strict=True) if paid != self.machine.capacity]
         if others and where:
             where += f", of which {len(others)} {'on demand' if others[0] == machine.ONDEMAND else 'spot'}"
+        if self.cloud == sites.CLOUD:
+            where = self._local_place()
         return f"{count} node{'s' if count > 1 else ''} ({kind}) on the {self.cloud} cloud{where}"
+
+    def _local_place(self) -> str:
+        """Place and market of nodes of the local cloud in words; "" where nothing is said of either."""
+        spots = sum(paid.kind == "spot" for paid in self.paid)
+        spot = f", {'' if spots == len(self.nodes) else f'{spots} of them '}spot" if spots else ""
+        place = self.machine.zone or self.machine.region
+        return f"{spot}, in {place}" if place else spot
 
     def to_config(self) -> dict[str, Any]:
         """Config values by key, only those that differ from their default (nodes always)."""
@@ -169,6 +180,7 @@ class Shape:
             "starts": self.starts,
             "owner": self.owner,
             "task": self.task,
+            "managed": self.managed,
             "buckets": [bucket.to_config() for bucket in self.buckets],
             **policy.to_config(self.policy),
             **machine.to_config(self.machine),
@@ -220,6 +232,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         starts=keys.whole("starts", given["starts"], "starts"),
         owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),
         task=keys.word("task", given["task"], r"[ -~]{1,128}", "a name"),
+        managed=keys.word("managed", given["managed"], r"[0-9]{1,12}-[0-9]{1,6}", "NUMBER-INDEX of a managed job"),
         policy=policy.from_config(given),
         machine=machine.from_config(given),
         buckets=buckets,

@@ -19,15 +19,21 @@ from skyrig.fleet.title import shown_as
 _AGAIN = 1
 """Exit code with which the watch starts it again."""
 
+_PATIENCE_S = 2.0
+"""How long the controller waits for a database that is away before it goes on without, and asks again later."""
+
 
 def serve() -> None:
     """Be the controller, until there is nothing to do."""
-    if not folder.database().exists():
+    if not table.is_there() or not folder.root().exists():
         os._exit(standing.NOT_NEEDED)
     process = folder.standing()
     lock = standing.hold(process.lock, wait=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     from skyrig.control.controller import Controller
+    from skyrig.control.database import postgres
+
+    postgres.be_patient(_PATIENCE_S)
 
     async def main() -> None:
         leaving = asyncio.Event()
@@ -42,8 +48,10 @@ def serve() -> None:
         if not caring.done():
             os._exit(0)  # children go on, and the next controller waits for them
         caring.result()
+        if not controller.is_in_place():
+            os._exit(standing.NOT_NEEDED)  # its folder went: another one has taken over, or will
         path.unlink(missing_ok=True)  # from here on a command finds none, and starts one
-        wanted = bool(table.wards()) if folder.database().exists() else False
+        wanted = bool(table.wards())
         os._exit(_AGAIN if wanted else standing.NOT_NEEDED)
 
     asyncio.run(main())

@@ -44,6 +44,12 @@ def _care(ward: Ward, crew: Crew) -> Caring:
     return Care(ward, crew) if ward.kind == SERVICE else JobCare(ward, crew)
 
 
+def _identity() -> tuple[int, int]:
+    """What tells the controller's lock from another file of its name."""
+    found = (folder.root() / folder.LOCK).stat()
+    return found.st_dev, found.st_ino
+
+
 class Controller:
     """Cares for all wards until none is left, or the folder is gone."""
 
@@ -52,18 +58,32 @@ class Controller:
         self._crew = Crew()
         self._cares: dict[tuple[str, str], tuple[Caring, asyncio.Task[None]]] = {}
         self._poked = asyncio.Event()
+        self._lock = _identity()
 
     async def run(self) -> None:
         """Care; ends when there is nothing to care for."""
-        while folder.database().exists():
+        while table.is_there() and self.is_in_place():
             self._poked.clear()
             self._beat = time.time()
-            table.note(HEARTBEAT, self._began)
-            self._reconcile()
+            try:
+                table.note(HEARTBEAT, self._began)
+                self._reconcile()
+            except SkyrigError as error:  # its table is away: clusters stay as they are until it is back
+                _LOG.warning("%s", error)
+                await self._waited(_BEAT_S)
+                continue
             if not self._cares and not await self._waited(_SPARE_S):
                 return
             if self._cares:
                 await self._waited(_BEAT_S)
+
+    def is_in_place(self) -> bool:
+        """Whether the lock that makes this the only controller is still the one at its place: whoever finds the folder
+        gone makes another one."""
+        try:
+            return self._lock == _identity()
+        except FileNotFoundError:
+            return False
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests."""

@@ -10,6 +10,9 @@ from skyrig.standing import Standing
 
 MODULE = "skyrig.control"
 
+LOCK = "controller.lock"
+"""The file that the controller holds for its life."""
+
 
 def root() -> Path:
     """The controller's folder."""
@@ -22,7 +25,12 @@ def database() -> Path:
 
 
 def key() -> Path:
-    """The file with the key that secrets of wards are sealed with (mode 0600)."""
+    """The file with the key that secrets of wards are sealed with (mode 0600); it outlives the controller's folder."""
+    return places.home() / "key"
+
+
+def old_key() -> Path:
+    """Where that key lies in a home in which an earlier Skyrig made it."""
     return root() / "key"
 
 
@@ -64,3 +72,11 @@ def surroundings(kind: str, name: str) -> Path:
 def drop(kind: str, name: str) -> None:
     """Remove all that is kept of a ward beside its row."""
     shutil.rmtree(of_ward(kind, name), ignore_errors=True)
+
+
+def clear(kind: str, name: str) -> None:
+    """Remove all that is kept of a ward beside its row and its log."""
+    for each in list(of_ward(kind, name).glob("*")):
+        if each.name.startswith(log(kind, name).name):
+            continue
+        shutil.rmtree(each, ignore_errors=True) if each.is_dir() else each.unlink(missing_ok=True)

@@ -47,6 +47,10 @@ def _key(*, make: bool) -> bytes:
     file = folder.key()
     with contextlib.suppress(FileNotFoundError):
         return _read(file)
+    with contextlib.suppress(FileNotFoundError, FileExistsError):
+        os.link(folder.old_key(), places.made(file.parent) / file.name)
+    with contextlib.suppress(FileNotFoundError):
+        return _read(file)
     if not make:
         raise SkyrigError(f"{file} is gone, and secrets are sealed with it", hint="put it back, or ask for them again")
     descriptor, fresh = tempfile.mkstemp(dir=places.made(file.parent), prefix=".key.")

@@ -36,9 +36,13 @@ def here() -> Surroundings:
 
 def keep(kind: str, name: str) -> None:
     """Keep those of this process for a ward."""
-    ours, file = here(), folder.surroundings(kind, name)
+    ours = here()
     plain = {"project": str(ours.project), "environment": ours.environment}
-    sealed = sealing.seal(json.dumps(plain).encode(), f"{kind} {name}")
+    put(folder.surroundings(kind, name), sealing.seal(json.dumps(plain).encode(), f"{kind} {name}"))
+
+
+def put(file: Path, sealed: bytes) -> None:
+    """Write what was sealed to `file`, whole or not at all."""
     fresh = places.made(file.parent) / f".{file.name}.{os.getpid()}"
     fresh.touch(mode=0o600)
     fresh.write_bytes(sealed)

@@ -1,71 +1,81 @@
-"""The controller's table: wards and facts, in sqlite. All SQL of this room is here.
+"""The controller's table: wards and facts, in sqlite or PostgreSQL (skyrig.control.database). All SQL of this room is
+here.
 
 Clients and controller open it side by side: every call is one short transaction, and whoever finds it locked waits.
-What is to be done stands in it before it is done.
+What is to be done stands in it before it is done. In a database that several homes share each sees its own wards.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import sqlite3
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from attrs import evolve
 
-from skyrig import places
 from skyrig.control import folder
+from skyrig.control.database import address
 from skyrig.control.ward import SERVICE, Ward, Wish
-from skyrig.errors import SkyrigError
 
-_BUSY_S = 20.0
-_SCHEMA = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS wards (
-    kind TEXT NOT NULL, name TEXT NOT NULL, stack TEXT NOT NULL, alone INTEGER NOT NULL, wish TEXT NOT NULL,
-    version INTEGER NOT NULL, applied INTEGER NOT NULL, failed INTEGER NOT NULL, status TEXT NOT NULL,
-    reason TEXT NOT NULL, data TEXT NOT NULL, created_at REAL NOT NULL, changed_at REAL NOT NULL,
-    PRIMARY KEY (kind, name)
-);
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL, at REAL NOT NULL);
-"""
+T = TypeVar("T")
+
+_VERSION = 2
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS wards (
+    home TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, stack TEXT NOT NULL, alone INTEGER NOT NULL,
+    wish TEXT NOT NULL, version INTEGER NOT NULL, applied INTEGER NOT NULL, failed INTEGER NOT NULL,
+    status TEXT NOT NULL, reason TEXT NOT NULL, data TEXT NOT NULL, created_at DOUBLE PRECISION NOT NULL,
+    changed_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (home, kind, name))""",
+    """CREATE TABLE IF NOT EXISTS facts (
+    home TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, at DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (home, name))""",
+)
 _COLUMNS = (
     "kind", "name", "stack", "alone", "wish", "version", "applied", "failed", "status", "reason", "data",
     "created_at", "changed_at",
 )  # fmt: skip
+_NAMED = ", ".join(_COLUMNS)
+_NOTE = """INSERT INTO facts (home, name, value, at) VALUES (?, ?, ?, ?)
+    ON CONFLICT (home, name) DO UPDATE SET value = excluded.value, at = excluded.at"""
+_ENTER = f"""INSERT INTO wards (home, {_NAMED}) VALUES (?, {", ".join("?" * len(_COLUMNS))})
+    ON CONFLICT (home, kind, name) DO UPDATE SET {", ".join(f"{each} = excluded.{each}" for each in _COLUMNS[2:])}"""
+
 _LASTING = ("head", "told", "good")
 """What of a ward's data is true of its next version as well."""
 
 _CHANGEABLE = frozenset({"stack", "alone", "wish", "version", "applied", "failed", "status", "reason"})
 
+_EVERYBODY = ""
+"""The home under which facts stand that are true for all homes."""
+
 
 def is_there() -> bool:
-    """Whether there ever was a ward here: costs one stat."""
-    return folder.database().exists()
+    """Whether there ever was a ward here: costs a stat or two."""
+    return address.is_known() if address.url() else folder.database().exists()
 
 
 def wards(kind: str | None = None, *, past: bool = False) -> list[Ward]:
     """All wards that are cared for, or those of a kind, by name; with `past` those too that have ended."""
     if not is_there():
         return []
-    with _opened() as db:
-        rows = db.execute(
-            f"SELECT {', '.join(_COLUMNS)} FROM wards WHERE ? OR wish != ? ORDER BY kind, name",
-            (past, str(Wish.PAST)),
-        ).fetchall()
+    words = f"SELECT {_NAMED} FROM wards WHERE home = ? AND (? = 1 OR wish != ?) ORDER BY kind, name"
+    rows = _done(lambda db: db.execute(words, (_home(), int(past), str(Wish.PAST))).fetchall())
     return [ward for ward in map(_ward, rows) if kind in (None, ward.kind)]
+
+
+def of_everybody(kind: str) -> list[tuple[str, Ward]]:
+    """All wards of a kind in a database that homes share, those that have ended too, each with the name of its home
+    there; of a table of one home these are its own."""
+    if not is_there():
+        return []
+    words = f"SELECT home, {_NAMED} FROM wards WHERE kind = ? ORDER BY home, name"
+    return [(row[0], _ward(row[1:])) for row in _done(lambda db: db.execute(words, (kind,)).fetchall())]
 
 
 def ward(name: str, kind: str = SERVICE) -> Ward | None:
     """One ward; None where there is none of that name."""
-    if not is_there():
-        return None
-    with _opened() as db:
-        return _one(db, kind, name)
+    return _done(lambda db: _one(db, kind, name)) if is_there() else None
 
 
 def on_stack(stack: str) -> Ward | None:
@@ -74,31 +84,47 @@ def on_stack(stack: str) -> Ward | None:
 
 
 def number(kind: str) -> int:
-    """A number for a new ward of a kind, which none had before: 1, 2, ... Its row is the caller's to enter."""
-    with _opened() as db:
+    """A number for a new ward of a kind, which none had before, in a shared database at no home: 1, 2, ... Its row is
+    the caller's to enter."""
+    return _counted(kind, lambda last: last + 1)
+
+
+def at_least(kind: str, last: int) -> None:
+    """See to it that a number which is in use is not given to a new ward of that kind."""
+    _counted(kind, lambda known: max(known, last))
+
+
+def _counted(kind: str, counted: Callable[[int], int]) -> int:
+    def work(db: Any) -> int:
         name = f"last {kind}"
-        row = db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        found = int(json.loads(row[0])) + 1 if row else 1
-        db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, json.dumps(found), time.time()))
+        row = db.execute("SELECT value FROM facts WHERE home = ? AND name = ?", (_EVERYBODY, name)).fetchone()
+        found = counted(int(json.loads(row[0])) if row else 0)
+        db.execute(_NOTE, (_EVERYBODY, name, json.dumps(found), time.time()))
         return found
 
+    return _done(work, home=_EVERYBODY)
 
-def enter(wanted: Ward) -> Ward:
+
+def enter(wanted: Ward, *, only_new: bool = False) -> Ward:
     """Write a ward down: a new one, or another version of one that is there, whose history stays. What was to go, or
-    was given up, is wished for again. The row as it is then."""
-    with _opened() as db:
+    was given up, is wished for again. The row as it is then. With `only_new` one that is there stays as it is."""
+
+    def work(db: Any) -> Ward:
         there, now = _one(db, wanted.kind, wanted.name), time.time()
         if there is None:
             fresh = evolve(wanted, created_at=now, changed_at=now)
+        elif only_new:
+            return there
         else:
             data = {name: value for name, value in there.data.items() if name in _LASTING}
             fresh = evolve(
                 wanted, applied=there.applied, failed=there.failed, data=data, status=there.status,
                 created_at=there.created_at, changed_at=now,
             )  # fmt: skip
-        marks = ", ".join("?" * len(_COLUMNS))
-        db.execute(f"INSERT OR REPLACE INTO wards ({', '.join(_COLUMNS)}) VALUES ({marks})", _row(fresh))
+        db.execute(_ENTER, (_home(), *_row(fresh)))
         return fresh
+
+    return _done(work)
 
 
 def change(name: str, kind: str = SERVICE, *, data: dict[str, Any] | None = None, **fields: Any) -> Ward | None:
@@ -106,7 +132,8 @@ def change(name: str, kind: str = SERVICE, *, data: dict[str, Any] | None = None
     nothing is written, where the ward is gone."""
     if unknown := fields.keys() - _CHANGEABLE:
         raise TypeError(f"no field of a ward: {', '.join(sorted(unknown))}")
-    with _opened() as db:
+
+    def work(db: Any) -> Ward | None:
         there = _one(db, kind, name)
         if there is None:
             return None
@@ -115,76 +142,67 @@ def change(name: str, kind: str = SERVICE, *, data: dict[str, Any] | None = None
         if now == there:
             return there
         now = evolve(now, changed_at=time.time())
-        sets = ", ".join(f"{column} = ?" for column in _COLUMNS[2:])
-        db.execute(f"UPDATE wards SET {sets} WHERE kind = ? AND name = ?", (*_row(now)[2:], kind, name))
+        db.execute(_ENTER, (_home(), *_row(now)))
         return now
+
+    return _done(work)
 
 
 def drop(name: str, kind: str = SERVICE) -> None:
     """Forget a ward."""
     if is_there():
-        with _opened() as db:
-            db.execute("DELETE FROM wards WHERE kind = ? AND name = ?", (kind, name))
+        words = "DELETE FROM wards WHERE home = ? AND kind = ? AND name = ?"
+        _done(lambda db: db.execute(words, (_home(), kind, name)))
 
 
 def note(name: str, value: Any) -> None:
     """Write a fact down, with the time."""
-    with _opened() as db:
-        db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", (name, json.dumps(value), time.time()))
+    _done(lambda db: db.execute(_NOTE, (_home(), name, json.dumps(value), time.time())))
 
 
 def fact(name: str) -> tuple[Any, float] | None:
     """A fact and when it was written; None where it never was."""
     if not is_there():
         return None
-    with _opened() as db:
-        row = db.execute("SELECT value, at FROM facts WHERE name = ?", (name,)).fetchone()
+    words = "SELECT value, at FROM facts WHERE home = ? AND name = ?"
+    row = _done(lambda db: db.execute(words, (_home(), name)).fetchone())
     return (json.loads(row[0]), float(row[1])) if row else None
 
 
-@contextlib.contextmanager
-def _opened() -> Iterator[sqlite3.Connection]:
-    """One transaction, which nobody else writes beside."""
-    file = folder.database()
-    places.made(file.parent)
-    is_new = not file.exists()
-    try:
-        with contextlib.closing(sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)) as db:
-            if is_new:
-                file.chmod(0o600)
-            if db.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA:
-                _prepare(db, file)
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise SkyrigError(f"{file} cannot be used: {error}", hint="is the disk full, or the file another's?") from error
+def _done(work: Callable[[Any], T], *, home: str | None = None) -> T:
+    """What `work` returns, done as one transaction beside which nobody else of the home writes."""
+    if url := address.url():
+        from skyrig.control.database import postgres
+
+        return postgres.done(url, _home() if home is None else home, _VERSION, _made_from, work)
+    from skyrig.control.database import lite
+
+    return lite.done(folder.database(), _VERSION, _made_from, work)
 
 
-def _prepare(db: sqlite3.Connection, file: Path) -> None:
-    """Make the tables, where nobody has yet."""
-    with file.with_suffix(".new").open("w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # a change of the journal's kind does not wait for others by itself
-        known = db.execute("PRAGMA user_version").fetchone()[0]
-        if known > _SCHEMA:
-            raise SkyrigError(f"{file} was written by a newer Skyrig", hint="use that one")
-        if known == _SCHEMA:
-            return
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("BEGIN IMMEDIATE")
-        for statement in filter(str.strip, _TABLES.split(";")):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {_SCHEMA}")
-        db.execute("COMMIT")
+def _home() -> str:
+    """What this home is called in the table: nothing, where the table is its own."""
+    return address.home() if address.url() else ""
 
 
-def _one(db: sqlite3.Connection, kind: str, name: str) -> Ward | None:
-    words = f"SELECT {', '.join(_COLUMNS)} FROM wards WHERE kind = ? AND name = ?"
-    row = db.execute(words, (kind, name)).fetchone()
+def _made_from(version: int) -> list[str]:
+    """The statements that make the tables out of those of an earlier version (0: there are none)."""
+    if version != 1:
+        return list(_TABLES)
+    return [
+        "ALTER TABLE wards RENAME TO wards_1",
+        "ALTER TABLE facts RENAME TO facts_1",
+        *_TABLES,
+        f"INSERT INTO wards (home, {_NAMED}) SELECT '', {_NAMED} FROM wards_1",
+        "INSERT INTO facts (home, name, value, at) SELECT '', name, value, at FROM facts_1",
+        "DROP TABLE wards_1",
+        "DROP TABLE facts_1",
+    ]
+
+
+def _one(db: Any, kind: str, name: str) -> Ward | None:
+    words = f"SELECT {_NAMED} FROM wards WHERE home = ? AND kind = ? AND name = ?"
+    row = db.execute(words, (_home(), kind, name)).fetchone()
     return _ward(row) if row else None
 
 

@@ -1,5 +1,5 @@
 """What clouds have refused lately: kept for a while in SKYRIG_HOME, for all stacks, so that nobody runs into the same
-wall twice in a row."""
+wall twice in a row. What the local cloud has refused is believed until somebody changes its capacity."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from attrs import field, frozen
 from skyrig import places
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.refusals import Refusal
+from skyrig.cluster import sites
 from skyrig.failover import place as placed
 from skyrig.failover.place import Place
+from skyrig.fleet.local import capacity
 
 KEPT_S = {"capacity": 600.0, "quota": 3600.0, "permission": 86400.0}
 """For how many seconds a refusal is believed, by its kind: machines come free at any moment, a quota is raised by
@@ -69,7 +71,8 @@ def read() -> Memory:
     """What is remembered; nothing where the file makes no sense (any more)."""
     try:
         said = json.loads(_file().read_bytes())
-        return Memory(tuple(_CONVERTER.structure(each, Refused) for each in said["refused"]))
+        found = tuple(_CONVERTER.structure(each, Refused) for each in said["refused"])
+        return Memory(tuple(each for each in found if not _is_changed(each)))
     except (OSError, ValueError, KeyError, TypeError, cattrs.BaseValidationError):
         return Memory()
 
@@ -105,6 +108,11 @@ def replace(file: Path, document: dict[str, Any]) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _is_changed(refused: Refused) -> bool:
+    """Whether the local cloud's capacity is another one than it was then: also by a limit whose time is over."""
+    return refused.place.cloud == sites.CLOUD and refused.at <= capacity.changed(places.local_nodes("any").parent)
 
 
 def _file() -> Path:

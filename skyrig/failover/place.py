@@ -24,19 +24,20 @@ class Place:
     @property
     def where(self) -> str:
         """Cloud and zone, or region."""
-        return f"{self.cloud}/{self.zone or self.region}"
+        return f"{self.cloud}/{self.zone or self.region}".rstrip("/")
 
     @property
     def what(self) -> str:
-        """The machine, and how it is paid for where that is not by the hour."""
-        return self.instance_type if self.paid == "on-demand" else f"{self.instance_type} {self.paid}"
+        """The machine, and how it is paid for where that is not by the hour. Nodes of the local cloud have no type."""
+        kind = self.instance_type or "node"
+        return kind if self.paid == "on-demand" else f"{kind} {self.paid}"
 
     def __str__(self) -> str:
         return f"{self.where} {self.what}"
 
 
 def of_shape(shape: Shape) -> Place:
-    """The place of a shape on a cloud."""
+    """The place of a shape."""
     machine = shape.machine
     return Place(shape.cloud, machine.region, machine.zone, machine.instance_type, str(machine.capacity))
 

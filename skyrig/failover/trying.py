@@ -14,6 +14,7 @@ from skyrig.catalog import costs, refusals
 from skyrig.catalog.refusals import Refusal
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import NotUsable
+from skyrig.cluster import sites
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError, NoCapacity, SkyrigError
 from skyrig.failover import attempts as table
@@ -207,6 +208,8 @@ class _Round:
     def _zones(self, wanted: Place) -> Sequence[str] | str:
         """Zones that a cloud has a type in; or why it cannot be asked, which is remembered where it is a refusal. A
         cloud of which nothing is had but errors is not asked again for each of its regions."""
+        if wanted.cloud == sites.CLOUD:
+            return sites.ZONES[wanted.region]
         told = self._silent.get(wanted.cloud, ())
         if len(told) >= _PATIENCE and all(told):
             return told[-1]
@@ -230,6 +233,8 @@ class _Round:
         self.known = Memory((*self.known.refused, found))
 
     def _account(self, wanted: Place) -> str:
+        if wanted.cloud == sites.CLOUD:
+            return ""
         given = next((each.machine.account for each in self.shapes if each.cloud == wanted.cloud), "")
         return given or renting.payer(wanted.cloud, wanted.region)
 

@@ -6,6 +6,8 @@ from enum import Enum
 
 from attrs import frozen
 
+from skyrig.cluster.policy import NO_WISH, Wish
+
 
 class Strategy(str, Enum):
     """Where a job goes whose nodes cannot be replaced where they were: to the next region at once
@@ -54,8 +56,10 @@ class RecoverySpec:
 @frozen
 class ManagedSpec:
     """What a managed job is asked to be, beside its tasks: `recovery`, one for each task of the pipeline; with `retry`
-    it waits for capacity without end, else it has failed when there is none at its beginning; `user` asked for it."""
+    it waits for capacity without end, else it has failed when there is none at its beginning; `user` asked for it. Each
+    of its clusters is made with the limits and the time to live of `wish`."""
 
     recovery: tuple[RecoverySpec, ...]
     retry: bool = True
     user: str = ""
+    wish: Wish = NO_WISH

@@ -57,7 +57,8 @@ _ENDS = frozenset(
 class Recovery:
     """One time that a task was brought back: the moment `at` (seconds since the epoch) it was known to be needed, its
     `cause` and the `reason` in one line, the `nodes` that were made anew (ids), whether the whole gang `moved` to
-    another place, and after how many seconds it ran again (0.0: it does not yet)."""
+    another place, and after how many seconds it ran again (0.0: it does not yet). `job` is the number on its cluster of
+    the attempt that began with it (0: there is none yet, or the job went on without the lost nodes)."""
 
     at: float
     cause: Cause
@@ -65,6 +66,7 @@ class Recovery:
     nodes: tuple[str, ...] = ()
     moved: bool = False
     took_s: float = 0.0
+    job: int = 0
 
 
 @frozen

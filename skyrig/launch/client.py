@@ -7,7 +7,9 @@ at any point: what was submitted goes on, what was not never began.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -19,12 +21,12 @@ from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import TimeToLive
 from skyrig.errors import BadInput, NodeLost, ProtocolMismatch
 from skyrig.launch import files, keeping, records
-from skyrig.launch.following import View, interruptible
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest
 from skyrig.launch.link import FIRST_PATIENCE_S, LOOK_PATIENCE_S, KeeperLink, NoRuntime, keeper, patience
 from skyrig.launch.meeting import Current, meeting
 from skyrig.launch.protocol import KeeperGone, receive, send
 from skyrig.launch.submission import Submission
+from skyrig.launch.view import View
 
 Notify = Callable[[str], None]
 """Takes one line for the user that is not the job's output."""
@@ -55,7 +57,7 @@ async def submit_and_follow(
             return 0
         view = View(desc, record, out, notify)
         lost = await interruptible(view.follow(link), view)
-    return await _finish(desc, view, lost)
+    return await _finish(desc, view, lost, notify)
 
 
 async def submit(desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
@@ -80,7 +82,7 @@ async def logs(
     with suppress(KeeperGone):
         async with keeper(desc, notify=notify) as link:
             lost = await interruptible(view.follow(link), view)
-    return await _finish(desc, view, lost)
+    return await _finish(desc, view, lost, notify)
 
 
 @_asked_again
@@ -217,7 +219,30 @@ async def _jobs(link: KeeperLink) -> list[JobRecord]:
     return CONVERTER.structure((await link.ask({"op": "queue"}))["records"], list[JobRecord])
 
 
-async def _finish(desc: ClusterDescription, view: View, lost: bool) -> int:
+async def interruptible(following: Coroutine[None, None, bool], view: View) -> bool:
+    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke. A thread
+    beside the main one gets no signals, and follows to the end."""
+    if threading.current_thread() is not threading.main_thread():
+        return await following
+    task = asyncio.create_task(following)
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        view.detached = True
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not view.detached:
+            raise
+        return False
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+async def _finish(desc: ClusterDescription, view: View, lost: bool, notify: Notify) -> int:
     """After the first following: re-attach while the head can be reached, then say how it ended."""
     clock = asyncio.get_running_loop().time
     broke_at = clock()
@@ -235,7 +260,11 @@ async def _finish(desc: ClusterDescription, view: View, lost: bool) -> int:
             _record_loss(desc, view, reason)
             job = f"job {view.record.id} FAILED: " if view.record else ""
             raise NodeLost(job + reason, node_id=desc.head.id, hint=f"`up -c {desc.name}` brings it back") from error
-    return view.told_detached(desc.name) if view.detached else view.ended()
+    if view.detached:
+        job = f" -j {view.record.id}" if view.record else ""
+        notify(f"detached; the job goes on: `logs -c {desc.name}{job}` shows it")
+        return 0
+    return view.ended()
 
 
 def _record_loss(desc: ClusterDescription, view: View, reason: str) -> None:

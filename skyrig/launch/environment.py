@@ -5,11 +5,13 @@ SkyPilot's precedence by itself:
 
 1. NODE_IPS and NUM_NODES, and what templates want (MASTER_ADDR, OMP_NUM_THREADS, the fabric's variables, ...);
 2. the user's env and secrets, which may replace any of those, and TASK_ID, which is set where the user has not;
-3. CLUSTER_INFO, USER, NUM_GPUS_PER_NODE, NODE_RANK and INTERNAL_JOB_ID, and the SKYRIG_ variables that the templates
-   rely on: nothing replaces them.
+3. CLUSTER_INFO, USER, NUM_GPUS_PER_NODE, NODE_RANK and INTERNAL_JOB_ID, the SKYRIG_ variables that the templates
+   rely on, and what whoever runs the job for the user gives it (TASK_ID among that, of a managed job): nothing replaces
+   them.
 
-SKYRIG_RANK_DIR, SKYRIG_NOTICE_FILE and SKYRIG_GRACE_S come from the supervisor; SKYRIG_HOSTFILE, GLOO_SOCKET_IFNAME
-and TP_SOCKET_IFNAME are set by the rendered scripts on the node itself, since only the node knows them.
+SKYRIG_RANK_DIR, SKYRIG_NOTICE_FILE, SKYRIG_HEARTBEAT_FILE and SKYRIG_GRACE_S come from the supervisor; SKYRIG_HOSTFILE,
+GLOO_SOCKET_IFNAME and TP_SOCKET_IFNAME are set by the rendered scripts on the node itself, since only the node knows
+them.
 """
 
 from __future__ import annotations
@@ -181,7 +183,8 @@ def _layered(
 ) -> dict[str, str]:
     """The three layers of the module's text, and SKYRIG_ENV_NAMES, by which a rendered script knows which variables
     a node's .bashrc must not replace."""
-    env = {**defaults, **_both({"TASK_ID": task_id}), **request.env, **request.secrets, **fixed}
+    ids = _both({"TASK_ID": request.given.get("SKYPILOT_TASK_ID", task_id)})
+    env = {**defaults, **ids, **request.env, **request.secrets, **fixed, **request.given}
     env["SKYRIG_ENV_NAMES"] = " ".join(sorted(name for name in env if _IDENTIFIER.fullmatch(name)))
     return env
 

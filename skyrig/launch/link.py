@@ -77,6 +77,10 @@ class KeeperLink:
         self.takes_mounts = self.takes_buckets = False
         self._way = way
 
+    def broken(self, error: Exception) -> SkyrigError:
+        """What it means that this line broke with `error`: the head is lost, or its keeper alone."""
+        return self._way.broken(error)
+
     async def another(self) -> KeeperLink:
         """A second line over the same connection: following a job takes one for itself."""
         return KeeperLink(self.desc, self._way, await self._way.open())
@@ -165,10 +169,7 @@ async def keeper(
             try:
                 link = await _met(desc, way, prepare=prepare)
             except (asyncssh.Error, OSError, EOFError) as error:
-                if connection.is_closed():
-                    reason = f"lost node {desc.head.id} (the head): {loss_reason(connection)}"
-                    raise NodeLost(reason, node_id=desc.head.id) from error
-                raise _gone(error) from error
+                raise way.broken(error) from error
         try:
             yield link
         finally:
@@ -202,6 +203,13 @@ class _Way:
         self._connection = connection
         self.notify = notify
         self._known = _remembered(desc)
+
+    def broken(self, error: Exception) -> SkyrigError:
+        """NodeLost where the connection to the head is gone, else KeeperGone."""
+        if self._connection.is_closed():
+            head = self._desc.head.id
+            return NodeLost(f"lost node {head} (the head): {loss_reason(self._connection)}", node_id=head)
+        return _gone(error)
 
     async def open(self, *, install: bool = False) -> Channel:
         """A channel to the keeper's socket: where it was last time, else where `ensure` says it is. `install` brings

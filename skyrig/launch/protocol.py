@@ -1,8 +1,9 @@
 """The protocol between client and keeper: JSON lines over a unix socket, each with optional bytes behind it.
 
 A message is one line of JSON; where it holds `len`, that many raw bytes follow. A request has `op`; its answer is one
-message (or, for `follow`, many, the last with `event: end`) and holds `error` where it failed. One connection carries
-one request at a time. Versions one minor step apart work together; another major version is refused at `hello`.
+message (or, for `follow`, many, the last with `event: end`; for `watch` many without an end) and holds `error` where it
+failed. One connection carries one request at a time. Versions one minor step apart work together; another major version
+is refused at `hello`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any, Protocol
 
 from skyrig.errors import BadInput, ProtocolMismatch, SkyrigError
 
-MAJOR, MINOR = 1, 3
+MAJOR, MINOR = 1, 4
 """Version of the protocol that this code speaks. 1.2 has `autostop`, `hold` in `hello`, and mounts; 1.3 buckets and
-`flush`."""
+`flush`; 1.4 `watch`."""
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Longest JSON line in bytes; the manifest of a million files stays under it."""

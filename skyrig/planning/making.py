@@ -144,7 +144,7 @@ def _settled(shape: Shape, among: Market, chosen: Offer | None, *, asks: bool) -
     """`shape` with what an up would find out first, and what of that could not be. Without `asks`, and on clouds that
     cannot be used, nobody is asked."""
     if not shape.is_rented:
-        return shape, []
+        return renting.settled(shape), []
     why = among.missing.get(shape.cloud, "") or ("" if asks else "the price table is the whole world")
     if not why:
         try:

@@ -67,6 +67,11 @@ def config_file(stack: str) -> Path:
     return find() / "stacks" / f"Pulumi.{stack}.yaml"
 
 
+def config_files() -> list[Path]:
+    """The plain configs of all stacks that have one here, sorted."""
+    return sorted((find() / "stacks").glob("Pulumi.*.yaml"))
+
+
 def selection_file(engine_home: Path) -> Path:
     """The file in which the engine remembers which stack of this project is selected (see `stacks.selected`)."""
     digest = hashlib.sha1(str(find() / "Pulumi.yaml").encode(), usedforsecurity=False).hexdigest()

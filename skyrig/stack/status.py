@@ -20,13 +20,15 @@ PROBE_S = 3.0
 
 @frozen
 class NodeStatus:
-    """One node: `name` is its id, `status` UP, STOPPED (on purpose, also by itself) or DOWN."""
+    """One node: `name` is its id, `status` UP, STOPPED (on purpose, also by itself) or DOWN; `spot` says that its cloud
+    may take it back."""
 
     rank: int
     name: str
     host: str
     port: int
     status: str
+    spot: bool = False
 
 
 @frozen
@@ -40,6 +42,7 @@ class ClusterStatus:
     status: str
     cloud: str = ""
     region: str = ""
+    zone: str = ""
     nodes: tuple[NodeStatus, ...] = ()
     hourly_cost: float = 0.0
     isolation: str = ""
@@ -56,9 +59,11 @@ class ClusterStatus:
             "status": self.status,
             "cloud": self.cloud,
             "region": self.region,
+            "zone": self.zone,
             "isolation": self.isolation,
             "nodes": [
-                {"rank": n.rank, "name": n.name, "host": n.host, "port": n.port, "status": n.status} for n in self.nodes
+                {"rank": n.rank, "name": n.name, "host": n.host, "port": n.port, "status": n.status, "spot": n.spot}
+                for n in self.nodes
             ],
             "hourly_cost": self.hourly_cost,
             "autostop": self.autostop,
@@ -102,6 +107,7 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
         status=said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED",
         cloud=described_as.cloud,
         region=described_as.region,
+        zone=described_as.zone,
         nodes=nodes,
         hourly_cost=described_as.hourly_cost,
         isolation=described_as.isolation,
@@ -126,10 +132,10 @@ async def _node(cluster: ClusterDescription, node: Node, power: str) -> NodeStat
     """A node behind a jump host cannot be asked from here: the host that it is behind stands for it."""
     if power != "up" and (power == "stopped" or cluster.cloud != "local"):
         off = "STOPPED" if power == "stopped" else "DOWN"
-        return NodeStatus(node.rank, node.id, node.host, node.port, off)
+        return NodeStatus(node.rank, node.id, node.host, node.port, off, node.spot)
     asked = cluster.node(node.jump) if node.jump else node
     answers = await _answers(asked.host, asked.port)
-    return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN")
+    return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN", node.spot)
 
 
 async def _answers(host: str, port: int) -> bool:

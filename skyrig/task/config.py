@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from skyrig.task import autostop, frontdoor
+from skyrig.task import autostop, comeback, frontdoor
 from skyrig.task.autostop import Hook
+from skyrig.task.comeback import Comeback
 from skyrig.task.frontdoor import FrontDoor
 from skyrig.task.node import Node, either, texts_by_name
 
@@ -61,6 +62,12 @@ class Config:
         """What a service's endpoint shall be, beyond SkyPilot's words: our own section `skyrig.serve`."""
         own = self.values.get("skyrig")
         return frontdoor.of_plain(own.get("serve") if isinstance(own, dict) else None)
+
+    @property
+    def recovery(self) -> Comeback:
+        """How a managed job comes back, beyond SkyPilot's words: our own section `skyrig.recovery`."""
+        own = self.values.get("skyrig")
+        return comeback.of_plain(own.get("recovery") if isinstance(own, dict) else None)
 
 
 def read(node: Node) -> Config:
@@ -194,6 +201,7 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
             "minimize": lambda node: node.one_of(MINIMIZE),
             "flush_timeout": lambda node: node.number(0),
             "serve": frontdoor.read,
+            "recovery": comeback.read,
         }
     ),
     "gcp": _section(

@@ -10,7 +10,7 @@ from typing import Any
 from skyrig.task.disks import Disk
 from skyrig.task.model import GitSource, Task, TaskFile
 from skyrig.task.quantities import DEFAULT_DISK_GB
-from skyrig.task.recovery import JobRecovery
+from skyrig.task.recovery import NO_STRATEGY, JobRecovery
 from skyrig.task.resources import Resources
 from skyrig.task.service import INTERVAL_S, STREAM_TIMEOUT_S, Pool, Service
 from skyrig.task.storage import Storage
@@ -78,7 +78,7 @@ def of_resources(each: Resources, *, requires_fuse: bool = False) -> dict[str, A
         "accelerator_args": None if each.accelerator_args is None else dict(each.accelerator_args),
         "use_spot": bool(each.use_spot),
         "use_spot_specified": each.use_spot is not None,
-        "job_recovery": _recovery(each.job_recovery),
+        "job_recovery": recovery(each.job_recovery),
         "disk_size": each.disk_size or DEFAULT_DISK_GB,
         "disk_size_specified": each.disk_size is not None,
         "disk_tier": each.disk_tier,
@@ -132,8 +132,9 @@ def _storage(each: Storage) -> dict[str, Any]:
     }
 
 
-def _recovery(each: JobRecovery | None) -> dict[str, Any] | None:
-    if each is None:
+def recovery(each: JobRecovery | None) -> dict[str, Any] | None:
+    """The field `job_recovery`; SkyPilot's form of one that does not come back is that of none given."""
+    if each is None or each.strategy == NO_STRATEGY:
         return None
     found: dict[str, Any] = {"strategy": each.strategy, **each.more}
     if each.max_restarts_on_errors is not None:

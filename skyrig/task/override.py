@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from skyrig.errors import BadInput
-from skyrig.task import accelerators, disks, infra, quantities, resources
+from skyrig.task import accelerators, disks, infra, quantities, recovery, resources
 from skyrig.task.image import read as read_image
 from skyrig.task.infra import Infra
 from skyrig.task.model import GitSource, Task
@@ -59,12 +59,14 @@ def _chosen(choice: Choice, given: Mapping[str, str]) -> Choice:
     changes = {name: _read(name, text, FIELDS[name]) for name, text in given.items() if name in FIELDS}
     places = _places(given)
     kinds = changes.pop("gpus", None)
-    image = changes.pop("image_id", None)
+    image, comeback = changes.pop("image_id", None), changes.pop("job_recovery", None)
     made: list[Resources] = []
     for each in choice.each:
         for place in places or [each.infra]:
             for kind in kinds.each if kinds is not None else [each.accelerator]:
                 one = evolve(each, **changes, infra=_narrowed(place, given), accelerator=kind)
+                if comeback is not None:
+                    one = evolve(one, job_recovery=evolve(each.job_recovery or comeback, strategy=comeback.strategy))
                 made.append(evolve(one, image=image.at(one.infra)) if image is not None else one)
     made = [one for number, one in enumerate(made) if one not in made[:number]]
     if choice.mode == "ordered" or (kinds is not None and kinds.ordered):
@@ -133,5 +135,6 @@ FIELDS: Mapping[str, Callable[[Node], Any]] = {
     "max_hourly_cost": _number,
     "image_id": read_image,
     "ports": quantities.ports,
+    "job_recovery": recovery.by_flag,
 }
 """Flags by their names with underscores; `use_spot` is "true" or "false"."""

@@ -93,11 +93,21 @@ def least_cores(text: str | None) -> float:
     return float(text.removesuffix("+")) if text else 0.0
 
 
+def seconds_of(text: str) -> int | None:
+    """A time that is a text, in seconds; None where it is none."""
+    return _amount(text, _SECONDS)
+
+
 def _time(node: Node, units: dict[str, int]) -> int:
-    match = re.fullmatch(rf"([0-9]+)([{''.join(units)}]?)", node.text().lower())
-    if match is None:
+    found = _amount(node.text(), units)
+    if found is None:
         raise node.wrong(f"{node.shown}: a time is wanted, for instance 10, 10m or 2h")
-    return int(match[1]) * units.get(match[2], 1)
+    return found
+
+
+def _amount(text: str, units: dict[str, int]) -> int | None:
+    match = re.fullmatch(rf"([0-9]+)([{''.join(units)}]?)", text.lower())
+    return int(match[1]) * units.get(match[2], 1) if match else None
 
 
 def _positive(text: str) -> bool:

@@ -12,14 +12,17 @@ from skyrig.task.node import Node, either
 STRATEGIES = ("EAGER_NEXT_REGION", "FAILOVER")
 """Strategies that SkyPilot 0.14.1 has."""
 
+NO_STRATEGY = "NONE"
+"""The word `none`: the job does not come back after it lost its cluster."""
+
 _MOST_CODE = 255
 
 
 @frozen
 class JobRecovery:
-    """The `strategy` (None: the default one), how often a job that failed by itself is started again, and after which
-    exit codes always. `recover_on_exit_codes` is as it was given, a number or a list. `more` holds fields that are not
-    ours to know (of SkyPilot's plugins)."""
+    """The `strategy` (None: the default one; NO_STRATEGY: none), how often a job that failed by itself is started
+    again, and after which exit codes always. `recover_on_exit_codes` is as it was given, a number or a list. `more`
+    holds fields that are not ours to know (of SkyPilot's plugins)."""
 
     strategy: str | None = None
     max_restarts_on_errors: int | None = None
@@ -27,8 +30,8 @@ class JobRecovery:
     more: Mapping[str, Any] = field(factory=dict)
 
 
-def read(node: Node) -> JobRecovery | None:
-    """From the name of a strategy or a mapping; None for the strategy `none`."""
+def read(node: Node) -> JobRecovery:
+    """From the name of a strategy or a mapping."""
     if isinstance(node.data, dict):
         given = node.read_fields(
             {"strategy": _strategy, "max_restarts_on_errors": lambda each: each.whole(0),
@@ -45,7 +48,12 @@ def read(node: Node) -> JobRecovery | None:
             node.problems.warn(place.where, place.path, "is not known and does nothing")
     else:
         known, given = {"strategy": _strategy(node)}, {}
-    return None if known.get("strategy") == "NONE" else JobRecovery(**known, more=given)
+    return JobRecovery(**known, more=given)
+
+
+def by_flag(node: Node) -> JobRecovery:
+    """From a word of the command line: the name of a strategy, or `none`."""
+    return JobRecovery(node.one_of((*STRATEGIES, NO_STRATEGY)))
 
 
 def _strategy(node: Node) -> str | None:

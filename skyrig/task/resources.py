@@ -67,10 +67,11 @@ class Resources:
     @property
     def unheeded_locally(self) -> list[str]:
         """Names of the fields that are given and say nothing on the local cloud."""
-        fields = ("region", "zone", "instance_type", "memory", "use_spot", "disk_size", "disk_tier", "network_tier",
+        fields = ("region", "zone", "instance_type", "memory", "disk_size", "disk_tier", "network_tier",
                   "local_disk", "max_hourly_cost", "image", "labels", "priority", "priority_class", "accelerator_args",
                   "disks", "hooks", "job_recovery")  # fmt: skip
-        given = {**attrs.asdict(self, recurse=False), "region": self.infra.region, "zone": self.infra.zone}
+        place = self.infra if self.infra.cloud != "local" else infra.Infra()  # there are places of that name there
+        given = {**attrs.asdict(self, recurse=False), "region": place.region, "zone": place.zone}
         names = {"image": "image_id", "disks": "volumes", "hooks": "config.hooks"}
         return [names.get(name, name) for name in fields if given[name]] + [
             f"config.{key}" for key in self.config if key != "skyrig"

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
+from attrs import evolve
 
 from skyrig.task import normal
 from skyrig.task.image import Image
 from skyrig.task.model import Task, TaskFile
+from skyrig.task.recovery import NO_STRATEGY, JobRecovery
 from skyrig.task.resources import Choice, Resources
 from skyrig.task.service import Service
 from skyrig.task.storage import Storage
@@ -87,11 +89,19 @@ def _resources(each: Resources, task: Task) -> dict[str, Any]:
         )
     }  # fmt: skip
     fields["use_spot"] = each.use_spot
+    if each.job_recovery is not None and each.job_recovery.strategy == NO_STRATEGY:
+        fields["job_recovery"] = _not_recovered(each.job_recovery)
     fields["disk_size"] = each.disk_size
     fields["volumes"] = [disk for disk in form["volumes"] or [] if disk["path"] not in mounted] or None
     if each.image is not None:
         fields["image_id"] = _image(each.image)
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _not_recovered(each: JobRecovery) -> dict[str, Any]:
+    """What the normal form, which is SkyPilot's, has no words for."""
+    named = normal.recovery(evolve(each, strategy=None)) or {}
+    return {name: value for name, value in {**named, "strategy": "none"}.items() if value is not None}
 
 
 def _image(image: Image) -> dict[str | None, str]:

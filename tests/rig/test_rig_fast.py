@@ -70,6 +70,7 @@ def test_checks_need_the_tools_for_them(clone: Clone, verb: str) -> None:
         "lora",
         "lightning",
         "serve",
+        "postgres",
         "storage",
         "system",
     )

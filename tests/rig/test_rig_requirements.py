@@ -10,7 +10,21 @@ import pytest
 from packaging.requirements import Requirement
 from rig_clone import ROOT
 
-SETS = ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning", "serve")
+SETS = (
+    "base",
+    "dev",
+    "torch",
+    "accelerate",
+    "deepspeed",
+    "ray",
+    "aws",
+    "gcp",
+    "azure",
+    "lora",
+    "lightning",
+    "serve",
+    "postgres",
+)
 MOST_PACKAGES = 45
 MOST_MB = 100
 

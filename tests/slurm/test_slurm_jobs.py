@@ -135,7 +135,14 @@ def test_render_shows_the_script(person: SlurmUser, tmp_path: Path) -> None:
     )  # fmt: skip
     person.run("render", task, "-c", "hpc", "--out", str(tmp_path / "out"))
     script = (tmp_path / "out" / "rank-0" / "batch.sh").read_text()
-    for line in ("--partition=short", "--cpus-per-task=2", "--mem=1024M", "--time=5:00", "--exclusive", "--account=lab"):
+    for line in (
+        "--partition=short",
+        "--cpus-per-task=2",
+        "--mem=1024M",
+        "--time=5:00",
+        "--exclusive",
+        "--account=lab",
+    ):
         assert f"#SBATCH {line}\n" in script
     assert "value-of-a" not in script
     assert subprocess.run(["shellcheck", "-"], input=script, text=True, check=False).returncode == 0

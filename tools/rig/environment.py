@@ -24,7 +24,7 @@ FROM_SOURCE = {"deepspeed": {"DS_BUILD_OPS": "0"}}
 LEADERS = {
     "base": "pulumi", "dev": "pytest", "aws": "pulumi-aws", "gcp": "pulumi-gcp", "azure": "pulumi-azure-native",
     "lora": "peft", "lightning": "pytorch-lightning",
-    "serve": "fastapi",
+    "serve": "fastapi", "postgres": "psycopg",
 }  # fmt: skip
 """The distribution by which a set is known to be there, where it is not the one of its name."""
 

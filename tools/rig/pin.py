@@ -31,6 +31,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
     "serve": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning"),
+    "postgres": ("base", "dev"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "jinja2", "tenacity")
 """Those of our dependencies that keeper and steward import on a head; tests/foreign holds them to that."""

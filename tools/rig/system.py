@@ -6,15 +6,16 @@ Elsewhere, or where it fails, rig goes on: what needs them is skipped, and says 
 import os
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 from errand import Errands, tail, why
 from folders import KEPT
 from speech import say
 
-PACKAGES = {"haproxy": "haproxy", "wrk": "wrk", "chromium": "chromium"}
+PACKAGES = {"haproxy": "haproxy", "wrk": "wrk", "chromium": "chromium", "postgres": "postgresql"}
 """Program and the Debian package that it comes with."""
 
-_ALSO = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin")
+_ALSO = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
 
 INSTALL = """
 export DEBIAN_FRONTEND=noninteractive
@@ -22,7 +23,7 @@ get='apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2'
 timeout 120 $get update || echo "the lists of packages may be old"
 for package; do
     timeout 600 $get install -y --no-install-recommends "$package" || failed="${failed-} $package"
-    [ "$package" != haproxy ] || service haproxy stop || true # nobody has asked for Debian's own
+    case $package in haproxy | postgresql) service "$package" stop || true ;; esac # nobody has asked for Debian's own
 done
 [ -z "${failed-}" ] || { echo "error: not installed:$failed"; exit 1; }
 """

@@ -1,20 +1,25 @@
 """Managed jobs as wards: what a client writes down before anything is made, and what is read from it later.
 
-The ward's name is the job's number, its stack the cluster of the task that is at work. Each task is a package of its
-own, numbered from 1. In the ward's data, `job` is all that is known of the job; the controller's care alone writes it,
-its children leave what they have done under other names.
+The ward's name is the job's number, its stack the cluster of the task that is at work. In the ward's data, `job` is all
+that is known of the job; the controller's care alone writes it, its children leave what they have done under other
+names. All of it stands beside the job's stacks as well (skyrig.jobs.kept), with the packages of its tasks, so that the
+controller's own folder can be lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from attrs import evolve
 
 from skyrig.control import client, folder, package, surroundings, table
 from skyrig.control.ward import JOB, Ward, Wish
 from skyrig.errors import BadInput
-from skyrig.jobs.spec import ManagedSpec
+from skyrig.jobs import kept
+from skyrig.jobs.kept import Kept
+from skyrig.jobs.spec import ManagedSpec, RecoverySpec
 from skyrig.jobs.state import CONVERTER, ManagedJob, ManagedStatus
 from skyrig.task.model import Task
 
@@ -26,12 +31,21 @@ def enter(job: ManagedJob, tasks: Sequence[Task], spec: ManagedSpec, notify: Not
     """Write a new job down: its packages, then its ward. BadInput where a file cannot be read, and then nothing is
     left. Call it with the ward held (`control.client.holding`); its number is `table.number(JOB)`."""
     name = str(job.id)
+    more = {"spec": CONVERTER.unstructure(spec)}
     surroundings.keep(JOB, name)
-    for index, task in enumerate(tasks):
-        more = {"spec": CONVERTER.unstructure(spec)}
-        package.pack(task, folder.version(JOB, name, index + 1), more=more, secrets={}, notify=notify)
-    known = {"job": CONVERTER.unstructure(job)}
-    return table.enter(Ward(name, job.current.stack, JOB, version=len(tasks), status=str(job.status), data=known))
+    around = folder.surroundings(JOB, name).read_bytes()
+    try:
+        for task, state in zip(tasks, job.tasks, strict=True):
+            package.pack(task, kept.package(state.stack, state.index), more=more, secrets={}, notify=notify)
+            surroundings.put(kept.surroundings(state.stack), around)
+    except BaseException:
+        kept.drop(kept.stacks(job))
+        raise
+    known = {"job": CONVERTER.unstructure(job), **more}
+    ward = table.enter(Ward(name, job.current.stack, JOB, version=len(tasks), status=str(job.status), data=known))
+    for stack in kept.stacks(job):
+        _keep(ward, job, stack)
+    return ward
 
 
 def job(ward: Ward) -> ManagedJob:
@@ -40,29 +54,40 @@ def job(ward: Ward) -> ManagedJob:
 
 
 def spec(ward: Ward) -> ManagedSpec:
-    """What the job is asked to be. SkyrigError where its package cannot be read."""
-    return CONVERTER.structure(package.more(folder.version(JOB, ward.name, 1))["spec"], ManagedSpec)
+    """What the job is asked to be; what is usual where nobody knows that any more."""
+    given = ward.data.get("spec")
+    known = job(ward)
+    usual = ManagedSpec(tuple(RecoverySpec() for _ in known.tasks), user=known.user)
+    return CONVERTER.structure(given, ManagedSpec) if given is not None else usual
 
 
 def task(ward: Ward, index: int) -> Task:
     """One task of the job, whose paths lie in its package, with environment and secrets. SkyrigError where it cannot be
     read."""
-    return package.opened(folder.version(JOB, ward.name, index + 1)).task
+    return package.opened(kept.package(job(ward).tasks[index].stack, index)).task
 
 
-def put(ward: Ward, known: ManagedJob, **fields: object) -> Ward | None:
-    """Write what is known of the job down; None where the ward is gone."""
+def put(ward: Ward, known: ManagedJob, *, data: Mapping[str, Any] | None = None, **fields: object) -> Ward | None:
+    """Write what is known of the job down, with more `data`, beside its stack first; None where the ward is gone."""
+    there = table.ward(ward.name, JOB)
+    if there is None:
+        return None
     now = known.current
-    status = ManagedStatus.CANCELLING if ward.wish is Wish.GONE and not now.status.ended else now.status
-    return table.change(
-        ward.name, JOB, stack=now.stack, status=str(status), data={"job": CONVERTER.unstructure(known)}, **fields
-    )
+    wish = Wish(str(fields.get("wish", there.wish)))
+    status = ManagedStatus.CANCELLING if wish is Wish.GONE and not now.status.ended else now.status
+    _keep(evolve(there, wish=wish), known, now.stack)
+    more = {"job": CONVERTER.unstructure(known), **(data or {})}
+    return table.change(ward.name, JOB, stack=now.stack, status=str(status), data=more, **fields)
 
 
 def past(ward: Ward, known: ManagedJob) -> None:
-    """Write down that the job has ended and nothing is left of it: its packages go, its row stays."""
-    put(evolve(ward, wish=Wish.PAST), known, wish=Wish.PAST)
-    folder.drop(JOB, ward.name)
+    """Write down that the job has ended and nothing is left of it: its packages go, its row and its log stay."""
+    there = table.ward(ward.name, JOB) or ward
+    for stack in kept.stacks(known):
+        _keep(evolve(there, wish=Wish.PAST), known, stack)
+    put(ward, known, wish=Wish.PAST)
+    kept.thin(kept.stacks(known))
+    folder.clear(JOB, ward.name)
 
 
 def cancel(job_id: int) -> Ward:
@@ -72,6 +97,13 @@ def cancel(job_id: int) -> Ward:
     if there is None or there.wish is Wish.PAST:
         how = "there is no managed job" if there is None else "ended already: managed job"
         raise BadInput(f"{how} {job_id}", hint="`jobs.queue` lists them")
+    _keep(evolve(there, wish=Wish.GONE), job(there), there.stack)
     found = table.change(there.name, JOB, wish=Wish.GONE)
     client.poke(there.name)
     return found or there
+
+
+def _keep(ward: Ward, known: ManagedJob, stack: str) -> None:
+    """Write the job down beside one of its stacks."""
+    asked = spec(ward)
+    kept.write(stack, Kept(known, asked, ward.wish is Wish.GONE, ward.wish is Wish.PAST, time.time()))

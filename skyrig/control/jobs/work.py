@@ -1,10 +1,196 @@
-"""What is done for managed jobs, each piece in a process of its own (skyrig.control.work)."""
+"""What is done for managed jobs, each piece in a process of its own (skyrig.control.work). Each may be begun again at
+any point: clusters are brought up to what they shall be, and an attempt that a keeper has already is not taken again.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
+from functools import partial
 
-from skyrig.control.ward import Ward
+from attrs import evolve
 
-WORK: dict[str, Callable[[Ward, Callable[[str], None]], None]] = {}
+from skyrig import bringing, provision, renting, submitting
+from skyrig.bringing import Asked, Manner
+from skyrig.cluster.description import ClusterDescription
+from skyrig.control import table
+from skyrig.control.jobs import wards as jobs
+from skyrig.control.jobs.known import Act, least, recovery
+from skyrig.control.ward import JOB, Ward
+from skyrig.errors import NoCapacity, SkyrigError
+from skyrig.failover.attempts import NoneLeft
+from skyrig.jobs.given import given
+from skyrig.jobs.spec import ManagedSpec
+from skyrig.jobs.state import ManagedJob
+from skyrig.launch import client
+from skyrig.launch.job import JobRecord
+from skyrig.launch.submission import Submission
+from skyrig.stack import described, powers, stacks, status
+from skyrig.submitting import RunOptions
+
+Notify = Callable[[str], None]
+"""Takes one line for the log."""
+
+_FLUSH_S, _CANCELLED_FLUSH_S = 600.0, 120.0
+"""How long files that a job wrote may take to reach their buckets: one that has ended by itself, and one cancelled."""
+
+_BACK_S = 20.0
+"""How long a node that is there, and does not answer, is waited for before another one is made in its place."""
+
+_ENDS_S = 30.0
+"""How long an attempt may take to end once its nodes are known to be other ones."""
+
+_POLL_S = 0.2
+
+
+def bring(ward: Ward, notify: Notify) -> None:
+    """Have the cluster of the task at work be what it shall be, made anew where it is lost, and its newest attempt
+    submitted to it."""
+    job = jobs.job(ward)
+    task, spec = job.current, _readable(ward)
+    doing = ward.data["doing"]
+    stack = task.stack
+    try:
+        if described.describe(stack) is not None:
+            _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify)
+        cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, RunOptions(), notify, renting.pays)
+    except NoCapacity as error:
+        passing = isinstance(error, NoneLeft) and error.may_pass
+        table.change(ward.name, JOB, data={"never": not passing})
+        raise
+    if what is None:
+        raise SkyrigError(f"task {task.index} of job {job.id} has nothing to run")
+    how = recovery(spec, task)
+    request = evolve(
+        what.request, key=task.key(job.id), given=given(job, task.index), min_nodes=least(how, task), hang_s=how.hang_s
+    )
+    if job.user:
+        request = evolve(request, user=job.user)
+    record = asyncio.run(_submitted(cluster, evolve(what, request=request), job, notify))
+    cluster = described.known(stack) or cluster
+    told = {"key": record.key, "head": cluster.head.incarnation, "job": record.id}
+    table.change(ward.name, JOB, reason="", data={"told": told})
+
+
+def move(ward: Ward, notify: Notify) -> None:
+    """Take what is left of the cluster down, and bring all of it up where there is capacity."""
+    stack = jobs.job(ward).current.stack
+    if stacks.exists(stack) and described.last(stack) is not None:
+        provision.down(stack, notify, force=True)
+    bring(ward, notify)
+
+
+def mend(ward: Ward, notify: Notify) -> None:
+    """Make lost nodes of a job anew that goes on without them, and tell its head."""
+    stack, doing = jobs.job(ward).current.stack, ward.data["doing"]
+    _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify)
+    cluster = described.describe(stack)
+    if cluster is not None:
+        asyncio.run(client.acquaint(cluster))
+
+
+def finish(ward: Ward, notify: Notify) -> None:
+    """Take the cluster of a job down that has ended."""
+    job = jobs.job(ward)
+    _clear(ward, job, len(job.tasks), _FLUSH_S, notify)
+
+
+def next_(ward: Ward, notify: Notify) -> None:
+    """Take the clusters of those tasks down that are done."""
+    job = jobs.job(ward)
+    _clear(ward, job, job.current.index, _FLUSH_S, notify)
+
+
+def end(ward: Ward, notify: Notify) -> None:
+    """Take the cluster of a job down that the user does not want any more."""
+    job = jobs.job(ward)
+    _clear(ward, job, len(job.tasks), _CANCELLED_FLUSH_S, notify)
+
+
+def _clear(ward: Ward, job: ManagedJob, count: int, flush_s: float, notify: Notify) -> None:
+    """Take the clusters of the first `count` tasks down."""
+    for task in job.tasks[int(ward.data.get("cleared", 0)) : count]:
+        if stacks.exists(task.stack):
+            provision.down(task.stack, notify, force=True, flush_s=flush_s)
+        table.change(ward.name, JOB, data={"cleared": task.index + 1})
+
+
+def _readable(ward: Ward) -> ManagedSpec:
+    """What the job is asked to be. Where that, or its task, cannot be read any more, that is written down."""
+    try:
+        spec = jobs.spec(ward)
+        jobs.task(ward, jobs.job(ward).current.index)
+    except SkyrigError as error:
+        table.change(ward.name, JOB, data={"defect": error.message})
+        raise
+    return spec
+
+
+def _repaired(stack: str, nodes: tuple[str, ...], since: float, notify: Notify) -> None:
+    """Bring a cluster that is there up as a whole. Of the `nodes` that are lost, those whose machines are there are
+    waited for, until a while after `since`, and then made anew."""
+    cluster = described.describe(stack)
+    if cluster is None:
+        return
+    anew = _silent(cluster, nodes, since, notify)
+    found = powers.of(cluster)
+    whole = len(cluster.nodes) == len(stacks.settled(stack, notify).nodes)
+    if whole and not anew and all(found.get(node.id) == "up" for node in cluster.nodes):
+        return  # whoever submits looks whether they answer
+    bringing.up(stack, notify, Asked(anew=anew, at_least=True), Manner(renting.pays, taking=anew))
+
+
+def _silent(cluster: ClusterDescription, nodes: tuple[str, ...], since: float, notify: Notify) -> tuple[str, ...]:
+    """Which of the nodes are there, but for the head, and do not come back."""
+    found = powers.of(cluster)
+    doubtful = [each for each in nodes if found.get(each) == "up" and each != cluster.head.id]
+    if doubtful:
+        notify(f"{', '.join(doubtful)}: there, but lost to the job: waited for up to {_BACK_S:.0f} s")
+    while doubtful:
+        rows = {row.name: row.status for each in status.of([cluster.name]) for row in each.nodes}
+        doubtful = [each for each in doubtful if rows.get(each) != "UP"]
+        if time.time() > since + _BACK_S:
+            break
+        time.sleep(_POLL_S)
+    return tuple(doubtful)
+
+
+async def _submitted(cluster: ClusterDescription, what: Submission, job: ManagedJob, notify: Notify) -> JobRecord:
+    """Submit the newest attempt, once those before it have ended: the head is told which nodes there are, and ends
+    what ran on others; what does not end by that is cancelled."""
+    if job.current.attempt > 1:
+        await client.acquaint(cluster)
+        await _none_at_work(cluster, what.request.key, notify)
+    return await client.submit(cluster, what, partial(described.known, cluster.name), notify)
+
+
+async def _none_at_work(cluster: ClusterDescription, key: str, notify: Notify) -> None:
+    """Wait until no other attempt of the job is at work on the cluster; cancel what does not end."""
+    deadline, told = time.monotonic() + _ENDS_S, False
+    ours = key.rsplit("-", 2)[0] + "-"
+    while True:
+        records = await client.queue(cluster)
+        left = [each.id for each in records if each.key.startswith(ours) and each.key != key and not each.status.ended]
+        if not left:
+            return
+        if time.monotonic() > deadline and not told:
+            told = True
+            notify(f"job {', '.join(map(str, left))} does not end by itself: it is cancelled")
+            await client.cancel(cluster, left, "another attempt follows")
+        if time.monotonic() > deadline + _ENDS_S:
+            raise SkyrigError(f"an earlier attempt of {key} does not end on {cluster.name}")
+        await asyncio.sleep(_POLL_S)
+
+
+WORK: dict[str, Callable[[Ward, Notify], None]] = {
+    str(Act.START): bring,
+    str(Act.REPAIR): bring,
+    str(Act.SUBMIT): bring,
+    str(Act.MOVE): move,
+    str(Act.MEND): mend,
+    str(Act.NEXT): next_,
+    str(Act.FINISH): finish,
+    str(Act.END): end,
+}
 """What is done for each act but a look."""

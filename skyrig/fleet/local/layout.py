@@ -25,7 +25,7 @@ class NodeRequest(NamedTuple):
 
     `folder` is the node's own, its parent the stack's, in which the network lies too; `records` (a folder, made if need
     be) stays the host's inside the node. `cpus` (cores) and `memory_gb` (GiB) 0 are what the machine has. `address` is
-    used on level `namespaces` alone.
+    used on level `namespaces` alone. `zone` ("": nobody has said) and `spot` say whose capacity it takes.
     """
 
     folder: Path
@@ -39,6 +39,8 @@ class NodeRequest(NamedTuple):
     cpus: float = 0
     memory_gb: float = 0
     address: str = "127.0.0.1"
+    zone: str = ""
+    spot: bool = False
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> NodeRequest:
@@ -52,8 +54,9 @@ class NodeRequest(NamedTuple):
         return cls(**{**data, "folder": Path(data["folder"]), "records": Path(data["records"])})
 
     def as_json(self) -> dict[str, Any]:
-        """What `read` reads."""
-        return {**self._asdict(), "folder": str(self.folder), "records": str(self.records)}
+        """What `read` reads; of a node of no place in particular what it was before there were places."""
+        said = {**self._asdict(), "folder": str(self.folder), "records": str(self.records)}
+        return {key: value for key, value in said.items() if value or key not in ("zone", "spot")}
 
 
 class HostKey(NamedTuple):
@@ -98,6 +101,11 @@ class NodeFolder(NamedTuple):
     def at_boot(self) -> Path:
         """A shell script that the node runs whenever it starts, if it is there."""
         return self.home / ".skyrig" / "at-boot"
+
+    @property
+    def room(self) -> Path:
+        """JSON of the process that has taken room for the node, to make or start it (skyrig.fleet.local.capacity)."""
+        return self.path / "room"
 
     @property
     def preemption(self) -> Path:

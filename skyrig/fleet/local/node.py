@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from skyrig.fleet.local import attached, boot, environment, plain, power, switch
+from skyrig.fleet.local import attached, boot, capacity, environment, plain, power, switch
 from skyrig.fleet.local.files import remove_tree, wait_for
 from skyrig.fleet.local.layout import HostKey, LocalNodeError, NodeFolder, NodeRequest
 
@@ -23,7 +23,8 @@ def start(request: NodeRequest, host_key: HostKey, wanted: str = "up") -> dict[s
 
     What is left of another, dead or half-made one in the same folder is cleared away first. The server is not waited
     for: its listening socket exists when this returns, and holds early clients back until it answers. A node that is
-    made takes `host_key`: to make one needs a slow import, which the caller has behind it.
+    made takes `host_key`: to make one needs a slow import, which the caller has behind it. NoRoom, and nothing of it is
+    left, where its place has no capacity.
     """
     folder = NodeFolder(request.folder)
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,7 +45,13 @@ def start(request: NodeRequest, host_key: HostKey, wanted: str = "up") -> dict[s
         raise LocalNodeError(f"{folder.path}: another process keeps starting this node", hint="try again")
     try:
         _clear(folder)
+        if wanted == "up":
+            capacity.take(folder, request.zone, spot=request.spot)
         return _make(request, folder, held, host_key, wanted)
+    except capacity.NoRoom:
+        folder.lock.unlink()
+        folder.path.rmdir()
+        raise
     finally:
         os.close(held)
 

@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from skyrig.fleet.local import attached, boot, plain, processes
+from skyrig.fleet.local import attached, boot, capacity, plain, processes
 from skyrig.fleet.local.files import remove_tree, wait_for
 from skyrig.fleet.local.layout import SHUTDOWN_S, LocalNodeError, NodeFolder, NodeRequest
 
@@ -46,7 +46,8 @@ def halt(path: Path, incarnation: str) -> dict[str, Any]:
 
 def resume(path: Path, incarnation: str) -> dict[str, Any]:
     """Switch the node on, unless it is; then `check`'s answer. It is the same node: only processes, boot and temporary
-    files are new, and perhaps the port for the client. LocalNodeError where this incarnation of it is gone."""
+    files are new, and perhaps the port for the client. LocalNodeError where this incarnation of it is gone, NoRoom
+    where its place has no capacity: then it stays off."""
     folder, state = _found(path, incarnation)
     if not folder.stopped.exists():
         return check(path)
@@ -56,6 +57,7 @@ def resume(path: Path, incarnation: str) -> dict[str, Any]:
         raise LocalNodeError(f"{path}: another process is at work on this node", hint="try again")
     try:
         request = NodeRequest.read(state["request"])
+        capacity.take(folder, request.zone, spot=request.spot)
         folder.write_state({**state, "pid": 0})  # a server that was started but not written down is ended first
         if request.level == "plain":
             plain.end_leftovers(folder)

@@ -16,6 +16,9 @@ from skyrig.fleet.local.layout import NodeFolder
 
 _LOOK_EVERY_S = 0.2
 
+_LATE_S = 5.0
+"""How long after its time a node that was told so still counts as one that goes."""
+
 
 def announce(path: Path, after_s: float) -> float:
     """Tell the node in `path` that it will be killed in `after_s` seconds; when that is, in unix time."""
@@ -25,6 +28,16 @@ def announce(path: Path, after_s: float) -> float:
     fresh.write_text(json.dumps({"id": secrets.token_hex(4), "at": at}))
     fresh.replace(file)
     return at
+
+
+def told(path: Path) -> float:
+    """When the node in `path` will be killed by what it was told, in unix time; 0 where nobody has told it, or it
+    lives on all the same."""
+    try:
+        at = float(json.loads(NodeFolder(path).preemption.read_text())["at"])
+    except (OSError, ValueError, KeyError, TypeError):  # the file is in the node's home: anybody may write there
+        return 0.0
+    return at if time.time() < at + _LATE_S else 0.0
 
 
 def kill(path: Path, incarnation: str, at: float) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""Switches off a cluster that nobody uses, or whose time to live is over: counts on the head, and acts with no client
-alive.
+"""Switches off a cluster that nobody uses, whose time to live is over, or whose controller is gone: counts on the head,
+and acts with no client alive.
 
 It judges when something changes (a job comes or ends, a client lets go) and when its time may have come, not by the
 clock. What it decides is written before it is done: a keeper that follows one that was killed counts on from the same
@@ -29,6 +29,7 @@ from skyrig.fleet.pool import Pool
 from skyrig.launch import at_boot
 from skyrig.launch.keeper import idle, parting
 from skyrig.launch.keeper.archive import Archive
+from skyrig.launch.keeper.fence import Fence
 from skyrig.launch.keeper.idle import Seen, Setting, Terminals, Verdict
 from skyrig.launch.keeper.lifetime import Lifetime
 from skyrig.launch.keeper.lookout import Lookout, Running
@@ -89,6 +90,7 @@ class Caretaker:
         self._life = _life()
         self._down = False
         self.lifetime = Lifetime(house, self._life)
+        self.fence = Fence(house, self._life)
         self._go_on(house.table.fact(FACT))
 
     def set(self, data: Any) -> AutostopNote:
@@ -110,6 +112,15 @@ class Caretaker:
         self.lifetime.set(data)
         return self._noted()
 
+    def set_lease(self, data: Any) -> None:
+        """Renew a controller's lease from plain data, or with None end it. BadInput where that makes no sense or the
+        nodes can neither end nor stop themselves; SkyrigError where the cluster is leaving already."""
+        self.admit()
+        if data is not None:
+            parting.command(self._house.cluster, down=self._can_end)
+        if self.fence.renew(data):
+            self._noted()
+
     @property
     def _can_end(self) -> bool:
         """Whether the nodes can end themselves for good: else they stop when their time is over."""
@@ -117,7 +128,7 @@ class Caretaker:
 
     def _noted(self) -> AutostopNote:
         """Write down what was set now."""
-        minded = self.setting is not None or self.lifetime.setting is not None
+        minded = any(each is not None for each in (self.setting, self.lifetime.setting, self.fence.setting))
         with suppress(OSError):  # a full disk: only a boot that no client has asked for goes without
             at_boot.want(self._house.home) if minded else at_boot.release(self._house.home)
         self._write()
@@ -169,12 +180,14 @@ class Caretaker:
     # -- counting
 
     def _lived(self) -> float | None:
-        """Begin to leave where the time to live is over; in how many seconds to look again."""
-        if self.lifetime.is_over and self.lifetime.setting is not None:
-            self.leaving, self._down = self.lifetime.setting.reason, self._can_end
-            self._write()
-            return None
-        return self.lifetime.look()
+        """Begin to leave where the time to live is over, or a controller's lease; in how many seconds to look again."""
+        pauses = (self.lifetime.look(), self.fence.look())
+        for limit in (self.lifetime, self.fence):
+            if limit.is_over and limit.setting is not None:
+                self.leaving, self._down = limit.setting.reason, self._can_end
+                self._write()
+                return None
+        return min((each for each in pauses if each is not None), default=None)
 
     async def _judged(self) -> float | None:
         """Judge, and begin to leave where it is time to; in how many seconds to do so again (None: when poked)."""

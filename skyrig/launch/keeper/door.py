@@ -16,6 +16,7 @@ from skyrig.errors import SkyrigError
 from skyrig.fleet.content import FrameReader
 from skyrig.launch.job import CONVERTER, JobRecord, JobRequest
 from skyrig.launch.keeper.keeper import Keeper
+from skyrig.launch.keeper.watch import watch
 from skyrig.launch.lines import tail_offset
 from skyrig.launch.protocol import LINE_LIMIT, MAJOR, MINOR, Message, encode, receive, send
 from skyrig.launch.runtime import code
@@ -62,6 +63,9 @@ class Door:
                 if asked[0]["op"] == "follow":
                     self._keeper.following.add(self)
                     await self._follow(asked[0])
+                    break
+                if asked[0]["op"] == "watch":
+                    await watch(self._keeper, asked[0], self._reader, self._writer)
                     break
                 answering.add(self)
                 if asked[0]["op"] == "flush":

@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from skyrig.cluster.description import Node
-from skyrig.errors import SkyrigError
+from skyrig.cluster.description import ClusterDescription, Node
+from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import fanout
 from skyrig.fleet.content import Refused
 from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
-from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import booting, gang, sameness
+from skyrig.launch.job import CANCELLED, JobRecord, JobRequest, JobStatus, Scripts
+from skyrig.launch.keeper import booting, ends, gang, sameness
+from skyrig.launch.keeper.ends import End
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
@@ -29,17 +30,6 @@ from skyrig.launch.lines import SETUP
 
 BOOT_PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that shall start a rank is waited for: it may only just boot."""
-
-
-@frozen
-class End:
-    """How a flow ended; the fields of JobRecord of the same names."""
-
-    status: JobStatus
-    exit_code: int
-    exit_codes: tuple[int, ...] = ()
-    culprit: int = -1
-    reason: str = ""
 
 
 class Flow:
@@ -54,6 +44,9 @@ class Flow:
         self.logbook = logbook
         self.now: Mapping[str, Any] = {}
         self._cancel = asyncio.Event()
+        self._gone: dict[str, str] = {}
+        self._losing = asyncio.Event()
+        self._at_work: Sequence[Rank] = ()
         self._keeper = keeper
         self._request = request
         self._cluster = keeper.cluster
@@ -76,6 +69,30 @@ class Flow:
             return True
         return self.record.status is not JobStatus.RUNNING and self._is_for_all and not self._request.on
 
+    @property
+    def silent(self) -> Mapping[str, float]:
+        """The nodes of its ranks that cannot be heard, with the seconds for which that is so by now."""
+        found = {rank.target.id: rank.silent_s for rank in self._at_work}
+        return {node_id: seconds for node_id, seconds in found.items() if seconds}
+
+    @property
+    def quiet_s(self) -> float:
+        """For how many seconds none of its ranks has written or given a sign of life."""
+        return min((rank.quiet_s for rank in self._at_work), default=0.0)
+
+    def meet(self, cluster: ClusterDescription) -> None:
+        """Learn that the cluster is this one now: machines behind which there are others by now, or none, are gone."""
+        present = {node.id: node.incarnation for node in cluster.nodes}
+        known = self.plan.incarnations
+        gone = [node_id for node_id, machine in known.items() if present.get(node_id) != machine]
+        for node_id in gone:
+            if node_id not in self._gone and self.uses(node_id):
+                self._gone[node_id] = self._keeper.lookout.notices.gone([node_id], known)
+                self._losing.set()
+        for rank in self._at_work:
+            if rank.target.id in self._gone:
+                rank.lose(self._gone[rank.target.id])
+
     async def run(self) -> JobRecord:
         """Run the job to its end and return its final record. Never raises but for cancellation of the task."""
         try:
@@ -83,10 +100,10 @@ class Flow:
             if end is None:
                 end = await self._run()
         except SkyrigError as error:
-            end = End(JobStatus.FAILED, error.exit_code, reason=str(error))
+            end = ends.of_error(error)
         except Exception as error:  # a defect of ours must end this job alone, with its reason, and not the keeper
             self._keeper.log.exception("job %d", self.record.id)
-            end = End(JobStatus.FAILED, SkyrigError.exit_code, reason=f"the keeper failed: {error!r}")
+            end = ends.of_error(SkyrigError(f"the keeper failed: {error!r}"))
         return evolve(
             self.record,
             status=end.status,
@@ -95,6 +112,8 @@ class Flow:
             exit_codes=end.exit_codes,
             culprit=end.culprit,
             reason=end.reason,
+            cause=end.cause,
+            lost=end.lost,
         )
 
     async def _before_run(self) -> End | None:
@@ -108,7 +127,7 @@ class Flow:
             try:
                 await self._unless_cancelled(spreading)
             except FilesRefused as refused:
-                return End(JobStatus.FAILED_SETUP, refused.exit_code, reason=refused.message)
+                return ends.of_files(refused.message, refused.exit_code)
             self._tell_now()
         if self._request.buckets and self.plan.setup is None and (unfit := await self._attached(nodes)) is not None:
             return unfit
@@ -126,7 +145,7 @@ class Flow:
             problems.update(await booting.wait(self._keeper.pool, nodes, self.logbook.note))
 
         await self._unless_cancelled(wait())
-        return self._unfit(problems)
+        return ends.of_unfit(problems, self._nodes)
 
     async def _attached(self, nodes: Sequence[Node]) -> End | None:
         """Attach the job's buckets: its end where that cannot be on one of its nodes, or of those that setup is for."""
@@ -136,15 +155,7 @@ class Flow:
             problems.update(await self._keeper.attach(self._request, nodes, self.logbook.note))
 
         await self._unless_cancelled(attach())
-        return self._unfit(problems)
-
-    def _unfit(self, problems: Mapping[str, str]) -> End | None:
-        """The job's end where nodes have a problem with it."""
-        if not problems:
-            return None
-        culprit = next((rank for rank, node in enumerate(self._nodes) if node.id in problems), -1)
-        reason = "; ".join(f"{node_id}: {problem}" for node_id, problem in problems.items())
-        return End(JobStatus.FAILED_SETUP, SkyrigError.exit_code, culprit=culprit, reason=reason)
+        return ends.of_unfit(problems, self._nodes)
 
     @property
     def _is_for_all(self) -> bool:
@@ -163,13 +174,17 @@ class Flow:
         return self._keeper.usable(self._group, self.plan.shares)
 
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
-        """Do `work`, or leave it when the job is cancelled."""
+        """Do `work`, or leave it when the job is cancelled. NodeLost when a node that it uses is gone for certain."""
         working, cancelling = asyncio.create_task(work), asyncio.create_task(self._cancel.wait())
-        await asyncio.wait({working, cancelling}, return_when=asyncio.FIRST_COMPLETED)
+        losing = asyncio.create_task(self._losing.wait())
+        await asyncio.wait({working, cancelling, losing}, return_when=asyncio.FIRST_COMPLETED)
         cancelling.cancel()
+        losing.cancel()
         if working.done():
             working.result()
         working.cancel()
+        for node_id, why in self._gone.items():
+            raise NodeLost(f"lost node {node_id}: {why}", node_id=node_id)
 
     def _cancelled(self, codes: tuple[int, ...] = ()) -> End:
         return End(JobStatus.CANCELLED, CANCELLED, codes, reason=self.plan.cancel)
@@ -290,6 +305,10 @@ class Flow:
         end them, never started."""
         if self.plan.verdict is not None:
             return await gang.end(ranks, self.plan.verdict)
+        self._at_work = ranks
+        for rank in ranks:
+            if rank.target.id in self._gone:
+                rank.lose(self._gone[rank.target.id])
         self.audience.is_now(ranks)
         orders = [None] * len(specs) if self._cancel.is_set() else specs
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
@@ -302,20 +321,7 @@ class Flow:
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
-        if announced := self._keeper.lookout.notices.losses([nodes[k] for k, end in enumerate(ended.ends) if end.lost]):
-            return End(status, LOST_NODE, ended.exit_codes, nodes.index(announced[0]), announced[1])
-        end, node = ended.ends[ended.culprit], nodes[ended.culprit]
-        where = f"rank {ended.culprit} ({node.id})" if not what else f"{what} on {node.id}"
-        if end.why == "refused":
-            reason = f"{where} could not be started: {end.reason}"
-            return End(status, SkyrigError.exit_code, ended.exit_codes, ended.culprit, reason)
-        if end.why == "mount":
-            return End(status, end.code, ended.exit_codes, ended.culprit, f"{where}: {end.reason}")
-        if end.lost:
-            reason = f"lost node {node.id}: {end.reason}"
-            return End(status, LOST_NODE, ended.exit_codes, ended.culprit, reason)
-        how = f"was ended by signal {end.code - 128}" if end.code > 128 else f"exited with code {end.code}"
-        return End(status, end.code, ended.exit_codes, ended.culprit, f"{where} {how}")
+        return ends.of_gang(ended, nodes, self._keeper.lookout.notices, status, what)
 
     def _advance(self, status: JobStatus, **decided: Any) -> None:
         """Write, at once, that the job is in a new state and what is decided about it."""
@@ -326,7 +332,15 @@ class Flow:
 
     def _rank(self, node: Node, name: str, log_rank: int) -> Rank:
         ready = functools.partial(self._keeper.ready, node.id)
-        return Rank(self._keeper.pool, inside(node), self._directory(name), log_rank, self.logbook, ready)
+        return Rank(
+            self._keeper.pool,
+            inside(node),
+            self._directory(name),
+            log_rank,
+            self.logbook,
+            ready,
+            self._keeper.bell.ring,
+        )
 
     def _directory(self, name: str) -> str:
         return f"~/.skyrig/jobs/{self.record.uid}/{name}"
@@ -350,6 +364,8 @@ class Flow:
         }
 
     def _task_id(self) -> str:
+        if given := self._request.given.get("SKYPILOT_TASK_ID"):
+            return given
         moment = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime(self.record.submitted_at))
         micros = int(self.record.submitted_at % 1 * 1e6)
         return f"sky-{moment}-{micros:06d}_{self._cluster.name}_{self.record.id}"

@@ -21,20 +21,31 @@ PEER_LOSS = re.compile(
 )
 """What a rank's last lines hold when it failed because another one was gone (gloo, NCCL, torch's TCPStore)."""
 
+_STOOD_STILL = re.compile(rb"watchdog caught collective operation timeout|monitoredbarrier", re.IGNORECASE)
+"""The same when it gave up waiting for others that are there but do not come: the watchdog of torch's ProcessGroupNCCL
+("[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(...) ran for 600029 milliseconds before timing out"),
+and of its monitored_barrier ("Rank 1 failed to pass monitoredBarrier in 30000 ms")."""
+
 _IN_FLIGHT_S = 0.3
 """How long to wait for failure reports that are already under way when the first one arrives."""
 
 _PEER_PATIENCE_S = 3.0
-"""How long to wait for the true culprit when the first failure reads like the loss of a peer."""
+"""How long to wait for the true culprit when the first failure reads like the loss of a peer: longer than it takes a
+rank to count as silent."""
+
+_LOOK_S = 0.2
+"""How often it is looked whether silent ranks speak again."""
 
 
 @frozen
 class GangEnd:
-    """How a gang ended: a code per rank (-1: lost), the `culprit` rank (-1: all succeeded, or cancelled)."""
+    """How a gang ended: a code per rank (-1: lost), the `culprit` rank (-1: all succeeded, or cancelled), and whether
+    it failed because it had `hung`, waiting for the others."""
 
     ends: tuple[RankEnd, ...]
     culprit: int
     cancelled: bool = False
+    hung: bool = False
 
     @property
     def exit_codes(self) -> tuple[int, ...]:
@@ -44,10 +55,11 @@ class GangEnd:
 
 @frozen
 class Verdict:
-    """Which rank made a gang fail, and how it ended: settled before the others are told to end."""
+    """Which rank made a gang fail, and how it ended: settled before the others are told to end. `hung` is GangEnd's."""
 
     culprit: int
     end: RankEnd
+    hung: bool = False
 
 
 async def run(
@@ -69,15 +81,16 @@ async def run(
     cancelling = asyncio.create_task(cancel.wait())
     try:
         await _until_failure(following, cancelling)
-        culprit = -1
+        culprit, hung = -1, False
         if not cancel.is_set() and any(_failed(task) for task in following):
             culprit = await _culprit(ranks, following, logbook)
+            hung = _says(logbook, culprit, _STOOD_STILL)
             if following[culprit].done():
-                settle(Verdict(culprit, following[culprit].result()))
+                settle(Verdict(culprit, following[culprit].result(), hung))
         await _end_all(ranks, following)
     finally:
         cancelling.cancel()
-    return GangEnd(tuple(task.result() for task in following), culprit, cancel.is_set())
+    return GangEnd(tuple(task.result() for task in following), culprit, cancel.is_set(), hung)
 
 
 async def end(ranks: Sequence[Rank], verdict: Verdict) -> GangEnd:
@@ -86,7 +99,7 @@ async def end(ranks: Sequence[Rank], verdict: Verdict) -> GangEnd:
     await _end_all(ranks, following)
     ends = [task.result() for task in following]
     ends[verdict.culprit] = verdict.end
-    return GangEnd(tuple(ends), verdict.culprit)
+    return GangEnd(tuple(ends), verdict.culprit, hung=verdict.hung)
 
 
 def _say_ended(ended: Callable[[int], None], number: int, task: asyncio.Task[RankEnd]) -> None:
@@ -109,14 +122,28 @@ async def _culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankE
     if not _failures(ranks, following):
         return await _earlier_culprit(ranks, following)
     first = min(_failures(ranks, following), key=lambda found: found[0])[1]
-    if len(ranks) == 1 or not _lost_its_peer(logbook, first):
+    if len(ranks) == 1:
         return first
-    others = [task for rank, task in enumerate(following) if rank != first]
-    await asyncio.wait(others, timeout=_PEER_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+    bereft = _says(logbook, first, PEER_LOSS)
+    if bereft:
+        others = [task for rank, task in enumerate(following) if rank != first]
+        await asyncio.wait(others, timeout=_PEER_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+    lost = await _lost(ranks, following)
+    if lost or not bereft:
+        return min(lost, default=(0.0, first))[1]
     for _, rank in sorted(_failures(ranks, following)):
-        if not _lost_its_peer(logbook, rank):
+        if not _says(logbook, rank, PEER_LOSS):
             return rank
     return first
+
+
+async def _lost(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]]) -> list[tuple[float, int]]:
+    """(moment of the last word, rank) of those that are lost, once that is settled of all that are silent now: a rank
+    that dies of its peer's loss is sooner than the lease by which that is known."""
+    while silent := [task for rank, task in zip(ranks, following, strict=True) if rank.silent_s and not task.done()]:
+        await asyncio.wait(silent, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+    ends = [(task.result(), rank) for rank, task in enumerate(following) if task.done()]
+    return [(end.heard, rank) for end, rank in ends if end.lost]
 
 
 async def _earlier_culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankEnd]]) -> int:
@@ -147,6 +174,7 @@ async def _end_all(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankE
     await asyncio.wait(following)
 
 
-def _lost_its_peer(logbook: Logbook, rank: int) -> bool:
+def _says(logbook: Logbook, rank: int, what: re.Pattern[bytes]) -> bool:
+    """Whether a rank's last lines hold `what`."""
     logbook.flush(rank)
-    return PEER_LOSS.search(b"\n".join(lines.last(logbook.path, rank, 15))) is not None
+    return what.search(b"\n".join(lines.last(logbook.path, rank, 15))) is not None

@@ -11,6 +11,7 @@ from skyrig.fleet.content import BlobStore
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Report
 from skyrig.launch.job import JobRecord, JobRequest
+from skyrig.launch.keeper.bell import Bell
 from skyrig.launch.keeper.lookout import Lookout
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.table import JobTable
@@ -24,6 +25,7 @@ class House(Protocol):
     pool: Pool
     secret: bytes
     lookout: Lookout
+    bell: Bell
 
     @property
     def cluster(self) -> ClusterDescription:

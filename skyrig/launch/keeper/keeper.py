@@ -17,9 +17,10 @@ from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.progress import Report
 from skyrig.launch import records, skylogs
-from skyrig.launch.job import CANCELLED, LOST_NODE, JobRecord, JobRequest, JobStatus
+from skyrig.launch.job import CANCELLED, LOST_NODE, Cause, JobRecord, JobRequest, JobStatus
 from skyrig.launch.keeper import attaching
 from skyrig.launch.keeper.archive import Archive
+from skyrig.launch.keeper.bell import Bell
 from skyrig.launch.keeper.caretaker import Caretaker
 from skyrig.launch.keeper.flow import Flow
 from skyrig.launch.keeper.logbook import Logbook
@@ -48,6 +49,7 @@ class Keeper:
         self.key, self.pool, self.store = self.nodes.key, self.nodes.pool, self.nodes.store
         self.secret = self._kept_secret()
         self.archive = Archive(None)
+        self.bell = Bell()
         self.flows: dict[int, Flow] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -84,6 +86,8 @@ class Keeper:
         """Take a description; returns the ids of the nodes that do not know the keeper's key."""
         unprepared = self.nodes.describe(document, undrain=undrain)
         self.archive.base = records.folder(self.cluster.records)
+        for running in list(self.flows.values()):
+            running.meet(self.cluster)
         return unprepared
 
     def knows(self, digest: str) -> bool:
@@ -143,6 +147,7 @@ class Keeper:
                 raise
             where = f"the head takes no new job: {problem.strerror} ({problem.filename or self.home})"
             raise SkyrigError(where, hint="make room there, or wait until other jobs have ended") from problem
+        self.bell.ring()
         self.archive.note(record, self.log_path(record))
         await self.archive.bring_soon(job_id)  # from now on its number is taken, also for a head after this one
         self.schedule()
@@ -182,8 +187,9 @@ class Keeper:
                 continue
             missing = plan.missing(self.cluster)
             if missing:
-                lost = f"lost node {', '.join(missing)}: {self.lookout.notices.gone(missing, plan.incarnations)}"
-                self._end(_failed(record, lost))
+                notices = self.lookout.notices
+                lost = f"lost node {', '.join(missing)}: {notices.gone(missing, plan.incarnations)}"
+                self._end(_failed(record, lost, notices.cause(missing, plan.incarnations), missing))
             else:
                 self._start(record, request, plan)
         self.schedule()
@@ -338,6 +344,7 @@ class Keeper:
     async def _finish(self, record: JobRecord) -> None:
         book = self._logbook(record)
         self.table.put(record, self.table.plan(record.id) or Plan())
+        self.bell.ring()
         with contextlib.suppress(OSError):  # a disk that fails: a restart tries again to clear up
             book.close()
             self._request_store().drop(record.id)
@@ -346,6 +353,7 @@ class Keeper:
         self._forget_settled()
         self._logbooks.pop(record.id)
         book.wake()
+        self.bell.ring()
 
     def _forget_settled(self) -> None:
         for job_id in self.table.unsettled():
@@ -368,6 +376,7 @@ class Keeper:
         self._background.add(bringing)
         bringing.add_done_callback(self._background.discard)
         self._logbook(record).wake()
+        self.bell.ring()
 
     def _forget(self, record: JobRecord) -> None:
         """Leave nothing of a job that was not taken."""
@@ -399,6 +408,7 @@ class Keeper:
         return path.read_bytes()
 
 
-def _failed(record: JobRecord, reason: str) -> JobRecord:
+def _failed(record: JobRecord, reason: str, cause: Cause = Cause.NODE, lost: Sequence[str] = ()) -> JobRecord:
     """The end of a job that was under way when something that it needs was lost."""
-    return evolve(record, status=JobStatus.FAILED, ended_at=time.time(), exit_code=LOST_NODE, reason=reason)
+    ended = evolve(record, status=JobStatus.FAILED, ended_at=time.time(), exit_code=LOST_NODE, reason=reason)
+    return evolve(ended, cause=cause, lost=tuple(lost))

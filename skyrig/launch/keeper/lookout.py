@@ -21,6 +21,7 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
+from skyrig.launch.keeper.bell import Bell
 from skyrig.launch.keeper.notices import Audience, Notices
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.table import JobTable
@@ -49,6 +50,7 @@ class House(Protocol):
     log: logging.Logger
     pool: Pool
     table: JobTable
+    bell: Bell
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -115,5 +117,6 @@ class Lookout:
         if "id" in said and (notice := self.notices.add(node, said)):
             for running in self._house.flows.values():
                 running.audience.hear(notice)
+            self._house.bell.ring()
         elif "problem" in said:
             self._house.log.warning("notices of %s: its metadata service does not answer: %s", node.id, said["problem"])

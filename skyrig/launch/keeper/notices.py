@@ -11,17 +11,25 @@ from typing import Any, Protocol
 from attrs import asdict, frozen
 
 from skyrig.cluster.description import Node
+from skyrig.launch.job import Cause
 from skyrig.launch.keeper.table import JobTable
 
 FACT = "notices"
+
+LEASE = "lease"
+"""The kind of a notice that no controller watches over the cluster any more."""
 
 _WHAT = {
     "preemption": ("preemption of {}", "it was preempted"),
     "maintenance": ("maintenance that ends {}", "it went for maintenance"),
     "ttl": ("the time to live of {} is over", "its time to live was over"),
+    LEASE: ("the end of {}, which no controller watches over,", "no controller watched over it any more"),
     "risk": ("preemption of {} is likely", "it was probably preempted"),
 }
 """What each kind of notice announces, and what is said of a node that is lost after it."""
+
+_TAKEN = ("preemption", "maintenance", "risk")
+"""Kinds of what a cloud does to a machine."""
 
 _OVER_S = 600.0
 """A node that is lost so long after its time was lost to something else."""
@@ -62,6 +70,11 @@ class Notice:
     def loss(self) -> str:
         """Why the node was lost."""
         return f"{self._what[1]} (notice {time.strftime('%H:%M:%S', time.gmtime(self.at))} UTC)"
+
+    @property
+    def cause(self) -> Cause:
+        """What a loss to this is called: its cloud has taken the machine, or the cluster came to its own end."""
+        return Cause.PREEMPTION if self.kind in _TAKEN else Cause.NODE
 
     @property
     def explains_loss(self) -> bool:
@@ -112,6 +125,11 @@ class Notices:
         self._table.set_fact(FACT, {node_id: asdict(each) for node_id, each in self._known.items()})
         return found
 
+    def withdraw(self, kind: str) -> None:
+        """Forget the notices of a kind: what they announced does not come."""
+        self._known = {node: each for node, each in self._known.items() if each.kind != kind}
+        self._table.set_fact(FACT, {node_id: asdict(each) for node_id, each in self._known.items()})
+
     def of(self, nodes: Iterable[Node]) -> list[Notice]:
         """Those of nodes that are still the same."""
         known = ((node, self._known.get(node.id)) for node in nodes)
@@ -121,22 +139,38 @@ class Notices:
         """Ids of those to which no new job is to come."""
         return [notice.node for notice in self.of(nodes) if notice.keeps_jobs_away]
 
+    def leaving(self, nodes: Iterable[Node]) -> dict[str, float]:
+        """The moment (unix time, 0.0: not told) at which those of `nodes` go that their cloud takes away."""
+        going = [each for each in self.of(nodes) if each.keeps_jobs_away and each.cause is Cause.PREEMPTION]
+        return {each.node: 0.0 if each.left_s is None else each.at + each.left_s for each in going}
+
     def loss(self, node_id: str, incarnation: str) -> str:
         """Why a machine was lost, as far as it was announced; "" where it was not."""
-        notice = self._known.get(node_id)
-        announced = notice is not None and notice.incarnation == incarnation and notice.explains_loss
-        return notice.loss if notice is not None and announced else ""
+        notice = self._explaining(node_id, incarnation)
+        return notice.loss if notice is not None else ""
 
     def gone(self, node_ids: Sequence[str], incarnations: Mapping[str, str]) -> str:
         """Why these machines, of those `incarnations`, are not there any more, as far as that is known."""
         losses = (self.loss(node_id, incarnations.get(node_id, "")) for node_id in node_ids)
         return next(filter(None, losses), "it is gone, or was made anew")
 
-    def losses(self, lost: Sequence[Node]) -> tuple[Node, str] | None:
-        """The first of the lost nodes whose loss was announced, and why a job failed that had a rank there: whoever
-        failed first, it had lost a peer. None where none was."""
-        found = ((node, self.loss(node.id, node.incarnation)) for node in lost)
-        return next(((node, f"lost node {node.id}: {loss}") for node, loss in found if loss), None)
+    def losses(self, lost: Sequence[Node]) -> tuple[Node, str, Cause] | None:
+        """The first of the lost nodes whose loss was announced, why a job failed that had a rank there, and its cause:
+        whoever failed first, it had lost a peer. None where none was."""
+        found = ((node, self._explaining(node.id, node.incarnation)) for node in lost)
+        told = ((node, notice) for node, notice in found if notice is not None)
+        return next(((node, f"lost node {node.id}: {notice.loss}", notice.cause) for node, notice in told), None)
+
+    def cause(self, node_ids: Sequence[str], incarnations: Mapping[str, str]) -> Cause:
+        """What the loss of machines of these `incarnations` is called."""
+        told = (self._explaining(node_id, incarnations.get(node_id, "")) for node_id in node_ids)
+        return next((notice.cause for notice in told if notice is not None), Cause.NODE)
+
+    def _explaining(self, node_id: str, incarnation: str) -> Notice | None:
+        """The notice that explains the loss of a machine now, if one does."""
+        notice = self._known.get(node_id)
+        known = notice is not None and notice.incarnation == incarnation and notice.explains_loss
+        return notice if known else None
 
 
 class Listener(Protocol):

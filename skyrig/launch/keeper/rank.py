@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
@@ -26,6 +26,13 @@ the keeper heard of it (see supervisor.py)."""
 GRACE_S = 5.0
 """Seconds between TERM and KILL for a rank that is ended."""
 
+AT_ONCE_S = 0.5
+"""Seconds for which a connection may be broken before that is told: most are back at once."""
+
+UNHEARD_S = 0.3 * LEASE_S
+"""Seconds without a word after which a node counts as silent, be its connection never so whole: it says one more than
+twice in this time."""
+
 RANK_LOG_LIMIT = 256 * 1024 * 1024
 """Bytes of one rank's output that are kept; a cut is marked in the log."""
 
@@ -39,13 +46,14 @@ class RankEnd:
     "ended", "lease", "node", "lost", "refused" (its supervisor would not start it) or "mount" (one of its node's died,
     or does not bring its files up); `moment` is when its first process failed (or it ended) on the keeper's clock;
     `reason` says in words why it was lost, refused or failed by a mount; `failed` tells whether a process of it had
-    failed before."""
+    failed before; `heard` is when its supervisor was heard of last, on the same clock."""
 
     code: int
     why: str
     moment: float
     reason: str = ""
     failed: bool = False
+    heard: float = 0.0
 
     @property
     def lost(self) -> bool:
@@ -60,7 +68,7 @@ class RankEnd:
 
 class Rank:
     """Follows one rank. `log_rank` is the number under which its lines stand in the log; `ready` is waited for before
-    the node is spoken to."""
+    the node is spoken to; `changed` is called when it falls silent and when it speaks again."""
 
     def __init__(
         self,
@@ -70,6 +78,7 @@ class Rank:
         log_rank: int,
         logbook: Logbook,
         ready: Callable[[], Awaitable[None]] | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.target = target
         self.log_rank = log_rank
@@ -79,16 +88,52 @@ class Rank:
         self._logbook = logbook
         self._offset = logbook.offsets.get(log_rank, 0)
         self._ready = ready
-        self._heard = 0.0
+        self._changed = changed
+        self._heard = self._signed = asyncio.get_running_loop().time()
+        self._broken_at: float | None = None
+        self._ended = False
+        self._gone = asyncio.Event()
+        self._why_gone = ""
         self._moment = 0.0
         self._end_grace: float | None = None
         self._notices: list[Callable[[], dict[str, Any]]] = []
-        self._started = False
+        self._started = self._spoken = False
         self._stdin: asyncssh.SSHWriter[bytes] | None = None
+
+    @property
+    def silent_s(self) -> float:
+        """For how many seconds its node cannot be heard, by now; 0 while it can be. No proof that it is gone."""
+        now = asyncio.get_running_loop().time()
+        since = self._heard if self._broken_at is None else max(self._heard, self._broken_at)
+        bound = UNHEARD_S if self._broken_at is None else AT_ONCE_S
+        return now - since if now - since >= bound and not self._ended else 0.0
+
+    @property
+    def quiet_s(self) -> float:
+        """For how many seconds it has written nothing and given no sign of life."""
+        return asyncio.get_running_loop().time() - self._signed
 
     async def run(self, spec: Mapping[str, Any] | None, patience_s: float = 0.0) -> RankEnd:
         """Start the rank (with `spec`; one that was started before is joined) or re-adopt it (None), and follow it to
         its end. A node that only just boots has `patience_s` seconds more than one that is known to live."""
+        following = asyncio.create_task(self._run(spec, patience_s))
+        losing = asyncio.create_task(self._gone.wait())
+        now = asyncio.get_running_loop().time
+        try:
+            await asyncio.wait({following, losing}, return_when=asyncio.FIRST_COMPLETED)
+            end = following.result() if following.done() else RankEnd(-1, "lost", now(), self._why_gone)
+        finally:
+            following.cancel()
+            losing.cancel()
+        self._ended = not end.lost
+        return evolve(end, heard=min(self._heard, now()))
+
+    def lose(self, reason: str) -> None:
+        """Its machine is gone for certain: the rank is lost, now."""
+        self._why_gone = reason
+        self._gone.set()
+
+    async def _run(self, spec: Mapping[str, Any] | None, patience_s: float) -> RankEnd:
         loop = asyncio.get_running_loop()
         self._heard = loop.time() + patience_s
         reason = "its supervisor did not answer"
@@ -101,6 +146,9 @@ class Rank:
                 if end is not None:
                     return end
                 reason = "the connection to its supervisor broke"
+            if self._broken_at is None and self._spoken:
+                self._broken_at = loop.time()
+                loop.call_later(AT_ONCE_S, self._changed)
             await asyncio.sleep(0.1)
         return RankEnd(-1, "lost", loop.time(), reason)
 
@@ -150,13 +198,13 @@ class Rank:
                     continue  # a node's shell start-up files may print something first
                 ready, header = True, json.loads(line)
                 payload = await process.stdout.readexactly(header["len"]) if "len" in header else b""
-                self._heard = asyncio.get_running_loop().time()
+                self._hear()
                 self._moment = header.get("t", self._moment)
                 if header["k"] == "ready":
                     now = {"grace_s": GRACE_S, "t": self._moment, "offset": self._offset}
                     process.stdin.write(json.dumps({**spec, **now} if spec is not None else {}).encode() + b"\n")
                     continue
-                heard = self._started = True
+                heard = self._started = self._spoken = True
                 if self._stdin is None:
                     self._stdin = process.stdin
                     self._tell_end()
@@ -172,6 +220,13 @@ class Rank:
             self._stdin = None
             renewing.cancel()
 
+    def _hear(self) -> None:
+        """Its node has said something."""
+        was_silent = self.silent_s > 0
+        self._heard, self._broken_at = asyncio.get_running_loop().time(), None
+        if was_silent:
+            self._changed()
+
     async def _refusal(self, process: asyncssh.SSHClientProcess[bytes]) -> RankEnd | None:
         """The rank's end, if its supervisor ended by itself before it said a word; None if the connection broke."""
         said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
@@ -184,6 +239,8 @@ class Rank:
     def _take(self, header: dict[str, Any], payload: bytes) -> RankEnd | None:
         now = asyncio.get_running_loop().time()
         kind = header["k"]
+        if kind in ("log", "proc", "alive"):
+            self._signed = now
         if kind == "log":
             fresh = payload[max(0, self._offset - header["off"]) :]
             self._offset += len(fresh)

@@ -71,10 +71,11 @@ def parts(
         f"mount:{each.target}": f"{each.mode} {each.bucket} {each.path} {sorted(each.options.items())}"
         for each in request.buckets
     }
+    unheeded = VOLATILE | request.given.keys()
     return {
         name: hmac.new(secret, f"{name}\0{value}".encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
         for name, value in found.items()
-        if name.removeprefix("variable:") not in VOLATILE
+        if name.removeprefix("variable:") not in unheeded
     }
 
 

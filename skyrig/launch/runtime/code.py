@@ -59,6 +59,7 @@ _CLIENT_SIDE = (
     "launch/render.py",
     "launch/serving.py",
     "launch/submission.py",
+    "launch/watching.py",
     "launch/runtime/layers.py",
     "launch/runtime/sending.py",
     "launch/runtime/sources.py",

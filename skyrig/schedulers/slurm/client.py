@@ -24,11 +24,12 @@ from skyrig.errors import BadInput, NodeLost, NotYet, SkyrigError
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import keeping, records
-from skyrig.launch.following import Notify, View, interruptible
+from skyrig.launch.client import Notify, interruptible
 from skyrig.launch.job import CONVERTER, JobRecord
 from skyrig.launch.meeting import Current
 from skyrig.launch.protocol import LINE_LIMIT, Message, encode, receive
 from skyrig.launch.submission import Submission
+from skyrig.launch.view import View
 from skyrig.schedulers.slurm import door, files, statuses
 from skyrig.schedulers.slurm.options import partition_of, refuse_misfit
 from skyrig.schedulers.slurm.refusals import no_autostop
@@ -55,7 +56,7 @@ class SlurmClient:
         record = await self.submit(desc, what, current, notify)
         if detach:
             return 0
-        return await _followed(desc, View(desc, record, out, notify))
+        return await _followed(desc, View(desc, record, out, notify), notify)
 
     async def submit(self, desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
         """Submit a job with its files; of two with one key only the first is taken."""
@@ -95,7 +96,8 @@ class SlurmClient:
         notify: Notify,
     ) -> int:
         """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends; its exit code."""
-        return await _followed(desc, View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow))
+        view = View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow)
+        return await _followed(desc, view, notify)
 
     async def queue(self, desc: ClusterDescription) -> list[JobRecord]:
         """All jobs that went through this cluster's stack, by Slurm's numbers."""
@@ -187,7 +189,7 @@ def _task_id(desc: ClusterDescription, uid: str, now: float) -> str:
     return f"sky-{moment}-{int(now % 1 * 1e6):06d}_{desc.name}_{uid[:8]}"
 
 
-async def _followed(desc: ClusterDescription, view: View) -> int:
+async def _followed(desc: ClusterDescription, view: View, notify: Notify) -> int:
     """Follow a job through breaks of the connection, and say how it ended."""
     clock = asyncio.get_running_loop().time
     reached_at, lost = clock(), True
@@ -207,7 +209,9 @@ async def _followed(desc: ClusterDescription, view: View) -> int:
                 raise NodeLost(f"the login node of {desc.name} cannot be followed", node_id=desc.head.id)
             await asyncio.sleep(0.5)
     if view.detached:
-        return view.told_detached(desc.name)
+        job = f" -j {view.record.id}" if view.record else ""
+        notify(f"detached; the job goes on: `logs -c {desc.name}{job}` shows it")
+        return 0
     return view.ended()
 
 

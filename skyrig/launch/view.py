@@ -1,26 +1,21 @@
-"""Following one job: what its log and its states become for the reader, across connections that break."""
+"""One job as its follower sees it: its log, line by line, and its states."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
 from skyrig.fleet.ssh import asyncssh
-from skyrig.launch import keeping
+from skyrig.launch import keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
-from skyrig.launch.lines import Shown, marks_failure, parse
+from skyrig.launch.lines import Shown, marks_failure, parse, tail_offset
+from skyrig.launch.link import Notify
 from skyrig.launch.prelude import Prelude
 from skyrig.launch.protocol import Message, Reader, Writer, receive, send
-
-Notify = Callable[[str], None]
-"""Takes one line for the user that is not the job's output."""
 
 _LAST_LINES = 10
 """Lines of the failed rank that are shown again at the end."""
@@ -39,11 +34,16 @@ class Line(Protocol):
 
 
 class View:
-    """What a follower has seen of one job, and how far; survives a broken connection."""
+    """What a follower has seen of one job, and how far; survives a broken connection.
+
+    `record` is None for a job that is known by `job_id` alone (None: the newest). With `rank` only that one's lines are
+    shown, with `tail` only the last so many; unless `keep_on` it ends at what is there now. `quiet` leaves the job's
+    states to who follows it. `detached` is for who stops following it.
+    """
 
     def __init__(
         self,
-        desc: ClusterDescription,
+        desc: ClusterDescription | None,
         record: JobRecord | None,
         out: BinaryIO,
         notify: Notify,
@@ -52,10 +52,11 @@ class View:
         rank: int | None = None,
         tail: int | None = None,
         keep_on: bool = True,
+        quiet: bool = False,
     ) -> None:
         self.record = record
         self.detached = False
-        self._kept_by_us = desc if keeping.is_ours(desc) else None
+        self._kept_by_us = desc if desc is not None and keeping.is_ours(desc) else None
         self._job_id = record.id if record else job_id
         self._out = out
         self._notify = notify
@@ -63,6 +64,7 @@ class View:
         self._rank = rank
         self._tail = tail
         self._keep_on = keep_on
+        self._quiet = quiet
         self._offset = 0
         self._shown: Shown | None = None
         self._last: dict[int, deque[bytes]] = {}
@@ -95,6 +97,24 @@ class View:
             self._end_line()
         return True
 
+    def take_kept(self, base: Path) -> None:
+        """Write what the records folder `base` has of the job beyond what was seen: its head answers no more. OSError
+        and ValueError where nothing was kept of it."""
+        record, path = records.read_one(base, self._job_id or 0), base / str(self._job_id) / "job.log"
+        if self.record is None or record.status.ended:
+            self._end_line()
+            self.record = record
+        shown = self._shown = self._shown or Shown(record, record.cluster, rank=self._rank)
+        if path.exists():
+            with path.open("rb") as file:
+                tail = self._tail if self._offset == 0 else None
+                file.seek(self._offset if tail is None else tail_offset(path, tail, rank=self._rank))
+                for line in iter(file.readline, b""):
+                    if line.endswith(b"\n"):
+                        self._offset = file.tell()
+                        self._out.write(shown.show(line))
+        self._end_line()
+
     def ended(self) -> int:
         """Say how the job ended; its exit code (0 while it has none)."""
         record = self.record
@@ -109,12 +129,6 @@ class View:
             for line in self._last[record.culprit]:
                 self._notify("    " + line.decode(errors="replace"))
         return record.exit_code if record.exit_code is not None else 5
-
-    def told_detached(self, cluster: str) -> int:
-        """Say that the job goes on without a follower; the exit code then."""
-        job = f" -j {self.record.id}" if self.record else ""
-        self._notify(f"detached; the job goes on: `logs -c {cluster}{job}` shows it")
-        return 0
 
     def _take(self, message: Message, payload: bytes) -> None:
         if message["event"] == "state":
@@ -156,32 +170,11 @@ class View:
         self._keep()
         self._shown = Shown(record, record.cluster, rank=self._rank)
         self._prelude.advance(record)
+        if self._quiet:
+            return
         if record.status is JobStatus.PENDING and not record.nodes:
             self._notify(f"job {record.id} waits for its turn")
         elif record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING) and record.status is not before:
             what = "setup runs on" if record.status is JobStatus.SETTING_UP else "running on"
             where = record.cluster if record.status is JobStatus.SETTING_UP else record.nodes
             self._notify(f"job {record.id}: {what} {', '.join(where)}")
-
-
-async def interruptible(following: Coroutine[None, None, bool], view: View) -> bool:
-    """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke. A thread
-    beside the main one gets no signals, and follows to the end."""
-    if threading.current_thread() is not threading.main_thread():
-        return await following
-    task = asyncio.create_task(following)
-    loop = asyncio.get_running_loop()
-
-    def interrupt() -> None:
-        view.detached = True
-        task.cancel()
-
-    loop.add_signal_handler(signal.SIGINT, interrupt)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not view.detached:
-            raise
-        return False
-    finally:
-        loop.remove_signal_handler(signal.SIGINT)

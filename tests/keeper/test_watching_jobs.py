@@ -1,0 +1,138 @@
+"""What whoever watches a job is told, and what its record says of why it failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from keeper_cluster import KeeperCluster, until
+
+
+class Watching(threading.Thread):
+    """A watcher of one job; `told` are the sights, with the moment each came."""
+
+    def __init__(self, cluster: KeeperCluster, key: str) -> None:
+        super().__init__(daemon=True)
+        self.told: list[tuple[float, dict[str, Any]]] = []
+        self.refused: list[str] = []
+        self._line = cluster.connect()
+        self._line.settimeout(None)
+        self._stream = self._line.makefile("rwb")
+        self._say({"op": "watch", "key": key})
+        self.start()
+
+    def lease(self, left_s: float | None, said: str = "1 h") -> None:
+        """Renew a controller's lease."""
+        self._say({"lease": None if left_s is None else {"left_s": left_s, "said": said}})
+
+    def run(self) -> None:
+        """Until the line ends."""
+        while line := self._stream.readline():
+            said = json.loads(line)
+            if "sight" in said:
+                self.told.append((time.monotonic(), said["sight"]))
+            else:
+                self.refused.append(said["refused"])
+
+    @property
+    def sight(self) -> dict[str, Any]:
+        """The newest."""
+        until(lambda: self.told, "a first sight")
+        return self.told[-1][1]
+
+    @property
+    def status(self) -> str | None:
+        """The job's, None where there is no job."""
+        record = self.sight["record"]
+        return None if record is None else record["status"]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._line.close()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self._stream.write(json.dumps(message).encode() + b"\n")
+        self._stream.flush()
+
+
+def rank_processes(home: Path) -> list[int]:
+    """Supervisors and processes of ranks on the node with this home."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.fsencode(f"HOME={home}") in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill_node(cluster: KeeperCluster, number: int) -> None:
+    """kill -9 of all that runs on a node, its SSH server among it."""
+    node = cluster.nodes[number]
+    node.process.kill()
+    node.process.wait()
+    for pid in rank_processes(node.home):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+@pytest.fixture
+def broken(own_cluster: KeeperCluster) -> Iterator[KeeperCluster]:
+    """A cluster whose node n1 is started again after the test."""
+    yield own_cluster
+    if own_cluster.nodes[1].process.poll() is not None:
+        own_cluster.nodes[1].start()
+
+
+def test_a_job_is_watched_from_before_it_is_there(cluster: KeeperCluster) -> None:
+    watching = Watching(cluster, "a key")
+    assert watching.status is None
+    job = cluster.submit("echo one; sleep 0.5; exit 3", 2, key="a key")
+    until(lambda: watching.status == "FAILED", "its end")
+    assert [each["record"]["status"] for _, each in watching.told if each["record"]].count("RUNNING") >= 1
+    record = watching.sight["record"]
+    assert (record["id"], record["cause"], record["lost"], record["exit_code"]) == (job, "script", [], 3)
+    told = len(watching.told)
+    until(lambda: len(watching.told) > told, "a word though nothing changes", 8)
+    watching.close()
+
+
+def test_silence_is_told_long_before_the_lease_is_over_and_taken_back(broken: KeeperCluster) -> None:
+    job = broken.submit("while :; do echo beat; sleep 0.2; done", 2, key="k")
+    watching = Watching(broken, "k")
+    until(lambda: b"1|beat" in broken.log(job).read_bytes(), "rank 1 runs")
+    broken.nodes[1].process.kill()
+    broken.nodes[1].process.wait()
+    began = time.monotonic()
+    until(lambda: watching.sight["silent"].get("n1"), "n1 is silent")
+    assert watching.told[-1][0] - began < 2.5
+    assert watching.status == "RUNNING"
+    broken.nodes[1].start()
+    until(lambda: not watching.sight["silent"], "n1 speaks again")
+    assert watching.status == "RUNNING"
+    watching.close()
+
+
+def test_another_machine_behind_a_node_ends_the_job_at_once(broken: KeeperCluster) -> None:
+    job = broken.submit("while :; do echo beat; sleep 0.2; done", 2)
+    broken.runs(job)
+    until(lambda: b"1|beat" in broken.log(job).read_bytes(), "rank 1 runs")
+    kill_node(broken, 1)
+    document = broken.description().to_json()
+    document["nodes"][1]["incarnation"] = "another"
+    began = time.monotonic()
+    broken.ask(op="describe", cluster=document)
+    record = broken.ended(job)
+    took = time.monotonic() - began
+    assert (record["status"], record["cause"], record["lost"], record["exit_code"]) == ("FAILED", "node", ["n1"], 4)
+    assert took < 2.5, took
