@@ -57,7 +57,7 @@ def agree(
 ) -> None:
     """Show what will be paid, and ask, before nodes `coming` that cost money are made or started. `others` are tried
     where the shape cannot be had, so that the dearest of them may be what is paid. BadInput where the answer is no."""
-    if shape.cloud == "local" or not coming:
+    if not shape.is_rented or not coming:
         return
     price = costs.said(costs.of_shape(shape))
     question = (
