@@ -11,7 +11,7 @@ from skyrig import fitting, renting
 from skyrig.cluster import sites
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
-from skyrig.failover import journal, place, rounds, trying
+from skyrig.failover import journal, order, place, rounds, trying
 from skyrig.failover.attempts import TRYING, NoneLeft
 from skyrig.failover.journal import Journal
 from skyrig.failover.trying import Doing, Notify
@@ -25,13 +25,14 @@ from skyrig.task.model import Task
 class Wanted:
     """What is wanted: `shape` for `task` (None: it is all that will do), worked out from `before`, the shape in the
     stack's config. With `at_least`, nodes stay that another run has asked for while this one waited for it; with
-    `retry`, rounds of attempts go on until one is up."""
+    `retry`, rounds of attempts go on until one is up. Offers in the region `avoid` are tried after all others."""
 
     before: Shape
     shape: Shape
     task: Task | None
     at_least: bool = False
     retry: bool = False
+    avoid: str = ""
 
 
 def acquire(
@@ -58,6 +59,7 @@ def acquire(
         renting.agree(stack, wanted.shape, nodes, confirm, more)
         is_local = wanted.shape.cloud == sites.CLOUD
         shapes = fitting.local_places(wanted.shape) if is_local else [wanted.shape, *more]
+        shapes = order.region_last(shapes, wanted.avoid)
 
         def make(shape: Shape) -> Changes:
             _remove_from_elsewhere(stack, shape, notify)

@@ -56,7 +56,8 @@ class Asked:
     `ondemand` at least are not spot as far as nodes that come can do that, limits and time to live as `wish` says;
     `ports` and `reaches` (buckets) come beside those that are there. The nodes `without` go, whatever their rank, and
     those in `anew` are made anew, alive or not; neither is ever the head. With `at_least`, nodes stay that another run
-    has asked for while this one waited for it. What was `planned` stands for all of it."""
+    has asked for while this one waited for it. Of a cluster that is not there yet, offers in the
+    region `avoid` are tried last. What was `planned` stands for all of it."""
 
     task: Task | None = None
     nodes: int | None = None
@@ -67,6 +68,7 @@ class Asked:
     without: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
     at_least: bool = False
+    avoid: str = ""
     planned: PlannedUp | None = None
 
 
@@ -140,7 +142,7 @@ def _acquired(stack: str, before: Shape, shape: Shape, asked: Asked, manner: Man
     """A cluster where there was none and a cloud may refuse it; None where somebody else made one meanwhile."""
     if old := costs.remark(shape):
         notify(f"cluster {stack}: {old}")
-    wanted = Wanted(before, shape, asked.task, asked.at_least, manner.retry)
+    wanted = Wanted(before, shape, asked.task, asked.at_least, manner.retry, asked.avoid)
     return acquire(stack, wanted, notify, manner.confirm, _asked_apart(stack, notify, manner))
 
 
@@ -171,10 +173,11 @@ def _changed(
             refusal = renting.refused(shape, error)
             if refusal is None:
                 raise
-            notify(f"{refusal.message}: removing what was made")
             if there is None:
+                notify(f"{refusal.message}: removing what was made")
                 stacks.down(stack, notify)
             elif shape != before:
+                notify(f"{refusal.message}: removing what was made")
                 _undone(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 

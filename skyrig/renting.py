@@ -59,12 +59,14 @@ def agree(
     where the shape cannot be had, so that the dearest of them may be what is paid. BadInput where the answer is no."""
     if not shape.is_rented or not coming:
         return
-    price = costs.said(costs.of_shape(shape))
-    question = (
-        f"cluster {stack}: {shape}, {price}{_at_most(shape, others)}: {', '.join(coming)} will be made or started"
-    )
+    question = f"cluster {stack}: {quoted(shape, others)}: {', '.join(coming)} will be made or started"
     if not confirm(Cost(f"{question}. Go on?")):
         raise BadInput(f"{question}, which costs money", hint="-y agrees to that; nothing was made")
+
+
+def quoted(shape: Shape, others: Sequence[Shape] = ()) -> str:
+    """A cluster and its price, with what it may cost at most where `others` are tried too."""
+    return f"{shape}, {costs.said(costs.of_shape(shape))}{_at_most(shape, others)}"
 
 
 def _at_most(shape: Shape, others: Sequence[Shape]) -> str:

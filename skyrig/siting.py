@@ -10,7 +10,7 @@ import socket
 from skyrig import fitting, local
 from skyrig.control import table
 from skyrig.control.services import wards as services
-from skyrig.control.ward import Ward
+from skyrig.control.ward import JOB, SERVICE, Ward
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.serve.client import asked
 from skyrig.serve.client.asked import Asked, Said
@@ -23,8 +23,9 @@ def alone(name: str, stack: str, *, named: bool, selected: bool) -> bool:
     nothing is there yet and the stack was not `named` for it. BadInput where another service, or a cluster that was
     not meant, is there."""
     there = table.on_stack(stack)
-    if there is not None and there.name != name:
-        raise BadInput(f"cluster {stack} carries service {there.name}", hint="one cluster has one service")
+    if there is not None and (there.kind, there.name) != (SERVICE, name):
+        carried = "belongs to managed job" if there.kind == JOB else "carries service"
+        raise BadInput(f"cluster {stack} {carried} {there.name}", hint="one cluster has one service")
     if named:
         return False
     if described.describe(stack) is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from skyrig import batching, checkout, local, models
-from skyrig.bringing import Asked, Confirm, Manner, Notify, up
+from skyrig.bringing import Asked, Confirm, Manner, Notify, up, with_policy
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.policy import NO_WISH, Wish
@@ -40,7 +40,8 @@ from skyrig.training import TrainingRun
 class RunOptions:
     """What a caller may say about one run. `name`, `nodes`, `env`, `secrets`, `accelerators` and `ports` (ranges) are
     for training scripts: a task says them itself. `wish` is what the cluster may cost and how long it lives;
-    `retry_until_up` has rounds of attempts go on until there is capacity. None and empty values leave it to the
+    `retry_until_up` has rounds of attempts go on until there is capacity; offers in the region `avoid` are tried
+    last. None and empty values leave it to the
     cluster."""
 
     name: str = ""
@@ -56,6 +57,7 @@ class RunOptions:
     autostop: Autostop | None = None
     retry_until_up: bool = False
     wish: Wish = NO_WISH
+    avoid: str = ""
 
 
 def training_request(run: TrainingRun, nodes: int, there: Accelerators, options: RunOptions) -> JobRequest:
@@ -195,6 +197,15 @@ def for_service(
     return cluster, _submission(task, cluster, brought, None, notify, confirm)
 
 
+def for_new_cluster(task: Task, options: RunOptions, notify: Notify) -> Shape:
+    """What a launch of a task on a cluster of its own would ask for: nothing is made. BadInput for all that can be
+    wrong with the task; NoCapacity where nobody has that."""
+    brought = _checked(task, task, None, options, notify)
+    note_unheeded(local_candidate(task), notify)
+    _note_run(task, brought.workdir, brought.mounts.sources, notify)
+    return with_policy(shape_for(Shape(), task, ports=ports_of(task)), options.wish, new=True)
+
+
 def _machines(task: Task, nodes: int) -> Task:
     """What `nodes` nodes for replicas of a task shall be. What replicas serve on stays inside the cluster."""
     each = tuple(evolve(one, ports=None) for one in task.choice.each)
@@ -235,7 +246,7 @@ def _brought_up(
     """The cluster of `stack`, or a new one, with what `task` asks for and `ports` open."""
     cluster = described.describe(stack) if stack is not None else None
     manner = Manner(confirm, retry=options.retry_until_up)
-    asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand)
+    asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand, avoid=options.avoid)
     if cluster is not None and cluster.cloud == batching.SLURM:
         return cluster
     if stack is None or cluster is None:

@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from attrs import evolve
 
-from skyrig import batching, models, places, provision, rendering, renting, schedulers
-from skyrig.bringing import Asked, Confirm, Manner, Notify, up
+from skyrig import batching, models, owning, places, provision, rendering, renting, schedulers
+from skyrig.bringing import Asked, Confirm, Manner, Notify, nobody, up
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.policy import NO_WISH
@@ -25,15 +25,7 @@ from skyrig.failover import journal
 from skyrig.fitting import refuse_misfit, rendered_shape
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
-from skyrig.provision import (
-    autostop,
-    ensure,
-    is_stopped,
-    no_such_cluster,
-    not_up,
-    start,
-    stop,
-)
+from skyrig.provision import ensure, is_stopped, no_such_cluster, not_up
 from skyrig.rendering import RenderedRank
 from skyrig.stack import adoption, config, described, stacks, status
 from skyrig.stack import endpoints as endpoints_of
@@ -88,6 +80,7 @@ def train(
 ) -> int:
     """Run a training script on the nodes of `stack`, which is brought up or grown if it has too few. `machines` says
     what its nodes shall be on a cloud, as a task that says nothing else."""
+    owning.refuse(stack, "train")
     config.read_shape(stack)
     training_request(run, 1, Accelerators(), options)
     there = described.describe(stack) if machines is not None else None
@@ -120,6 +113,7 @@ def launch(
 ) -> int:
     """Run a task: provision, sync, set up, run. Without `stack` a new one is made, named after the task. On a live
     cluster that the task's resources do not fit, what would change is told and asked for."""
+    owning.refuse(stack, "launch")
     cluster, what = for_launch(task, stack, options, notify, confirm)
     return _submitted(cluster, what, options, out, notify) if what is not None else 0
 
@@ -130,20 +124,23 @@ def launch_job(
     """`launch` without following: the cluster, and the job as it was submitted (None where there was nothing to run).
     Nodes of a live cluster that the task does not fit are not replaced: that is BadInput. What costs money is agreed
     to."""
+    owning.refuse(stack, "launch")
     cluster, what = for_launch(task, stack, options, notify, renting.pays)
-    return cluster, asyncio.run(
-        schedulers.client(cluster).submit(cluster, what, _current(cluster), notify)
-    ) if what is not None else None
+    if what is None:
+        return cluster, None
+    return cluster, asyncio.run(schedulers.client(cluster).submit(cluster, what, _current(cluster), notify))
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
     """Sync the workdir and run a task on a cluster that is up: no provisioning, no setup, no mounts."""
+    owning.refuse(stack, "exec")
     cluster, what = for_exec(task, stack, options, notify)
     return _submitted(cluster, what, options, out, notify)
 
 
 def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRecord]:
     """`exec_` without following: the cluster, and the job as it was submitted."""
+    owning.refuse(stack, "exec")
     cluster, what = for_exec(task, stack, options, notify)
     return cluster, asyncio.run(schedulers.client(cluster).submit(cluster, what, _current(cluster), notify))
 
@@ -156,21 +153,40 @@ def down(
     force: bool = False,
     flush_s: float | None = None,
 ) -> Changes:
-    """Destroy the cluster of `stack`, as `skyrig.provision.down` does; the service that it carries goes with it."""
-    from skyrig.control import table
-
-    ward = table.on_stack(stack) if table.is_there() else None
+    """Destroy the cluster of `stack`, as `skyrig.provision.down` does; the service that it carries, or the managed job
+    that it was made for, goes with it."""
+    ward = owning.ward_on(stack)
     if ward is None:
         return provision.down(stack, notify, confirm, force=force, flush_s=flush_s)
-    from skyrig.control.services import wards as services
+    return owning.down(ward, stack, notify, confirm, force=force, flush_s=flush_s)
 
-    if not confirm(f"destroy {stack}, and with it service {ward.name}?"):
-        raise BadInput(f"{stack}: nothing was changed")
-    with services.ending(ward.name, notify):  # the controller repairs nothing of it from here on
-        services.stop(ward, notify, going=True)
-        changes = provision.down(stack, notify, force=force, flush_s=flush_s)
-        services.forget(ward.name)
-    return changes
+
+def stop(
+    stack: str,
+    notify: Notify,
+    confirm: Confirm = lambda question: True,
+    *,
+    force: bool = False,
+    flush_s: float | None = None,
+) -> Changes:
+    """Stop the nodes of `stack`, as `skyrig.provision.stop` does. BadInput where it belongs to a managed job."""
+    owning.refuse(stack, "stop")
+    return provision.stop(stack, notify, confirm, force=force, flush_s=flush_s)
+
+
+def start(
+    stack: str, notify: Notify, wanted: Autostop | None = None, confirm: Confirm = nobody, *, retry: bool = False
+) -> ClusterDescription:
+    """Start the nodes of `stack`, as `skyrig.provision.start` does. BadInput where it belongs to a managed job."""
+    owning.refuse(stack, "start")
+    return provision.start(stack, notify, wanted, confirm, retry=retry)
+
+
+def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
+    """Have the cluster of `stack` stop or end itself when it is idle, as `skyrig.provision.autostop` does. BadInput
+    where it belongs to a managed job."""
+    owning.refuse(stack, "autostop")
+    provision.autostop(stack, wanted, notify)
 
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
@@ -242,7 +258,9 @@ def cancel(stack: str, job_ids: list[int] | None, notify: Notify = lambda line: 
 
 
 def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: None) -> list[ClusterStatus]:
-    """Status of the clusters called `names`, or of all. That one switched itself off is written into its config."""
+    """Status of the clusters called `names`, or of all. That one switched itself off is written into its config, and
+    what a controller that lost its table cared for is cared for again."""
+    _settle(notify)
     known = stacks.known()
     for name in names or ():
         if name not in known:
@@ -250,7 +268,19 @@ def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: N
     asked = known if names is None else list(names)
     for each in asked:
         adoption.adopt(each, notify)
-    return [_with_attempts(each) for each in status.of(asked)]
+    owners = owning.wards()
+    return [evolve(_with_attempts(each), owner=owners.get(each.name, "")) for each in status.of(asked)]
+
+
+def _settle(notify: Notify) -> None:
+    """Have the controller know the managed jobs that own clusters here. That its table is away is no failure of
+    whoever looks at clusters."""
+    from skyrig.control.jobs import rebuilding
+
+    try:
+        rebuilding.settle(notify)
+    except SkyrigError as error:
+        notify(str(error))
 
 
 def _with_attempts(found: ClusterStatus) -> ClusterStatus:

@@ -13,6 +13,7 @@ from typing import Any
 from skyrig.checkpoint import incarnation, loading, rng, saving, tree
 from skyrig.checkpoint import state as states
 from skyrig.checkpoint.failures import CheckpointsDamaged, SaveFailed
+from skyrig.checkpoint.heartbeat import Heartbeat
 from skyrig.checkpoint.history import History, Save
 from skyrig.checkpoint.incarnation import Incarnation
 from skyrig.checkpoint.manifest import Unfit
@@ -78,6 +79,7 @@ class CheckpointManager:
         self._readonly = readonly
         self._notice = Notice()
         self._lookout = Lookout({} if readonly else os.environ)
+        self._heartbeat = Heartbeat({} if readonly else os.environ)
         self._staging = Staging()
         self._ranks_found: Ranks | None = None
         self._life: Incarnation | None = None
@@ -185,6 +187,7 @@ class CheckpointManager:
         """To be called after each step: saves every `every` steps. True if the run must stop, on all ranks after the
         same step; then it was saved once more if there was time, and a warning has said what is safe. The same is done
         once, and the run goes on, when a machine of the job is about to be taken away (docs/preemption.md)."""
+        self._heartbeat.beat()
         ranks, _ = self._joined()
         stop, announced = ranks.any_before(self._notice.given, self._lookout.new is not None)
         if stop:

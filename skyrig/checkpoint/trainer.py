@@ -15,6 +15,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from skyrig.checkpoint.heartbeat import Heartbeat
 from skyrig.checkpoint.preemption import Lookout
 from skyrig.checkpoint.ranks import Ranks
 from skyrig.checkpoint.records import Records
@@ -32,6 +33,7 @@ class RecordedCheckpoints(TrainerCallback):  # type: ignore[misc]
     def __init__(self) -> None:
         self._notice = Notice()
         self._lookout = Lookout()
+        self._heartbeat = Heartbeat()
         self._announced = ""
         self._ranks: Ranks | None = None
 
@@ -46,6 +48,7 @@ class RecordedCheckpoints(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Trainer calls this."""
+        self._heartbeat.beat()
         if not self._ranks:
             return
         stop, announced = self._ranks.any_before(self._notice.given, self._lookout.new is not None)

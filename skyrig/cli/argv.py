@@ -25,6 +25,10 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "cost": ("cluster*",),
     "storage.delete": ("bucket", "name*"),
     "gpus": ("accelerator",),
+    "jobs.launch": ("file",),
+    "jobs.queue": ("job*",),
+    "jobs.logs": ("job", "task"),
+    "jobs.cancel": ("job*",),
     "serve": ("file",),
     "serve.up": ("file",),
     "serve.update": ("name", "file"),
@@ -37,7 +41,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 _BARE = ("file", "bucket", "accelerator")
 """Places that are the verb's own bare words."""
 
-SPACES = ("catalog", "local", "serve", "storage", "task")
+SPACES = ("catalog", "jobs", "local", "serve", "storage", "task")
 """First halves of two-word verbs."""
 
 DEFAULTS = {"serve": "serve.up"}

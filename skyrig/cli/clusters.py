@@ -76,27 +76,27 @@ def _planned(values: Values) -> None:
 @verb("stop", [*SEVERAL, *LOSING])
 def stop(values: Values) -> None:
     """Stop the nodes of clusters; their disks stay. Jobs that run there end. Asks on a terminal; -y answers yes."""
-    from skyrig import provision
+    from skyrig import verbs
 
     force, wait = values.switch("force"), values.whole("flush-timeout")
     for name in _those_there(values):
-        provision.stop(name, notify, _asked(values), force=force, flush_s=wait)
+        verbs.stop(name, notify, _asked(values), force=force, flush_s=wait)
 
 
 @verb("start", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP, flags.RETRY])
 def start(values: Values) -> None:
     """Start the nodes of clusters that were stopped, or stopped themselves; with -i or --down for a while only."""
-    from skyrig import provision
+    from skyrig import verbs
 
     wanted, retry = flags.autostop(values), values.switch("retry-until-up")
     for name in _those_there(values):
-        provision.start(name, notify, wanted, agreed(values.switch("yes")), retry=retry)
+        verbs.start(name, notify, wanted, agreed(values.switch("yes")), retry=retry)
 
 
 @verb("autostop", [*SEVERAL, flags.IDLE, *flags.AUTOSTOP, flag("off cancel", "no autostop any more", kind=bool)])
 def autostop(values: Values) -> None:
     """Have clusters stop, or with --down end, by themselves when idle: also with no client alive."""
-    from skyrig import provision
+    from skyrig import verbs
 
     wanted = flags.autostop(values)
     if (wanted is None) != values.switch("off"):
@@ -105,7 +105,7 @@ def autostop(values: Values) -> None:
         if values.switch("all") and _is_off(name):
             notify(f"{name} is stopped: passed over")
         else:
-            provision.autostop(name, wanted, notify)
+            verbs.autostop(name, wanted, notify)
 
 
 @verb(

@@ -10,6 +10,7 @@ from skyrig.cli import (
     clouds,
     clusters,
     develop,
+    jobs,
     local,
     money,
     plain,
@@ -35,6 +36,7 @@ def namespace() -> Collection:
                 root.add_task(task)
     spaces = {
         "catalog": (catalog.refresh,),
+        "jobs": (jobs.launch, jobs.queue, jobs.logs, jobs.cancel),
         "local": (local.ls, local.preempt, local.capacity),
         "serve": (services.up, services.status, services.logs, services.update, services.down),
         "storage": (storage.ls, storage.cp, storage.delete),

@@ -226,6 +226,8 @@ def file_of(values: Values, file: str) -> TaskFile:
     else:
         found = reading.load(Path(file), env=env, secrets=secrets)
     told = override(values)
+    if found.several:  # a pipeline has a name of its own, its tasks keep theirs
+        found, told = evolve(found, name=told.name or found.name), evolve(told, name=None)
     missing = [each for each in found.missing if told.workdir is None or not each[1].startswith("workdir:")]
     for line in (*found.mends, *(found.warnings if not found.is_empty else ())):
         notify(line)

@@ -42,6 +42,10 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         elif cluster.ttl is not None:
             how = "ends" if cluster.ttl["action"] == "down" else "stops"
             print(f"{cluster.name}: {how} in {said_left(cluster.ttl['ends_at'] - time.time())}, whatever runs")
+    for cluster in found:
+        if cluster.owner:
+            how = "carries" if cluster.owner.startswith("service") else "belongs to"
+            print(f"{cluster.name}: {how} {cluster.owner}")
     if detailed:
         nodes = [
             [n.rank, n.name, f"{n.host}:{n.port}", n.status, _market(n.spot)] for each in found for n in each.nodes

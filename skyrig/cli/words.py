@@ -24,9 +24,6 @@ DEFAULTS = {"serve.up": "serve"}
 ALONE = ("adopt", "down", "stop")
 """Verbs that may not stand in a chain, besides those of NAMESPACES."""
 
-THERE = ("catalog", "local", "serve", "storage", "task")
-"""The namespaces that hold something in this version."""
-
 
 def refusal(argv: Sequence[str]) -> str | None:
     """Why the words of an invoke command line may not run, before they are parsed; None where they may."""
@@ -40,8 +37,6 @@ def refusal(argv: Sequence[str]) -> str | None:
     follower = next((word for word in words[first + 1 :] if not word.startswith("-")), "")
     if not dot and follower in NAMESPACES[space]:
         return f"`{space} {follower}` would be two tasks: did you mean {space}.{follower}?"
-    if space not in THERE:
-        return f"{words[first]}: not yet in this version of Skyrig"
     return None
 
 
@@ -55,6 +50,6 @@ def chain_refusal(names: Sequence[str]) -> str | None:
             return f"`{before} {name}` would be two tasks: did you mean {before}.{name}?"
     for name in names:
         if name in ALONE or name.partition(".")[0] in NAMESPACES:
-            named = "-n" if name.startswith("serve") else "-c"
+            named = {"serve": "-n", "jobs": "-n"}.get(name.partition(".")[0], "-c")
             return f"{name} runs alone, not in a chain ({' '.join(names)}): did you mean {name} {named} NAME?"
     return None

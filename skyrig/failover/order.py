@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from attrs import evolve, frozen
 
 from skyrig.catalog.offers import Offer
+from skyrig.cluster.shape import Shape
 from skyrig.failover.place import Place
 
 
@@ -19,6 +20,12 @@ class Turn:
     number: int
     place: Place
     passed: str = ""
+
+
+def region_last(shapes: Sequence[Shape], region: str) -> list[Shape]:
+    """The shapes in their order, but those in `region`, where there was none lately, after all others ("": as they
+    are)."""
+    return sorted(shapes, key=lambda each: bool(region) and each.machine.region == region)
 
 
 Zones = Callable[[Place], "Sequence[str] | str"]

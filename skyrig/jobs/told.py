@@ -16,6 +16,8 @@ def news(before: Seen | None, now: Seen) -> list[str]:
         lines += [f"{_of(now, task)}RECOVERING: {reason(each)}" for each in task.recoveries[known:]]
         if old is not None:
             lines += [f"{_of(now, task)}{again}" for again in _again(old, task)]
+            if task.status.ended and not old.status.ended and task is not now.job.current:
+                lines.append(f"{_of(now, task)}{task.status}")
     status, current = now.status, now.job.current
     was = (before.status, before.job.current.index) if before is not None else None
     if was != (status, current.index) and not (status is ManagedStatus.RECOVERING and lines):

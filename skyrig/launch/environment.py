@@ -57,6 +57,7 @@ def rank_environment(
 ) -> dict[str, str]:
     """All variables of rank `rank` of a job on `nodes` (this job's nodes in rank order), secrets included.
 
+    A job that goes on while a node is replaced finds how few it may have in SKYRIG_MIN_NODES.
     `record_id` is the job's number on the cluster, `port` the free port of rank 0 for the rendezvous, `gpus` the
     indices of the accelerators that the queue gave to this job on this node.
     """
@@ -88,6 +89,8 @@ def rank_environment(
         "SKYRIG_NODE_ADDRESS": node.address,
         "SKYRIG_TF_CONFIG": tf_config(nodes, rank, port),
     }
+    if request.min_nodes:
+        fixed["SKYRIG_MIN_NODES"] = str(request.min_nodes)
     return _layered(defaults, request, task_id, fixed)
 
 

@@ -21,12 +21,14 @@ the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds t
 no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
 written: they go from stdin to the entry script's environment. Where SKYRIG_CONTAINER is set, the entry script sees the
 files of the node's container (see `contained`). SKYRIG_GRACE_S tells it what it has between TERM and KILL,
-SKYRIG_NOTICE_FILE where a notice would appear (see Daemon.heed).
+SKYRIG_NOTICE_FILE where a notice would appear (see Daemon.heed). Whoever touches the file SKYRIG_HEARTBEAT_FILE gives a
+sign of life.
 
 Frames are one JSON line each, `log` is followed by `len` bytes: ready (`start` waits for the spec), up, log, proc,
-lease (a renewal went through), exit, gone. `exit` also has `log_cut` (whether output is missing), `dropped` (how many
-bytes of it), `size` (bytes of the log, and of output that the disk took not even a mark of) and `left` (processes that
-even KILL did not end), and `reason` where `why` is "mount".
+lease (a renewal went through), alive (a sign of life; told once a second at most), exit, gone. `exit` also has
+`log_cut` (whether output is missing), `dropped` (how many bytes of it), `size` (bytes of the log, and of output that
+the disk took not even a mark of) and `left` (processes that even KILL did not end), and `reason` where `why` is
+"mount".
 
 Where buckets are attached to the node, the spec's `watch` names the file below ~/.skyrig that knows of them
 (skyrig.launch.mounting.watch), and `mounts` has the places where the job had some attached: one that is not there any
@@ -93,7 +95,9 @@ CONTAINER = "/opt/skyrig/container"
 CLONE_NEWNS = 0x00020000
 LIBRARIES = b"LD_LIBRARY_PATH"
 OWN_FILES = {"log", "proc", "result", "result.part", "daemon.lock", "started", "sock", "supervisor.err"}
-OWN_FILES |= {"notice", "notice.part"}
+OWN_FILES |= {"notice", "notice.part", "heartbeat"}
+BEAT_S = 1.0
+"""How often it is looked for a sign of life."""
 SHELLS = {b"bash", b"sh", b"dash"}
 
 
@@ -384,6 +388,7 @@ def run_entry(spec: Frame, directory: bytes, output: int) -> NoReturn:
         env = {raw(name): raw(value) for name, value in spec["env"].items()}
         env[b"SKYRIG_RANK_DIR"] = directory
         env[b"SKYRIG_NOTICE_FILE"] = os.path.join(directory, b"notice")
+        env[b"SKYRIG_HEARTBEAT_FILE"] = os.path.join(directory, b"heartbeat")
         env[b"SKYRIG_GRACE_S"] = b"%g" % float(spec["grace_s"])
         workdir = os.path.expanduser(raw(spec["cwd"]))
         os.makedirs(workdir, exist_ok=True)
@@ -438,7 +443,9 @@ class Disk(threading.Thread):
         self.size = self.dropped = 0
         self.records: list[Frame] = []
         self._names: set[str] = set()
-        self._look_at = self._retry_at = 0.0
+        self.beats = 0
+        self._touched: int | None = None
+        self._look_at = self._retry_at = self._beat_at = 0.0
         self._looked_at = clock()
         self._waiting: deque[bytes] = deque()
         self._length = self._gap = 0
@@ -478,11 +485,13 @@ class Disk(threading.Thread):
             with self._change:
                 self._change.wait_for(self._due, 0.05)
                 asked, closing, result = self._asked, self._closing, self._result
-            before = self.size, len(self.records)
+            before = self.size, len(self.records), self.beats
             self._write_waiting(closing)
             if asked > self._answered or clock() >= self._look_at:
                 self._look()
-            if (self.size, len(self.records)) != before:
+            if clock() >= self._beat_at:
+                self._feel()
+            if (self.size, len(self.records), self.beats) != before:
                 try:
                     os.write(self.wake, b"\0")
                 except BlockingIOError:
@@ -570,6 +579,17 @@ class Disk(threading.Thread):
             if done:
                 self._line_begins = data[done - 1 : done] == b"\n"
         return done, ""
+
+    def _feel(self) -> None:
+        """Count a sign of life if there was one since the last look. Whether the file's time is later does not matter:
+        clocks are set."""
+        self._beat_at = clock() + BEAT_S
+        try:
+            touched = os.stat("heartbeat").st_mtime_ns
+        except OSError:
+            return  # none yet
+        self.beats += touched != self._touched
+        self._touched = touched
 
     def _look(self) -> None:
         """Read the process records that appeared since the last look: that is how old they can be at most, whatever the
@@ -723,6 +743,7 @@ class Daemon:
         self.watch: Any = None
         self.broken_off = ""
         self.reason = ""
+        self.beats = 0
         self.signalled = spec["env"].get("SKYRIG_NOTICE_SIGNAL") == "TERM"
         self.noticed: set[str] = set()
         adopt_orphans()
@@ -942,7 +963,10 @@ class Daemon:
 
     def _tell(self) -> None:
         """Send each peer the records that are new to it, or an empty line that means: look at the log."""
+        alive, self.beats = self.disk.beats > self.beats, self.disk.beats
         for peer in self.peers:
+            if alive:
+                peer.say(line({"k": "alive"}))
             fresh = self.disk.records[peer.records :]
             peer.records += len(fresh)
             if fresh or not peer.out:
@@ -1350,6 +1374,8 @@ class Attached:
         if frame["k"] == "up":
             fresh, self.introduced = not self.introduced, True
             frame = {**frame, "t": clock()}
+        elif frame["k"] == "alive":
+            fresh = True
         else:
             self.records += 1
             fresh = self.records > self.seen

@@ -36,7 +36,7 @@ class ClusterStatus:
     """One cluster as `status` shows it; `status` is INIT, UP, STOPPED (every node is), DEGRADED (a node is not up) or
     DOWN (nothing is there). `hourly_cost` in USD of all nodes; `autostop` and `ttl` are the objects of `status --json`,
     None where none is set; `reason` says why a cluster is off or down by itself; `endpoints` are HOST:PORT by port or
-    range."""
+    range; `owner` is the service or managed job that it was made for, or carries."""
 
     name: str
     status: str
@@ -50,6 +50,7 @@ class ClusterStatus:
     ttl: dict[str, Any] | None = None
     reason: str = ""
     endpoints: Mapping[str, str] = field(factory=dict)
+    owner: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object of `status --json`."""
@@ -69,6 +70,7 @@ class ClusterStatus:
             "autostop": self.autostop,
             "ttl": self.ttl,
             "reason": self.reason,
+            "owner": self.owner,
             "endpoints": dict(self.endpoints),
         }
 

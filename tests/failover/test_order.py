@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from skyrig.catalog.instances import InstanceType
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.refusals import Refusal
+from skyrig.cluster.machine import Machine
+from skyrig.cluster.shape import Shape
 from skyrig.failover import order, place
 from skyrig.failover.place import Place
 from skyrig.task.resources import Resources
@@ -142,3 +144,14 @@ def test_a_quota_of_a_region_passes_over_its_other_zones_and_not_the_next_region
     turns, _ = tried(ranking, {0: Refusal("quota", "Code", "region", "market")})
     assert [turn.place.zone for turn in turns if not turn.passed] == ["r3a", "r2a", "r2b"]
     assert [turn.passed for turn in turns if turn.passed] == ["no quota (Code)"] * 2
+
+
+def test_a_region_that_is_to_be_avoided_comes_last_and_nothing_else_changes() -> None:
+    shapes = [
+        Shape(cloud="one", machine=Machine(region=region, instance_type=kind))
+        for kind in ("big", "small")
+        for region in ("r1", "r2", "r1")
+    ]
+    found = [(each.machine.region, each.machine.instance_type) for each in order.region_last(shapes, "r1")]
+    assert found == [("r2", "big"), ("r2", "small"), *[("r1", "big")] * 2, *[("r1", "small")] * 2]
+    assert order.region_last(shapes, "") == shapes

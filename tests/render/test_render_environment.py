@@ -185,3 +185,8 @@ def test_secrets_are_masked_also_inside_other_values() -> None:
 
 def test_a_request_shows_no_secret_by_accident() -> None:
     assert "hunter2" not in repr(request_of(secrets={"A": "hunter2"}))
+
+
+def test_an_elastic_job_is_told_how_few_nodes_it_may_have() -> None:
+    assert "SKYRIG_MIN_NODES" not in of_rank(0, request_of())
+    assert of_rank(0, request_of(min_nodes=1))["SKYRIG_MIN_NODES"] == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from postgres_server import Postgres, program, running
 
 from skyrig.control.database import postgres
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "control"))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,9 @@ NO_PROGRESS = 3
 _PROGRESS_S = 60.0
 """For how long a task must run to have got somewhere."""
 
+_TAKE_S = 5.0
+"""How long before its end a node is left whose successor is there."""
+
 _NO_CAPACITY, _BAD_INPUT = 3, 2
 """Exit codes of work for which there was no capacity, and of work that cannot be done as it was asked for."""
 
@@ -179,6 +182,9 @@ def _live(known: Known, task: TaskState, record: JobRecord) -> ManagedJob:
         if out:
             return lost(evolve(known, job=changed(known.job, task)), cause, _lost_text(out), out)
     now = known.now
+    if going := _about_to_go(known, record):
+        seen = evolve(known, job=changed(known.job, task))
+        return lost(seen, Cause.PREEMPTION, f"{', '.join(going)} goes, and another one is there", going)
     if record.status is JobStatus.RUNNING:
         task = _closed(task, now) if not missing else task
         at = task.running_at or now
@@ -189,6 +195,13 @@ def _live(known: Known, task: TaskState, record: JobRecord) -> ManagedJob:
     if record.status is JobStatus.SETTING_UP and task.status is ManagedStatus.STARTING:
         task = evolve(task, status=ManagedStatus.SETTING_UP, started_at=task.started_at or now, reason="")
     return changed(known.job, task)
+
+
+def _about_to_go(known: Known, record: JobRecord) -> tuple[str, ...]:
+    """Nodes that will be gone in a moment, each of which has its successor: what was to be saved has been by now."""
+    leaving = known.sight.leaving if known.sight is not None else {}
+    near = tuple(each for each in record.nodes[1:] if 0 < leaving.get(each, 0.0) <= known.now + _TAKE_S)
+    return tuple(each for each in near if known.spares.get(each))
 
 
 def goes_on(known: Known, record: JobRecord, missing: tuple[str, ...]) -> bool:

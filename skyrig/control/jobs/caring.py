@@ -118,6 +118,7 @@ class JobCare:
             head=str(told.get("head", "")),
             tried=cattrs.structure(data["pause"], Tried) if data.get("pause") else None,
             cleared=int(data.get("cleared", 0)),
+            spares=data.get("spares") or {},
             defect=defect,
         )
 

@@ -6,13 +6,18 @@ from attrs import evolve, frozen
 
 from skyrig.control.jobs.advance import NO_PROGRESS, advanced, changed, goes_on, stuck
 from skyrig.control.jobs.known import NOTHING, OUT, Act, Action, Known, recovery
-from skyrig.jobs.spec import Strategy
+from skyrig.jobs.spec import Policy, Strategy
 from skyrig.jobs.state import ManagedJob, ManagedStatus, TaskState
+from skyrig.launch.job import JobRecord
 
 _RESTS_S = (5.0, 15.0, 60.0, 300.0)
 """How long a job rests that was brought back again and again without getting anywhere."""
 
 _NO_CAPACITY = 3
+
+
+EARLY_S = 15.0
+"""How long before a node goes another one is still worth making."""
 
 
 @frozen
@@ -74,7 +79,21 @@ def _meanwhile(job: ManagedJob, known: Known) -> Action:
     if missing and goes_on(known, record, missing) and known.look is not None:
         open_ = job.current.recoveries[-1] if job.current.recoveries else None
         return Action(Act.MEND, f"{', '.join(missing)} lost, the job goes on", missing, open_.at if open_ else 0.0)
-    return NOTHING
+    return _early(job.current, record, known)
+
+
+def _early(task: TaskState, record: JobRecord, known: Known) -> Action:
+    """What is to be done about nodes that are said to go, but for the head: another one for each is made while they are
+    there, where there is time for that."""
+    how = recovery(known.spec, task)
+    leaving = known.sight.leaving if known.sight is not None else {}
+    if not how.early or how.policy is not Policy.RESTART or known.look is None:
+        return NOTHING
+    going = tuple(each for each in record.nodes[1:] if leaving.get(each, 0.0) > known.now + EARLY_S)
+    if fresh := tuple(each for each in going if each not in known.spares):
+        return Action(Act.SPARE, f"{', '.join(fresh)} {'is' if len(fresh) == 1 else 'are'} about to go", fresh)
+    stays = tuple(each for each, spare in known.spares.items() if spare and each not in leaving)
+    return Action(Act.SPARED, f"{', '.join(stays)} does not go after all", stays) if stays else NOTHING
 
 
 def _begin(task: TaskState, known: Known) -> Action:

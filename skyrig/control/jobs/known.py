@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 
-from attrs import frozen
+from attrs import field, frozen
 
 from skyrig.control.look import Look
 from skyrig.control.ward import END as ENDING
@@ -21,9 +22,10 @@ class Act(str, Enum):
     """What can be done: nothing; START (a cluster where none is, with failover, and the task's attempt submitted to
     it); REPAIR (lost nodes made anew, their head told, and the attempt submitted); SUBMIT (the attempt submitted to a
     cluster that is whole); MOVE (what is left is taken down, and all of it made elsewhere); MEND (lost nodes made anew
-    for a job that goes on without them); SPARE (one node more, before another one goes); NEXT (the cluster of a task
-    that is done taken down, for the next of its pipeline); FINISH (the same after the last one); END (the same on the
-    user's wish); PAST (nothing is left: it is written down)."""
+    for a job that goes on without them); SPARE (one node more for each that is about to go); SPARED (such nodes taken
+    away again, which nobody needs); NEXT (the cluster of a task that is done taken down, for the next of its pipeline);
+    FINISH (the same after the last one); END (the same on the user's wish); PAST (nothing is left: it is written
+    down)."""
 
     __str__ = str.__str__
 
@@ -34,6 +36,7 @@ class Act(str, Enum):
     MOVE = "move"
     MEND = "mend"
     SPARE = "spare"
+    SPARED = "spared"
     NEXT = "next"
     FINISH = "finish"
     END = ENDING
@@ -44,7 +47,7 @@ class Act(str, Enum):
 class Action:
     """One thing to do, and `why` in one line for people. `nodes` are the ids that are lost, or were not reached at
     `since` (seconds since the epoch); `avoid` is the place where it is not to be made again unless there is no other.
-    SPARE: `nodes` are those that go."""
+    SPARE: `nodes` are those that go; SPARED: those that do not any more."""
 
     act: Act
     why: str = ""
@@ -74,7 +77,8 @@ class Known:
     """All that is known of a job at the moment `now` (seconds since the epoch), beside itself and what it is asked to
     be. `gone`: the user wants it gone. `look` is its cluster (None: not looked at), `sight` what its keeper says of the
     attempt `told`, which the machine `head` took (None: it cannot be heard, for `away_s` seconds by now). Of the tasks
-    the clusters of the first `cleared` are gone. `defect` says why it cannot be read any more what is to be run."""
+    the clusters of the first `cleared` are gone. `spares` are the nodes that came early, by the one that each is for
+    ("": none could be had). `defect` says why it cannot be read any more what is to be run."""
 
     job: ManagedJob
     spec: ManagedSpec
@@ -87,6 +91,7 @@ class Known:
     head: str = ""
     tried: Tried | None = None
     cleared: int = 0
+    spares: Mapping[str, str] = field(factory=dict)
     defect: str = ""
 
     @property

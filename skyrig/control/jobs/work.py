@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from attrs import evolve
@@ -35,6 +35,8 @@ Notify = Callable[[str], None]
 _FLUSH_S, _CANCELLED_FLUSH_S = 600.0, 120.0
 """How long files that a job wrote may take to reach their buckets: one that has ended by itself, and one cancelled."""
 
+_NONE: Mapping[str, str] = {}
+
 _BACK_S = 20.0
 """How long a node that is there, and does not answer, is waited for before another one is made in its place."""
 
@@ -51,10 +53,11 @@ def bring(ward: Ward, notify: Notify) -> None:
     task, spec = job.current, _readable(ward)
     doing = ward.data["doing"]
     stack = task.stack
+    options = RunOptions(avoid=str(doing["avoid"]))
     try:
         if described.describe(stack) is not None:
-            _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify)
-        cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, RunOptions(), notify, renting.pays)
+            _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify, ward.data.get("spares") or {})
+        cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, options, notify, renting.pays)
     except NoCapacity as error:
         passing = isinstance(error, NoneLeft) and error.may_pass
         table.change(ward.name, JOB, data={"never": not passing})
@@ -70,7 +73,7 @@ def bring(ward: Ward, notify: Notify) -> None:
     record = asyncio.run(_submitted(cluster, evolve(what, request=request), job, notify))
     cluster = described.known(stack) or cluster
     told = {"key": record.key, "head": cluster.head.incarnation, "job": record.id}
-    table.change(ward.name, JOB, reason="", data={"told": told})
+    table.change(ward.name, JOB, reason="", data={"told": told, "spares": None})
 
 
 def move(ward: Ward, notify: Notify) -> None:
@@ -88,6 +91,37 @@ def mend(ward: Ward, notify: Notify) -> None:
     cluster = described.describe(stack)
     if cluster is not None:
         asyncio.run(client.acquaint(cluster))
+
+
+def spare(ward: Ward, notify: Notify) -> None:
+    """Make one node more for each of those that are about to go. Where there is no capacity that is known afterwards,
+    and nothing has changed."""
+    stack, going = jobs.job(ward).current.stack, tuple(ward.data["doing"]["nodes"])
+    before, known = described.describe(stack), dict(ward.data.get("spares") or {})
+    if before is None:
+        return
+    there = [node.id for node in before.nodes]
+    task = jobs.job(ward).current
+    made = [each for each in there[task.num_nodes :] if each not in known.values()]
+    try:
+        if len(made) < len(going):
+            asked = Asked(nodes=len(there) + len(going) - len(made), at_least=True)
+            cluster = bringing.up(stack, notify, asked, Manner(renting.pays))
+            made += [node.id for node in cluster.nodes if node.id not in there]
+    except NoCapacity as error:
+        notify(f"no node early: {error.message}")
+        made = []
+    found = dict(zip(going, made, strict=False)) if made else dict.fromkeys(going, "")
+    table.change(ward.name, JOB, data={"spares": {**known, **found}})
+
+
+def spared(ward: Ward, notify: Notify) -> None:
+    """Take those nodes away again that were made for others which stay."""
+    stack, known = jobs.job(ward).current.stack, dict(ward.data.get("spares") or {})
+    idle = tuple(known[each] for each in ward.data["doing"]["nodes"])
+    bringing.up(stack, notify, Asked(without=idle, at_least=True), Manner(renting.pays, taking=idle))
+    left = {each: its for each, its in known.items() if its not in idle}
+    table.change(ward.name, JOB, data={"spares": left})
 
 
 def finish(ward: Ward, notify: Notify) -> None:
@@ -127,13 +161,22 @@ def _readable(ward: Ward) -> ManagedSpec:
     return spec
 
 
-def _repaired(stack: str, nodes: tuple[str, ...], since: float, notify: Notify) -> None:
-    """Bring a cluster that is there up as a whole. Of the `nodes` that are lost, those whose machines are there are
-    waited for, until a while after `since`, and then made anew."""
+def _repaired(
+    stack: str, nodes: tuple[str, ...], since: float, notify: Notify, spares: Mapping[str, str] = _NONE
+) -> None:
+    """Bring a cluster that is there up as a whole. Of the `nodes` that are lost, those that have a successor among
+    `spares` go; others whose machines are there are waited for, until a while after `since`, and then made anew."""
     cluster = described.describe(stack)
     if cluster is None:
         return
-    anew = _silent(cluster, nodes, since, notify)
+    there = {node.id for node in cluster.nodes}
+    going = tuple(each for each in nodes if spares.get(each) in there and each in there)
+    anew = _silent(cluster, tuple(each for each in nodes if each not in going), since, notify)
+    if going:
+        notify(f"{', '.join(going)} goes: {', '.join(spares[each] for each in going)} is in its place")
+        asked = Asked(anew=anew, without=going, at_least=True)
+        bringing.up(stack, notify, asked, Manner(renting.pays, taking=(*going, *anew), force=True))
+        return
     found = powers.of(cluster)
     whole = len(cluster.nodes) == len(stacks.settled(stack, notify).nodes)
     if whole and not anew and all(found.get(node.id) == "up" for node in cluster.nodes):
@@ -189,6 +232,8 @@ WORK: dict[str, Callable[[Ward, Notify], None]] = {
     str(Act.SUBMIT): bring,
     str(Act.MOVE): move,
     str(Act.MEND): mend,
+    str(Act.SPARE): spare,
+    str(Act.SPARED): spared,
     str(Act.NEXT): next_,
     str(Act.FINISH): finish,
     str(Act.END): end,

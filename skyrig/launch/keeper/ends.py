@@ -63,6 +63,12 @@ def of_unfit(problems: Mapping[str, str], nodes: Sequence[Node]) -> End | None:
     return End(JobStatus.FAILED_SETUP, SkyrigError.exit_code, culprit=culprit, reason=reason, cause=Cause.SURROUNDINGS)
 
 
+def of_stillness(reason: str, codes: tuple[int, ...]) -> End:
+    """The end of a job that stood still until its ranks, with these exit codes, were ended for that: it is as one that
+    Skyrig could not see through."""
+    return End(JobStatus.FAILED, SkyrigError.exit_code, codes, reason=reason, cause=Cause.HANG)
+
+
 def of_gang(ended: GangEnd, nodes: Sequence[Node], announced: Announced, status: JobStatus, what: str) -> End:
     """The end of a job whose ranks (of its run, or of the part that `what` names) ended as they did on `nodes`, where
     one has failed. A node that is lost comes before what other ranks may have died of meanwhile, as long as it had gone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence, Set
 from typing import Any
@@ -13,20 +12,20 @@ from attrs import evolve
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet import fanout
-from skyrig.fleet.content import Refused
 from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
-from skyrig.launch import environment, nodeside, skylogs
+from skyrig.launch import nodeside
 from skyrig.launch.job import CANCELLED, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import booting, ends, gang, sameness
+from skyrig.launch.keeper import booting, ends, gang, replacing, sameness, stillness
 from skyrig.launch.keeper.ends import End
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.nodes import FilesRefused
 from skyrig.launch.keeper.notices import Audience
 from skyrig.launch.keeper.plan import Plan
-from skyrig.launch.keeper.rank import LEASE_S, RANK_LOG_LIMIT, Rank
-from skyrig.launch.lines import SETUP
+from skyrig.launch.keeper.rank import Rank
+from skyrig.launch.keeper.seating import Seating, Start
+from skyrig.launch.keeper.setups import setup_parts
 
 BOOT_PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that shall start a rank is waited for: it may only just boot."""
@@ -43,17 +42,18 @@ class Flow:
         self.plan = plan
         self.logbook = logbook
         self.now: Mapping[str, Any] = {}
-        self._cancel = asyncio.Event()
+        self._cancel, self._news = asyncio.Event(), asyncio.Event()
         self._gone: dict[str, str] = {}
         self._losing = asyncio.Event()
         self._at_work: Sequence[Rank] = ()
         self._keeper = keeper
         self._request = request
         self._cluster = keeper.cluster
-        self._nodes = tuple(self._cluster.node(node_id) for node_id in plan.shares)
+        self._seating = Seating(keeper, record, request, logbook)
+        self._nodes = tuple(plan.nodes.get(node_id) or self._cluster.node(node_id) for node_id in plan.shares)
         self.audience = Audience(keeper.lookout.notices, self._nodes, logbook.note)
         self._resumed = record.status in (JobStatus.SETTING_UP, JobStatus.RUNNING)
-        if plan.cancel:
+        if plan.cancel or plan.hang:
             self._cancel.set()
 
     def cancel(self, reason: str) -> None:
@@ -79,6 +79,11 @@ class Flow:
     def quiet_s(self) -> float:
         """For how many seconds none of its ranks has written or given a sign of life."""
         return min((rank.quiet_s for rank in self._at_work), default=0.0)
+
+    @property
+    def ranks(self) -> Sequence[Rank]:
+        """Those that run now."""
+        return self._at_work
 
     def meet(self, cluster: ClusterDescription) -> None:
         """Learn that the cluster is this one now: machines behind which there are others by now, or none, are gone."""
@@ -163,7 +168,12 @@ class Flow:
         return self._request.setup is not None or bool(self._request.mounts or self._request.buckets)
 
     @property
-    def _group(self) -> tuple[Node, ...]:
+    def nodes(self) -> tuple[Node, ...]:
+        """The job's nodes in rank order, each as it is or was."""
+        return self._nodes
+
+    @property
+    def group(self) -> tuple[Node, ...]:
         """The nodes that setup and files are for: the cluster's, or the job's own where it names them, as one that is
         part of a service does; then it does not matter to it what becomes of others."""
         return self._nodes if self._request.on else self._cluster.nodes
@@ -171,7 +181,7 @@ class Flow:
     @property
     def _meant(self) -> list[Node]:
         """Those of them that are not about to go."""
-        return self._keeper.usable(self._group, self.plan.shares)
+        return self._keeper.usable(self.group, self.plan.shares)
 
     async def _unless_cancelled(self, work: Coroutine[None, None, None]) -> None:
         """Do `work`, or leave it when the job is cancelled. NodeLost when a node that it uses is gone for certain."""
@@ -187,31 +197,21 @@ class Flow:
             raise NodeLost(f"lost node {node_id}: {why}", node_id=node_id)
 
     def _cancelled(self, codes: tuple[int, ...] = ()) -> End:
+        if self.plan.hang and not self.plan.cancel:
+            return ends.of_stillness(self.plan.hang, codes)
         return End(JobStatus.CANCELLED, CANCELLED, codes, reason=self.plan.cancel)
 
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
-        cluster, group, table = self._cluster, self._group, self._keeper.table
-        parts = await self._setup_parts(setup)
+        group, table = self.group, self._keeper.table
+        parts = await setup_parts(self._keeper, self._request, setup, group, self._cluster)
         due = self._setup_due(parts)
         if not due:
             return None
-        task_id = self._task_id()
         before = {node.id for node in due} if self._resumed else await self._standing(due)
         for node in due:
             table.set_setup_key(node.id, node.life, "")
-        ranks = [self._rank(node, f"setup-{node.rank}", SETUP + node.rank) for node in due]
-        specs = [
-            self._spec(
-                f"setup-{node.rank}",
-                setup,
-                environment.setup_environment(
-                    nodes=group, rank=group.index(node), request=self._request, task_id=task_id, cluster=cluster
-                ),
-                skylogs.of_setup(self.record),
-            )
-            for node in due
-        ]
+        seats = [self.setup_seat(setup, node, group) for node in due]
         left = [node.id for node in due]
         self._tell_now(setup=tuple(left))
 
@@ -219,7 +219,7 @@ class Flow:
             left.remove(due[number].id)
             self._tell_now(setup=tuple(left))
 
-        ended = await self._run_gang(ranks, specs, set_up)
+        ended = await self._run_gang([rank for rank, _ in seats], [spec for _, spec in seats], set_up)
         done = [node for node, end in zip(due, ended.ends, strict=True) if end.code == 0]
         undone = before - await self._standing(done, otherwise=before)
         for node in done:
@@ -259,41 +259,78 @@ class Flow:
             for reason in dict.fromkeys(filter(None, why.values())):
                 where = ", ".join(node_id for node_id, each in why.items() if each == reason)
                 self.logbook.note(f"setup runs again on {where}: {reason}")
-        return [node for node in self._group if node.id in (self.plan.setup or ())]
+        return [node for node in self.group if node.id in (self.plan.setup or ())]
 
     async def _run(self) -> End:
         request, record = self._request, self.record
         if record.status is not JobStatus.RUNNING:
             if self._cancel.is_set():
                 return self._cancelled()
-            self._advance(JobStatus.RUNNING, port=await self._free_port())
-        names = [f"rank-{rank}" for rank in range(len(self._nodes))]
-        ranks = [self._rank(node, names[k], k) for k, node in enumerate(self._nodes)]
-        specs = [
-            self._spec(
-                names[k],
-                request.run,
-                environment.rank_environment(
-                    nodes=self._nodes,
-                    rank=k,
-                    request=request,
-                    record_id=record.id,
-                    task_id=self._task_id(),
-                    cluster=self._cluster,
-                    port=self.plan.port,
-                    gpus=self.plan.shares[node.id].gpus,
-                ),
-                skylogs.of_rank(self.record, k, node, len(self._cluster.nodes)),
-                environment.hostfile(self._nodes, max(1, request.accelerators)),
-            )
-            for k, node in enumerate(self._nodes)
-        ]
-        ended = await self._run_gang(ranks, specs)
+            kept = {node.id: node for node in self._nodes} if request.min_nodes else {}
+            self._advance(JobStatus.RUNNING, port=await self._free_port(), nodes=kept)
+        hanging = asyncio.create_task(self._end_when_still(request.hang_s)) if request.hang_s else None
+        ended = await self._ranks_run(request)
+        if hanging is not None:
+            hanging.cancel()
         if ended.cancelled:
             return self._cancelled(ended.exit_codes)
         if ended.culprit < 0:
             return End(JobStatus.SUCCEEDED, 0, ended.exit_codes)
         return self._failure(ended, self._nodes, JobStatus.FAILED, "")
+
+    async def _ranks_run(self, request: JobRequest) -> gang.GangEnd:
+        """The job's ranks, to their end."""
+        if request.min_nodes:
+            patience, self._resumed = 0.0 if self._resumed else BOOT_PATIENCE_S, False
+            return await replacing.run(self, self._keeper, request, self._cancel, patience)
+        seats = [self.seat(number, node) for number, node in enumerate(self._nodes)]
+        return await self._run_gang([rank for rank, _ in seats], [spec for _, spec in seats])
+
+    async def _end_when_still(self, hang_s: float) -> None:
+        """End the job when it stands still; remembered, should the keeper die meanwhile."""
+        reason = await stillness.until_still(self, hang_s)
+        self._advance(self.record.status, hang=reason)
+        self._cancel.set()
+
+    def seat(self, number: int, node: Node, life: str = "") -> Start:
+        """A rank on its node, and what starts it there; `life` names one that it was not the first to begin in."""
+        nodes = tuple(node if rank == number else each for rank, each in enumerate(self._nodes))
+        return self._seating.rank(number, nodes, self._cluster, self.plan, life)
+
+    def setup_seat(self, setup: Scripts, node: Node, group: Sequence[Node], life: str = "") -> Start:
+        """The same of its setup, which the nodes `group` get."""
+        return self._seating.setup(setup, node, group, self._cluster, self.plan, life)
+
+    def at_work(self, ranks: Sequence[Rank]) -> None:
+        """These are the ranks that run now: they hear of notices and of nodes that are gone."""
+        self._at_work = ranks
+        for rank in ranks:
+            if rank.target.id in self._gone:
+                rank.lose(self._gone[rank.target.id])
+        self.audience.is_now(ranks, self._nodes)
+
+    def look_again(self) -> None:
+        """Take the cluster as it is described now."""
+        self._cluster = self._keeper.cluster
+
+    def described(self) -> None:
+        """The cluster was described again."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def news(self) -> asyncio.Event:
+        """An event that is set when the cluster was described again."""
+        return self._news
+
+    def write(self, **decided: Any) -> None:
+        """Write what is decided about the running job; its record tells which nodes are `lost`."""
+        self.record = evolve(self.record, lost=tuple(decided.get("lost", self.record.lost)))
+        self._advance(self.record.status, **decided)
+
+    def moved(self, number: int, node: Node) -> None:
+        """A rank has another node from now on."""
+        self._gone.pop(node.id, None)
+        self._nodes = tuple(node if rank == number else each for rank, each in enumerate(self._nodes))
 
     async def _run_gang(
         self,
@@ -305,19 +342,16 @@ class Flow:
         end them, never started."""
         if self.plan.verdict is not None:
             return await gang.end(ranks, self.plan.verdict)
-        self._at_work = ranks
-        for rank in ranks:
-            if rank.target.id in self._gone:
-                rank.lose(self._gone[rank.target.id])
-        self.audience.is_now(ranks)
+        self.at_work(ranks)
         orders = [None] * len(specs) if self._cancel.is_set() else specs
         patience = 0.0 if self._resumed else BOOT_PATIENCE_S
         self._resumed = False
         return await gang.run(
-            ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self._settle, ended=ended
+            ranks, orders, self._cancel, self.logbook, patience_s=patience, settle=self.settle, ended=ended
         )
 
-    def _settle(self, verdict: gang.Verdict) -> None:
+    def settle(self, verdict: gang.Verdict) -> None:
+        """Write why the job fails."""
         self._advance(self.record.status, verdict=verdict)
 
     def _failure(self, ended: gang.GangEnd, nodes: Sequence[Node], status: JobStatus, what: str) -> End:
@@ -329,67 +363,6 @@ class Flow:
         self.record = evolve(self.record, status=status, started_at=started)
         self.plan = self.plan.with_changes(**decided)
         self._keeper.advance(self.record, self.plan)
-
-    def _rank(self, node: Node, name: str, log_rank: int) -> Rank:
-        ready = functools.partial(self._keeper.ready, node.id)
-        return Rank(
-            self._keeper.pool,
-            inside(node),
-            self._directory(name),
-            log_rank,
-            self.logbook,
-            ready,
-            self._keeper.bell.ring,
-        )
-
-    def _directory(self, name: str) -> str:
-        return f"~/.skyrig/jobs/{self.record.uid}/{name}"
-
-    def _spec(
-        self, name: str, scripts: Scripts, env: Mapping[str, str], log_link: str, hostfile: str | None = None
-    ) -> Mapping[str, Any]:
-        files = dict(scripts.files) if hostfile is None else {**scripts.files, "hostfile": hostfile}
-        return {
-            "version": 1,
-            "dir": self._directory(name),
-            "files": files,
-            "entry": scripts.entry,
-            "env": dict(env),
-            "cwd": "~/sky_workdir",
-            "lease_s": LEASE_S,
-            "log_limit": RANK_LOG_LIMIT,
-            "log_link": log_link,
-            "watch": nodeside.watch_file(),
-            "mounts": [mount.target for mount in self._request.buckets if mount.mode != "COPY"],
-        }
-
-    def _task_id(self) -> str:
-        if given := self._request.given.get("SKYPILOT_TASK_ID"):
-            return given
-        moment = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime(self.record.submitted_at))
-        micros = int(self.record.submitted_at % 1 * 1e6)
-        return f"sky-{moment}-{micros:06d}_{self._cluster.name}_{self.record.id}"
-
-    async def _setup_parts(self, setup: Scripts) -> sameness.Parts:
-        """What decides whether setup must run again."""
-        request, cluster = self._request, self._cluster
-        ours = environment.setup_environment(nodes=self._group, rank=0, request=request, task_id="", cluster=cluster)
-        ours = {name: value for name, value in ours.items() if not name.endswith("SETUP_NODE_RANK")}
-        used = await asyncio.to_thread(self._files_used, setup) if request.manifest else {}
-        return sameness.parts(setup, request, ours, used, self._keeper.secret)
-
-    def _files_used(self, setup: Scripts) -> dict[str, str]:
-        store = self._keeper.store
-
-        def read(sha: str) -> bytes:
-            try:
-                with store.open(sha) as file:
-                    return file.read()
-            except (Refused, OSError):  # its hash counts all the same, only what it names is not known
-                return b""
-
-        manifest = store.manifest(self._request.manifest)
-        return sameness.files_used(setup.files.get("user.sh", ""), manifest, read)
 
     async def _free_port(self) -> int:
         """A port that is free on rank 0's node, and promised to no other job there."""

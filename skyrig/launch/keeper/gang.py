@@ -178,3 +178,8 @@ def _says(logbook: Logbook, rank: int, what: re.Pattern[bytes]) -> bool:
     """Whether a rank's last lines hold `what`."""
     logbook.flush(rank)
     return what.search(b"\n".join(lines.last(logbook.path, rank, 15))) is not None
+
+
+def lost_its_peer(logbook: Logbook, rank: int) -> bool:
+    """Whether a rank's last lines say that it failed because another one was gone."""
+    return _says(logbook, rank, PEER_LOSS)

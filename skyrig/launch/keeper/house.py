@@ -49,6 +49,9 @@ class House(Protocol):
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
 
+    def lets_in(self, node: Node) -> bool:
+        """Whether a node was given what it needs, since it is this machine."""
+
     def usable(self, nodes: Sequence[Node], own: Container[str] = ()) -> list[Node]:
         """Those of `nodes` that are not about to go, or whose ids are in `own`."""
 

@@ -180,13 +180,16 @@ class Keeper:
             full = full or (placement is None and not never and not request.on)
 
     def adopt(self) -> None:
-        """Go on with the jobs that had their turn under an earlier keeper process, then see whose turn it is."""
+        """Go on with the jobs that had their turn under an earlier keeper process, then see whose turn it is. Those
+        that run hear that nodes may be there anew."""
+        for running in self.flows.values():
+            running.described()
         for record in self.table.unfinished():
             plan, request = self.table.plan(record.id), self._request_store().get(record.id)
             if record.id in self._tasks or plan is None or request is None:
                 continue
             missing = plan.missing(self.cluster)
-            if missing:
+            if missing and not (record.status is JobStatus.RUNNING and plan.bears(missing, request.min_nodes)):
                 notices = self.lookout.notices
                 lost = f"lost node {', '.join(missing)}: {notices.gone(missing, plan.incarnations)}"
                 self._end(_failed(record, lost, notices.cause(missing, plan.incarnations), missing))
@@ -279,6 +282,10 @@ class Keeper:
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
         await self.nodes.ready(node_id)
+
+    def lets_in(self, node: Node) -> bool:
+        """Whether a node was given what it needs, since it is this machine."""
+        return self.nodes.lets_in(node)
 
     def usable(self, nodes: Sequence[Node], own: Container[str] = ()) -> list[Node]:
         """Those of `nodes` that are not about to go, or whose ids are in `own`."""

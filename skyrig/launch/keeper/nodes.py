@@ -105,6 +105,10 @@ class Nodes:
         self._table.set_fact("digest", None if failed else _prepared_for(digest))
         return failed
 
+    def lets_in(self, node: Node) -> bool:
+        """Whether a node was prepared, since it is this machine."""
+        return bool((self._table.fact("prepared") or {}).get(node.id) == node.incarnation)
+
     def upgrade(self) -> None:
         """If an older version of ours prepared the nodes, begin to bring each of them up to this one, by itself:
         `ready` waits for it. One that is silent keeps none of the others waiting."""

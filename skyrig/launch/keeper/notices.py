@@ -189,9 +189,11 @@ class Audience:
         self._say = say
         self._ranks: Sequence[Listener] = ()
 
-    def is_now(self, ranks: Sequence[Listener]) -> None:
-        """These ranks hear from now on, and what was said before."""
+    def is_now(self, ranks: Sequence[Listener], nodes: Sequence[Node] | None = None) -> None:
+        """These ranks hear from now on, and what was said before; the job's nodes are others by now, if any are
+        given."""
         self._ranks = ranks
+        self._nodes = self._nodes if nodes is None else nodes
         for notice in self._notices.of(self._nodes):
             self._tell(notice)
 

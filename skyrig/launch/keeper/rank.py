@@ -41,6 +41,14 @@ _BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.T
 
 
 @frozen
+class Failure:
+    """One process of a rank that failed: its exit code, and when, on the keeper's clock."""
+
+    moment: float
+    code: int
+
+
+@frozen
 class RankEnd:
     """How a rank ended. `code` is its process's own (128+signal), -1 when it was lost or never began; `why` is "exit",
     "ended", "lease", "node", "lost", "refused" (its supervisor would not start it) or "mount" (one of its node's died,
@@ -68,7 +76,8 @@ class RankEnd:
 
 class Rank:
     """Follows one rank. `log_rank` is the number under which its lines stand in the log; `ready` is waited for before
-    the node is spoken to; `changed` is called when it falls silent and when it speaks again."""
+    the node is spoken to; `changed` is called when it falls silent and when it speaks again. `base` are the bytes that
+    came under that number before, from an earlier life of the rank. `failures` are its processes that failed."""
 
     def __init__(
         self,
@@ -79,25 +88,28 @@ class Rank:
         logbook: Logbook,
         ready: Callable[[], Awaitable[None]] | None = None,
         changed: Callable[[], None] = lambda: None,
+        base: int = 0,
     ) -> None:
         self.target = target
         self.log_rank = log_rank
         self.failed_at: float | None = None
+        self.failures: list[Failure] = []
         self._pool = pool
         self._directory = directory
         self._logbook = logbook
-        self._offset = logbook.offsets.get(log_rank, 0)
+        self._offset = max(0, logbook.offsets.get(log_rank, 0) - base)
         self._ready = ready
         self._changed = changed
         self._heard = self._signed = asyncio.get_running_loop().time()
         self._broken_at: float | None = None
-        self._ended = False
+        self._end: RankEnd | None = None
         self._gone = asyncio.Event()
         self._why_gone = ""
         self._moment = 0.0
         self._end_grace: float | None = None
         self._notices: list[Callable[[], dict[str, Any]]] = []
         self._started = self._spoken = False
+        self._told = self._known = 0
         self._stdin: asyncssh.SSHWriter[bytes] | None = None
 
     @property
@@ -106,7 +118,12 @@ class Rank:
         now = asyncio.get_running_loop().time()
         since = self._heard if self._broken_at is None else max(self._heard, self._broken_at)
         bound = UNHEARD_S if self._broken_at is None else AT_ONCE_S
-        return now - since if now - since >= bound and not self._ended else 0.0
+        return now - since if now - since >= bound and (self._end is None or self._end.lost) else 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended, and not well."""
+        return self._end is not None and self._end.code != 0
 
     @property
     def quiet_s(self) -> float:
@@ -125,8 +142,8 @@ class Rank:
         finally:
             following.cancel()
             losing.cancel()
-        self._ended = not end.lost
-        return evolve(end, heard=min(self._heard, now()))
+        self._end = evolve(end, heard=min(self._heard, now()))
+        return self._end
 
     def lose(self, reason: str) -> None:
         """Its machine is gone for certain: the rank is lost, now."""
@@ -191,6 +208,7 @@ class Rank:
         """Read frames until the rank's end (returned), or until connection or lease broke (None)."""
         renewing = asyncio.create_task(self._watch(process))
         ready = heard = False
+        self._told = 0
         try:
             while True:
                 line = await process.stdout.readuntil(b"\n")
@@ -245,8 +263,8 @@ class Rank:
             fresh = payload[max(0, self._offset - header["off"]) :]
             self._offset += len(fresh)
             self._logbook.add(self.log_rank, fresh)
-        elif kind == "proc" and header["code"] != 0 and self.failed_at is None:
-            self.failed_at = now - header["age_s"]
+        elif kind == "proc":
+            self._note(Failure(now - header["age_s"], header["code"]))
         elif kind == "gone":
             return RankEnd(-1, "lost", now, "its supervisor is gone")
         elif kind == "exit":
@@ -260,6 +278,15 @@ class Rank:
             reason = header.get("reason") or f"ended on its node: {header['why']}"
             return RankEnd(header["code"], header["why"], moment, reason, first is not None)
         return None
+
+    def _note(self, ended: Failure) -> None:
+        """Take the record of a process, unless an earlier connection brought it: each begins with all of them."""
+        self._told += 1
+        if self._told > self._known:
+            self._known = self._told
+            if ended.code:
+                self.failures.append(ended)
+                self.failed_at = self.failed_at or ended.moment
 
     def _renew(self, process: asyncssh.SSHClientProcess[bytes]) -> None:
         """Let the lease run on from the newest moment that the node has told."""

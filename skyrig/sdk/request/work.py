@@ -118,10 +118,10 @@ def start(
     notify: Notify, *, cluster_name: str, force: bool, autostop: Autostop | None, retry_until_up: bool
 ) -> ResourceHandle:
     """Start a cluster that was stopped; with `force` repair it too."""
-    from skyrig import provision, renting
+    from skyrig import renting, verbs
     from skyrig.bringing import Manner, up
 
-    cluster = provision.start(cluster_name, notify, autostop, renting.pays, retry=retry_until_up)
+    cluster = verbs.start(cluster_name, notify, autostop, renting.pays, retry=retry_until_up)
     if force:
         cluster = up(cluster_name, notify, manner=Manner(renting.pays, retry=retry_until_up))
     return handle(cluster)
@@ -129,16 +129,16 @@ def start(
 
 def autostop(notify: Notify, *, cluster_name: str, autostop: Autostop | None) -> None:
     """Have a cluster stop or end itself when it is idle; None cancels that."""
-    from skyrig import provision
+    from skyrig import verbs
 
-    provision.autostop(cluster_name, autostop, notify)
+    verbs.autostop(cluster_name, autostop, notify)
 
 
 def stop(notify: Notify, *, cluster_name: str) -> None:
     """Stop a cluster."""
-    from skyrig import provision
+    from skyrig import verbs
 
-    provision.stop(cluster_name, notify)
+    verbs.stop(cluster_name, notify)
 
 
 def down(notify: Notify, *, cluster_name: str) -> None:

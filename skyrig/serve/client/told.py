@@ -24,12 +24,16 @@ _READ = 'f="$HOME/.skyrig/steward.log"; [ -f "$f" ] && exec tail -c "+$1" "$f"; 
 """Has a head write its steward's log from a byte on."""
 
 
-def file(path: Path, out: BinaryIO, *, follow: bool, tail: int | None) -> None:
-    """Write a file of this machine to `out`, or its last `tail` lines, and with `follow` go on until Ctrl-C."""
+def file(
+    path: Path, out: BinaryIO, *, follow: bool, tail: int | None, until: Callable[[], bool] = lambda: False
+) -> None:
+    """Write a file of this machine to `out`, or its last `tail` lines, and with `follow` go on `until` that holds, or
+    Ctrl-C."""
     text = path.read_bytes() if path.exists() else b""
     _write(out, _last(text, tail))
     at = len(text)
     while follow:
+        follow = not until()  # what is written before that is still to come
         time.sleep(_LOOK_S)
         if path.exists() and path.stat().st_size != at:
             with path.open("rb") as lines:
