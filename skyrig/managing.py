@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from attrs import evolve, frozen
 
-from skyrig import fitting, places, renting, submitting
+from skyrig import batching, fitting, places, renting, submitting
 from skyrig.bringing import Confirm, Notify
 from skyrig.cluster.policy import NO_WISH
 from skyrig.cluster.policy import Wish as Limits
@@ -215,6 +215,7 @@ def _refuse(file: TaskFile) -> None:
     if file.execution == "parallel":
         raise NotYet("job groups (execution: parallel): not yet in this version of Skyrig", hint="a pipeline runs")
     for task in file.tasks:
+        batching.refuse_managed(task)
         if isinstance(task.service, Pool):
             raise NotYet("pools of workers (pool): not yet in this version of Skyrig")
         if not task.run:
