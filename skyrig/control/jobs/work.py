@@ -100,8 +100,12 @@ def move(ward: Ward, notify: Notify) -> None:
 
 
 def mend(ward: Ward, notify: Notify) -> None:
-    """Make lost nodes of a job anew that goes on without them, and tell its head."""
+    """Make lost nodes of a job anew that goes on without them, and tell its head. Where none is named, look after a
+    cluster whose head is silent."""
     stack = jobs.job(ward).current.stack
+    if not ward.data["doing"]["nodes"]:
+        bringing.up(stack, notify, Asked(at_least=True), Manner(renting.pays))
+        return
     _repaired(stack, _Lost.of(ward), notify)
     cluster = described.describe(stack)
     if cluster is not None:
