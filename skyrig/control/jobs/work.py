@@ -17,6 +17,7 @@ from skyrig.cluster.description import ClusterDescription
 from skyrig.control import table
 from skyrig.control.jobs import wards as jobs
 from skyrig.control.jobs.known import Act, least, recovery
+from skyrig.control.jobs.reaching import reached
 from skyrig.control.ward import JOB, Ward
 from skyrig.errors import NoCapacity, NodeLost, SkyrigError
 from skyrig.failover.attempts import NoneLeft
@@ -26,7 +27,7 @@ from skyrig.jobs.state import ManagedJob
 from skyrig.launch import client
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
-from skyrig.stack import described, powers, stacks, status
+from skyrig.stack import described, powers, stacks
 from skyrig.submitting import RunOptions
 
 Notify = Callable[[str], None]
@@ -99,8 +100,12 @@ def move(ward: Ward, notify: Notify) -> None:
 
 
 def mend(ward: Ward, notify: Notify) -> None:
-    """Make lost nodes of a job anew that goes on without them, and tell its head."""
+    """Make lost nodes of a job anew that goes on without them, and tell its head. Where none is named, look after a
+    cluster whose head is silent."""
     stack = jobs.job(ward).current.stack
+    if not ward.data["doing"]["nodes"]:
+        bringing.up(stack, notify, Asked(at_least=True), Manner(renting.pays))
+        return
     _repaired(stack, _Lost.of(ward), notify)
     cluster = described.describe(stack)
     if cluster is not None:
@@ -222,8 +227,8 @@ def _silent(cluster: ClusterDescription, lost: _Lost, notify: Notify) -> tuple[s
     if doubtful:
         notify(f"{', '.join(doubtful)}: there, but lost to the job: waited for up to {_BACK_S:.0f} s")
     while doubtful:
-        rows = {row.name: row.status for each in status.of([cluster.name]) for row in each.nodes}
-        doubtful = [each for each in doubtful if rows.get(each) != "UP" or machines[each] == lost.cut_off]
+        back = reached(cluster, doubtful)
+        doubtful = [each for each in doubtful if each not in back or machines[each] == lost.cut_off]
         if time.time() > lost.since + _BACK_S:
             break
         time.sleep(_POLL_S)
