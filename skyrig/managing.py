@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from attrs import evolve, frozen
 
-from skyrig import fitting, places, renting, submitting
+from skyrig import batching, fitting, places, renting, submitting
 from skyrig.bringing import Confirm, Notify
 from skyrig.cluster.policy import NO_WISH
 from skyrig.cluster.policy import Wish as Limits
@@ -159,7 +159,7 @@ def saved_logs(job_id: int, base: Path, notify: Notify) -> list[Path]:
     files = []
     for task in find(job_id).job.tasks:
         for position in range(len(task.jobs)):
-            target = base / f"managed-job-{job_id}" / f"task-{task.index}" / f"attempt-{position + 1}"
+            target = folder_of(base, job_id) / f"task-{task.index}" / f"attempt-{position + 1}"
             target.mkdir(parents=True, exist_ok=True)
             for rank in range(task.num_nodes):
                 wanted = Wanted(task=task.index, attempt=position, rank=rank, follow=False)
@@ -167,6 +167,11 @@ def saved_logs(job_id: int, base: Path, notify: Notify) -> list[Path]:
                 with files[-1].open("wb") as out:
                     follow(job_id, wanted, out, notify)
     return files
+
+
+def folder_of(base: Path, job_id: int) -> Path:
+    """Where `saved_logs` writes."""
+    return base / f"managed-job-{job_id}"
 
 
 def chosen(job_ids: Sequence[int], names: Sequence[str], *, everything: bool) -> list[Seen]:
@@ -210,6 +215,7 @@ def _refuse(file: TaskFile) -> None:
     if file.execution == "parallel":
         raise NotYet("job groups (execution: parallel): not yet in this version of Skyrig", hint="a pipeline runs")
     for task in file.tasks:
+        batching.refuse_managed(task)
         if isinstance(task.service, Pool):
             raise NotYet("pools of workers (pool): not yet in this version of Skyrig")
         if not task.run:

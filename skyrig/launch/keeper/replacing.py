@@ -13,16 +13,21 @@ from attrs import frozen
 
 from skyrig.cluster.description import Node
 from skyrig.errors import SkyrigError
+from skyrig.fleet import fanout
+from skyrig.fleet.target import inside
+from skyrig.launch import nodeside
 from skyrig.launch.job import JobRecord, JobRequest, Scripts
-from skyrig.launch.keeper import booting, gang, sameness
+from skyrig.launch.keeper import booting, gang, sameness, setups
 from skyrig.launch.keeper.elastic import Gang
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import Rank
 from skyrig.launch.keeper.seating import Start
-from skyrig.launch.keeper.setups import setup_parts
 from skyrig.launch.lines import SETUP
+
+_ROUSE_S = 30.0
+"""How long a node may take to find processes that wait in vain."""
 
 _PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that has just come is waited for."""
@@ -119,6 +124,18 @@ class Crew:
         self.running.logbook.note(f"lost node {node.id}: {why}; the job goes on with {left} of {all_of_them} nodes")
         self.running.write(lost=lost)
 
+    async def rouse(self, number: int) -> None:
+        """Have the processes of a rank end that wait for one that was lost. A node where that cannot be done now is
+        about to be lost too, or its processes give up by themselves in the end."""
+        running, target = self.running, inside(self.running.nodes[number])
+        nodes = len(running.plan.shares) - len(running.plan.lost)
+        folder = f"~/.skyrig/jobs/{running.record.uid}"
+        command, stdin = nodeside.program("rouse", {"folder": folder, "nodes": nodes})
+        try:
+            await fanout.run(self.house.pool, target, command, stdin=stdin, timeout_s=_ROUSE_S)
+        except SkyrigError as error:
+            self.house.log.info("job %d: processes that wait on %s: %s", running.record.id, target.id, error)
+
     def newcomer(self, number: int) -> Node | None:
         """The machine that has come in the place of a lost one, once the keeper can reach it."""
         gone = self.running.nodes[number]
@@ -200,7 +217,8 @@ class _Fitting:
         """Run setup on this node alone, if it has not run there in this form."""
         house, running, node = self.crew.house, self.crew.running, self.node
         group = [node if each.id == node.id else each for each in running.group]
-        parts = await setup_parts(house, self.crew.request, setup, group, house.cluster)
+        about = (house, self.crew.request, setup, group, house.cluster)
+        parts = await setups.setup_parts(*about)
         if sameness.difference(house.table.setup_key(node.id, node.life), parts) is None:
             return ""
         house.table.set_setup_key(node.id, node.life, "")
@@ -211,8 +229,7 @@ class _Fitting:
         end = ended.ends[0]
         if end.code != 0:
             return end.reason if end.code < 0 else f"its setup exited with code {end.code}"
-        kept = parts if await self._stands() else {**parts, **sameness.CHANGES_FILES}
-        house.table.set_setup_key(node.id, node.life, sameness.kept(kept))
+        await setups.remember(*about, [node], () if await self._stands() else [node.id])
         return ""
 
     async def _stands(self) -> bool:
