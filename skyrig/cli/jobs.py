@@ -62,7 +62,9 @@ def queue(values: Values) -> None:
 
     as_json = flags.wants_json(values)
     wanted = [whole("-j", each) for each in values.many("job")] or None
-    found = managing.queue(wanted, skip_finished=values.switch("skip-finished"), refresh=values.switch("refresh"))
+    found = managing.queue(
+        wanted, skip_finished=values.switch("skip-finished"), refresh=values.switch("refresh"), notify=notify
+    )
     if as_json:
         now, at_work = time.time(), found.controller
         jobs = [each.to_json(now) for each in found.jobs]

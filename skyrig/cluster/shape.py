@@ -23,7 +23,11 @@ from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.policy import Policy
 from skyrig.errors import BadInput
 
-CLOUDS = ("local", "aws", "gcp", "azure")
+CLOUDS = ("local", "aws", "gcp", "azure", "slurm")
+
+FREE = ("local", "slurm")
+"""Clouds whose machines are there already: nothing is rented, and no capacity is looked for."""
+
 ISOLATIONS = ("auto", "namespaces", "plain")
 BALANCERS = ("", "cloud")
 POWERS = ("up", "stopped", "down")
@@ -118,6 +122,11 @@ class Shape:
     policy: Policy = field(factory=Policy)
 
     @property
+    def is_rented(self) -> bool:
+        """Whether its nodes are machines of a cloud, which are paid for."""
+        return self.cloud not in FREE
+
+    @property
     def is_data(self) -> bool:
         """Whether this is a data stack: buckets, and no cluster."""
         return not self.nodes
@@ -136,6 +145,9 @@ class Shape:
         """Size, kind and place in words."""
         if self.is_data:
             return f"{len(self.buckets)} bucket{'' if len(self.buckets) == 1 else 's'}"
+        if self.cloud == "slurm":
+            partition = f", partition {self.machine.zone}" if self.machine.zone else ""
+            return f"the Slurm cluster {self.machine.region}{partition}"
         count, each = len(self.nodes), self.accelerators
         kind = f"{each.name}:{each.count}" if each.count else "CPU"
         where = f", {self.machine}" if self.machine.instance_type else ""

@@ -70,7 +70,11 @@ def _stood(task: TaskState, now: float) -> TaskState:
 
 def _numbered(task: TaskState, record: JobRecord) -> TaskState:
     """The task with the number that its attempt has on its cluster."""
-    return task if record.id in task.jobs else evolve(task, jobs=(*task.jobs, record.id))
+    if record.id in task.jobs:
+        return task
+    before = task.recoveries[:-1]
+    last = [evolve(each, job=record.id) for each in task.recoveries[-1:]]  # it is what this attempt began with
+    return evolve(task, jobs=(*task.jobs, record.id), recoveries=(*before, *last))
 
 
 def _not_begun(known: Known) -> ManagedJob:

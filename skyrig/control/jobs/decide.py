@@ -119,7 +119,8 @@ def _begin(task: TaskState, known: Known) -> Action:
         return Action(Act.MOVE, f"{why}; there is no capacity where it was", avoid=place if eager else "")
     there = {node.id for node in cluster.nodes}
     nodes = tuple(dict.fromkeys((*known.out, *(last.nodes if last is not None else ()))))
-    nodes = tuple(node_id for node_id in nodes if node_id in there)
+    same = {node.id for node in cluster.nodes if known.suspects.get(node.id) in ("", None, node.incarnation)}
+    nodes = tuple(node_id for node_id in nodes if node_id in same)
     if nodes or there != set(look.nodes) or any(power != "up" for power in look.powers.values()):
         return Action(Act.REPAIR, why, nodes, last.at if last is not None else 0.0)
     return Action(Act.SUBMIT, why)

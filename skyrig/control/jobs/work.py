@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from skyrig import bringing, provision, renting, submitting
 from skyrig.bringing import Asked, Manner
@@ -18,7 +18,7 @@ from skyrig.control import table
 from skyrig.control.jobs import wards as jobs
 from skyrig.control.jobs.known import Act, least, recovery
 from skyrig.control.ward import JOB, Ward
-from skyrig.errors import NoCapacity, SkyrigError
+from skyrig.errors import NoCapacity, NodeLost, SkyrigError
 from skyrig.failover.attempts import NoneLeft
 from skyrig.jobs.given import given
 from skyrig.jobs.spec import ManagedSpec
@@ -35,8 +35,6 @@ Notify = Callable[[str], None]
 _FLUSH_S, _CANCELLED_FLUSH_S = 600.0, 120.0
 """How long files that a job wrote may take to reach their buckets: one that has ended by itself, and one cancelled."""
 
-_NONE: Mapping[str, str] = {}
-
 _BACK_S = 20.0
 """How long a node that is there, and does not answer, is waited for before another one is made in its place."""
 
@@ -49,19 +47,35 @@ _POLL_S = 0.2
 def bring(ward: Ward, notify: Notify) -> None:
     """Have the cluster of the task at work be what it shall be, made anew where it is lost, and its newest attempt
     submitted to it."""
-    job = jobs.job(ward)
-    task, spec = job.current, _readable(ward)
-    doing = ward.data["doing"]
-    stack = task.stack
-    options = RunOptions(avoid=str(doing["avoid"]))
     try:
-        if described.describe(stack) is not None:
-            _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify, ward.data.get("spares") or {})
-        cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, options, notify, renting.pays)
+        _brought(ward, notify)
     except NoCapacity as error:
         passing = isinstance(error, NoneLeft) and error.may_pass
         table.change(ward.name, JOB, data={"never": not passing})
         raise
+    except NodeLost as error:  # its machine may well be there
+        _suspected(ward, error.node_id)
+        raise
+
+
+def _suspected(ward: Ward, node_id: str) -> None:
+    """Write down that the head could not reach a node that is there."""
+    cluster = described.describe(jobs.job(ward).current.stack)
+    found = next((node for node in cluster.nodes if node.id == node_id), None) if cluster is not None else None
+    if found is not None:
+        table.change(ward.name, JOB, data={"cut_off": {"node": node_id, "incarnation": found.incarnation}})
+
+
+def _brought(ward: Ward, notify: Notify) -> None:
+    job = jobs.job(ward)
+    task, spec = job.current, _readable(ward)
+    doing = ward.data["doing"]
+    stack = task.stack
+    options = RunOptions(wish=spec.wish, avoid=str(doing["avoid"]))
+    if described.describe(stack) is not None:
+        options = RunOptions()  # what is wished of a cluster stands in its config by now
+        _repaired(stack, _Lost.of(ward), notify)
+    cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, options, notify, renting.pays)
     if what is None:
         raise SkyrigError(f"task {task.index} of job {job.id} has nothing to run")
     how = recovery(spec, task)
@@ -73,7 +87,7 @@ def bring(ward: Ward, notify: Notify) -> None:
     record = asyncio.run(_submitted(cluster, evolve(what, request=request), job, notify))
     cluster = described.known(stack) or cluster
     told = {"key": record.key, "head": cluster.head.incarnation, "job": record.id}
-    table.change(ward.name, JOB, reason="", data={"told": told, "spares": None})
+    table.change(ward.name, JOB, reason="", data={"told": told, "spares": None, "cut_off": None})
 
 
 def move(ward: Ward, notify: Notify) -> None:
@@ -86,8 +100,8 @@ def move(ward: Ward, notify: Notify) -> None:
 
 def mend(ward: Ward, notify: Notify) -> None:
     """Make lost nodes of a job anew that goes on without them, and tell its head."""
-    stack, doing = jobs.job(ward).current.stack, ward.data["doing"]
-    _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify)
+    stack = jobs.job(ward).current.stack
+    _repaired(stack, _Lost.of(ward), notify)
     cluster = described.describe(stack)
     if cluster is not None:
         asyncio.run(client.acquaint(cluster))
@@ -161,19 +175,35 @@ def _readable(ward: Ward) -> ManagedSpec:
     return spec
 
 
-def _repaired(
-    stack: str, nodes: tuple[str, ...], since: float, notify: Notify, spares: Mapping[str, str] = _NONE
-) -> None:
-    """Bring a cluster that is there up as a whole. Of the `nodes` that are lost, those that have a successor among
-    `spares` go; others whose machines are there are waited for, until a while after `since`, and then made anew."""
+@frozen
+class _Lost:
+    """The `nodes` of a cluster that are lost to its job since the moment `since`, the machine that its head could not
+    reach when it was tried last ("": none), and those that came early, by the node that each is for."""
+
+    nodes: tuple[str, ...]
+    since: float
+    cut_off: str
+    spares: Mapping[str, str]
+
+    @classmethod
+    def of(cls, ward: Ward) -> _Lost:
+        """As it stands in the ward."""
+        doing, cut_off = ward.data["doing"], ward.data.get("cut_off") or {"node": "", "incarnation": ""}
+        nodes = dict.fromkeys((*doing["nodes"], *filter(None, [cut_off["node"]])))
+        return cls(tuple(nodes), float(doing["since"]), cut_off["incarnation"], ward.data.get("spares") or {})
+
+
+def _repaired(stack: str, lost: _Lost, notify: Notify) -> None:
+    """Bring a cluster that is there up as a whole. Lost nodes that have a successor go; others whose machines are there
+    are waited for a while, and then made anew."""
     cluster = described.describe(stack)
     if cluster is None:
         return
     there = {node.id for node in cluster.nodes}
-    going = tuple(each for each in nodes if spares.get(each) in there and each in there)
-    anew = _silent(cluster, tuple(each for each in nodes if each not in going), since, notify)
+    going = tuple(each for each in lost.nodes if lost.spares.get(each) in there and each in there)
+    anew = _silent(cluster, evolve(lost, nodes=tuple(each for each in lost.nodes if each not in going)), notify)
     if going:
-        notify(f"{', '.join(going)} goes: {', '.join(spares[each] for each in going)} is in its place")
+        notify(f"{', '.join(going)} goes: {', '.join(lost.spares[each] for each in going)} is in its place")
         asked = Asked(anew=anew, without=going, at_least=True)
         bringing.up(stack, notify, asked, Manner(renting.pays, taking=(*going, *anew), force=True))
         return
@@ -184,16 +214,17 @@ def _repaired(
     bringing.up(stack, notify, Asked(anew=anew, at_least=True), Manner(renting.pays, taking=anew))
 
 
-def _silent(cluster: ClusterDescription, nodes: tuple[str, ...], since: float, notify: Notify) -> tuple[str, ...]:
-    """Which of the nodes are there, but for the head, and do not come back."""
+def _silent(cluster: ClusterDescription, lost: _Lost, notify: Notify) -> tuple[str, ...]:
+    """Which of the lost nodes are there, but for the head, and do not come back."""
     found = powers.of(cluster)
-    doubtful = [each for each in nodes if found.get(each) == "up" and each != cluster.head.id]
+    machines = {node.id: node.incarnation for node in cluster.nodes[1:]}
+    doubtful = [each for each in lost.nodes if found.get(each) == "up" and each in machines]
     if doubtful:
         notify(f"{', '.join(doubtful)}: there, but lost to the job: waited for up to {_BACK_S:.0f} s")
     while doubtful:
         rows = {row.name: row.status for each in status.of([cluster.name]) for row in each.nodes}
-        doubtful = [each for each in doubtful if rows.get(each) != "UP"]
-        if time.time() > since + _BACK_S:
+        doubtful = [each for each in doubtful if rows.get(each) != "UP" or machines[each] == lost.cut_off]
+        if time.time() > lost.since + _BACK_S:
             break
         time.sleep(_POLL_S)
     return tuple(doubtful)

@@ -55,6 +55,9 @@ class Crew(Protocol):
     def lose(self, number: int, reason: str) -> None:
         """The job goes on without this rank."""
 
+    async def rouse(self, number: int) -> None:
+        """Have the processes of a rank end that wait for one that was lost."""
+
     def newcomer(self, number: int) -> Node | None:
         """The machine that has come in the place of a lost rank's node, and that the keeper can reach."""
 
@@ -134,6 +137,7 @@ class Gang:
         self._seats = [_Seat(number) for number in range(count)]
         self._leave = asyncio.Event()
         self._excuses = 0
+        self._rousing: set[asyncio.Task[None]] = set()
 
     async def run(self) -> GangEnd:
         """Run to the end of the job."""
@@ -180,6 +184,11 @@ class Gang:
         self._crew.lose(seat.number, end.reason)
         self._excuse()
         self._tell()
+        for left in self._seats:
+            if left.runs:
+                rousing = asyncio.create_task(self._crew.rouse(left.number))
+                self._rousing.add(rousing)
+                rousing.add_done_callback(self._rousing.discard)
 
     def _take_in(self) -> None:
         """Begin to make ready the nodes that came, and start the ranks of those that are."""
@@ -308,6 +317,8 @@ class Gang:
 
     async def _end_all(self) -> None:
         self._leave.set()
+        for rousing in self._rousing:
+            rousing.cancel()
         tasks: list[asyncio.Task[Any]] = []
         for seat in self._seats:
             if seat.rank is not None and seat.runs:

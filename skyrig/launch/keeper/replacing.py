@@ -13,6 +13,9 @@ from attrs import frozen
 
 from skyrig.cluster.description import Node
 from skyrig.errors import SkyrigError
+from skyrig.fleet import fanout
+from skyrig.fleet.target import inside
+from skyrig.launch import nodeside
 from skyrig.launch.job import JobRecord, JobRequest, Scripts
 from skyrig.launch.keeper import booting, gang, sameness, setups
 from skyrig.launch.keeper.elastic import Gang
@@ -22,6 +25,9 @@ from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import Rank
 from skyrig.launch.keeper.seating import Start
 from skyrig.launch.lines import SETUP
+
+_ROUSE_S = 30.0
+"""How long a node may take to find processes that wait in vain."""
 
 _PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that has just come is waited for."""
@@ -117,6 +123,18 @@ class Crew:
         self.running.logbook.flush(number)
         self.running.logbook.note(f"lost node {node.id}: {why}; the job goes on with {left} of {all_of_them} nodes")
         self.running.write(lost=lost)
+
+    async def rouse(self, number: int) -> None:
+        """Have the processes of a rank end that wait for one that was lost. A node where that cannot be done now is
+        about to be lost too, or its processes give up by themselves in the end."""
+        running, target = self.running, inside(self.running.nodes[number])
+        nodes = len(running.plan.shares) - len(running.plan.lost)
+        folder = f"~/.skyrig/jobs/{running.record.uid}"
+        command, stdin = nodeside.program("rouse", {"folder": folder, "nodes": nodes})
+        try:
+            await fanout.run(self.house.pool, target, command, stdin=stdin, timeout_s=_ROUSE_S)
+        except SkyrigError as error:
+            self.house.log.info("job %d: processes that wait on %s: %s", running.record.id, target.id, error)
 
     def newcomer(self, number: int) -> Node | None:
         """The machine that has come in the place of a lost one, once the keeper can reach it."""
