@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
 from attrs import evolve, frozen
@@ -16,7 +16,7 @@ from skyrig.bringing import Asked, Manner
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import table
 from skyrig.control.jobs import wards as jobs
-from skyrig.control.jobs.known import Act, least, recovery
+from skyrig.control.jobs.known import OUT, Act, least, recovery
 from skyrig.control.jobs.reaching import reached
 from skyrig.control.ward import JOB, Ward
 from skyrig.errors import NoCapacity, NodeLost, SkyrigError
@@ -43,6 +43,9 @@ _ENDS_S = 30.0
 """How long an attempt may take to end once its nodes are known to be other ones."""
 
 _POLL_S = 0.2
+
+_STILL_THERE_S = 4.0
+"""How often is looked, while something waits for a cluster's nodes, whether their machines are there."""
 
 
 def bring(ward: Ward, notify: Notify) -> None:
@@ -85,7 +88,8 @@ def _brought(ward: Ward, notify: Notify) -> None:
     )
     if job.user:
         request = evolve(request, user=job.user)
-    record = asyncio.run(_submitted(cluster, evolve(what, request=request), job, notify))
+    submitting_it = _submitted(cluster, evolve(what, request=request), job, notify)
+    record = asyncio.run(_while_there(cluster, submitting_it))
     cluster = described.known(stack) or cluster
     told = {"key": record.key, "head": cluster.head.incarnation, "job": record.id}
     table.change(ward.name, JOB, reason="", data={"told": told, "spares": None, "cut_off": None})
@@ -242,6 +246,21 @@ async def _submitted(cluster: ClusterDescription, what: Submission, job: Managed
         await client.acquaint(cluster)
         await _none_at_work(cluster, what.request.key, notify)
     return await client.submit(cluster, what, partial(described.known, cluster.name), notify)
+
+
+async def _while_there(cluster: ClusterDescription, work: Coroutine[None, None, JobRecord]) -> JobRecord:
+    """Do the work for as long as the machines of the cluster are there: NodeLost once one of them is not, since it may
+    take long until a machine that only boots is told from one that is gone."""
+    working = asyncio.create_task(work)
+    while not working.done():
+        await asyncio.wait({working}, timeout=_STILL_THERE_S)
+        found = {} if working.done() else await asyncio.to_thread(powers.of, cluster)
+        if out := [node_id for node_id, power in found.items() if power in OUT]:
+            working.cancel()
+            await asyncio.wait({working})
+            if working.cancelled():
+                raise NodeLost(f"lost while it was to begin: {', '.join(out)}", node_id=out[0])
+    return working.result()
 
 
 async def _none_at_work(cluster: ClusterDescription, key: str, notify: Notify) -> None:
