@@ -235,7 +235,8 @@ class JobCare:
             return
         now = table.ward(ward.name, JOB)
         if now is not None:
-            pause = _next_pause(now, decision, code) if code else None
+            again = action.act is Act.MEND and not action.nodes  # whether it helped is seen later
+            pause = _next_pause(now, decision, code) if code or again else None
             table.change(ward.name, JOB, data={"doing": None, "pause": pause})
 
     async def _pause(self, seconds: float) -> None:
