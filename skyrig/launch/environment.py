@@ -40,6 +40,7 @@ _CLOUD_NAMES = {
     "gcp": "GCP",
     "azure": "Azure",
     "kubernetes": "Kubernetes",
+    "slurm": "Slurm",
     "lambda": "Lambda",
     "runpod": "RunPod",
 }
@@ -82,7 +83,7 @@ def rank_environment(
     fixed = {
         **_both(
             {
-                "CLUSTER_INFO": _cluster_info(cluster),
+                "CLUSTER_INFO": cluster_info(cluster),
                 "USER": request.user,
                 "NUM_GPUS_PER_NODE": str(request.accelerators),
                 "NODE_RANK": str(rank),
@@ -115,7 +116,7 @@ def setup_environment(
     defaults = {"PYTHONUNBUFFERED": "1", **_both({"NUM_NODES": str(request.num_nodes)})}
     fixed = _both(
         {
-            "CLUSTER_INFO": _cluster_info(cluster),
+            "CLUSTER_INFO": cluster_info(cluster),
             "USER": request.user,
             "SETUP_NODE_IPS": "\n".join(each.address for each in nodes),
             "SETUP_NODE_RANK": str(rank),
@@ -224,7 +225,8 @@ def _both(values: Mapping[str, str]) -> dict[str, str]:
     return {prefix + name: value for prefix in PREFIXES for name, value in values.items()}
 
 
-def _cluster_info(cluster: ClusterDescription) -> str:
+def cluster_info(cluster: ClusterDescription) -> str:
+    """The cluster as jobs are told of it, in SkyPilot's words."""
     return json.dumps(
         {
             "cluster_name": cluster.name,

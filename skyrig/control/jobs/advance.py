@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from skyrig.cluster.description import ClusterDescription
 from skyrig.control.jobs.known import OUT, Known, least, recovery
 from skyrig.control.look import SHUT_S
 from skyrig.jobs.spec import Policy
@@ -19,6 +20,9 @@ NO_PROGRESS = 3
 
 _PROGRESS_S = 60.0
 """For how long a task must run to have got somewhere."""
+
+_LEASE_OVER_S = 600.0
+"""How long after the end of its lease a cluster has ended itself."""
 
 _TAKE_S = 5.0
 """How long before its end a node is left whose successor is there."""
@@ -70,7 +74,11 @@ def _stood(task: TaskState, now: float) -> TaskState:
 
 def _numbered(task: TaskState, record: JobRecord) -> TaskState:
     """The task with the number that its attempt has on its cluster."""
-    return task if record.id in task.jobs else evolve(task, jobs=(*task.jobs, record.id))
+    if record.id in task.jobs:
+        return task
+    before = task.recoveries[:-1]
+    last = [evolve(each, job=record.id) for each in task.recoveries[-1:]]  # it is what this attempt began with
+    return evolve(task, jobs=(*task.jobs, record.id), recoveries=(*before, *last))
 
 
 def _not_begun(known: Known) -> ManagedJob:
@@ -109,10 +117,18 @@ def _unheard(known: Known) -> ManagedJob:
         return lost(known, Cause.NODE, f"{head.id} (the head) is another machine", (head.id,))
     if known.sight is not None:
         return lost(known, Cause.SURROUNDINGS, f"{head.id} (the head) knows nothing of it", ())
-    if known.away_s > SHUT_S:
+    if known.away_s > _silence(known, look.cluster):
         why = f"{head.id} (the head) has been silent for {known.away_s:.0f} s"
         return lost(known, Cause.NODE, why, (head.id,))
     return job
+
+
+def _silence(known: Known, cluster: ClusterDescription) -> float:
+    """How long a head that is there may be silent before it counts as lost. Elsewhere than on this machine it may be us
+    who cannot be reached, while the job goes on: such a cluster has ended itself once the lease is over, or can not."""
+    if cluster.cloud == "local":
+        return SHUT_S
+    return recovery(known.spec, known.job.current).lease_s + _LEASE_OVER_S
 
 
 def _done(known: Known, task: TaskState, record: JobRecord) -> ManagedJob:

@@ -119,6 +119,7 @@ class JobCare:
             tried=cattrs.structure(data["pause"], Tried) if data.get("pause") else None,
             cleared=int(data.get("cleared", 0)),
             spares=data.get("spares") or {},
+            suspects=data.get("suspects") or {},
             defect=defect,
         )
 
@@ -131,6 +132,8 @@ class JobCare:
         before, now = known.job.current, decision.job.current
         if (before.index, before.attempt) != (now.index, now.attempt):
             data["pause"] = None
+            there = self._look.cluster if self._look is not None else None
+            data["suspects"] = {node.id: node.incarnation for node in there.nodes} if there is not None else None
         fields: dict[str, Any] = {}
         if before.status is not now.status:
             fields["reason"] = now.reason
@@ -232,7 +235,8 @@ class JobCare:
             return
         now = table.ward(ward.name, JOB)
         if now is not None:
-            pause = _next_pause(now, decision, code) if code else None
+            again = action.act is Act.MEND and not action.nodes  # whether it helped is seen later
+            pause = _next_pause(now, decision, code) if code or again else None
             table.change(ward.name, JOB, data={"doing": None, "pause": pause})
 
     async def _pause(self, seconds: float) -> None:

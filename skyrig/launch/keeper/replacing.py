@@ -17,7 +17,7 @@ from skyrig.fleet import fanout
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
 from skyrig.launch.job import JobRecord, JobRequest, Scripts
-from skyrig.launch.keeper import booting, gang, sameness
+from skyrig.launch.keeper import booting, gang, sameness, setups
 from skyrig.launch.keeper.elastic import Fit, Gang
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
@@ -25,7 +25,6 @@ from skyrig.launch.keeper.nodes import FilesRefused
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import Rank
 from skyrig.launch.keeper.seating import Start
-from skyrig.launch.keeper.setups import setup_parts
 from skyrig.launch.lines import SETUP
 
 _ROUSE_S = 30.0
@@ -234,7 +233,8 @@ class _Fitting:
         """Run setup on this node alone, if it has not run there in this form."""
         house, running, node = self.crew.house, self.crew.running, self.node
         group = [node if each.id == node.id else each for each in running.group]
-        parts = await setup_parts(house, self.crew.request, setup, group, house.cluster)
+        about = (house, self.crew.request, setup, group, house.cluster)
+        parts = await setups.setup_parts(*about)
         if sameness.difference(house.table.setup_key(node.id, node.life), parts) is None:
             return Fit()
         house.table.set_setup_key(node.id, node.life, "")
@@ -246,8 +246,7 @@ class _Fitting:
         if end.code != 0:
             self.crew.tried(node)
             return Fit(end.reason if end.code < 0 else f"its setup exited with code {end.code}", again=end.lost)
-        kept = parts if await self._stands() else {**parts, **sameness.CHANGES_FILES}
-        house.table.set_setup_key(node.id, node.life, sameness.kept(kept))
+        await setups.remember(*about, [node], () if await self._stands() else [node.id])
         return Fit()
 
     async def _stands(self) -> bool:

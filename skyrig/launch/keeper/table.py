@@ -151,6 +151,10 @@ class JobTable:
         """Key of the last setup that succeeded on this incarnation of a node; "" if none did."""
         return self._setups.get((node, incarnation), "")
 
+    def knows_setup(self, node: str, incarnation: str) -> bool:
+        """Whether anything is known of setups on this incarnation of a node, be it that one has not succeeded."""
+        return (node, incarnation) in self._setups
+
     def set_setup_key(self, node: str, incarnation: str, key: str) -> None:
         """Remember (or with "" forget) what the last successful setup of a node was."""
         self._setups[node, incarnation] = key
