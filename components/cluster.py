@@ -16,6 +16,7 @@ CLOUDS = {
     "aws": "components.aws.cloud:AwsCloud",
     "gcp": "components.gcp.cloud:GcpCloud",
     "azure": "components.azure.cloud:AzureCloud",
+    "slurm": "components.slurm.cloud:SlurmCloud",
 }
 """The component of each cloud, imported where it is used: the SDKs are large. Each is made from `CloudArgs` and has a
 `description`."""
@@ -34,12 +35,16 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("skyrig:index:Cluster", name, {}, opts)
         self._tell(args)
         child = pulumi.ResourceOptions(parent=self)
-        key = ClientKey(f"{name}-key", args["stack"], child)
+        own = args["cloud"] != "slurm"  # there the user's own key opens what is there already
+        key = ClientKey(f"{name}-key", args["stack"], child) if own else None
         module, _, component = CLOUDS[args["cloud"]].partition(":")
         make = getattr(importlib.import_module(module), component)
-        cloud = make(f"{name}-{args['cloud']}", {**args, "public_key": key.public_key}, child)
+        cloud = make(
+            f"{name}-{args['cloud']}", {**args, "public_key": key.public_key if key is not None else ""}, child
+        )
         self.description = cloud.description
-        self.private_key = key.private_key
+        self._scheduler = args.get("scheduler") or ""
+        self.private_key = key.private_key if key is not None else pulumi.Output.secret("")
         self.register_outputs({"description": self.description})
 
     def _tell(self, args: ClusterArgs) -> None:
@@ -55,5 +60,11 @@ class Cluster(pulumi.ComponentResource):
         fields: dict[str, Any] = {
             field.name: self.description[field.name] for field in attrs.fields(ClusterDescription)
         }
-        fields["ssh"] = {"public_key": self.description["ssh"]["public_key"], "private_key": self.private_key}
+        if self._scheduler:
+            fields["scheduler"] = self._scheduler
+        fields["ssh"] = {
+            "public_key": self.description["ssh"]["public_key"],
+            "private_key": self.private_key,
+            "identity": self.description["ssh"]["identity"],
+        }
         return fields

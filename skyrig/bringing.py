@@ -108,7 +108,7 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
     shape = _started(shape, there, power, notify, also_paid=manner.starting)
     for line in stacks.within_limits(stack, shape):
         notify(line)
-    is_had = shape.cloud == "local" and not local.is_limited()
+    is_had = not shape.is_rented and not (shape.cloud == "local" and local.is_limited())
     if there is None and not is_had and asked.planned is None:
         changes = _acquired(stack, before, shape, asked, manner, notify)
         if changes is None:
@@ -242,7 +242,7 @@ def _started(
     """`shape` with power up; nodes that stopped themselves, which the last deployment does not know, are started
     too, unless that costs money and was not asked for."""
     off = [each for each in power if power[each] == "stopped"]
-    if off and there is not None and shape.cloud != "local" and shape.power == "up" and not also_paid:
+    if off and there is not None and shape.is_rented and shape.power == "up" and not also_paid:
         price = costs.said(costs.of_shape(shape))
         notify(f"{', '.join(off)} stopped and stays so; `start -c {there.name}` starts it (all nodes up: {price})")
         return shape

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from attrs import evolve
 
-from skyrig import renting
+from skyrig import batching, renting
 from skyrig.catalog import balancers, instances
 from skyrig.catalog.offers import Offer
 from skyrig.cluster import sites
@@ -46,6 +46,8 @@ def shape_for(
             shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
         shape = evolve(shape, balancer=balancer_of(task, shape.balancer))
+    if shape.cloud == batching.SLURM:
+        return resized(shape, 1)
     shape = evolve(shape, ports=union(shape.ports, ports))
     if more := tuple(sorted({*shape.machine.reaches, *reaches})):
         shape = evolve(shape, machine=evolve(shape.machine, reaches=more))
@@ -56,6 +58,8 @@ def shape_for(
 
 def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
+    if (batch := batching.candidate(task)) is not None:
+        return batching.shape_of(shape, batch)
     if will_do(shape, task):
         return shape
     asked = local_candidate(task)
@@ -92,7 +96,7 @@ def local_places(shape: Shape) -> list[Shape]:
 def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
     """The shapes that a task may get instead of `shape`, which was worked out from `before` for it, in the order in
     which they are tried; those without a zone take any of their region. None where only `shape` will do."""
-    if task is None or shape.cloud == sites.CLOUD:
+    if task is None or not shape.is_rented:
         return []
     image = "" if before.machine.image.startswith("ami-") else before.machine.image  # those are of one region
     own = before.machine.capacity.kind in ("reservation", "block")  # likewise, of one zone
@@ -104,6 +108,8 @@ def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
 
 def rendered_shape(shape: Shape, task: Task) -> Shape:
     """The same for a task that is only shown: what no cloud here has is taken as if one had it."""
+    if (batch := batching.candidate(task)) is not None:
+        return batching.shape_of(shape, batch)
     if any(not each.needs_cloud for each in task.choice.each):
         return shape_for(shape, task)
     asked = task.resources
@@ -167,7 +173,7 @@ def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
 def will_do(shape: Shape, task: Task) -> bool:
     """Whether the machines of a shape on a cloud have what one of a task's candidates asks for."""
     machine = shape.machine
-    if shape.cloud == "local" or not machine.instance_type:
+    if not shape.is_rented or not machine.instance_type:
         return False
     cores = instances.find(shape.cloud, machine.instance_type).cpus
     place = (shape.cloud, machine.region, machine.zone, machine.instance_type)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from skyrig import schedulers
 from skyrig.errors import BadInput, SkyrigError
 
 if TYPE_CHECKING:
@@ -32,10 +33,8 @@ END_JOBS_S = 30.0
 
 def unfinished(cluster: ClusterDescription, notify: Notify) -> list[JobRecord] | None:
     """The jobs that have not ended; None where the head does not answer, which is said."""
-    from skyrig.launch import client
-
     try:
-        return [job for job in asyncio.run(client.queue(cluster)) if not job.status.ended]
+        return [job for job in asyncio.run(schedulers.client(cluster).queue(cluster)) if not job.status.ended]
     except SkyrigError as error:
         notify(f"records of the last jobs may be missing: {error.message}")
         return None
@@ -61,12 +60,10 @@ def flush(
 ) -> list[str]:
     """Wait until what jobs wrote on nodes (None: all) is in its buckets, `flush_s` at most (None: FLUSH_S, with `force`
     FORCED_S); what is not by then, in words. A head that does not answer holds up nothing."""
-    from skyrig.launch import client
-
     if flush_s is None:
         flush_s = FORCED_S if force else FLUSH_S
     try:
-        return asyncio.run(client.flush(cluster, flush_s, notify, node_ids))
+        return asyncio.run(schedulers.client(cluster).flush(cluster, flush_s, notify, node_ids))
     except SkyrigError as error:
         notify(f"whether all files are in their buckets cannot be asked: {error.message}")
         return []
@@ -97,10 +94,8 @@ def _drain(
     cluster: ClusterDescription, node_ids: Sequence[str], notify: Notify, *, force: bool, flush_s: float | None
 ) -> bool:
     """Whether the nodes are closed to new jobs now; false where the head does not answer."""
-    from skyrig.launch import client
-
     try:
-        busy = asyncio.run(client.drain(cluster, node_ids, force=force))
+        busy = asyncio.run(schedulers.client(cluster).drain(cluster, node_ids, force=force))
     except SkyrigError as error:
         notify(f"whether jobs run on {', '.join(node_ids)} cannot be asked: {error.message}")
         return False
@@ -122,17 +117,13 @@ def _drain(
 
 
 async def _ended_and_settled(cluster: ClusterDescription, jobs: list[int], reason: str) -> None:
-    from skyrig.launch import client
-
     if jobs:
-        await client.cancel(cluster, jobs, reason)
-    await client.settle(cluster)
+        await schedulers.client(cluster).cancel(cluster, jobs, reason)
+    await schedulers.client(cluster).settle(cluster)
 
 
 def _undrain(cluster: ClusterDescription, notify: Notify) -> None:
-    from skyrig.launch import client
-
     try:
-        asyncio.run(client.undrain(cluster))
+        asyncio.run(schedulers.client(cluster).undrain(cluster))
     except SkyrigError as error:
         notify(f"the nodes may still be closed to new jobs: {error.message}")

@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from attrs import evolve, frozen
 
-from skyrig import fitting, places, renting, submitting
+from skyrig import batching, fitting, places, renting, submitting
 from skyrig.bringing import Confirm, Notify
 from skyrig.cluster.policy import NO_WISH
 from skyrig.cluster.policy import Wish as Limits
@@ -30,7 +30,7 @@ from skyrig.cluster.shape import Shape, stack_name
 from skyrig.control import client as controller
 from skyrig.control import folder, table
 from skyrig.control.client import ControllerState
-from skyrig.control.jobs import wards
+from skyrig.control.jobs import rebuilding, wards
 from skyrig.control.ward import JOB, Ward, Wish
 from skyrig.errors import BadInput, NotYet
 from skyrig.jobs import asked, following
@@ -80,6 +80,7 @@ def launch(file: TaskFile, options: Options, notify: Notify, confirm: Confirm) -
     """Have the tasks of a file run as a managed job, one after another, each on a cluster of its own. Returns once the
     job is the controller's. BadInput or NoCapacity, and nothing is made or written, for all that can be wrong."""
     _refuse(file)
+    rebuilding.settle(notify)
     recovery = tuple(asked.recovery(task) for task in file.tasks)
     checked = [_checked(task, options, notify) for task in file.tasks]
     name = options.name or file.name or checked[0].task.name or _UNNAMED
@@ -95,9 +96,17 @@ def launch(file: TaskFile, options: Options, notify: Notify, confirm: Confirm) -
     return job
 
 
-def queue(job_ids: Sequence[int] | None = None, *, skip_finished: bool = False, refresh: bool = False) -> Queue:
+def queue(
+    job_ids: Sequence[int] | None = None,
+    *,
+    skip_finished: bool = False,
+    refresh: bool = False,
+    notify: Notify = lambda line: None,
+) -> Queue:
     """Managed jobs, those of the numbers or all; with `refresh` the controller looks at each of them now, and what it
-    finds is there a moment later. BadInput for a number that there is none of."""
+    finds is there a moment later. Those that the controller has lost are found again. BadInput for a number that there
+    is none of."""
+    rebuilding.settle(notify)
     there = {int(ward.name): ward for ward in table.wards(JOB, past=True)}
     for job_id in job_ids or ():
         if job_id not in there:
@@ -206,6 +215,7 @@ def _refuse(file: TaskFile) -> None:
     if file.execution == "parallel":
         raise NotYet("job groups (execution: parallel): not yet in this version of Skyrig", hint="a pipeline runs")
     for task in file.tasks:
+        batching.refuse_managed(task)
         if isinstance(task.service, Pool):
             raise NotYet("pools of workers (pool): not yet in this version of Skyrig")
         if not task.run:

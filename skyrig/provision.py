@@ -9,13 +9,14 @@ import string
 
 from attrs import evolve
 
-from skyrig import leaving, orders
+from skyrig import leaving, orders, schedulers
+from skyrig.batching import SLURM
 from skyrig.bringing import Asked, Confirm, Manner, Notify, nobody, stopped_part, up, wait_until_off
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
-from skyrig.cluster.shape import stack_name
+from skyrig.cluster.shape import FREE, stack_name
 from skyrig.errors import BadInput, ClusterNotUp, NoSuchCluster
 from skyrig.failover import journal
 from skyrig.stack import datastacks, described, lock, stacks, status
@@ -37,6 +38,8 @@ def stop(
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
+    if cluster.cloud in FREE and cluster.power.refused:
+        raise BadInput(f"{stack} cannot be stopped: {cluster.power.refused}")
     shape = stacks.settled(stack, notify)
     if shape.power == "stopped" and status.is_stopped(cluster):
         notify(f"cluster {stack} is stopped already")
@@ -73,14 +76,12 @@ def start(
 def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
     """Have the cluster of `stack` stop or end itself when it is idle, with no client alive; None cancels that. BadInput
     where it is not up, or its nodes cannot do that."""
-    from skyrig.launch import client
-
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
     if cluster.head.id in status.stopped(cluster):
         raise is_stopped(cluster)
-    asyncio.run(client.autostop(cluster, wanted))
+    asyncio.run(schedulers.client(cluster).autostop(cluster, wanted))
     notify(f"{stack} {wanted}" if wanted is not None else f"{stack} stays as it is: no autostop")
 
 
@@ -126,6 +127,8 @@ def ensure(
     wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
+    if cluster is not None and cluster.cloud == SLURM:
+        return cluster
     there = len(cluster.nodes) if cluster is not None else 0
     manner, asked = Manner(confirm, retry=retry), Asked(ports=ports, wish=wish, at_least=True)
     if nodes is not None and nodes > there:

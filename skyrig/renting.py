@@ -57,7 +57,7 @@ def agree(
 ) -> None:
     """Show what will be paid, and ask, before nodes `coming` that cost money are made or started. `others` are tried
     where the shape cannot be had, so that the dearest of them may be what is paid. BadInput where the answer is no."""
-    if shape.cloud == "local" or not coming:
+    if not shape.is_rented or not coming:
         return
     question = f"cluster {stack}: {quoted(shape, others)}: {', '.join(coming)} will be made or started"
     if not confirm(Cost(f"{question}. Go on?")):
@@ -180,6 +180,8 @@ def settled(shape: Shape) -> Shape:
     if shape.cloud == sites.CLOUD:
         region, zone = sites.settled(shape.machine.region, shape.machine.zone)
         return evolve(shape, machine=evolve(shape.machine, region=region, zone=zone))
+    if not shape.is_rented:
+        return shape
     machine = shape.machine
     if shape.cloud in clouds.known():
         if not machine.account:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from skyrig import checkout, local, models
+from skyrig import batching, checkout, local, models
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up, with_policy
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -191,6 +191,7 @@ def for_service(
     made of. As for a launch, nothing is made before all is found that can be wrong. Where the cluster is all of that
     already, it costs no engine call."""
     machines = _machines(task, wanted.count)
+    batching.refuse_service(task, described.describe(stack))
     brought = _checked(task, machines, stack, options, notify)
     cluster = _brought_up(machines, stack, wanted.ports, options, notify, confirm, wanted.ondemand)
     return cluster, _submission(task, cluster, brought, None, notify, confirm)
@@ -218,6 +219,11 @@ def _checked(task: Task, machines: Task, stack: str | None, options: RunOptions,
     mounts.require_sources()
     workdir = _workdir(task, notify)
     cluster = described.describe(stack) if stack is not None else None
+    if batching.goes_there(machines, cluster):
+        stops = bool(options.autostop or autostop_of(task))
+        batching.refuse_unheard(task, stack or "it", buckets=bool(wanted), stops=stops, notify=notify)
+        if cluster is not None:
+            batching.refuse_misfit(task, cluster)
     before = config.read_shape(stack) if stack is not None else Shape()
     shape = shape_for(before, machines) if cluster is None else before
     refuse_outside_home(mounts, cluster, shape)
@@ -241,6 +247,8 @@ def _brought_up(
     cluster = described.describe(stack) if stack is not None else None
     manner = Manner(confirm, retry=options.retry_until_up)
     asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand, avoid=options.avoid)
+    if cluster is not None and cluster.cloud == batching.SLURM:
+        return cluster
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
         return up(stack or new_name(task), notify, asked, manner)
@@ -260,6 +268,9 @@ def _submission(
     """The job on its cluster, with its buckets found or made."""
     ttl = config.read_shape(cluster.name).policy.ttl
     mounts = brought.mounts
+    if cluster.scheduler:
+        batch = batching.options(task, cluster)
+        return Submission(brought.request, brought.workdir, mounts.sources, batch=batch)
     if not brought.wanted:
         return Submission(brought.request, brought.workdir, mounts.sources, stop, ttl)
     from skyrig.attaching import attach
@@ -280,6 +291,9 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
         raise not_up(stack)
     if status.stopped(cluster):
         raise is_stopped(cluster)
+    if cluster.scheduler:
+        batching.refuse_misfit(task, cluster)
+        return cluster, Submission(request, _workdir(task, notify), batch=batching.options(task, cluster))
     if task.num_nodes > len(cluster.nodes):
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")

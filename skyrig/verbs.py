@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from attrs import evolve
 
-from skyrig import models, owning, places, provision, rendering, renting
+from skyrig import batching, models, owning, places, provision, rendering, renting, schedulers
 from skyrig.bringing import Asked, Confirm, Manner, Notify, nobody, up
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -91,7 +91,9 @@ def train(
         up(stack, notify, asked, Manner(confirm, retry=options.retry_until_up))
     wish = options.wish if machines is None or there is not None else NO_WISH
     cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)
-    request = training_request(run, options.nodes or len(cluster.nodes), cluster.head.accelerators, options)
+    request = training_request(
+        run, options.nodes or (1 if cluster.scheduler else len(cluster.nodes)), cluster.head.accelerators, options
+    )
     ttl = config.read_shape(stack).policy.ttl
     what = Submission(request, run.workdir, autostop=options.autostop, ttl=ttl)
     code = _submitted(cluster, what, options, out, notify)
@@ -122,11 +124,11 @@ def launch_job(
     """`launch` without following: the cluster, and the job as it was submitted (None where there was nothing to run).
     Nodes of a live cluster that the task does not fit are not replaced: that is BadInput. What costs money is agreed
     to."""
-    from skyrig.launch import client
-
     owning.refuse(stack, "launch")
     cluster, what = for_launch(task, stack, options, notify, renting.pays)
-    return cluster, asyncio.run(client.submit(cluster, what, _current(cluster), notify)) if what is not None else None
+    if what is None:
+        return cluster, None
+    return cluster, asyncio.run(schedulers.client(cluster).submit(cluster, what, _current(cluster), notify))
 
 
 def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: Notify) -> int:
@@ -138,11 +140,9 @@ def exec_(task: Task, stack: str, options: RunOptions, out: BinaryIO, notify: No
 
 def exec_job(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, JobRecord]:
     """`exec_` without following: the cluster, and the job as it was submitted."""
-    from skyrig.launch import client
-
     owning.refuse(stack, "exec")
     cluster, what = for_exec(task, stack, options, notify)
-    return cluster, asyncio.run(client.submit(cluster, what, _current(cluster), notify))
+    return cluster, asyncio.run(schedulers.client(cluster).submit(cluster, what, _current(cluster), notify))
 
 
 def down(
@@ -154,7 +154,11 @@ def down(
     flush_s: float | None = None,
 ) -> Changes:
     """Destroy the cluster of `stack`, as `skyrig.provision.down` does; the service that it carries, or the managed job
-    that it was made for, goes with it."""
+    that it was made for, goes with it. BadInput where it is the controller's node, and jobs are open there."""
+    from skyrig.seat import left, place
+
+    if stack == place.STACK:
+        left.refuse(stack, force=force)
     ward = owning.ward_on(stack)
     if ward is None:
         return provision.down(stack, notify, confirm, force=force, flush_s=flush_s)
@@ -191,12 +195,12 @@ def autostop(stack: str, wanted: Autostop | None, notify: Notify) -> None:
 
 def queue(stack: str, notify: Notify) -> list[JobRecord]:
     """Jobs of a cluster, oldest first; from the stack's records where its head is gone."""
-    from skyrig.launch import client, records
+    from skyrig.launch import records
 
     cluster = _awake(stack, notify)
     while cluster is not None:
         try:
-            return asyncio.run(client.queue(cluster))
+            return asyncio.run(schedulers.client(cluster).queue(cluster))
         except NodeLost as error:
             now = described.known(stack)
             if now is None or now.nodes == cluster.nodes:
@@ -217,13 +221,15 @@ def logs(
     tail: int | None = None,
 ) -> int:
     """Write a job's output (of the newest one without `job_id`) to `out`; its exit code, 0 while it goes on."""
-    from skyrig.launch import client, records
+    from skyrig.launch import records
 
     cluster = _awake(stack, notify)
     if cluster is not None:
         try:
             return asyncio.run(
-                client.logs(cluster, job_id, rank=rank, follow=follow, tail=tail, out=out, notify=notify)
+                schedulers.client(cluster).logs(
+                    cluster, job_id, rank=rank, follow=follow, tail=tail, out=out, notify=notify
+                )
             )
         except NodeLost as error:
             notify(f"{error.message}: showing what was recorded")
@@ -247,14 +253,12 @@ def saved_logs(stack: str, job_id: int | None, folder: Path, notify: Notify) -> 
 
 def cancel(stack: str, job_ids: list[int] | None, notify: Notify = lambda line: None) -> list[int]:
     """Cancel the jobs, or all that have not ended where `job_ids` is None; the ids that were cancelled."""
-    from skyrig.launch import client
-
     cluster = _live(stack, notify)
     if cluster is None:
         raise ClusterNotUp(f"cluster {stack} is not up: nothing runs there")
     if cluster.head.id in status.stopped(cluster):
         raise is_stopped(cluster)
-    return asyncio.run(client.cancel(cluster, job_ids))
+    return asyncio.run(schedulers.client(cluster).cancel(cluster, job_ids))
 
 
 def clusters(names: Sequence[str] | None = None, notify: Notify = lambda line: None) -> list[ClusterStatus]:
@@ -323,7 +327,11 @@ def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRan
     mounts = mounts_of(task)
     refuse_outside_home(mounts, described.describe(stack), shape)
     request = task_request(task, options, setup=options.setup)
-    return rendering.of(request, stack, shape, mounts.sources, buckets_of(task))
+    ranks = rendering.of(request, stack, shape, mounts.sources, buckets_of(task))
+    cluster = described.describe(stack) or rendering.planned(stack, shape)
+    if not batching.goes_there(task, described.describe(stack)):
+        return ranks
+    return [evolve(rank, files={**rank.files, "batch.sh": batching.script(task, request, cluster)}) for rank in ranks]
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:
@@ -361,8 +369,8 @@ def _bring_models(cluster: ClusterDescription, notify: Notify) -> None:
 def _submitted(
     cluster: ClusterDescription, what: Submission, options: RunOptions, out: BinaryIO, notify: Notify
 ) -> int:
-    from skyrig.launch import client
-
     return asyncio.run(
-        client.submit_and_follow(cluster, what, _current(cluster), detach=options.detach, out=out, notify=notify)
+        schedulers.client(cluster).submit_and_follow(
+            cluster, what, _current(cluster), detach=options.detach, out=out, notify=notify
+        )
     )

@@ -12,7 +12,7 @@ from skyrig.cluster.shape import Shape
 def of_shape(shape: Shape) -> float | None:
     """USD an hour of a cluster of this shape while it is up; None where the price of its nodes is not known. Capacity
     that the user has already costs what the user's own prices say of it."""
-    if shape.cloud == "local":
+    if not shape.is_rented:
         return 0.0
     machine = shape.machine
     own = sources.reservation(shape.cloud, machine.capacity.id) if machine.capacity.kind == "reservation" else None
@@ -59,7 +59,7 @@ def said(hourly: float | None, as_of: str = "") -> str:
 
 def remark(shape: Shape) -> str:
     """How old the price of a cluster's nodes is, where that should be known before it is paid; "" where it is fresh."""
-    if shape.cloud == "local":
+    if not shape.is_rented:
         return ""
     price, _ = _price(shape.cloud, shape.machine.region, shape.machine.instance_type)
     return "" if price is None else ages.remark(price.as_of)

@@ -71,10 +71,13 @@ class Node:
 
 @frozen
 class SshAccess:
-    """How the client gets in: its own key pair as OpenSSH text. `private_key` is the one secret of the document."""
+    """How the client gets in: its own key pair as OpenSSH text. `private_key` is the one secret of the document. Where
+    the way in is the user's own, `identity` is the file on their machine that holds their key, and there is no other
+    one."""
 
     public_key: str
     private_key: str = field(default="", repr=False)
+    identity: str = ""
 
 
 @frozen
@@ -111,11 +114,28 @@ class Power:
 
 
 @frozen
+class Partition:
+    """A partition of a cluster that has a scheduler of its own, with what the largest of its `nodes` nodes have: `cpus`
+    in cores, `memory_gb` in GiB, accelerators under the scheduler's name for them. `is_default` is the one that jobs go
+    to which name none; `time_limit` is the scheduler's text."""
+
+    name: str
+    nodes: int
+    cpus: float = 1.0
+    memory_gb: float = 1.0
+    accelerators: Accelerators = field(factory=Accelerators)
+    is_default: bool = False
+    time_limit: str = ""
+
+
+@frozen
 class ClusterDescription:
     """A cluster as its component exports it. `hourly_cost` in USD of all nodes; `records` is the url of the folder or
     bucket where job records and finished logs outlive the cluster; `isolation` is "machine" on clouds, "namespaces" or
     "plain" on the local cloud; `nodes` are in rank order. `entrance` is the address of the cloud's own balancer,
-    at which its open ports are reached; "" where that is the head's."""
+    at which its open ports are reached; "" where that is the head's. `scheduler` is who decides when and where
+    jobs run: "" is Skyrig's keeper on the head, "slurm" a Slurm whose commands the head has; then `nodes` are the ways
+    in, and what runs jobs are the scheduler's `partitions`."""
 
     name: str
     cloud: str
@@ -134,6 +154,8 @@ class ClusterDescription:
     egress: str = "public-outbound"
     power: Power = field(factory=Power)
     tags: dict[str, str] = field(factory=dict)
+    scheduler: str = ""
+    partitions: tuple[Partition, ...] = ()
 
     @property
     def head(self) -> Node:

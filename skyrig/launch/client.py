@@ -56,7 +56,7 @@ async def submit_and_follow(
         if detach:
             return 0
         view = View(desc, record, out, notify)
-        lost = await _interruptible(view.follow(link), view)
+        lost = await interruptible(view.follow(link), view)
     return await _finish(desc, view, lost, notify)
 
 
@@ -81,7 +81,7 @@ async def logs(
     view, lost = View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow), True
     with suppress(KeeperGone):
         async with keeper(desc, notify=notify) as link:
-            lost = await _interruptible(view.follow(link), view)
+            lost = await interruptible(view.follow(link), view)
     return await _finish(desc, view, lost, notify)
 
 
@@ -219,7 +219,7 @@ async def _jobs(link: KeeperLink) -> list[JobRecord]:
     return CONVERTER.structure((await link.ask({"op": "queue"}))["records"], list[JobRecord])
 
 
-async def _interruptible(following: Coroutine[None, None, bool], view: View) -> bool:
+async def interruptible(following: Coroutine[None, None, bool], view: View) -> bool:
     """Await `following`; Ctrl-C ends it and marks the view as detached. Returns whether the connection broke. A thread
     beside the main one gets no signals, and follows to the end."""
     if threading.current_thread() is not threading.main_thread():
@@ -249,7 +249,7 @@ async def _finish(desc: ClusterDescription, view: View, lost: bool, notify: Noti
     while lost and not view.detached:
         try:
             async with keeper(desc, patience_s=_HEAD_PATIENCE_S) as link:
-                lost = await _interruptible(view.follow(link), view)
+                lost = await interruptible(view.follow(link), view)
             broke_at = clock()
         except KeeperGone:
             if clock() > broke_at + _HEAD_PATIENCE_S:

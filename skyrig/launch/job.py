@@ -137,6 +137,7 @@ class JobRecord:
     keeper's incarnation and names the job's folders on the nodes. `nodes` are the ids of the job's nodes in rank order,
     `cluster` those of all nodes the cluster had then; `key` is the request's.
     `cause` is why it failed; `lost` are the ids of the nodes whose loss ended it, or that it goes on without.
+    `restarts` is how often the cluster's own scheduler has begun it anew.
     """
 
     id: int
@@ -157,6 +158,7 @@ class JobRecord:
     key: str = ""
     cause: Cause = Cause.NONE
     lost: tuple[str, ...] = ()
+    restarts: int = 0
 
 
 CONVERTER = cattrs.Converter()

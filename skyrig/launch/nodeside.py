@@ -89,7 +89,7 @@ def supervisor(*words: str) -> str:
 
 def program(name: str, given: Any) -> tuple[str, bytes]:
     """(command, stdin) that runs one of our programs, sent along, with the JSON value `given` as its input."""
-    return _sent(source(name), given)
+    return sent(source(name), given)
 
 
 def mounting(given: dict[str, Any]) -> tuple[str, bytes]:
@@ -97,9 +97,9 @@ def mounting(given: dict[str, Any]) -> tuple[str, bytes]:
     text = modules(*_MOUNTING[:3], _MOUNTING[4])
     helper = resources.files("skyrig.launch.mounting").joinpath("fusermount.py").read_text()
     run = f"{text}\nmodule.run(given)\n"
-    return _sent(run, {**given, "fusermount": helper})
+    return sent(run, {**given, "fusermount": helper})
 
 
-def _sent(program: str, given: Any) -> tuple[str, bytes]:
+def sent(program: str, given: Any) -> tuple[str, bytes]:
     message = {"program": program, "given": given}
     return shell(_PYTHON, "-c", _RUN_FROM_STDIN), json.dumps(message).encode() + b"\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
@@ -13,12 +13,24 @@ from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import keeping, records
 from skyrig.launch.job import CONVERTER, JobRecord, JobStatus
 from skyrig.launch.lines import Shown, marks_failure, parse, tail_offset
-from skyrig.launch.link import KeeperLink, Notify
+from skyrig.launch.link import Notify
 from skyrig.launch.prelude import Prelude
-from skyrig.launch.protocol import Message, receive, send
+from skyrig.launch.protocol import Message, Reader, Writer, receive, send
 
 _LAST_LINES = 10
 """Lines of the failed rank that are shown again at the end."""
+
+
+class Line(Protocol):
+    """An open line to who tells of a job, in the words of skyrig.launch.protocol."""
+
+    @property
+    def reader(self) -> Reader:
+        """What is told."""
+
+    @property
+    def writer(self) -> Writer:
+        """What is asked."""
 
 
 class View:
@@ -58,7 +70,7 @@ class View:
         self._last: dict[int, deque[bytes]] = {}
         self._settled: set[int] = set()
 
-    async def follow(self, link: KeeperLink) -> bool:
+    async def follow(self, link: Line) -> bool:
         """Write what comes until the job's end (False) or until the connection broke (True)."""
         asked = {
             "op": "follow",

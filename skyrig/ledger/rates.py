@@ -16,7 +16,7 @@ def up(shape: Shape) -> float | None:
 def stopped(shape: Shape) -> float | None:
     """USD an hour while its nodes are stopped: boot disks, addresses, gateways and balancer stay. None where that is
     not known."""
-    if shape.cloud == "local" or shape.is_data:
+    if not shape.is_rented or shape.is_data:
         return 0.0
     machine, nodes = shape.machine, len(shape.nodes)
     kind = disks.boot(shape.cloud, machine.instance_type, machine.disk_tier)

@@ -143,7 +143,7 @@ def _buildable(ranking: Ranking, among: Market) -> Ranking:
 def _settled(shape: Shape, among: Market, chosen: Offer | None, *, asks: bool) -> tuple[Shape, list[str]]:
     """`shape` with what an up would find out first, and what of that could not be. Without `asks`, and on clouds that
     cannot be used, nobody is asked."""
-    if shape.cloud == "local":
+    if not shape.is_rented:
         return renting.settled(shape), []
     why = among.missing.get(shape.cloud, "") or ("" if asks else "the price table is the whole world")
     if not why:
@@ -180,7 +180,7 @@ def _limits(stack: str, shape: Shape) -> list[str]:
 
 def _price(shape: Shape, chosen: Offer | None, hours: float | None) -> Price:
     machine, count = shape.machine, len(shape.nodes)
-    if shape.cloud == "local":
+    if not shape.is_rented:
         return Price(0.0, hours=hours)
     network = (
         costs.network(shape.cloud, machine.egress, count, shape.balanced) if shape.cloud in clouds.known() else 0.0

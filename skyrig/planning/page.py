@@ -163,7 +163,7 @@ def _by_kind(changes: list[Change]) -> dict[tuple[str, str], list[str]]:
 
 def _access(plan: Plan) -> Iterator[str]:
     machine = plan.shape.machine
-    if plan.shape.cloud == "local":
+    if not plan.shape.is_rented:
         yield "logins: this machine alone"
     else:
         yield f"logins by SSH from {', '.join(machine.ssh_from)}"

@@ -20,7 +20,7 @@ from typing import Any
 from skyrig import places
 from skyrig.clouds import cloud as clouds
 from skyrig.cluster.keys import NAMESPACE
-from skyrig.cluster.shape import Shape
+from skyrig.cluster.shape import FREE, Shape
 from skyrig.errors import BadInput, EngineError
 from skyrig.stack import agreement, backend, config, engine, plugins, stacks
 from skyrig.stack.foreseen import ENGINE, OFFLINE, QUIET, Change, Forecast, changes_in
@@ -42,7 +42,7 @@ def of(stack: str, shape: Shape, *, insist: bool = False) -> Forecast:
 
 def _lacking(cloud: str) -> str:
     """Why the engine cannot be asked about a cloud from here; "" where it can."""
-    if cloud == "local":
+    if cloud in FREE:
         return ""
     if cloud not in plugins.PACKAGES:
         return f"Skyrig makes no clusters on {cloud} yet"

@@ -67,7 +67,7 @@ def check(stack: str, shape: Shape, listed: Callable[[], Sequence[str]]) -> list
     budgets that are nearly spent. `listed` gives the names of all stacks. What is there and stays as it is adds
     nothing, and passes."""
     limits, own = read(places.limits()), shape.policy
-    if shape.cloud == "local" or shape.power != "up" or (limits == Limits() and own.max_hourly is own.budget is None):
+    if not shape.is_rented or shape.power != "up" or (limits == Limits() and own.max_hourly is own.budget is None):
         return []
     there = set(listed())
     over_all = limits.max_hourly is not None or limits.budget_month is not None

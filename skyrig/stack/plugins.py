@@ -9,7 +9,7 @@ from pathlib import Path
 PACKAGES = {"aws": "aws", "gcp": "gcp", "azure": "azure-native"}
 """The provider's package by cloud."""
 
-SDKS = {"local": "pulumi", "aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure": "pulumi_azure_native"}
+SDKS = {"local": "pulumi", "slurm": "pulumi", "aws": "pulumi_aws", "gcp": "pulumi_gcp", "azure": "pulumi_azure_native"}
 """The Python package that the program uses for a cloud."""
 
 

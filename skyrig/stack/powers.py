@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from skyrig import places
 from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.shape import FREE
 from skyrig.errors import SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
 from skyrig.stack import config
@@ -21,6 +22,8 @@ def of(cluster: ClusterDescription) -> Mapping[str, str]:
     if cluster.cloud == "local":
         folder = places.local_nodes(cluster.name)
         return {node.id: NodeFolder(folder / node.id).power() for node in cluster.nodes}
+    if cluster.cloud in FREE:
+        return {node.id: "up" for node in cluster.nodes}
     try:
         return asked(cluster)
     except SkyrigError:

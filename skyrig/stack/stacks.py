@@ -410,7 +410,7 @@ def _looked(
 ) -> None:
     """Look at what an up would do where that may take nodes away, or was planned, before it does anything. BadInput
     where `may` says no, or it is something else. `bound` is where the engine's own plan is kept, which binds its up."""
-    at_risk = config.read_shape(stack).cloud != "local" and not _is_new(stack)
+    at_risk = config.read_shape(stack).is_rented and not _is_new(stack)
     if planned is None and not at_risk:
         return
     kept = [f"--save-plan={each}" for each in bound]

@@ -136,9 +136,10 @@ async def _feed(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 class Sshd:
     """A stock sshd with a configuration of its own, in the foreground, known by its pid; its target is called "o"."""
 
-    def __init__(self, keys: Keys, folder: Path) -> None:
+    def __init__(self, keys: Keys, folder: Path, env: str = "") -> None:
         assert SSHD is not None
         self.folder = folder
+        self._env = env
         folder.mkdir(mode=0o700, exist_ok=True)
         keys.host.write_private_key(str(folder / "host"))
         (folder / "host").chmod(0o600)
@@ -155,7 +156,8 @@ class Sshd:
         (self.folder / "config").write_text(
             f"Port {self.target.port}\nListenAddress 127.0.0.1\nHostKey {self.folder}/host\nStrictModes no\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\nPidFile none\nUsePAM no\nPasswordAuthentication no\n"
-            f"PermitRootLogin prohibit-password\nMaxStartups 4:100:4\nPrintMotd no\nSetEnv HOME={self.folder}\n"
+            f"PermitRootLogin prohibit-password\nMaxStartups 4:100:4\nPrintMotd no\n"
+            f"SetEnv HOME={self.folder} {self._env}\n"
         )
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)

@@ -12,7 +12,14 @@ from errand import Errands, tail, why
 from folders import KEPT
 from speech import say
 
-PACKAGES = {"haproxy": "haproxy", "wrk": "wrk", "chromium": "chromium", "postgres": "postgresql"}
+PACKAGES = {
+    "haproxy": "haproxy",
+    "wrk": "wrk",
+    "chromium": "chromium",
+    "postgres": "postgresql",
+    "slurmctld": "slurm-wlm",
+    "munged": "munge",
+}
 """Program and the Debian package that it comes with."""
 
 _ALSO = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", *map(str, Path("/usr/lib/postgresql").glob("*/bin")))
@@ -23,7 +30,9 @@ get='apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2'
 timeout 120 $get update || echo "the lists of packages may be old"
 for package; do
     timeout 600 $get install -y --no-install-recommends "$package" || failed="${failed-} $package"
-    case $package in haproxy | postgresql) service "$package" stop || true ;; esac # nobody has asked for Debian's own
+    case $package in # nobody has asked for Debian's own
+        haproxy | postgresql | munge) service "$package" stop || true ;;
+    esac
 done
 [ -z "${failed-}" ] || { echo "error: not installed:$failed"; exit 1; }
 """

@@ -14,7 +14,7 @@ from skyrig.launch import lines
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.rank import GRACE_S, Rank, RankEnd
 
-_PEER_LOSS = re.compile(
+PEER_LOSS = re.compile(
     rb"connection closed by peer|connection reset by peer|broken pipe|remote process exited|connection refused"
     rb"|socket timeout|disterror|distnetworkerror|timed out waiting|heartbeat|rendezvousconnection",
     re.IGNORECASE,
@@ -124,7 +124,7 @@ async def _culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankE
     first = min(_failures(ranks, following), key=lambda found: found[0])[1]
     if len(ranks) == 1:
         return first
-    bereft = _says(logbook, first, _PEER_LOSS)
+    bereft = _says(logbook, first, PEER_LOSS)
     if bereft:
         others = [task for rank, task in enumerate(following) if rank != first]
         await asyncio.wait(others, timeout=_PEER_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
@@ -132,7 +132,7 @@ async def _culprit(ranks: Sequence[Rank], following: Sequence[asyncio.Task[RankE
     if lost or not bereft:
         return min(lost, default=(0.0, first))[1]
     for _, rank in sorted(_failures(ranks, following)):
-        if not _says(logbook, rank, _PEER_LOSS):
+        if not _says(logbook, rank, PEER_LOSS):
             return rank
     return first
 
@@ -182,4 +182,4 @@ def _says(logbook: Logbook, rank: int, what: re.Pattern[bytes]) -> bool:
 
 def lost_its_peer(logbook: Logbook, rank: int) -> bool:
     """Whether a rank's last lines say that it failed because another one was gone."""
-    return _says(logbook, rank, _PEER_LOSS)
+    return _says(logbook, rank, PEER_LOSS)
