@@ -117,6 +117,10 @@ class Host:
         """Pid of the controller; 0 where there is none."""
         return client.state().pid or 0
 
+    def at_work(self) -> int:
+        """How many children of the controller there are."""
+        return len(_children(self.person))
+
     def log(self, job_id: int) -> str:
         """What the controller did for a job."""
         file = folder.log(JOB, str(job_id))
@@ -175,12 +179,20 @@ def host(directory: Path) -> Iterator[Host]:
             end_nodes(person.home)
 
 
-def _end_children(person: User) -> None:
-    """End what the controller has left at work, and wait for the engines of that."""
-    mark = f"SKYRIG_HOME={person.home}".encode()
+def _children(person: User) -> list[int]:
+    """Pids of what the controller of this home has at work."""
+    mark, found = f"SKYRIG_HOME={person.home}".encode(), []
     for pid in person.processes("skyrig.control.work"):
         with contextlib.suppress(OSError):
             if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                os.kill(pid, signal.SIGKILL)
+                found.append(pid)
+    return found
+
+
+def _end_children(person: User) -> None:
+    """End what the controller has left at work, and wait for the engines of that."""
+    for pid in _children(person):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
     for stack in (person.home / "stacks").glob("*"):
         until(lambda name=stack.name: not lock.is_held(name), "its engine has ended", 60)  # type: ignore[misc]
