@@ -86,7 +86,7 @@ class Host:
         assert not left, left
         for task in jobs.job(ward).tasks:
             assert described.describe(task.stack) is None
-            assert not self.person.processes(str(self.person.home / "local" / task.stack))
+            assert not self.person.processes(f"{self.person.home / 'local' / task.stack}/")
         return True
 
     def attempts(self, job_id: int) -> list[JobRecord]:
