@@ -126,7 +126,7 @@ class Host:
         file = folder.log(JOB, str(job_id))
         return (file.read_text() if file.exists() else "no log\n") + folder.standing().log.read_text()
 
-    def until(self, condition: Callable[[], Any], what: str, job_id: int, seconds: float = 90) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, job_id: int, seconds: float = 180) -> Any:
         """Wait for a condition; what it returned."""
         deadline = time.monotonic() + seconds
         while not (met := condition()):
@@ -136,12 +136,12 @@ class Host:
             time.sleep(0.1)
         return met
 
-    def past(self, job_id: int, seconds: float = 90) -> ManagedJob:
+    def past(self, job_id: int, seconds: float = 180) -> ManagedJob:
         """The job, once it is past."""
         self.until(lambda: self.is_past(job_id), "it is past", job_id, seconds)
         return self.job(job_id)
 
-    def running(self, job_id: int, attempt: int = 1, seconds: float = 90) -> ManagedJob:
+    def running(self, job_id: int, attempt: int = 1, seconds: float = 180) -> ManagedJob:
         """The job, once that attempt is RUNNING."""
 
         def runs() -> bool:
