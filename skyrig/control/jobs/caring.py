@@ -142,7 +142,7 @@ class JobCare:
         jobs.put(ward, decision.job, data=data, **fields)
         if not data or now.attempt == 1:
             return True
-        listener, self._changed = self._listener, asyncio.Event()
+        listener = self._listener
         if listener is not None and listener.changed_at > self._looked_at:
             self._look = None
         return False
