@@ -246,7 +246,7 @@ class Gang:
 
     async def _until_something(self, news: asyncio.Event) -> None:
         tasks = [seat.task for seat in self._seats if seat.task is not None and not seat.task.done()]
-        fitting = [seat.fitting for seat in self._seats if seat.fitting is not None]
+        fitting = [seat.fitting for seat in self._seats if seat.fitting is not None and not seat.fitting.done()]
         events = [asyncio.create_task(event.wait()) for event in (news, self._cancel)]
         waiting: set[asyncio.Future[Any]] = {*tasks, *fitting, *events}
         await asyncio.wait(waiting, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
@@ -333,10 +333,11 @@ class Gang:
         return now < self._moment(seat) + _PARTING_S
 
     def _of(self, culprit: _Seat) -> Verdict:
+        hung = gang.stood_still(self._logbook, culprit.number)
         if not culprit.runs:
-            return Verdict(culprit.number, culprit.final())
+            return Verdict(culprit.number, culprit.final(), hung)
         new = [each for each in culprit.failures if each.code not in _TOLD] or culprit.failures
-        return Verdict(culprit.number, RankEnd(new[0].code, "exit", new[0].moment, failed=True))
+        return Verdict(culprit.number, RankEnd(new[0].code, "exit", new[0].moment, failed=True), hung)
 
     # -- the end
 
@@ -360,7 +361,9 @@ class Gang:
                 for seat in self._seats:
                     if seat.task is None:
                         ends[seat.number] = evolve(ends[seat.number], why=ABSENT)
-        return GangEnd(tuple(ends), verdict.culprit if verdict is not None else -1, self._cancel.is_set())
+        if verdict is None:
+            return GangEnd(tuple(ends), -1, self._cancel.is_set())
+        return GangEnd(tuple(ends), verdict.culprit, self._cancel.is_set(), verdict.hung)
 
     def _end_of(self, seat: _Seat) -> RankEnd:
         if seat.task is not None:
