@@ -70,7 +70,8 @@ def _cancelled(ward: Ward, notify: Notify) -> Changes:
                 _tell(notify, f"{_named(ward)}: {said}" if said else "")
             time.sleep(_POLL_S)
             now = table.ward(ward.name, JOB)
-    notify(f"{_named(ward)} is cancelled, and nothing is left of its cluster; job records and logs are kept")
+    how = now.status if now is not None else "gone"
+    notify(f"{_named(ward)} is {how}, and nothing is left of its cluster; job records and logs are kept")
     return Changes()
 
 

@@ -123,7 +123,7 @@ def test_recoveries_are_followed_and_nothing_comes_twice(clone: Clone, tmp_path:
 
 @pytest.mark.soak
 def test_ctrl_c_detaches_and_down_cancels(clone: Clone) -> None:
-    words = [*DOORS["skyrig"], "jobs", "launch", "long.yaml"]
+    words = [*DOORS["skyrig"], "jobs", "launch", "sleep 600"]
     following = subprocess.Popen(words, cwd=clone.path, env=clone.env, stderr=subprocess.PIPE, text=True)
     assert following.stderr is not None
     said_by_it = []
