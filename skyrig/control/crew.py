@@ -38,6 +38,7 @@ class Crew:
 
     runs: dict[tuple[str, int], int] = field(factory=dict)
     at_work: int = 0
+    _urgent: int = 0
     _children: dict[tuple[str, str], asyncio.subprocess.Process] = field(factory=dict)
     _looks: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(_LOOKS))
     _freed: asyncio.Event = field(factory=asyncio.Event)
@@ -66,10 +67,14 @@ class Crew:
             said = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
             raise SkyrigError(f"the cluster of {ward.name} cannot be looked at: {said[0]}") from error
 
-    async def work(self, ward: Ward, act: str) -> int | None:
-        """Do a piece of work on a ward, when there is a place for it; its exit code. None where somebody else is at
-        work on the ward."""
-        slot = await self._slot()
+    async def work(self, ward: Ward, act: str, *, urgent: bool = False) -> int | None:
+        """Do a piece of work on a ward, when there is a place for it, which those that are `urgent` get before others;
+        its exit code. None where somebody else is at work on the ward."""
+        self._urgent += urgent
+        try:
+            slot = await self._slot(urgent=urgent)
+        finally:
+            self._urgent -= urgent
         lock = held.try_take(ward.kind, ward.name)
         if lock is None:
             self._free(slot)
@@ -116,11 +121,11 @@ class Crew:
         finally:
             os.close(output)
 
-    async def _slot(self) -> int:
+    async def _slot(self, *, urgent: bool) -> int:
         """A place among the runs of the engine, as a descriptor that holds it."""
         while True:
             self._freed.clear()
-            for file in folder.slots():
+            for file in folder.slots() if urgent or not self._urgent else ():
                 descriptor = os.open(places.made(file.parent) / file.name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

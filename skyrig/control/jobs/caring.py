@@ -17,7 +17,7 @@ from skyrig.control.crew import Crew
 from skyrig.control.jobs import wards as jobs
 from skyrig.control.jobs.advance import changed, ended
 from skyrig.control.jobs.decide import Decision, decide, what
-from skyrig.control.jobs.known import NOTHING, Act, Known, Tried, recovery
+from skyrig.control.jobs.known import NOTHING, URGENT, Act, Known, Tried, recovery
 from skyrig.control.jobs.listening import Listener
 from skyrig.control.look import Look
 from skyrig.control.ward import JOB, Ward, Wish
@@ -230,7 +230,7 @@ class JobCare:
         if table.change(ward.name, JOB, data={"doing": doing, "never": None}) is None:
             return
         self._doing = action.act
-        code = await self._crew.work(ward, action.act)
+        code = await self._crew.work(ward, action.act, urgent=action.act in URGENT)
         self._doing = self._look = None
         await self._listen_to(None, "")
         if code is None:

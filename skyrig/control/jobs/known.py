@@ -43,6 +43,10 @@ class Act(str, Enum):
     PAST = "past"
 
 
+URGENT = frozenset({Act.REPAIR, Act.SUBMIT, Act.MOVE, Act.MEND, Act.SPARE})
+"""What jobs wait for that ran already, or nodes that are about to go: done before what begins and what ends."""
+
+
 @frozen
 class Action:
     """One thing to do, and `why` in one line for people. `nodes` are the ids that are lost, or were not reached at
