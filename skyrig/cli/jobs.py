@@ -6,8 +6,8 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
+from skyrig import managed
 from skyrig.cli import flags
 from skyrig.cli.verb import Values, agreed, flag, notify, positional, repeated, verb, whole
 from skyrig.errors import BadInput
@@ -26,25 +26,12 @@ TASK = (
 )
 
 
-def _verbs() -> Any:
-    """The functions of skyrig.managing, or those of the same names that ask the controller's own node."""
-    from skyrig.control import settings
-
-    if settings.read().controller == settings.STACK:
-        from skyrig import afar
-
-        return afar
-    from skyrig import managing
-
-    return managing
-
-
 @verb("launch", [positional("file", "task file, a pipeline, or a command in quotes"), NAME, *TASK])
 def launch(values: Values) -> int:
     """Run a task file, or a pipeline, as a managed job: on a cluster of its own, brought back when nodes are lost."""
     from skyrig.jobs.following import Wanted
 
-    managing = _verbs()
+    managing = managed.verbs()
 
     if values.switch("retry-until-up") and values.switch("no-retry-until-up"):
         raise BadInput("--retry-until-up and --no-retry-until-up say different things", hint="give one of them")
@@ -74,7 +61,7 @@ def queue(values: Values) -> None:
     """Show managed jobs, their recoveries and why these were needed."""
     from skyrig.cli import job_tables
 
-    managing = _verbs()
+    managing = managed.verbs()
 
     as_json = flags.wants_json(values)
     wanted = [whole("-j", each) for each in values.many("job")] or None
@@ -108,7 +95,7 @@ def logs(values: Values) -> int:
     code."""
     from skyrig.jobs.following import Wanted
 
-    managing = _verbs()
+    managing = managed.verbs()
 
     number, name = values.whole("job"), values.text("name")
     if number is not None and name is not None:
@@ -139,7 +126,7 @@ def logs(values: Values) -> int:
 )
 def cancel(values: Values) -> None:
     """Cancel managed jobs, with their clusters. Asks on a terminal; -y answers yes."""
-    managing = _verbs()
+    managing = managed.verbs()
     numbers, name = [whole("-j", each) for each in values.many("job")], values.text("name")
     if bool(numbers or name) == values.switch("all"):
         raise BadInput("jobs.cancel: which jobs?", hint="-j JOB, -n NAME or --all")

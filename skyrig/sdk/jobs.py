@@ -74,15 +74,16 @@ def tail_logs(
     number), and with `follow` go on until it ends; with `controller` what the controller did for it. Goes to
     `output_stream`, else to standard output; remarks go to standard error. Returns the job's exit code, 0 while it
     has none. Ctrl-C ends the watching alone, with 0."""
-    from skyrig import managing
     from skyrig.jobs.following import Wanted
+    from skyrig.managed import verbs
 
+    managing = verbs()
     number = _beside(lambda: managing.find(job_id, name)).job.id
     out = _bytes_of(output_stream or sys.stdout)
     if controller:
         _beside(lambda: managing.controller_log(number, out, follow=follow, tail=tail or None))
         return 0
-    return _beside(lambda: managing.follow(number, Wanted(follow=follow, tail=tail or None), out, _remark))
+    return int(_beside(lambda: managing.follow(number, Wanted(follow=follow, tail=tail or None), out, _remark)))
 
 
 def download_logs(
@@ -91,10 +92,12 @@ def download_logs(
     """Write the output of a managed job (the newest one, or the newest of a name, without its number) into files, one a
     rank of each attempt; their folder by the job's number."""
     from skyrig import managing
+    from skyrig.managed import verbs
 
-    number = _beside(lambda: managing.find(job_id, name)).job.id
+    asked = verbs()
+    number = _beside(lambda: asked.find(job_id, name)).job.id
     base = Path(local_dir).expanduser()
-    _beside(lambda: managing.saved_logs(number, base, _remark))
+    _beside(lambda: asked.saved_logs(number, base, _remark))
     return {number: str(managing.folder_of(base, number))}
 
 

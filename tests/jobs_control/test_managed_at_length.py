@@ -16,7 +16,8 @@ from faults.cut import Cut
 from faults.node import FaultyNode
 from managed_host import Host, host
 
-from skyrig.control import table
+from skyrig import standing
+from skyrig.control import folder, table
 from skyrig.control.ward import JOB
 from skyrig.jobs.state import ManagedStatus
 from skyrig.launch.job import JobStatus
@@ -81,7 +82,7 @@ def test_many_jobs_at_once_half_of_them_preempted(managed: Host) -> None:
 
     def count() -> None:
         while not over.wait(0.3):
-            runs.append(len(managed.person.processes("skyrig.control.work job")))
+            runs.append(managed.at_work())
 
     counting = threading.Thread(target=count)
     counting.start()
@@ -142,6 +143,20 @@ def test_a_node_that_is_cut_off_never_works_beside_its_successor(managed: Host) 
     first, second = managed.attempts(job_id)
     assert (first.status, second.status) == (JobStatus.FAILED, JobStatus.SUCCEEDED)
     assert first.ended_at <= second.started_at
+
+
+def test_a_cluster_without_a_controller_ends_itself_and_the_job_comes_back_with_it(managed: Host) -> None:
+    job_id = managed.launch('[ "$SKYRIG_ATTEMPT" = 1 ] && exec sleep 1000; true', name="leased", lease_s=8.0)
+    stack = managed.running(job_id).current.stack
+    time.sleep(10)
+    assert managed.power(stack, "n0") == "up", "the lease is renewed"
+    standing.dismiss(folder.standing())
+    managed.until(lambda: managed.power(stack, "n0") == "ended", "it has ended itself", job_id, 120)
+    managed.ensure()
+    job = managed.past(job_id)
+    (recovery,) = job.current.recoveries
+    assert (job.status, job.current.attempt) == (ManagedStatus.SUCCEEDED, 2)
+    assert "no controller was heard of for 8 s" in recovery.reason
 
 
 def _cpu_s(pid: int) -> float:

@@ -164,6 +164,17 @@ def test_a_cluster_that_ended_itself_is_a_loss() -> None:
     assert (found.job.status, found.action.act) == (ManagedStatus.RECOVERING, Act.START)
 
 
+def test_a_cluster_that_has_lived_as_long_as_it_was_to_cancels_the_job() -> None:
+    said = "its time to live of 8h is over"
+    found = decide(seen(running(), look=Look(None, left=f"ended itself: {said}"), sight=None))
+    assert found.job.status is ManagedStatus.CANCELLED
+    job = running()
+    told = record(job.current.key(job.id), JobStatus.CANCELLED, reason=said)
+    assert decide(seen(job, sight=Sight(told))).job.status is ManagedStatus.CANCELLED
+    lease = evolve(told, reason="no controller was heard of for 1 h")
+    assert decide(seen(job, sight=Sight(lease))).job.status is ManagedStatus.RECOVERING
+
+
 def test_where_lost_nodes_cannot_be_had_the_whole_gang_moves() -> None:
     first = decide(seen(running(), {"n0": "up", "n1": "gone"}))
     tried = Tried("repair 0.2", 3, 1, 1000.0)

@@ -113,7 +113,7 @@ def test_a_job_that_is_followed_from_afar_ends_with_its_own_code(person: User) -
     row = jobs(person)[0]
     assert (row["id"], row["status"], row["exit_code"]) == (1, "FAILED", 7)
     assert "says hello" in person.run("jobs.logs", "-j", "1", check=7).out.decode()
-    assert "FAILED" in person.run("jobs.logs", "-j", "1", "--controller").out.decode()
+    assert "far-1: 3 deleted" in person.run("jobs.logs", "-j", "1", "--controller").out.decode()
     saved = person.run("jobs.logs", "-j", "1", "--sync-down", str(person.clone.parent / "saved")).lines
     assert "says hello" in Path(saved[0]).read_text()
     assert person.run("jobs.cancel", "-j", "1", "-y", check=2)

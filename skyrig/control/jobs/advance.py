@@ -34,6 +34,10 @@ _ON_PURPOSE = ("", "cancelled", "the cluster was taken down", "the cluster was s
 """Reasons of jobs that a person ended; one that its own cluster ended says why that went."""
 
 
+_LIVED = "its time to live of"
+"""How the reason of a cluster begins that has lived as long as it was to, as its keeper says it."""
+
+
 def advanced(known: Known) -> ManagedJob:
     """The job as it is now, by what is known of it."""
     job, task = known.job, known.job.current
@@ -100,6 +104,8 @@ def _unheard(known: Known) -> ManagedJob:
     if look is None:
         return job
     if look.cluster is None:
+        if _LIVED in look.left:
+            return ended(job, ManagedStatus.CANCELLED, look.left, known.now)
         if look.left:
             return lost(known, Cause.NODE, f"its cluster ended itself: {look.left}", ())
         return ended(job, ManagedStatus.CANCELLED, "its cluster was taken down", known.now)
@@ -108,6 +114,8 @@ def _unheard(known: Known) -> ManagedJob:
     if look.power != "up":
         return job  # somebody stopped it, and may start it again
     head = look.cluster.head
+    if look.head_power in OUT and _LIVED in look.left:
+        return ended(job, ManagedStatus.CANCELLED, look.left, known.now)
     if look.head_power in OUT:
         why = f"its cluster ended itself: {look.left}" if look.left else _lost_text(known.out)
         return lost(known, Cause.NODE, why, known.out)
@@ -140,7 +148,8 @@ def _done(known: Known, task: TaskState, record: JobRecord) -> ManagedJob:
     if record.status is JobStatus.SUCCEEDED:
         return ended(job, ManagedStatus.SUCCEEDED, "", now)
     if record.status is JobStatus.CANCELLED:
-        if record.reason in _ON_PURPOSE and not (known.look is not None and known.look.left):
+        own = record.reason in _ON_PURPOSE and not (known.look is not None and known.look.left)
+        if own or record.reason.startswith(_LIVED):
             return ended(job, ManagedStatus.CANCELLED, record.reason or "cancelled", now)
         return lost(seen, Cause.NODE, f"its cluster ended itself: {record.reason}", ())
     failed = ManagedStatus.FAILED_SETUP if record.status is JobStatus.FAILED_SETUP else ManagedStatus.FAILED

@@ -18,27 +18,29 @@ Notify = Callable[[str], None]
 def launch(notify: Notify, *, file: TaskFile, told: Sequence[str]) -> tuple[int | None, ResourceHandle | None]:
     """Have the controller run a job. What costs money is agreed to."""
     from skyrig import managing, renting
+    from skyrig.managed import verbs
 
     for line in told:
         notify(line)
-    return managing.launch(file, managing.Options(), notify, renting.pays).id, None
+    return int(verbs().launch(file, managing.Options(), notify, renting.pays).id), None
 
 
 def queue(
     notify: Notify, *, refresh: bool, skip_finished: bool, job_ids: Sequence[int] | None
 ) -> list[ManagedJobRecord]:
     """Tasks of managed jobs, the newest job first."""
-    from skyrig import managing
+    from skyrig.managed import verbs
 
     now = time.time()
-    found = managing.queue(job_ids, skip_finished=skip_finished, refresh=refresh).jobs
+    found = verbs().queue(job_ids, skip_finished=skip_finished, refresh=refresh).jobs
     return [record for seen in reversed(found) for record in _records(seen, now)]
 
 
 def cancel(notify: Notify, *, job_name: str | None, job_ids: Sequence[int], everything: bool) -> None:
     """Cancel jobs."""
-    from skyrig import managing
+    from skyrig.managed import verbs
 
+    managing = verbs()
     jobs = managing.chosen(job_ids, [job_name] if job_name is not None else [], everything=everything)
     managing.cancel(jobs, notify, lambda question: True)
 
