@@ -19,7 +19,6 @@ from skyrig.cluster.description import Power
 from skyrig.errors import BadInput
 from skyrig.launch.keeper import fence
 from skyrig.launch.keeper.notices import Notices
-from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.table import JobTable
 
 SAVES = 'until [ -s "$SKYRIG_NOTICE_FILE" ]; do sleep 0.05; done; cat "$SKYRIG_NOTICE_FILE"; echo'
@@ -70,7 +69,11 @@ def test_jobs_that_do_not_end_have_a_time_of_grace(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(fence, "SAVE_S", 0.3)
     with closing(JobTable(tmp_path / "jobs.db")) as table:
         house: Any = SimpleNamespace(
-            table=table, flows={}, cluster=SimpleNamespace(nodes=()), lookout=SimpleNamespace(notices=Notices(table))
+            table=table,
+            flows={},
+            busy=False,
+            cluster=SimpleNamespace(nodes=()),
+            lookout=SimpleNamespace(notices=Notices(table)),
         )
         lease = fence.Fence(house, "one life")
         assert lease.look() is None and not lease.is_over, "there is none"
@@ -78,12 +81,14 @@ def test_jobs_that_do_not_end_have_a_time_of_grace(tmp_path: Path, monkeypatch: 
         assert not lease.is_over, "jobs are told first"
         lease.look()
         assert lease.is_over, "there is no job to wait for"
-        house.flows[1] = SimpleNamespace(plan=Plan())
+        house.busy = True
         assert not lease.is_over
         until(lambda: lease.is_over, "the time of grace is over")
 
         after = fence.Fence(house, "one life")
         assert after.setting == lease.setting and not after.is_over, "a keeper after it tells jobs again"
+        lease.seal()
+        assert fence.Fence(house, "one life").is_over, "once it goes there is no way back"
         restarted = fence.Fence(house, "another life").setting
         assert restarted is not None and restarted.ends_at > time.time() + 200, "who starts the machine wants it"
         with pytest.raises(BadInput):

@@ -7,6 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,9 @@ from skyrig.cluster.description import Node
 from skyrig.launch.job import Cause, JobStatus
 from skyrig.launch.keeper import ends
 from skyrig.launch.keeper.gang import GangEnd
+from skyrig.launch.keeper.notices import Notices
 from skyrig.launch.keeper.rank import RankEnd
+from skyrig.launch.keeper.table import JobTable
 
 GLOO = f"""
 export RANK="$SKYPILOT_NODE_RANK" WORLD_SIZE=2
@@ -90,6 +94,26 @@ class Nothing:
 
     def losses(self, lost: object) -> None:
         """None."""
+
+    def shut_down(self, nodes: object) -> None:
+        """None."""
+
+
+def test_a_signal_counts_as_the_machines_only_where_that_goes(tmp_path: Path) -> None:
+    node = Node("n0", 0, "h", 22, "a", "u", "k", "i0")
+    with closing(JobTable(tmp_path / "jobs.db")) as table:
+        notices = Notices(table)
+
+        def cause(code: int) -> Cause:
+            ended = GangEnd((RankEnd(code, "exit", 5.0),), 0)
+            return ends.of_gang(ended, [node], notices, JobStatus.FAILED, "").cause
+
+        assert cause(143) is Cause.SCRIPT
+        notices.add(node, {"id": "a", "kind": "risk", "source": "aws", "left_s": None})
+        assert cause(143) is Cause.SCRIPT, "a risk may last for days"
+        notices.add(node, {"id": "b", "kind": "preemption", "source": "aws", "left_s": 1.0})
+        assert (cause(143), cause(137)) == (Cause.PREEMPTION, Cause.PREEMPTION)
+        assert (cause(139), cause(1)) == (Cause.SCRIPT, Cause.SCRIPT)
 
 
 @pytest.mark.parametrize(

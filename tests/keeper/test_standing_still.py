@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 
+import pytest
 from keeper_cluster import KeeperCluster, until
 
 REASON = "no output and no heartbeat for 2 s"
@@ -35,6 +36,7 @@ def test_output_or_a_sign_of_life_of_one_rank_is_enough(cluster: KeeperCluster) 
     assert record["status"] == "SUCCEEDED", record
 
 
+@pytest.mark.soak
 def test_a_keeper_that_dies_meanwhile_ends_it_for_the_same_reason(own_cluster: KeeperCluster) -> None:
     """One that is killed while ranks that heed no TERM are being ended, and one before it has seen anything."""
     job = own_cluster.submit("trap '' TERM; echo begun; while :; do sleep 0.1; done", 2, hang_s=2.0)

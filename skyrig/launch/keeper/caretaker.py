@@ -186,6 +186,8 @@ class Caretaker:
             if limit.is_over and limit.setting is not None:
                 self.leaving, self._down = limit.setting.reason, self._can_end
                 self._write()
+                if limit is self.fence:
+                    self.fence.seal()
                 return None
         return min((each for each in pauses if each is not None), default=None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -20,6 +21,9 @@ _THEIR_FILES = re.compile(
     re.IGNORECASE,
 )
 """What is said of files whose place on the nodes the task has chosen badly; all else is a matter of the nodes."""
+
+
+_SHUTTING = (128 + signal.SIGTERM, 128 + signal.SIGKILL)
 
 
 @frozen
@@ -41,6 +45,9 @@ class Announced(Protocol):
     def losses(self, lost: Sequence[Node]) -> tuple[Node, str, Cause] | None:
         """The first of the lost nodes whose loss was announced, why a job failed that had a rank there, and its
         cause."""
+
+    def shut_down(self, nodes: Sequence[Node]) -> tuple[Node, str, Cause] | None:
+        """The same of one of `nodes` on which a signal ended a rank: whether its machine is going down just now."""
 
 
 def of_loss(record: JobRecord, reason: str, cause: Cause = Cause.NODE, lost: Sequence[str] = ()) -> JobRecord:
@@ -83,7 +90,8 @@ def of_gang(ended: GangEnd, nodes: Sequence[Node], announced: Announced, status:
     codes = ended.exit_codes
     gone = _gone(ended)
     lost = tuple(nodes[rank].id for rank in gone)
-    if known := announced.losses([nodes[rank] for rank in gone or _signalled(ended)]):
+    known = announced.losses([nodes[rank] for rank in gone])
+    if known := known or announced.shut_down([nodes[rank] for rank in _signalled(ended)]):
         node, reason, cause = known
         return End(status, LOST_NODE, codes, nodes.index(node), reason, cause, lost or (node.id,))
     culprit = next((rank for rank in gone if _explains(ended, rank)), ended.culprit)
@@ -110,8 +118,9 @@ def _gone(ended: GangEnd) -> list[int]:
 
 
 def _signalled(ended: GangEnd) -> list[int]:
-    """The culprit, where a signal ended it: on a machine that shuts down that may come to it before its supervisor."""
-    return [ended.culprit] if ended.ends[ended.culprit].code > 128 else []
+    """The culprit, where TERM or KILL ended it: on a machine that shuts down they may come to it before its
+    supervisor."""
+    return [ended.culprit] if ended.ends[ended.culprit].code in _SHUTTING else []
 
 
 def _explains(ended: GangEnd, rank: int) -> bool:

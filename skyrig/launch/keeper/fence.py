@@ -46,6 +46,10 @@ class House(Protocol):
         """The cluster as last described."""
 
     @property
+    def busy(self) -> bool:
+        """Whether a job has not ended, or its end is being written down."""
+
+    @property
     def flows(self) -> Mapping[int, Running]:
         """The jobs that have had their turn, by their numbers."""
 
@@ -93,7 +97,12 @@ class Fence:
         """Whether the cluster is to end now: its jobs have had their time, or there are none."""
         if self.setting is None or self._told_at is None:
             return False
-        return not self._house.flows or time.monotonic() >= self._told_at + SAVE_S
+        return not self._house.busy or time.monotonic() >= self._told_at + SAVE_S
+
+    def seal(self) -> None:
+        """The cluster is ending: a keeper after this one goes on with that."""
+        self._told_at = float("-inf")
+        self._write()
 
     def look(self) -> float | None:
         """Tell jobs where the lease is over; in how many seconds to look again (None: when something changes)."""
@@ -104,7 +113,7 @@ class Fence:
             return min(_LOOK_S, left)
         if self._told_at is None:
             self._told_at = time.monotonic()
-            self._tell(self.setting)
+        self._tell(self.setting)  # again and again: jobs of an earlier keeper may only just be adopted
         return _LOOK_OVER_S
 
     def _tell(self, setting: Setting) -> None:
@@ -124,6 +133,7 @@ class Fence:
             return None
         setting = Setting(**kept["setting"])
         if kept["life"] == self._life:
+            self._told_at = float("-inf") if kept["over"] else None
             return setting
         setting = evolve(setting, ends_at=max(setting.ends_at, time.time() + GRACE_S))
         self._write(setting)
@@ -131,5 +141,6 @@ class Fence:
 
     def _write(self, setting: Setting | None = None) -> None:
         setting = setting or self.setting
-        kept = {"setting": asdict(setting) if setting is not None else None, "life": self._life}
+        over = self._told_at == float("-inf")
+        kept = {"setting": asdict(setting) if setting is not None else None, "life": self._life, "over": over}
         self._house.table.set_fact(FACT, kept)

@@ -161,6 +161,10 @@ class Notices:
         told = ((node, notice) for node, notice in found if notice is not None)
         return next(((node, f"lost node {node.id}: {notice.loss}", notice.cause) for node, notice in told), None)
 
+    def shut_down(self, nodes: Sequence[Node]) -> tuple[Node, str, Cause] | None:
+        """The same of one of `nodes` on which a signal ended a rank: whether its machine is going down just now."""
+        return self.losses([node for node in nodes if node.id in self.leaving([node])])
+
     def cause(self, node_ids: Sequence[str], incarnations: Mapping[str, str]) -> Cause:
         """What the loss of machines of these `incarnations` is called."""
         told = (self._explaining(node_id, incarnations.get(node_id, "")) for node_id in node_ids)
