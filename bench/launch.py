@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import asdict, define, frozen
 
-from bench import checkpoint, fanout, first_line, optimizer, record, serve, spread, storage, sync
+from bench import checkpoint, fanout, first_line, optimizer, record, recovery, serve, spread, storage, sync
 from bench.cluster import Cluster, cluster
 from bench.figures import Figures
 from skyrig.errors import SkyrigError
@@ -63,6 +63,11 @@ class Run:
                 found += spread.measure(nodes, self.size.megabytes, min(3, self.size.rounds))
         return found
 
+    def recoveries(self) -> list[Figures]:
+        """Recoveries at each size that this machine can have."""
+        sizes = [nodes for nodes in self.size.nodes if nodes <= recovery.MOST_NODES]
+        return recovery.measure(sizes, min(3, self.size.rounds), say)
+
 
 MEASURES: dict[str, Callable[[Run, Size], list[Figures]]] = {
     "fanout": lambda run, size: fanout.measure(size.servers, size.rounds),
@@ -71,6 +76,9 @@ MEASURES: dict[str, Callable[[Run, Size], list[Figures]]] = {
     "sync": lambda run, size: sync.measure(run.cluster(), size.files, min(8, max(size.nodes)), min(3, size.rounds)),
     "checkpoint": lambda run, size: checkpoint.measure(size.state_megabytes, size.rounds, say),
     "optimizer": lambda run, size: optimizer.measure(size.rounds),
+    "recovery": lambda run, size: recovery.measure(
+        [nodes for nodes in size.nodes if nodes <= 8], min(3, size.rounds), say
+    ),
     "serve": lambda run, size: serve.measure(size.rounds, size.seconds, say),
     "storage": lambda run, size: storage.measure(size.bucket_megabytes, min(3, size.rounds), say),
 }

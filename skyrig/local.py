@@ -20,7 +20,7 @@ from skyrig.cluster import owner, sites
 from skyrig.cluster.description import Node
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.fleet.local import capacity, preemption
+from skyrig.fleet.local import capacity, partition, preemption
 from skyrig.fleet.local.layout import NodeFolder
 
 _STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
@@ -30,7 +30,7 @@ _STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
 class LocalNode:
     """One node of the local cloud; `rank` is -1 where its cluster does not name it any more. `status` is UP, STOPPED
     (on purpose) or DOWN. `zone` is "" where nobody has said which; `leaves_at` is when it will be preempted, unix time,
-    0 where nobody has said so."""
+    0 where nobody has said so; `is_cut` whether it is cut off from the others on purpose."""
 
     name: str
     cluster: str
@@ -41,6 +41,7 @@ class LocalNode:
     zone: str = ""
     spot: bool = False
     leaves_at: float = 0.0
+    is_cut: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The object of `local.ls --json`."""
@@ -53,6 +54,7 @@ class LocalNode:
             "status": self.status,
             "zone": self.zone,
             "spot": self.spot,
+            "cut": self.is_cut,
         }
 
 
@@ -128,6 +130,34 @@ def preempt(name: str, cluster: str | None = None, *, notice_s: int = 0) -> Loca
     """Kill a node, as a cloud that takes its machine back: at once, or after it was told so and `notice_s` seconds have
     passed, whoever lives then. `name` is NODE or CLUSTER/NODE; BadInput where it names none or several, or one that is
     dead already."""
+    node = _named(name, cluster)
+    take(node, notice_s)
+    return node
+
+
+def cut_off(name: str, cluster: str | None = None, *, for_s: float | None = None) -> LocalNode:
+    """Cut a node off from the other nodes of its cluster and from the outside, for so many seconds or until it is
+    connected; its processes run on. `name` and errors as for `preempt`, and BadInput where it shares this machine's
+    network."""
+    node = _named(name, cluster)
+    folder = places.local_nodes(node.cluster) / node.name
+    until = time.time() + for_s if for_s is not None else 0.0
+    said = _asked("cut", {"folder": str(folder), "until": until})
+    if for_s is not None:
+        _leave_behind("mend", {"folder": str(folder), "id": said["id"], "at": until})
+    return node
+
+
+def connect(name: str, cluster: str | None = None) -> LocalNode:
+    """End what `cut_off` did. BadInput where the node is not cut off."""
+    node = _named(name, cluster)
+    if not _asked("mend", {"folder": str(places.local_nodes(node.cluster) / node.name)})["mended"]:
+        raise BadInput(f"node {node.cluster}/{node.name} is not cut off")
+    return node
+
+
+def _named(name: str, cluster: str | None) -> LocalNode:
+    """The node that is up and called NODE or CLUSTER/NODE; BadInput where there is none, or several."""
     inside, _, plain = name.rpartition("/")
     wanted = inside or cluster
     fitting = [node for node in nodes() if node.name == plain and wanted in (None, "", node.cluster)]
@@ -140,8 +170,30 @@ def preempt(name: str, cluster: str | None = None, *, notice_s: int = 0) -> Loca
     if node.status != "UP":
         how = "stopped" if node.status == "STOPPED" else "dead already"
         raise BadInput(f"node {node.cluster}/{node.name} is {how}", hint=f"`up -c {node.cluster}` brings it back")
-    take(node, notice_s)
     return node
+
+
+def _asked(verb: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a program of the local cloud; BadInput with what it says is wrong."""
+    words = [sys.executable, "-I", "-m", "skyrig.fleet.local", verb]
+    done = subprocess.run(words, input=json.dumps(request), capture_output=True, text=True, check=False)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        raise SkyrigError(f"local {verb} ended with code {done.returncode}: {done.stderr.strip()}") from error
+    if "error" in answer:
+        raise BadInput(answer["error"])
+    return answer
+
+
+def _leave_behind(verb: str, request: dict[str, Any]) -> None:
+    """Start a program of the local cloud that waits for its time, and outlives this process."""
+    words = [sys.executable, "-I", "-m", "skyrig.fleet.local", verb]
+    quiet = subprocess.DEVNULL
+    started = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
+    assert started.stdin
+    started.stdin.write(json.dumps(request).encode())
+    started.stdin.close()
 
 
 def take(node: LocalNode, notice_s: int = 0) -> bool:
@@ -161,13 +213,7 @@ def _kill_later(node: LocalNode, after_s: int) -> None:
     folder = places.local_nodes(node.cluster) / node.name
     state = NodeFolder(folder).read_state() or {}
     at = preemption.announce(folder, after_s)
-    order = {"folder": str(folder), "incarnation": state.get("incarnation", ""), "at": at}
-    words = [sys.executable, "-I", "-m", "skyrig.fleet.local", "kill"]
-    quiet = subprocess.DEVNULL
-    killer = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True)
-    assert killer.stdin
-    killer.stdin.write(json.dumps(order).encode())
-    killer.stdin.close()
+    _leave_behind("kill", {"folder": str(folder), "incarnation": state.get("incarnation", ""), "at": at})
 
 
 def sweep(cluster: str, notify: Callable[[str], None]) -> None:
@@ -228,6 +274,7 @@ def _node(folder: Path, known: Node | None) -> LocalNode:
         zone=request.get("zone", ""),
         spot=known.spot if known is not None else bool(request.get("spot")),
         leaves_at=preemption.told(folder),
+        is_cut=partition.is_cut(folder),
     )
 
 

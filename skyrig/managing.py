@@ -30,7 +30,7 @@ from skyrig.cluster.shape import Shape, stack_name
 from skyrig.control import client as controller
 from skyrig.control import folder, table
 from skyrig.control.client import ControllerState
-from skyrig.control.jobs import wards
+from skyrig.control.jobs import rebuilding, wards
 from skyrig.control.ward import JOB, Ward, Wish
 from skyrig.errors import BadInput, NotYet
 from skyrig.jobs import asked, following
@@ -80,6 +80,7 @@ def launch(file: TaskFile, options: Options, notify: Notify, confirm: Confirm) -
     """Have the tasks of a file run as a managed job, one after another, each on a cluster of its own. Returns once the
     job is the controller's. BadInput or NoCapacity, and nothing is made or written, for all that can be wrong."""
     _refuse(file)
+    rebuilding.settle(notify)
     recovery = tuple(asked.recovery(task) for task in file.tasks)
     checked = [_checked(task, options, notify) for task in file.tasks]
     name = options.name or file.name or checked[0].task.name or _UNNAMED
@@ -95,9 +96,17 @@ def launch(file: TaskFile, options: Options, notify: Notify, confirm: Confirm) -
     return job
 
 
-def queue(job_ids: Sequence[int] | None = None, *, skip_finished: bool = False, refresh: bool = False) -> Queue:
+def queue(
+    job_ids: Sequence[int] | None = None,
+    *,
+    skip_finished: bool = False,
+    refresh: bool = False,
+    notify: Notify = lambda line: None,
+) -> Queue:
     """Managed jobs, those of the numbers or all; with `refresh` the controller looks at each of them now, and what it
-    finds is there a moment later. BadInput for a number that there is none of."""
+    finds is there a moment later. Those that the controller has lost are found again. BadInput for a number that there
+    is none of."""
+    rebuilding.settle(notify)
     there = {int(ward.name): ward for ward in table.wards(JOB, past=True)}
     for job_id in job_ids or ():
         if job_id not in there:
@@ -150,7 +159,7 @@ def saved_logs(job_id: int, base: Path, notify: Notify) -> list[Path]:
     files = []
     for task in find(job_id).job.tasks:
         for position in range(len(task.jobs)):
-            target = base / f"managed-job-{job_id}" / f"task-{task.index}" / f"attempt-{position + 1}"
+            target = folder_of(base, job_id) / f"task-{task.index}" / f"attempt-{position + 1}"
             target.mkdir(parents=True, exist_ok=True)
             for rank in range(task.num_nodes):
                 wanted = Wanted(task=task.index, attempt=position, rank=rank, follow=False)
@@ -158,6 +167,11 @@ def saved_logs(job_id: int, base: Path, notify: Notify) -> list[Path]:
                 with files[-1].open("wb") as out:
                     follow(job_id, wanted, out, notify)
     return files
+
+
+def folder_of(base: Path, job_id: int) -> Path:
+    """Where `saved_logs` writes."""
+    return base / f"managed-job-{job_id}"
 
 
 def chosen(job_ids: Sequence[int], names: Sequence[str], *, everything: bool) -> list[Seen]:

@@ -154,7 +154,11 @@ def down(
     flush_s: float | None = None,
 ) -> Changes:
     """Destroy the cluster of `stack`, as `skyrig.provision.down` does; the service that it carries, or the managed job
-    that it was made for, goes with it."""
+    that it was made for, goes with it. BadInput where it is the controller's node, and jobs are open there."""
+    from skyrig.seat import left, place
+
+    if stack == place.STACK:
+        left.refuse(stack, force=force)
     ward = owning.ward_on(stack)
     if ward is None:
         return provision.down(stack, notify, confirm, force=force, flush_s=flush_s)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from skyrig.cluster.description import ClusterDescription
+    from skyrig.stack.status import ClusterStatus
 
 SEVERAL = (*repeated([flags.CLUSTER], "cluster"), flags.ALL, flags.YES)
 FLUSH = flag("flush-timeout", "seconds that files may take to reach their buckets: 600, with --force 10")
@@ -164,10 +165,27 @@ def status(values: Values) -> None:
         _endpoints(values, names if names is not None else [stacks.selected()])
         return
     found = verbs.clusters(names, notify)
+    if names is None:
+        found += _of_the_seat()
     if as_json:
         print(json.dumps({"clusters": [cluster.to_json() for cluster in found]}, indent=2))
     else:
         tables.clusters(found, detailed=names is not None)
+
+
+def _of_the_seat() -> list[ClusterStatus]:
+    """The clusters of managed jobs whose controller has a node of its own. That it cannot be asked now is told."""
+    from skyrig.control import settings
+
+    if settings.read().controller != settings.STACK:
+        return []
+    from skyrig import afar
+
+    try:
+        return afar.clusters(notify)
+    except SkyrigError as error:
+        notify(f"clusters of managed jobs: {error}")
+        return []
 
 
 def _endpoints(values: Values, names: list[str]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from skyrig import managed
 from skyrig.cli import flags
 from skyrig.cli.verb import Values, agreed, flag, notify, positional, repeated, verb, whole
 from skyrig.errors import BadInput
@@ -28,8 +29,9 @@ TASK = (
 @verb("launch", [positional("file", "task file, a pipeline, or a command in quotes"), NAME, *TASK])
 def launch(values: Values) -> int:
     """Run a task file, or a pipeline, as a managed job: on a cluster of its own, brought back when nodes are lost."""
-    from skyrig import managing
     from skyrig.jobs.following import Wanted
+
+    managing = managed.verbs()
 
     if values.switch("retry-until-up") and values.switch("no-retry-until-up"):
         raise BadInput("--retry-until-up and --no-retry-until-up say different things", hint="give one of them")
@@ -43,7 +45,7 @@ def launch(values: Values) -> int:
     if values.switch("detach"):
         print(job.id)
         return 0
-    return managing.follow(job.id, Wanted(), notify.output(), notify, fresh=True)
+    return int(managing.follow(job.id, Wanted(), notify.output(), notify, fresh=True))
 
 
 @verb(
@@ -57,12 +59,15 @@ def launch(values: Values) -> int:
 )
 def queue(values: Values) -> None:
     """Show managed jobs, their recoveries and why these were needed."""
-    from skyrig import managing
     from skyrig.cli import job_tables
+
+    managing = managed.verbs()
 
     as_json = flags.wants_json(values)
     wanted = [whole("-j", each) for each in values.many("job")] or None
-    found = managing.queue(wanted, skip_finished=values.switch("skip-finished"), refresh=values.switch("refresh"))
+    found = managing.queue(
+        wanted, skip_finished=values.switch("skip-finished"), refresh=values.switch("refresh"), notify=notify
+    )
     if as_json:
         now, at_work = time.time(), found.controller
         jobs = [each.to_json(now) for each in found.jobs]
@@ -88,8 +93,9 @@ def queue(values: Values) -> None:
 def logs(values: Values) -> int:
     """Show a managed job's output over all its attempts, of the newest job without a number, and end with its exit
     code."""
-    from skyrig import managing
     from skyrig.jobs.following import Wanted
+
+    managing = managed.verbs()
 
     number, name = values.whole("job"), values.text("name")
     if number is not None and name is not None:
@@ -107,7 +113,7 @@ def logs(values: Values) -> int:
     if task is not None and task >= len(job.tasks):
         raise BadInput(f"managed job {job.id} has no task {task}", hint=f"it has {len(job.tasks)}, counted from 0")
     wanted = Wanted(task=task, rank=values.whole("rank"), tail=tail, follow=follow)
-    return managing.follow(job.id, wanted, notify.output(), notify)
+    return int(managing.follow(job.id, wanted, notify.output(), notify))
 
 
 @verb(
@@ -120,8 +126,7 @@ def logs(values: Values) -> int:
 )
 def cancel(values: Values) -> None:
     """Cancel managed jobs, with their clusters. Asks on a terminal; -y answers yes."""
-    from skyrig import managing
-
+    managing = managed.verbs()
     numbers, name = [whole("-j", each) for each in values.many("job")], values.text("name")
     if bool(numbers or name) == values.switch("all"):
         raise BadInput("jobs.cancel: which jobs?", hint="-j JOB, -n NAME or --all")

@@ -79,6 +79,31 @@ def _storm(values: Values, notice_s: int) -> None:
 
 
 @verb(
+    "partition",
+    [
+        positional("node", "NODE or CLUSTER/NODE"),
+        flags.CLUSTER,
+        flag("for", "end it after this time: 30s, 5m"),
+        flag("end", "connect the node again", kind=bool),
+    ],
+)
+def partition(values: Values) -> None:
+    """Cut a node off from the others of its cluster, or connect it again; what runs in it runs on."""
+    from skyrig import local
+
+    named, for_s = str(values.given["node"]), _seconds(values, "for")
+    if values.switch("end"):
+        if for_s is not None:
+            raise BadInput("--end and --for say different things", hint="give one of them")
+        node = local.connect(named, values.text("cluster"))
+        print(f"node {node.cluster}/{node.name} is connected again")
+        return
+    node = local.cut_off(named, values.text("cluster"), for_s=for_s)
+    ends = f"for {for_s:.0f} s" if for_s is not None else f"until `local.partition {node.cluster}/{node.name} --end`"
+    print(f"node {node.cluster}/{node.name} is cut off {ends}")
+
+
+@verb(
     "capacity",
     [
         positional("place", "local, here, there, here-a, here-b or there-a; all without it", optional=True),
@@ -119,4 +144,7 @@ def _seconds(values: Values, name: str) -> float | None:
     text = values.text(name)
     if text is None:
         return None
-    return float(policy.seconds(f"--{name}", f"{text}s" if text.isdecimal() else text))
+    try:
+        return float(policy.seconds(f"--{name}", f"{text}s" if text.isdecimal() else text))
+    except BadInput as error:
+        raise BadInput(error.message, hint="30s, 10m or 2h") from None

@@ -174,10 +174,14 @@ def tagged(found: Sequence[Found]) -> None:
 def local_nodes(found: Sequence[LocalNode]) -> None:
     """Local nodes, one a row."""
     rows = [
-        [n.cluster, "-" if n.rank < 0 else n.rank, n.name, n.pid, n.port, n.status, n.zone or "-", _market(n.spot)]
+        [n.cluster, "-" if n.rank < 0 else n.rank, n.name, n.pid, n.port, _status(n), n.zone or "-", _market(n.spot)]
         for n in found
     ]
     table(["CLUSTER", "RANK", "NODE", "PID", "PORT", "STATUS", "ZONE", "PAID"], rows, "no local nodes")
+
+
+def _status(node: LocalNode) -> str:
+    return "CUT OFF" if node.is_cut else node.status
 
 
 def local_rooms(found: Sequence[Room]) -> None:

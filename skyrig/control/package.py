@@ -77,8 +77,14 @@ def opened(folder: Path) -> Package:
     except (OSError, ValueError) as error:
         raise SkyrigError(f"the package {folder} cannot be read: {error}", hint="ask for it again") from error
     values = json.loads(sealing.opened(sealed, _place(folder)))
-    given = {"env": values["env"], "secrets": values["secrets"]}
-    return Package(reading.loads(_placed(text, folder), str(folder / _TASK), **given).only(), more, values["more"])
+    given = reading.loads(_placed(text, folder), str(folder / _TASK), env=values["env"], secrets=values["secrets"])
+    return Package(given.only(), more, values["more"])
+
+
+def task(folder: Path, env: Mapping[str, str], secrets: Mapping[str, str]) -> Task:
+    """The task of a package, with values that are given instead of those that are sealed in it."""
+    text = (folder / _TASK).read_text()
+    return reading.loads(_placed(text, folder), str(folder / _TASK), env=dict(env), secrets=dict(secrets)).only()
 
 
 def more(folder: Path) -> dict[str, Any]:

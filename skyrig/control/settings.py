@@ -24,10 +24,11 @@ HERE, STACK = "here", "stack"
 
 @frozen
 class Settings:
-    """Where the controller of managed jobs is, HERE or on a node of its own (STACK), and the url of the database that
-    has its table ("": a file)."""
+    """Where the controller of managed jobs is, HERE or on a node of its own (STACK), where that node is, and the url of
+    the database that has its table ("": a file)."""
 
     controller: str = HERE
+    controller_infra: str = "local"
     controller_db: str = field(default="", repr=False)
 
 
@@ -44,11 +45,11 @@ def read() -> Settings:
             raise BadInput(f"{file} is no YAML: {str(error).splitlines()[0]}") from error
         _refuse_unknown(str(file), document, ("jobs",))
         given = document.get("jobs") or {}
-        _refuse_unknown(f"{file}: jobs", given, ("controller", "controller_db"))
+        _refuse_unknown(f"{file}: jobs", given, ("controller", "controller_infra", "controller_db"))
     seat = os.environ.get(SEAT) or str(given.get("controller", HERE))
     if seat not in (HERE, STACK):
         raise BadInput(f"jobs.controller {seat!r}: {HERE} or {STACK} is wanted")
-    return Settings(seat, str(given.get("controller_db") or ""))
+    return Settings(seat, str(given.get("controller_infra", "local")), str(given.get("controller_db") or ""))
 
 
 def _refuse_unknown(where: str, values: object, known: tuple[str, ...]) -> None:

@@ -20,11 +20,16 @@ def news(before: Seen | None, now: Seen) -> list[str]:
                 lines.append(f"{_of(now, task)}{task.status}")
     status, current = now.status, now.job.current
     was = (before.status, before.job.current.index) if before is not None else None
-    if was != (status, current.index) and not (status is ManagedStatus.RECOVERING and lines):
+    was_said = status is ManagedStatus.RECOVERING and now.reason in ("", _last_reason(current))
+    if was != (status, current.index) and not (was_said and before is not None):
         lines.append(f"{_of(now, current)}{_said(now)}")
-    elif before is not None and not status.ended and now.reason and now.reason != before.reason:
+    elif before is not None and not status.ended and now.reason not in ("", before.reason, _last_reason(current)):
         lines.append(f"{_of(now, current)}{status}: {now.reason}")
     return lines
+
+
+def _last_reason(task: TaskState) -> str:
+    return task.recoveries[-1].reason if task.recoveries else ""
 
 
 def reason(each: Recovery) -> str:

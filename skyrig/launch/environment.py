@@ -27,6 +27,12 @@ PREFIXES = ("SKYPILOT_", "SKYRIG_")
 MASK = "<secret>"
 """What stands in the place of a secret wherever an environment is shown."""
 
+REJOINING = "keep_alive_interval=1,keep_alive_max_attempt=5,last_call_timeout=5"
+"""Seconds of torch's c10d rendezvous (torch/distributed/elastic/rendezvous/dynamic_rendezvous.py, torch 2.15): a
+node is dead after the product of the first two (else 15), and nodes that are enough wait for more for the third (else
+30); a shorter last call would begin the job without a node that is a little slow. With a last call of 3 s it took
+9 s from the death of one of three nodes, on one busy machine, until the others started their processes again."""
+
 _CLOUD_NAMES = {
     "local": "Local",
     "ssh": "SSH",
@@ -90,6 +96,7 @@ def rank_environment(
         "SKYRIG_TF_CONFIG": tf_config(nodes, rank, port),
     }
     if request.min_nodes:
+        defaults |= elastic_torchrun(nodes, rank, request.min_nodes, record_id, port)
         fixed["SKYRIG_MIN_NODES"] = str(request.min_nodes)
     return _layered(defaults, request, task_id, fixed)
 
@@ -155,6 +162,27 @@ def tf_config(nodes: Sequence[Node], rank: int, port: int) -> str:
     hosts = [f"[{node.address}]" if ":" in node.address else node.address for node in nodes]
     workers = [f"{host}:{at}" for host, at in zip(hosts, ports, strict=True)]
     return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": rank}})
+
+
+def elastic_torchrun(nodes: Sequence[Node], rank: int, least: int, record_id: int, port: int) -> dict[str, str]:
+    """What torchrun reads from its environment in a job that goes on while a node is replaced: the nodes meet anew,
+    `least` or all of them, whenever one is lost or comes. What a text says itself counts more.
+
+    Only rank 0's node has the rendezvous' store. The number of restarts is no bound: the keeper ends the job when a
+    process fails by its own doing. Agents that share a store keep the address that it had in their first round
+    (`next_rendezvous`, as in REJOINING), and torch's own rank 0, which has it, may be on the node that is lost.
+    """
+    host = nodes[0].address
+    return {
+        "PET_NNODES": f"{least}:{len(nodes)}",
+        "PET_RDZV_BACKEND": "c10d",
+        "PET_RDZV_ENDPOINT": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "PET_RDZV_ID": str(record_id),
+        "PET_RDZV_CONF": f"is_host={int(rank == 0)},{REJOINING}",
+        "PET_LOCAL_ADDR": nodes[rank].address,
+        "PET_MAX_RESTARTS": "1000",
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
 
 
 def hostfile(nodes: Iterable[Node], procs: int) -> str:

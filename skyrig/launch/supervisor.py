@@ -18,7 +18,8 @@ in the tree, and each ends the tree if the other one is killed.
 Files in DIR (0700): those of the spec (NAME, or FOLDER/NAME, which can be run); `log` (the spec's `log_link` becomes a
 link to it); `proc/LOCAL.PID` (exit codes, written by rank.sh); `result` (appears, whole and synced, when
 the rank has ended); `daemon.lock` (locked while daemon or warden lives; holds the daemon's pid); `started` (made once:
-no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Environment values are never
+no rank starts twice); `sock`; `supervisor.err` (a traceback, should the daemon crash). Files that the spec has under
+`forget` are removed before the rank starts. Environment values are never
 written: they go from stdin to the entry script's environment. Where SKYRIG_CONTAINER is set, the entry script sees the
 files of the node's container (see `contained`). SKYRIG_GRACE_S tells it what it has between TERM and KILL,
 SKYRIG_NOTICE_FILE where a notice would appear (see Daemon.heed). Whoever touches the file SKYRIG_HEARTBEAT_FILE gives a
@@ -1082,7 +1083,7 @@ class Refused(Exception):
 
 
 DEFAULTS = {"env": {}, "cwd": "~", "entry": "run.sh", "lease_s": 10.0, "log_limit": 1 << 30, "grace_s": GRACE_S}
-DEFAULTS.update({"offset": 0, "t": None, "log_link": "", "watch": "", "mounts": []})
+DEFAULTS.update({"offset": 0, "t": None, "log_link": "", "watch": "", "mounts": [], "forget": []})
 
 
 def checked(text: bytes) -> Frame:
@@ -1099,6 +1100,7 @@ def checked(text: bytes) -> Frame:
             spec["log_link"],
             spec["watch"],
             *spec["mounts"],
+            *spec["forget"],
             *spec["files"],
             *spec["files"].values(),
         ):
@@ -1161,6 +1163,14 @@ def lay_out(spec: Frame) -> socket.socket:
     return listener
 
 
+def forget(path: bytes) -> None:
+    """Remove what was true until the rank starts."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
 def link_log(path: bytes) -> None:
     """Let the log be found under `path` too, where users look for it. That is a service: a home that does not take it
     keeps no job from running."""
@@ -1192,6 +1202,8 @@ def start() -> None:
         if spec["t"] is not None and 0 < spec["lease_s"] <= clock() - spec["t"]:
             raise Refused("the order to start was on its way for longer than the lease: its job has gone on without us")
         listener = lay_out(spec)
+        for path in spec["forget"]:
+            forget(os.path.expanduser(raw(path)))
         if spec["log_link"]:
             link_log(os.path.expanduser(raw(spec["log_link"])))
         daemonise(spec, directory, lock, listener)

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from skyrig.jobs.state import ManagedStatus
 from skyrig.launch.job import JobStatus
 from skyrig.serve.state import ReplicaStatus, ServiceStatus
 
@@ -129,6 +130,29 @@ class JobRecord(_Record):
     exit_code: int | None
     exit_codes: tuple[int, ...]
     reason: str
+
+
+@frozen
+class ManagedJobRecord(_Record):
+    """A task of a managed job, under the names that SkyPilot has: `task_id` is its number in the job, from 0. Times in
+    seconds since the epoch, None where not yet; `job_duration` is for how many seconds it has run, over all its
+    attempts; `failure_reason` says why it stands as it does."""
+
+    job_id: int
+    task_id: int
+    job_name: str
+    task_name: str
+    status: ManagedStatus
+    submitted_at: float
+    start_at: float | None
+    end_at: float | None
+    job_duration: float
+    recovery_count: int
+    resources: str
+    cluster_name: str
+    failure_reason: str
+    exit_code: int | None
+    user_name: str
 
 
 @frozen

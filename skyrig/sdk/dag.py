@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from skyrig.errors import BadInput
+from skyrig.errors import BadInput, NotYet
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -50,6 +50,17 @@ class Dag:
         befores, afters = [edge[0] for edge in self._edges], [edge[1] for edge in self._edges]
         once = all(befores.count(task) <= 1 and afters.count(task) <= 1 for task in self.tasks)
         return once and len(self._edges) == max(len(self.tasks) - 1, 0)
+
+    def in_order(self) -> list[Task]:
+        """Its tasks as they run one after another. BadInput for an empty one; NotYet for one whose tasks do not."""
+        if not self.tasks:
+            raise BadInput("the Dag holds no task")
+        if not self.is_chain():
+            raise NotYet(
+                f"Dag({self.name!r}): its tasks run side by side: not yet in this version of Skyrig",
+                hint="put them in order: a >> b",
+            )
+        return sorted(self.tasks, key=lambda task: len(self._following(task)), reverse=True)
 
     def _following(self, task: Task) -> list[Task]:
         """All tasks that run after `task`."""

@@ -29,6 +29,8 @@ NotSupportedError = NotYet
 CommandError = JobFailed
 ProvisionerError = EngineError
 FetchClusterInfoError = NodeLost
+ManagedJobReachedMaxRetriesError = NoCapacity
+ManagedJobStatusError = SkyrigError
 
 __all__ = [
     "BadInput",
@@ -43,6 +45,8 @@ __all__ = [
     "InvalidSkyPilotConfigError",
     "InvalidTaskYAMLError",
     "JobFailed",
+    "ManagedJobReachedMaxRetriesError",
+    "ManagedJobStatusError",
     "NoCapacity",
     "NoSuchCluster",
     "NodeLost",

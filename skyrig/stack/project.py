@@ -54,11 +54,15 @@ def made() -> Path:
     """The project's root, for the engine to run: the installed Skyrig's own is made, or brought up to date, file by
     file. The config of stacks is left alone."""
     folder = find()
-    if folder == places.project():
-        places.made(folder)
-        for name, text in _LEADING.items():
-            _keep(folder / name, text)
-        _keep(folder / "Pulumi.yaml", (places.shipped() / "Pulumi.yaml").read_text(encoding="utf-8"))
+    return own() if folder == places.project() else folder
+
+
+def own() -> Path:
+    """The project in the user's data folder, made or brought up to date, whether or not there is a clone."""
+    folder = places.made(places.project())
+    for name, text in _LEADING.items():
+        _keep(folder / name, text)
+    _keep(folder / "Pulumi.yaml", (places.shipped() / "Pulumi.yaml").read_text(encoding="utf-8"))
     return folder
 
 

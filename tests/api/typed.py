@@ -16,6 +16,9 @@ assert_type(sky.tail_logs("c", job_id, follow=True), int)
 assert_type(sky.get(sky.status())[0].status, sky.ClusterStatus)
 assert_type(sky.get(sky.job_status("c")), dict[int, sky.JobStatus | None])
 assert_type(sdk.get(jobs.launch(task)), tuple[int | None, sky.ResourceHandle | None])
+assert_type(sdk.get(jobs.queue())[0].status, jobs.ManagedJobStatus)
+assert_type(jobs.tail_logs(job_id=1), int)
+assert_type(jobs.download_logs(job_id=1), dict[int, str])
 assert_type(sky.exceptions.ClusterNotUpError("no").exit_code, int)
 
 

@@ -135,3 +135,10 @@ def test_a_place_that_is_asked_for_is_the_only_one(user: User) -> None:
     user.run("local.capacity", "there", "any")
     user.run("up", "-c", "far", "--nodes", "1", "--infra", "local/there/there-a")
     assert (cluster(user, "far")["region"], cluster(user, "far")["zone"]) == ("there", "there-a")
+    before = user.nodes()
+    asked = user.run("up", "-c", "far", "--infra", "local/here", check=None)
+    assert asked.code != 0 and "new place replace every node of far" in asked.err.decode()
+    assert cluster(user, "far")["zone"] == "there-a"
+    user.run("up", "-c", "far", "--infra", "local/here", "-y")
+    assert (cluster(user, "far")["region"], cluster(user, "far")["zone"]) == ("here", "here-a")
+    assert user.nodes() == before, "of the other cluster"

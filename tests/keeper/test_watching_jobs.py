@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from keeper_cluster import KeeperCluster, until
-from watcher import Watching
-
-
-def rank_processes(home: Path) -> list[int]:
-    """Supervisors and processes of ranks on the node with this home."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and os.fsencode(f"HOME={home}") in (entry / "environ").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
-
-
-def kill_node(cluster: KeeperCluster, number: int) -> None:
-    """kill -9 of all that runs on a node, its SSH server among it."""
-    node = cluster.nodes[number]
-    node.process.kill()
-    node.process.wait()
-    for pid in rank_processes(node.home):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+from watcher import Watching, signal_node
 
 
 @pytest.fixture
@@ -78,7 +52,7 @@ def test_another_machine_behind_a_node_ends_the_job_at_once(broken: KeeperCluste
     job = broken.submit("while :; do echo beat; sleep 0.2; done", 2)
     broken.runs(job)
     until(lambda: b"1|beat" in broken.log(job).read_bytes(), "rank 1 runs")
-    kill_node(broken, 1)
+    signal_node(broken, 1, signal.SIGKILL)
     document = broken.description().to_json()
     document["nodes"][1]["incarnation"] = "another"
     began = time.monotonic()

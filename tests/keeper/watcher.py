@@ -1,10 +1,13 @@
-"""A watcher of one job, over the keeper's socket."""
+"""A watcher of one job, over the keeper's socket; and what may become of nodes meanwhile."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from keeper_cluster import KeeperCluster, until
@@ -55,3 +58,29 @@ class Watching(threading.Thread):
     def _say(self, message: dict[str, Any]) -> None:
         self._stream.write(json.dumps(message).encode() + b"\n")
         self._stream.flush()
+
+
+def signal_node(cluster: KeeperCluster, number: int, signum: int) -> None:
+    """Signal all that runs on a node, like a machine that shuts down, or (KILL) has no power any more, until nothing
+    does; its SSH server is killed."""
+    home = cluster.nodes[number].home
+    mark = b"HOME=" + os.fsencode(home) + b"\0"
+
+    def left() -> list[int]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+        return [pid for pid in found if pid != cluster.nodes[number].process.pid]
+
+    def gone() -> bool:
+        pids = left()
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+        return not pids
+
+    until(gone, f"nothing runs on n{number}")
+    cluster.nodes[number].process.kill()
+    cluster.nodes[number].process.wait()

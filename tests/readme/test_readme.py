@@ -54,7 +54,7 @@ def _bash(tree: Path, text: str) -> str:
 
 
 def test_the_readme_has_blocks_to_run() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_the_tour(clone: Path) -> None:
@@ -80,11 +80,18 @@ def test_a_task_file(clone: Path) -> None:
     assert "10m down" in said
 
 
+def test_a_job_that_finishes(clone: Path) -> None:
+    said = _bash(clone, BLOCKS[3])
+    assert "step 12 of 12" in said
+    assert len(re.findall(r"^step (\d+) of 12$", said, re.MULTILINE)) >= 12
+    assert re.search(r"^ *1 +\S+ +count +SUCCEEDED", said, re.MULTILINE), said
+
+
 def test_a_service(clone: Path) -> None:
     for program in ("haproxy", "curl"):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
             pytest.skip(f"no {program} on this machine")
-    said = _bash(clone, BLOCKS[3])
+    said = _bash(clone, BLOCKS[4])
     assert "<!DOCTYPE HTML" in said
     assert re.search(r"^web +READY +1 .* [12]/2 ", said, re.MULTILINE)
     assert "service web is gone" in said

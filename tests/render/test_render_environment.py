@@ -187,6 +187,14 @@ def test_a_request_shows_no_secret_by_accident() -> None:
     assert "hunter2" not in repr(request_of(secrets={"A": "hunter2"}))
 
 
-def test_an_elastic_job_is_told_how_few_nodes_it_may_have() -> None:
-    assert "SKYRIG_MIN_NODES" not in of_rank(0, request_of())
-    assert of_rank(0, request_of(min_nodes=1))["SKYRIG_MIN_NODES"] == "1"
+def test_an_elastic_job_tells_torchrun_how_its_nodes_meet_again() -> None:
+    plain = of_rank(0, request_of())
+    assert "SKYRIG_MIN_NODES" not in plain
+    assert not [name for name in plain if name.startswith("PET_")]
+    env = of_rank(1, request_of(min_nodes=1, env={"PET_MAX_RESTARTS": "3"}))
+    assert (env["SKYRIG_MIN_NODES"], env["PET_NNODES"]) == ("1", "1:2")
+    assert (env["PET_RDZV_BACKEND"], env["PET_RDZV_ENDPOINT"], env["PET_RDZV_ID"]) == ("c10d", "10.0.0.1:29501", "12")
+    assert env["PET_RDZV_CONF"].startswith("is_host=0,")
+    assert env["PET_LOCAL_ADDR"] == "10.0.0.2"
+    assert env["PET_MAX_RESTARTS"] == "3", "the user's own counts"
+    assert of_rank(0, request_of(min_nodes=1))["PET_RDZV_CONF"].startswith("is_host=1,")

@@ -63,7 +63,7 @@ def cluster(clone: Clone) -> Done:
 
 def case_id(case: dict[str, Any]) -> str:
     """What a test is called by."""
-    return str(case["skyrig"]) + (f" (waits for {case['waits']})" if "waits" in case else "")
+    return str(case["skyrig"])
 
 
 def said(done: Done) -> str:

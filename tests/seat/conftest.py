@@ -12,7 +12,7 @@ from postgres_server import Postgres, program, running
 
 from skyrig.control.database import postgres
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "control"))
+sys.path[:0] = [str(Path(__file__).parents[1] / name) for name in ("control", "jobs_control")]
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,9 @@ class Known:
     be. `gone`: the user wants it gone. `look` is its cluster (None: not looked at), `sight` what its keeper says of the
     attempt `told`, which the machine `head` took (None: it cannot be heard, for `away_s` seconds by now). Of the tasks
     the clusters of the first `cleared` are gone. `spares` are the nodes that came early, by the one that each is for
-    ("": none could be had). `defect` says why it cannot be read any more what is to be run."""
+    ("": none could be had). `suspects` are the incarnations, by node, of the machines that were there when the attempt
+    before was lost. `defect` says why it cannot be read any more what
+    is to be run."""
 
     job: ManagedJob
     spec: ManagedSpec
@@ -92,6 +94,7 @@ class Known:
     tried: Tried | None = None
     cleared: int = 0
     spares: Mapping[str, str] = field(factory=dict)
+    suspects: Mapping[str, str] = field(factory=dict)
     defect: str = ""
 
     @property

@@ -6,6 +6,7 @@ No engine runs for that, and where nothing was lost it costs a stat for each sta
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -18,9 +19,10 @@ from skyrig.errors import SkyrigError
 from skyrig.jobs import kept
 from skyrig.jobs.kept import Kept
 from skyrig.jobs.state import CONVERTER, ManagedJob, ManagedStatus, TaskState
+from skyrig.launch import client as launching
 from skyrig.launch import records
 from skyrig.launch.job import JobRecord
-from skyrig.stack import config, project, stacks
+from skyrig.stack import config, described, project, stacks
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -63,17 +65,34 @@ def _enter(found: Kept) -> None:
     name, known = str(found.job.id), found.job
     wish = Wish.PAST if found.past else Wish.GONE if found.going else Wish.UP
     around = kept.surroundings(known.current.stack)
-    if around.exists() and not folder.surroundings(JOB, name).exists():
-        surroundings.put(folder.surroundings(JOB, name), around.read_bytes())
+    if not folder.surroundings(JOB, name).exists():
+        if around.exists():
+            surroundings.put(folder.surroundings(JOB, name), around.read_bytes())
+        elif not found.past:
+            surroundings.keep(JOB, name)  # this command sees the stack, so what is around it will do
     if not found.past:
         known = caught_up(known, records.read(places.records(known.current.stack)))
     data = {
         "job": CONVERTER.unstructure(known),
         "spec": CONVERTER.unstructure(found.spec) if found.spec is not None else None,
+        "told": _told(known),
+        "cleared": known.current.index if found.spec is None else None,
     }
+    data = {name: value for name, value in data.items() if value is not None}
     status = str(ManagedStatus.CANCELLING if found.going and not found.past else known.status)
     ward = Ward(name, known.current.stack, JOB, wish=wish, version=len(known.tasks), status=status, data=data)
     table.enter(ward, only_new=True)
+
+
+def _told(known: ManagedJob) -> dict[str, object] | None:
+    """What the controller notes once a head has taken an attempt: one that is at work was taken, by the head that there
+    is. Others are submitted again, which changes nothing where the head has them."""
+    now = known.current
+    if now.status not in (ManagedStatus.SETTING_UP, ManagedStatus.RUNNING) or not now.attempt:
+        return None
+    cluster = described.known(now.stack)
+    head = cluster.head.incarnation if cluster is not None else ""
+    return {"key": now.key(known.id), "head": head, "job": now.jobs[-1] if now.jobs else 0}
 
 
 def caught_up(known: ManagedJob, there: list[JobRecord]) -> ManagedJob:
@@ -109,9 +128,20 @@ def _marked(known: set[int]) -> list[Kept]:
         mark = kept.marked(shape.managed) if shape is not None and shape.power != "down" else None
         if shape is not None and mark is not None and mark[0] not in known and stacks.is_there(stack):
             known.add(mark[0])
-            poor = _poor(stack, mark, len(shape.nodes), records.read(places.records(stack)))
+            poor = _poor(stack, mark, len(shape.nodes), _jobs_of(stack))
             found.append(Kept(poor, None, going=False, past=False, at=time.time()))
     return found
+
+
+def _jobs_of(stack: str) -> list[JobRecord]:
+    """The jobs of a cluster that is all there is of a managed job: as its head says, else as they are kept."""
+    try:
+        cluster = described.last(stack)
+        if cluster is not None:
+            return asyncio.run(launching.queue(cluster))
+    except SkyrigError:
+        pass  # the head is away: whoever cares for the job finds out what that means
+    return records.read(places.records(stack))
 
 
 def _poor(stack: str, mark: tuple[int, int], nodes: int, there: list[JobRecord]) -> ManagedJob:
@@ -126,4 +156,7 @@ def _poor(stack: str, mark: tuple[int, int], nodes: int, there: list[JobRecord])
     )
     status = ManagedStatus.RUNNING if ours else ManagedStatus.STARTING
     now = TaskState(index, name, "", stack, nodes, status=status, started_at=began)
+    if ours:
+        newest = max(_attempt(number, index, record.key) for record in ours)
+        now = evolve(now, attempt=newest, jobs=tuple(record.id for record in ours))
     return ManagedJob(number, name, (*before, now), began, ours[-1].user if ours else "")

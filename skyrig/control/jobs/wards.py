@@ -85,9 +85,9 @@ def past(ward: Ward, known: ManagedJob) -> None:
     there = table.ward(ward.name, JOB) or ward
     for stack in kept.stacks(known):
         _keep(evolve(there, wish=Wish.PAST), known, stack)
-    put(ward, known, wish=Wish.PAST)
     kept.thin(kept.stacks(known))
     folder.clear(JOB, ward.name)
+    put(ward, known, wish=Wish.PAST)
 
 
 def cancel(job_id: int) -> Ward:

@@ -6,19 +6,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from skyrig import bringing, provision, renting, submitting
 from skyrig.bringing import Asked, Manner
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import table
 from skyrig.control.jobs import wards as jobs
-from skyrig.control.jobs.known import Act, least, recovery
+from skyrig.control.jobs.known import OUT, Act, least, recovery
+from skyrig.control.jobs.reaching import reached
 from skyrig.control.ward import JOB, Ward
-from skyrig.errors import NoCapacity, SkyrigError
+from skyrig.errors import NoCapacity, NodeLost, SkyrigError
 from skyrig.failover.attempts import NoneLeft
 from skyrig.jobs.given import given
 from skyrig.jobs.spec import ManagedSpec
@@ -26,7 +27,7 @@ from skyrig.jobs.state import ManagedJob
 from skyrig.launch import client
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
-from skyrig.stack import described, powers, stacks, status
+from skyrig.stack import described, powers, stacks
 from skyrig.submitting import RunOptions
 
 Notify = Callable[[str], None]
@@ -34,8 +35,6 @@ Notify = Callable[[str], None]
 
 _FLUSH_S, _CANCELLED_FLUSH_S = 600.0, 120.0
 """How long files that a job wrote may take to reach their buckets: one that has ended by itself, and one cancelled."""
-
-_NONE: Mapping[str, str] = {}
 
 _BACK_S = 20.0
 """How long a node that is there, and does not answer, is waited for before another one is made in its place."""
@@ -45,23 +44,42 @@ _ENDS_S = 30.0
 
 _POLL_S = 0.2
 
+_STILL_THERE_S = 4.0
+"""How often is looked, while something waits for a cluster's nodes, whether their machines are there."""
+
 
 def bring(ward: Ward, notify: Notify) -> None:
     """Have the cluster of the task at work be what it shall be, made anew where it is lost, and its newest attempt
     submitted to it."""
-    job = jobs.job(ward)
-    task, spec = job.current, _readable(ward)
-    doing = ward.data["doing"]
-    stack = task.stack
-    options = RunOptions(avoid=str(doing["avoid"]))
     try:
-        if described.describe(stack) is not None:
-            _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify, ward.data.get("spares") or {})
-        cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, options, notify, renting.pays)
+        _brought(ward, notify)
     except NoCapacity as error:
         passing = isinstance(error, NoneLeft) and error.may_pass
         table.change(ward.name, JOB, data={"never": not passing})
         raise
+    except NodeLost as error:  # its machine may well be there
+        _suspected(ward, error.node_id)
+        raise
+
+
+def _suspected(ward: Ward, node_id: str) -> None:
+    """Write down that the head could not reach a node that is there."""
+    cluster = described.describe(jobs.job(ward).current.stack)
+    found = next((node for node in cluster.nodes if node.id == node_id), None) if cluster is not None else None
+    if found is not None:
+        table.change(ward.name, JOB, data={"cut_off": {"node": node_id, "incarnation": found.incarnation}})
+
+
+def _brought(ward: Ward, notify: Notify) -> None:
+    job = jobs.job(ward)
+    task, spec = job.current, _readable(ward)
+    doing = ward.data["doing"]
+    stack = task.stack
+    options = RunOptions(wish=spec.wish, avoid=str(doing["avoid"]))
+    if described.describe(stack) is not None:
+        options = RunOptions()  # what is wished of a cluster stands in its config by now
+        _repaired(stack, _Lost.of(ward), notify)
+    cluster, what = submitting.for_launch(jobs.task(ward, task.index), stack, options, notify, renting.pays)
     if what is None:
         raise SkyrigError(f"task {task.index} of job {job.id} has nothing to run")
     how = recovery(spec, task)
@@ -70,10 +88,11 @@ def bring(ward: Ward, notify: Notify) -> None:
     )
     if job.user:
         request = evolve(request, user=job.user)
-    record = asyncio.run(_submitted(cluster, evolve(what, request=request), job, notify))
+    submitting_it = _submitted(cluster, evolve(what, request=request), job, notify)
+    record = asyncio.run(_while_there(cluster, submitting_it))
     cluster = described.known(stack) or cluster
     told = {"key": record.key, "head": cluster.head.incarnation, "job": record.id}
-    table.change(ward.name, JOB, reason="", data={"told": told, "spares": None})
+    table.change(ward.name, JOB, reason="", data={"told": told, "spares": None, "cut_off": None})
 
 
 def move(ward: Ward, notify: Notify) -> None:
@@ -85,9 +104,13 @@ def move(ward: Ward, notify: Notify) -> None:
 
 
 def mend(ward: Ward, notify: Notify) -> None:
-    """Make lost nodes of a job anew that goes on without them, and tell its head."""
-    stack, doing = jobs.job(ward).current.stack, ward.data["doing"]
-    _repaired(stack, tuple(doing["nodes"]), float(doing["since"]), notify)
+    """Make lost nodes of a job anew that goes on without them, and tell its head. Where none is named, look after a
+    cluster whose head is silent."""
+    stack = jobs.job(ward).current.stack
+    if not ward.data["doing"]["nodes"]:
+        bringing.up(stack, notify, Asked(at_least=True), Manner(renting.pays))
+        return
+    _repaired(stack, _Lost.of(ward), notify)
     cluster = described.describe(stack)
     if cluster is not None:
         asyncio.run(client.acquaint(cluster))
@@ -161,19 +184,35 @@ def _readable(ward: Ward) -> ManagedSpec:
     return spec
 
 
-def _repaired(
-    stack: str, nodes: tuple[str, ...], since: float, notify: Notify, spares: Mapping[str, str] = _NONE
-) -> None:
-    """Bring a cluster that is there up as a whole. Of the `nodes` that are lost, those that have a successor among
-    `spares` go; others whose machines are there are waited for, until a while after `since`, and then made anew."""
+@frozen
+class _Lost:
+    """The `nodes` of a cluster that are lost to its job since the moment `since`, the machine that its head could not
+    reach when it was tried last ("": none), and those that came early, by the node that each is for."""
+
+    nodes: tuple[str, ...]
+    since: float
+    cut_off: str
+    spares: Mapping[str, str]
+
+    @classmethod
+    def of(cls, ward: Ward) -> _Lost:
+        """As it stands in the ward."""
+        doing, cut_off = ward.data["doing"], ward.data.get("cut_off") or {"node": "", "incarnation": ""}
+        nodes = dict.fromkeys((*doing["nodes"], *filter(None, [cut_off["node"]])))
+        return cls(tuple(nodes), float(doing["since"]), cut_off["incarnation"], ward.data.get("spares") or {})
+
+
+def _repaired(stack: str, lost: _Lost, notify: Notify) -> None:
+    """Bring a cluster that is there up as a whole. Lost nodes that have a successor go; others whose machines are there
+    are waited for a while, and then made anew."""
     cluster = described.describe(stack)
     if cluster is None:
         return
     there = {node.id for node in cluster.nodes}
-    going = tuple(each for each in nodes if spares.get(each) in there and each in there)
-    anew = _silent(cluster, tuple(each for each in nodes if each not in going), since, notify)
+    going = tuple(each for each in lost.nodes if lost.spares.get(each) in there and each in there)
+    anew = _silent(cluster, evolve(lost, nodes=tuple(each for each in lost.nodes if each not in going)), notify)
     if going:
-        notify(f"{', '.join(going)} goes: {', '.join(spares[each] for each in going)} is in its place")
+        notify(f"{', '.join(going)} goes: {', '.join(lost.spares[each] for each in going)} is in its place")
         asked = Asked(anew=anew, without=going, at_least=True)
         bringing.up(stack, notify, asked, Manner(renting.pays, taking=(*going, *anew), force=True))
         return
@@ -184,16 +223,17 @@ def _repaired(
     bringing.up(stack, notify, Asked(anew=anew, at_least=True), Manner(renting.pays, taking=anew))
 
 
-def _silent(cluster: ClusterDescription, nodes: tuple[str, ...], since: float, notify: Notify) -> tuple[str, ...]:
-    """Which of the nodes are there, but for the head, and do not come back."""
+def _silent(cluster: ClusterDescription, lost: _Lost, notify: Notify) -> tuple[str, ...]:
+    """Which of the lost nodes are there, but for the head, and do not come back."""
     found = powers.of(cluster)
-    doubtful = [each for each in nodes if found.get(each) == "up" and each != cluster.head.id]
+    machines = {node.id: node.incarnation for node in cluster.nodes[1:]}
+    doubtful = [each for each in lost.nodes if found.get(each) == "up" and each in machines]
     if doubtful:
         notify(f"{', '.join(doubtful)}: there, but lost to the job: waited for up to {_BACK_S:.0f} s")
     while doubtful:
-        rows = {row.name: row.status for each in status.of([cluster.name]) for row in each.nodes}
-        doubtful = [each for each in doubtful if rows.get(each) != "UP"]
-        if time.time() > since + _BACK_S:
+        back = reached(cluster, doubtful)
+        doubtful = [each for each in doubtful if each not in back or machines[each] == lost.cut_off]
+        if time.time() > lost.since + _BACK_S:
             break
         time.sleep(_POLL_S)
     return tuple(doubtful)
@@ -206,6 +246,21 @@ async def _submitted(cluster: ClusterDescription, what: Submission, job: Managed
         await client.acquaint(cluster)
         await _none_at_work(cluster, what.request.key, notify)
     return await client.submit(cluster, what, partial(described.known, cluster.name), notify)
+
+
+async def _while_there(cluster: ClusterDescription, work: Coroutine[None, None, JobRecord]) -> JobRecord:
+    """Do the work for as long as the machines of the cluster are there: NodeLost once one of them is not, since it may
+    take long until a machine that only boots is told from one that is gone."""
+    working = asyncio.create_task(work)
+    while not working.done():
+        await asyncio.wait({working}, timeout=_STILL_THERE_S)
+        found = {} if working.done() else await asyncio.to_thread(powers.of, cluster)
+        if out := [node_id for node_id, power in found.items() if power in OUT]:
+            working.cancel()
+            await asyncio.wait({working})
+            if working.cancelled():
+                raise NodeLost(f"lost while it was to begin: {', '.join(out)}", node_id=out[0])
+    return working.result()
 
 
 async def _none_at_work(cluster: ClusterDescription, key: str, notify: Notify) -> None:

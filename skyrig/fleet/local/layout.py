@@ -108,6 +108,11 @@ class NodeFolder(NamedTuple):
         return self.path / "room"
 
     @property
+    def cut(self) -> Path:
+        """JSON, there while the node is cut off from the others on purpose (skyrig.fleet.local.partition)."""
+        return self.path / "cut"
+
+    @property
     def preemption(self) -> Path:
         """JSON that says until when the node is there, if somebody said so (see skyrig.fleet.local.preemption)."""
         return self.home / ".skyrig" / "preemption.json"

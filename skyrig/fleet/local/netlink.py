@@ -50,6 +50,12 @@ def remove(name: str) -> None:
         _ask(_DELETE_LINK, 0, _link(index))
 
 
+def set_master(name: str, bridge: str | None) -> None:
+    """Plug the interface `name` into a bridge; None takes it out of the one that it is in."""
+    index = socket.if_nametoindex(bridge) if bridge is not None else 0
+    _ask(_NEW_LINK, 0, _link(socket.if_nametoindex(name)) + _attribute(_IFLA_MASTER, struct.pack("=I", index)))
+
+
 def set_up(name: str) -> None:
     """Switch the interface `name` on."""
     _ask(_NEW_LINK, 0, _link(socket.if_nametoindex(name), flags=_UP))

@@ -84,8 +84,8 @@ def _make_namespaces(request: NodeRequest, network: Mapping[str, Any]) -> socket
     kernel.unshare(kernel.CLONE_NEWNET)
     with Path("/proc/self/ns/net").open() as own:
         kernel.join(outside, kernel.CLONE_NEWNET)
-        netlink.remove(_cable(request.address))  # a dead node's goes away some time after it
-        netlink.add_cable(_cable(request.address), switch.BRIDGE, _CARD, own.fileno(), request.address)
+        netlink.remove(cable(request.address))  # a dead node's goes away some time after it
+        netlink.add_cable(cable(request.address), switch.BRIDGE, _CARD, own.fileno(), request.address)
         kernel.join(own.fileno(), kernel.CLONE_NEWNET)
     netlink.set_up("lo")
     netlink.add_address(_CARD, request.address, switch.PREFIX)
@@ -94,7 +94,7 @@ def _make_namespaces(request: NodeRequest, network: Mapping[str, Any]) -> socket
     return socket.create_server((request.address, 22), backlog=256)
 
 
-def _cable(address: str) -> str:
+def cable(address: str) -> str:
     """Name of a node's end at the switch: an interface's name holds 15 letters."""
     return "n" + socket.inet_aton(address).hex()
 

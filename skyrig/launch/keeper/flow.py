@@ -16,7 +16,7 @@ from skyrig.fleet.progress import Progress
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
 from skyrig.launch.job import CANCELLED, JobRecord, JobRequest, JobStatus, Scripts
-from skyrig.launch.keeper import booting, ends, gang, replacing, sameness, stillness
+from skyrig.launch.keeper import booting, ends, gang, replacing, sameness, setups, stillness
 from skyrig.launch.keeper.ends import End
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
@@ -25,7 +25,6 @@ from skyrig.launch.keeper.notices import Audience
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import Rank
 from skyrig.launch.keeper.seating import Seating, Start
-from skyrig.launch.keeper.setups import setup_parts
 
 BOOT_PATIENCE_S = 30.0
 """Seconds beyond the lease for which a node that shall start a rank is waited for: it may only just boot."""
@@ -204,10 +203,15 @@ class Flow:
     async def _setup(self, setup: Scripts) -> End | None:
         """Run setup at once on all nodes where it has not run in this form; its failure ends the job."""
         group, table = self.group, self._keeper.table
-        parts = await setup_parts(self._keeper, self._request, setup, group, self._cluster)
-        due = self._setup_due(parts)
+        about = (self._keeper, self._request, setup, group, self._cluster)
+        if self.plan.setup is None:
+            await self._unless_cancelled(setups.recall(*about, self._meant))
+            if self._cancel.is_set():
+                return self._cancelled()
+        due = self._setup_due(await setups.setup_parts(*about))
         if not due:
             return None
+        await setups.settled()
         before = {node.id for node in due} if self._resumed else await self._standing(due)
         for node in due:
             table.set_setup_key(node.id, node.life, "")
@@ -222,9 +226,7 @@ class Flow:
         ended = await self._run_gang([rank for rank, _ in seats], [spec for _, spec in seats], set_up)
         done = [node for node, end in zip(due, ended.ends, strict=True) if end.code == 0]
         undone = before - await self._standing(done, otherwise=before)
-        for node in done:
-            changed = sameness.CHANGES_FILES if node.id in undone else {}
-            table.set_setup_key(node.id, node.life, sameness.kept({**parts, **changed}))
+        await setups.remember(*about, done, undone)
         if ended.cancelled:
             return self._cancelled()
         return self._failure(ended, due, JobStatus.FAILED_SETUP, "setup") if ended.culprit >= 0 else None

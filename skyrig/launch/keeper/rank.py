@@ -249,8 +249,8 @@ class Rank:
         """The rank's end, if its supervisor ended by itself before it said a word; None if the connection broke."""
         said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
         await process.wait_closed()
-        if not process.exit_status:
-            return None
+        if process.exit_status is None or not 0 < process.exit_status < 128:
+            return None  # it did not end by itself: a signal does that, on a machine that shuts down
         reason = said[-1] if said else f"its supervisor ended with code {process.exit_status}"
         return RankEnd(-1, "refused", asyncio.get_running_loop().time(), reason)
 

@@ -13,6 +13,7 @@ from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.fleet.target import inside
 from skyrig.launch import environment, nodeside, skylogs
 from skyrig.launch.job import JobRecord, JobRequest, Scripts
+from skyrig.launch.keeper import marks
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.plan import Plan
@@ -70,9 +71,8 @@ class Seating:
             task_id=self._task_id(cluster),
             cluster=cluster,
         )
-        return self._rank(node, name, SETUP + node.rank, plan), self._spec(
-            name, setup, env, skylogs.of_setup(self.record)
-        )
+        spec = self._spec(name, setup, env, skylogs.of_setup(self.record))
+        return self._rank(node, name, SETUP + node.rank, plan), {**spec, "forget": [marks.FILE]}
 
     def _rank(self, node: Node, name: str, log_rank: int, plan: Plan) -> Rank:
         return Rank(

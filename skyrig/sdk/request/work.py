@@ -20,10 +20,11 @@ from skyrig.sdk.answers import (
     ClusterStatus,
     InstanceTypeInfo,
     JobRecord,
+    ManagedJobRecord,
     ResourceHandle,
     ServiceRecord,
 )
-from skyrig.sdk.request import folder, services
+from skyrig.sdk.request import folder, managed, services
 
 if TYPE_CHECKING:
     from skyrig.catalog.offers import Offer
@@ -347,6 +348,9 @@ WORK = {
     "list_accelerators": Work(list_accelerators, dict[str, list[InstanceTypeInfo]]),
     "storage_ls": Work(storage_ls, list[dict[str, Any]]),
     "storage_delete": Work(storage_delete, None),
+    "jobs.launch": Work(managed.launch, tuple[int | None, ResourceHandle | None]),
+    "jobs.queue": Work(managed.queue, list[ManagedJobRecord]),
+    "jobs.cancel": Work(managed.cancel, None),
     "serve.up": Work(services.up, tuple[str, str]),
     "serve.update": Work(services.update, None),
     "serve.status": Work(services.status, list[ServiceRecord]),

@@ -43,26 +43,8 @@ case ${SKYRIG_MODEL_DIR-} in
   \~/*) export SKYRIG_MODEL_DIR=$HOME/${SKYRIG_MODEL_DIR#??} ;;
 esac
 
-if [ -n "${SKYRIG_MIN_NODES-}" ]; then
-  # The job goes on while a node is replaced: the nodes meet anew, fewer or all of them, whenever one is lost or comes.
-  # Seconds of torch's c10d rendezvous (torch/distributed/elastic/rendezvous/dynamic_rendezvous.py, torch 2.15): a node
-  # is dead after keep_alive_interval * keep_alive_max_attempt (else 15), and those that are enough wait for more for
-  # last_call_timeout (else 30). Measured with three nodes of which one is killed: 9 s until the other two start again.
-  # Their number is no end to restarts: Skyrig ends the job when a process fails by its own doing.
-  case $MASTER_ADDR in
-    *:*) skyrig_endpoint="[$MASTER_ADDR]:$MASTER_PORT" ;;
-    *) skyrig_endpoint=$MASTER_ADDR:$MASTER_PORT ;;
-  esac
-  skyrig_host=0
-  [ "$SKYRIG_NODE_RANK" -ne 0 ] || skyrig_host=1
-  # A store that agents share is known to each by the address that it had in the agent's first round (`next_rendezvous`
-  # in the same file), and torch's rank 0, which has it, may be on the node that is lost.
-  export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
-  exec "$SKYRIG_PYTHON" -m torch.distributed.run \
-    --nnodes "$SKYRIG_MIN_NODES:$SKYRIG_NUM_NODES" --nproc-per-node "$SKYRIG_PROCS_PER_NODE" \
-    --rdzv-backend c10d --rdzv-endpoint "$skyrig_endpoint" --rdzv-id "$SKYRIG_INTERNAL_JOB_ID" \
-    --rdzv-conf "is_host=$skyrig_host,keep_alive_interval=1,keep_alive_max_attempt=5,last_call_timeout=5" \
-    --local-addr "$SKYRIG_NODE_ADDRESS" --max-restarts 1000 \
+if [ -n "${SKYRIG_MIN_NODES-}" ]; then # how the nodes meet, and meet again, is in torchrun's own variables (PET_)
+  exec "$SKYRIG_PYTHON" -m torch.distributed.run --nproc-per-node "$SKYRIG_PROCS_PER_NODE" \
     --no-python /bin/bash "$SKYRIG_RANK_DIR/rank.sh"
 fi
 
