@@ -52,5 +52,5 @@ def login(slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def person(login: Sshd, slurm: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmUser]:
     """A user with a stack `hpc` for that cluster, which is up."""
     user = SlurmUser(tmp_path_factory.mktemp("user"), login.folder, slurm)
-    user.run("up", "-c", "hpc", "--infra", "slurm/hpc", timeout=60)
+    user.run("up", "-c", "hpc", "--infra", "slurm/hpc", timeout=240)
     yield user

@@ -130,6 +130,8 @@ class SlurmCluster:
     def _start(self, name: str, words: list[str]) -> None:
         program = shutil.which(words[0], path=_PATH)
         assert program is not None
+        if with_us := shutil.which("setpriv", path=_PATH):  # should the tests be killed, the daemons go too
+            words, program = ["", "--pdeathsig", "KILL", program, *words[1:]], with_us
         with (self.folder / "log" / f"{name}.out").open("ab") as out:
             self._processes[name] = subprocess.Popen(
                 [program, *words[1:]], env=self.env, stdout=out, stderr=out, stdin=subprocess.DEVNULL,

@@ -31,7 +31,7 @@ class SlurmUser(User):
 
     def launch(self, name: str, run: str, *words: str, check: int | None = 0, **more: Any) -> Result:
         """Launch a task and follow it."""
-        return self.run("launch", self.task(name, run, **more), "-c", self.stack, *words, check=check, timeout=60)
+        return self.run("launch", self.task(name, run, **more), "-c", self.stack, *words, check=check, timeout=240)
 
     def job(self, number: int | None = None) -> dict[str, Any]:
         """One row of the queue, the newest one without a number."""

@@ -65,18 +65,18 @@ def test_two_nodes_with_torchrun(person: SlurmUser, tmp_path: Path) -> None:
         "dist.destroy_process_group()\n"
     )
     words = ("train", "--script", str(tmp_path / "sum.py"), "-c", "hpc", "--nodes", "2", "--strategy", "torchrun")
-    done = person.run(*words, timeout=90)
+    done = person.run(*words, timeout=240)
     for rank in (0, 1):
         assert f"(rank {rank}, c{rank}) sum 2 of 2" in done.lines, done.told()
 
 
 def test_exit_codes_are_the_scripts_own(person: SlurmUser) -> None:
     """The first rank that fails by its own doing says the code, and ends the other."""
-    run = 'if [ "$SKYPILOT_NODE_RANK" = 1 ]; then exit 7; fi; sleep 60'
+    run = 'if [ "$SKYPILOT_NODE_RANK" = 1 ]; then exit 7; fi; sleep 300'
     began = time.monotonic()
     done = person.launch("seven", run, num_nodes=2, check=7)
     assert "rank 1 on c1 exited with code 7" in done.told()
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < 200
     job = person.job()
     assert (job["status"], job["exit_codes"][1]) == ("FAILED", 7)
     state = person.slurm.run("scontrol", "-o", "show", "job", str(job["id"]))
@@ -89,8 +89,8 @@ def test_queue_logs_and_cancel(person: SlurmUser) -> None:
     running = person.job()["id"]
     person.launch("waits", "echo never", "-d", resources={"cpus": 2})
     waiting = person.job()["id"]
-    until(lambda: person.job(running)["status"] == "RUNNING", "the first job runs")
-    until(lambda: "Resources" in person.job(waiting)["reason"], "the second one says why it waits")
+    until(lambda: person.job(running)["status"] == "RUNNING", "the first job runs", 120)
+    until(lambda: "Resources" in person.job(waiting)["reason"], "the second one says why it waits", 120)
     follower = person.start("logs", "-c", "hpc", "-j", str(running), "--rank", "1")
     try:
         assert follower.stdout is not None
@@ -98,7 +98,7 @@ def test_queue_logs_and_cancel(person: SlurmUser) -> None:
         assert seen == b"(rank 1, c1) line 5\n"
         assert person.job(running)["status"] == "RUNNING"
         person.run("cancel", "-c", "hpc", "--all")
-        assert follower.wait(30) == 143
+        assert follower.wait(120) == 143
     finally:
         follower.kill()
     for number in (running, waiting):
@@ -154,7 +154,7 @@ def test_status_and_down_leave_the_cluster_as_it_was(person: SlurmUser) -> None:
     assert row["hourly_cost"] == 0
     jobs = len(person.jobs())
     (person.there / "mine").write_text("stays")
-    person.run("down", "-c", "hpc", "-y", timeout=60)
+    person.run("down", "-c", "hpc", "-y", timeout=240)
     assert not person.base.exists() and (person.there / "mine").exists()
     assert len(person.jobs()) == jobs
     kept = person.run("logs", "-c", "hpc", "-j", str(person.jobs()[0]["id"]))

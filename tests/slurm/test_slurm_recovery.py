@@ -31,12 +31,12 @@ def test_a_node_dies_and_the_job_begins_anew(person: SlurmUser, dies: str) -> No
     (person.there / "go").unlink(missing_ok=True)
     person.launch("survivor", RUN, "-d", "--secret", "TOKEN=abcdef", num_nodes=2)
     number = person.job()["id"]
-    until(lambda: person.job(number)["status"] == "RUNNING", "it runs")
+    until(lambda: person.job(number)["status"] == "RUNNING", "it runs", 120)
     folder = person.folder_of(number)
-    until(lambda: b"attempt 0" in (folder / "job.log").read_bytes(), "both ranks are there")
+    until(lambda: b"attempt 0" in (folder / "job.log").read_bytes(), "both ranks are there", 120)
     person.slurm.kill_node(dies)
     (person.there / "go").touch()
-    until(lambda: person.job(number)["status"] == "PENDING", "Slurm gave the node up and wants it anew", 60)
+    until(lambda: person.job(number)["status"] == "PENDING", "Slurm gave the node up and wants it anew", 180)
     assert (folder / "secret.json").exists()
     person.slurm.start_node(dies)
 
@@ -44,7 +44,7 @@ def test_a_node_dies_and_the_job_begins_anew(person: SlurmUser, dies: str) -> No
         person.slurm.hurry(number)
         return bool(person.job(number)["status"] == "SUCCEEDED")
 
-    until(ended, "it ran to its end", 60)
+    until(ended, "it ran to its end", 180)
     done = person.run("logs", "-c", "hpc", "-j", str(number))
     said = {line.split("task ")[1].split()[0] for line in done.lines if "task sky-" in line}
     assert len(said) == 1 and any("attempt 1" in line for line in done.lines), done.told()
@@ -73,4 +73,4 @@ def test_a_cluster_of_our_own_with_slurm(person: SlurmUser) -> None:
     assert schedulers.client(ours) is CLIENT and schedulers.client(evolve(ours, scheduler="")) is not CLIENT
     what = Submission(JobRequest("ours", 1, Scripts({"run.sh": "echo ours"})))
     number = asyncio.run(CLIENT.submit(ours, what, lambda: ours, lambda line: None)).id
-    until(lambda: person.job(number)["status"] == "SUCCEEDED", "it ran", 40)
+    until(lambda: person.job(number)["status"] == "SUCCEEDED", "it ran", 180)
