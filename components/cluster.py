@@ -43,6 +43,7 @@ class Cluster(pulumi.ComponentResource):
             f"{name}-{args['cloud']}", {**args, "public_key": key.public_key if key is not None else ""}, child
         )
         self.description = cloud.description
+        self._scheduler = args.get("scheduler") or ""
         self.private_key = key.private_key if key is not None else pulumi.Output.secret("")
         self.register_outputs({"description": self.description})
 
@@ -59,6 +60,8 @@ class Cluster(pulumi.ComponentResource):
         fields: dict[str, Any] = {
             field.name: self.description[field.name] for field in attrs.fields(ClusterDescription)
         }
+        if self._scheduler:
+            fields["scheduler"] = self._scheduler
         fields["ssh"] = {
             "public_key": self.description["ssh"]["public_key"],
             "private_key": self.private_key,

@@ -82,6 +82,8 @@ class ClusterArgs(TypedDict):
     """Open ports of the head, as sorted ranges."""
     balancer: NotRequired[str]
     """cloud: the cloud's own balancer is before these ports; not there, or "": none."""
+    scheduler: NotRequired[str]
+    """slurm: jobs go to the Slurm that the head has; not there, or "": to Skyrig's keeper."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int

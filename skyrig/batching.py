@@ -50,7 +50,9 @@ def options(task: Task, cluster: ClusterDescription) -> BatchOptions:
     asked = candidate(task) or task.resources
     said = {**(task.config.values.get(SLURM) or {}), **(asked.config.get(SLURM) or {})}
     more, account, for_cpus = slurm.of_config(said)
-    partition = asked.infra.zone if asked.infra.cloud == SLURM and asked.infra.zone else cluster.zone
+    partition = asked.infra.zone if asked.infra.cloud == SLURM and asked.infra.zone else ""
+    if cluster.cloud == SLURM:
+        partition = partition or cluster.zone
     if for_cpus and not asked.accelerator_count and asked.infra.zone is None:
         partition = for_cpus
     memory = re.match(r"[0-9.]+", asked.memory or "")
@@ -69,12 +71,15 @@ def refuse_misfit(task: Task, cluster: ClusterDescription) -> None:
     from skyrig.schedulers.slurm import options as slurm
 
     there = [each.infra for each in task.choice.each]
-    if not any(each.cloud in (None, cluster.cloud) and each.region in (None, cluster.region) for each in there):
+    fits = [each.cloud in (None, cluster.cloud) and each.region in (None, cluster.region) for each in there]
+    if cluster.cloud == SLURM and not any(fits):
         raise ResourcesMismatch(
             f"the task asks for {there[0]}, {cluster.name} is {cluster.cloud}/{cluster.region}",
             hint="launch it on a cluster of its own",
         )
     asked = options(task, cluster)
+    if not cluster.partitions:  # a cluster that Skyrig made: what Slurm has there is asked when the job is submitted
+        return
     partition = slurm.partition_of(cluster.partitions, asked.partition)
     slurm.refuse_misfit(partition, asked, task.num_nodes, task.resources.accelerator_count)
 

@@ -46,6 +46,7 @@ def cluster_args(stack: str, asked: shape.Shape) -> ClusterArgs:
         "isolation": asked.isolation,
         "ports": list(asked.ports),
         "balancer": asked.balancer,
+        "scheduler": asked.scheduler,
         "power": asked.power,
         "starts": asked.starts,
         "owner": asked.owner,

@@ -30,6 +30,7 @@ FREE = ("local", "slurm")
 
 ISOLATIONS = ("auto", "namespaces", "plain")
 BALANCERS = ("", "cloud")
+SCHEDULERS = ("", "slurm")
 POWERS = ("up", "stopped", "down")
 
 MOST_LOCAL_PORTS = 4096
@@ -47,6 +48,9 @@ KEYS: Mapping[str, Key] = {
     "isolation": Key("auto", "local nodes only: " + ", ".join(ISOLATIONS)),
     "ports": Key("", "open ports of the head: 8000,9000-9010"),
     "balancer": Key("", "clouds: cloud puts the cloud's own balancer before the open ports; empty: none"),
+    "scheduler": Key(
+        "", "who runs the jobs: empty is Skyrig's keeper; " + ", ".join(SCHEDULERS[1:]) + ": the head's own"
+    ),
     "power": Key("up", "wanted power state: " + ", ".join(POWERS)),
     "starts": Key(0, "how often a start was asked for; another number starts nodes that stopped themselves"),
     "owner": Key("", "who made the cluster; a tag on everything that is made on a cloud"),
@@ -102,6 +106,7 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
     `balancer` says what stands before them ("": nothing, "cloud": the cloud's own balancer, whose address stays);
+    `scheduler` is who runs its jobs ("": the keeper, "slurm": the Slurm that its head has);
     `machine` says what its nodes are on a cloud, and of the local one place and market alone; `policy` what it may cost
     and how long it lives."""
 
@@ -112,6 +117,7 @@ class Shape:
     isolation: str = "auto"
     ports: tuple[str, ...] = field(default=(), validator=_not_too_many)
     balancer: str = ""
+    scheduler: str = ""
     power: str = "up"
     starts: int = 0
     owner: str = ""
@@ -176,6 +182,7 @@ class Shape:
             "isolation": self.isolation,
             "ports": ",".join(self.ports),
             "balancer": self.balancer,
+            "scheduler": self.scheduler,
             "power": self.power,
             "starts": self.starts,
             "owner": self.owner,
@@ -228,6 +235,7 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         isolation=keys.one_of("isolation", given["isolation"], ISOLATIONS),
         ports=_ports(given["ports"]),
         balancer=keys.one_of("balancer", given["balancer"], BALANCERS),
+        scheduler=keys.one_of("scheduler", given["scheduler"], SCHEDULERS),
         power=keys.one_of("power", given["power"], POWERS),
         starts=keys.whole("starts", given["starts"], "starts"),
         owner=keys.word("owner", given["owner"], r"[ -~]{1,128}", "a name"),

@@ -106,7 +106,7 @@ class Controller:
                     care.poke()
             return {"poked": True}
         if asked["op"] == "metrics":
-            text = metrics.text(table.wards(), self._crew.runs, self._crew.at_work, self._began, self._beat)
+            text = metrics.text(table.wards(past=True), self._crew.runs, self._crew.at_work, self._began, self._beat)
             return {"text": text}
         return {"error": f"no such request: {asked['op']}"}
 

@@ -53,7 +53,8 @@ class Watch:
 
     async def lease(self, left_s: float, said: str) -> None:
         """Let the controller's lease on the cluster run for `left_s` seconds from now; `said` is how long it is, in
-        words. A cluster that cannot end itself refuses it: `notify` is told. KeeperGone, NodeLost as for `sights`."""
+        words. A cluster that cannot end itself refuses it: `notify` is told. KeeperGone and NodeLost where that is
+        known already; it is `sights` that tells that the line broke."""
         await self._say({"left_s": left_s, "said": said})
 
     async def release(self) -> None:

@@ -30,9 +30,6 @@ class Machine(ServedNode):
 class ElasticCluster(KeeperCluster):
     """Nodes n0 (the head), n1, ..."""
 
-    def __init__(self, folder: Path, count: int) -> None:
-        super().__init__(folder, count)
-
     def kill_node(self, number: int) -> None:
         """Everything on a node ends at once, with nobody told."""
         home = self.nodes[number].home
@@ -65,3 +62,15 @@ class ElasticCluster(KeeperCluster):
         self.nodes[number] = Machine(self.folder, number, life)
         if tell:
             self.describe()
+
+    def heal(self) -> None:
+        """Make whole what a test has done, and take its files away."""
+        with contextlib.suppress(AssertionError):  # its jobs may have ended by themselves
+            self.ask(op="cancel", ids=None)
+        for node in self.nodes:
+            for name in ("ready", "done", "bereft", "own"):
+                (node.home / name).unlink(missing_ok=True)
+        for number, node in enumerate(self.nodes):
+            if node.process.poll() is not None:
+                self.replace(number, tell=False)
+        self.describe()

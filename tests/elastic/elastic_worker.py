@@ -1,4 +1,5 @@
-"""What torchrun starts in the test of it: adds ones up over all processes until the file that it is given is there."""
+"""What torchrun starts in the test of it: adds ones up over all processes, with a checkpoint now and then, until the
+file that it is given is there."""
 
 import datetime
 import os
@@ -9,17 +10,23 @@ from pathlib import Path
 import torch
 from torch import distributed as dist
 
+from skyrig.checkpoint import CheckpointManager
+
 dist.init_process_group("gloo", timeout=datetime.timedelta(minutes=5))
+turns = torch.zeros(1)
+manager = CheckpointManager(sys.argv[2], {"turns": {"turns": turns}}, every=20)
+found = manager.restore()
+step = found.step if found else 0
+assert int(turns) == step
+print(f"round of {dist.get_world_size()}, from step {step} of {found.incarnation if found else ''}", flush=True)
 done = torch.zeros(1)
-turns = 0
 while not done:
     done = torch.tensor([float(Path(sys.argv[1]).exists())])
-    both = torch.stack([torch.ones(1), done])
-    dist.all_reduce(both)
-    done = both[1]
+    dist.all_reduce(done)
     turns += 1
-    if turns == 1:
-        print(f"round of {int(both[0])}, rank {dist.get_rank()}", flush=True)
+    step += 1
+    manager.after_step(step)
     time.sleep(0.05)
-print(f"ended in a round of {int(both[0])}", flush=True)
+manager.wait()
+print(f"ended in a round of {dist.get_world_size()}", flush=True)
 os._exit(0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import secrets
+import signal
 import time
 from pathlib import Path
 
@@ -26,6 +28,16 @@ echo "ended on $SKYPILOT_NODE_RANK"
 """A rank with two processes, one of which takes part in a round of three nodes, the other in one of two."""
 
 
+def submit_with_setup(cluster: ElasticCluster) -> int:
+    """A job of STANDING on three nodes, two at least; its setup is of its own, and ends at once where ~/ready is."""
+    for node in cluster.nodes:
+        (node.home / "ready").touch()
+    text = f"# {secrets.token_hex(4)}\nuntil [ -e ~/ready ]; do sleep 0.1; done; echo set up"
+    setup = {"files": {"setup.sh": text}, "entry": "setup.sh"}
+    request = {**cluster.request(STANDING, 3, min_nodes=2), "setup": setup}
+    return int(cluster.ask(op="submit", request=request)["record"]["id"])
+
+
 def finish(cluster: ElasticCluster, *numbers: int) -> None:
     """Let the ranks on these nodes end well."""
     for number in numbers:
@@ -41,12 +53,10 @@ def lost(cluster: ElasticCluster, job: int) -> list[str]:
 
 def test_a_node_is_lost_and_comes_back(cluster: ElasticCluster) -> None:
     """The job runs all the time; setup runs on the new machine alone, and the log goes on under the same rank."""
-    setup = {"files": {"setup.sh": "echo setting up"}, "entry": "setup.sh"}
-    request = {**cluster.request(STANDING, 3, min_nodes=2), "setup": setup}
-    job = int(cluster.ask(op="submit", request=request)["record"]["id"])
+    job = submit_with_setup(cluster)
     following = Following(cluster, job)
     until(lambda: following.kept.count(b"begun on") == 3, "all ranks run")
-    assert following.kept.count(b"|setting up") == 3
+    assert following.kept.count(b"|set up") == 3
     began = time.monotonic()
     cluster.kill_node(1)
     until(lambda: lost(cluster, job) == ["n1"], "the loss is known")
@@ -55,19 +65,18 @@ def test_a_node_is_lost_and_comes_back(cluster: ElasticCluster) -> None:
     assert b"the job goes on with 2 of 3 nodes" in following.kept
     until(lambda: all(b"%d|ended by 137" % rank in following.kept for rank in (0, 2)), "nobody waits for it")
     began = time.monotonic()
-    cluster.replace(1)
+    cluster.replace(1, tell=False)
+    (cluster.nodes[1].home / "ready").touch()
+    cluster.describe()
     until(lambda: lost(cluster, job) == [], "it is back")
     until(lambda: following.kept.count(b"1|begun on 1 of 3") == 2, "its rank runs again")
     assert time.monotonic() - began < 10
-    assert following.kept.count(b"|setting up") == 4
+    assert following.kept.count(b"|set up") == 4
     finish(cluster, 0, 1, 2)
     record = cluster.ended(job)
     assert (record["status"], record["exit_codes"], record["lost"]) == ("SUCCEEDED", [0, 0, 0], [])
     following.join(20)
     assert following.outputs()[1] == b"begun on 1 of 3\n" * 2 + b"ended on 1\n"
-
-
-SETUP = {"files": {"setup.sh": "until [ -e ~/ready ]; do sleep 0.1; done; echo set up"}, "entry": "setup.sh"}
 
 
 def gone(cluster: ElasticCluster, left: int) -> None:
@@ -79,10 +88,7 @@ def gone(cluster: ElasticCluster, left: int) -> None:
 
 def test_a_keeper_that_dies_goes_on_wherever_the_job_was(cluster: ElasticCluster) -> None:
     """kill -9 while a node is missed, while its new machine is set up, and when its rank has joined."""
-    for node in cluster.nodes:
-        (node.home / "ready").touch()
-    request = {**cluster.request(STANDING, 3, min_nodes=2), "setup": SETUP}
-    job = int(cluster.ask(op="submit", request=request)["record"]["id"])
+    job = submit_with_setup(cluster)
     following = Following(cluster, job)
     until(lambda: following.kept.count(b"begun on") == 3, "all ranks run")
     began = time.monotonic()
@@ -105,6 +111,27 @@ def test_a_keeper_that_dies_goes_on_wherever_the_job_was(cluster: ElasticCluster
     following.join(20)
     assert following.outputs()[2] == b"begun on 2 of 3\n" * 2 + b"ended on 2\n"
     assert following.kept.count(b"|set up") == 4
+
+
+@pytest.mark.soak
+def test_a_node_that_was_cut_off_comes_back_by_itself(cluster: ElasticCluster) -> None:
+    """Its server hears and says nothing for a while: by the time that the job goes on without it nothing of its rank
+    lives, and when it answers again its rank joins on the same machine, without a setup."""
+    job = submit_with_setup(cluster)
+    following = Following(cluster, job)
+    until(lambda: following.kept.count(b"begun on") == 3, "all ranks run")
+    cluster.nodes[2].process.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: lost(cluster, job) == ["n2"], "it is lost")
+        mark = os.fsencode(f"SKYRIG_RANK_DIR={cluster.nodes[2].home}")
+        assert not [pid for pid in cluster.processes() if mark in _environ(pid)]
+    finally:
+        cluster.nodes[2].process.send_signal(signal.SIGCONT)
+    until(lambda: lost(cluster, job) == [], "it is back")
+    until(lambda: following.kept.count(b"2|begun on 2 of 3") == 2, "its rank runs again")
+    assert following.kept.count(b"|set up") == 3
+    finish(cluster, 0, 1, 2)
+    assert cluster.ended(job)["status"] == "SUCCEEDED"
 
 
 def test_too_few_nodes_end_the_job(cluster: ElasticCluster) -> None:
@@ -172,10 +199,7 @@ def test_failures_are_put_down_to_a_lost_node_for_a_while_only(cluster: ElasticC
 
 def test_a_job_without_a_node_is_cancelled_like_any_other(cluster: ElasticCluster) -> None:
     """Also while a machine is made ready for it."""
-    for node in cluster.nodes:
-        (node.home / "ready").touch()
-    request = {**cluster.request(STANDING, 3, min_nodes=2), "setup": SETUP}
-    job = int(cluster.ask(op="submit", request=request)["record"]["id"])
+    job = submit_with_setup(cluster)
     cluster.runs(job)
     gone(cluster, 2)
     until(lambda: lost(cluster, job) == ["n2"], "it is lost")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -28,12 +29,13 @@ def test_torchrun_goes_on_with_two_of_three_nodes_and_takes_the_third_back(clust
     """Its processes end and begin meanwhile, which is not the job's failure."""
     pytest.importorskip("torch")
     done = cluster.folder / "done"
-    scripts = render_launch(Script(str(WORKER), (str(done),)), "torchrun")
+    scripts = render_launch(Script(str(WORKER), (str(done), str(cluster.folder / "saved"))), "torchrun")
     env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     request = {**cluster.request("", 3, min_nodes=2, env=env), "run": CONVERTER.unstructure(scripts)}
     job = int(cluster.ask(op="submit", request=request)["record"]["id"])
     following = Following(cluster, job)
     until(lambda: rounds(following, 3) == 3, "three train", PATIENCE_S)
+    until(lambda: list((cluster.folder / "saved").glob("step-*/manifest.json")), "a checkpoint", PATIENCE_S)
     killed = time.monotonic()
     cluster.kill_node(1)
     until(lambda: rounds(following, 2) == 2, f"two go on\n{following.kept.decode()[-3000:]}", PATIENCE_S)
@@ -43,6 +45,11 @@ def test_torchrun_goes_on_with_two_of_three_nodes_and_takes_the_third_back(clust
     cluster.replace(1)
     until(lambda: rounds(following, 3) == 6, "three go on", PATIENCE_S)
     three = time.monotonic() - came
+    begun = re.findall(rb"round of (\d), from step (\d+) of (\d*)", bytes(following.kept))
+    starts = sorted({(int(life or 0), int(step), int(size)) for size, step, life in begun})
+    assert [size for _, _, size in starts] == [3, 2, 3], "each from what the round before it had saved"
+    assert [life for life, _, _ in starts] == sorted({life for life, _, _ in starts})
+    assert [step for _, step, _ in starts] == sorted({step for _, step, _ in starts})
     done.touch()
     record = cluster.ended(job, PATIENCE_S)
     assert (record["status"], record["exit_codes"], record["lost"]) == ("SUCCEEDED", [0, 0, 0], []), record

@@ -86,7 +86,7 @@ class Host:
         assert not left, left
         for task in jobs.job(ward).tasks:
             assert described.describe(task.stack) is None
-            assert not self.person.processes(str(self.person.home / "local" / task.stack))
+            assert not self.person.processes(f"{self.person.home / 'local' / task.stack}/")
         return True
 
     def attempts(self, job_id: int) -> list[JobRecord]:
@@ -117,12 +117,16 @@ class Host:
         """Pid of the controller; 0 where there is none."""
         return client.state().pid or 0
 
+    def at_work(self) -> int:
+        """How many children of the controller there are."""
+        return len(_children(self.person))
+
     def log(self, job_id: int) -> str:
         """What the controller did for a job."""
         file = folder.log(JOB, str(job_id))
         return (file.read_text() if file.exists() else "no log\n") + folder.standing().log.read_text()
 
-    def until(self, condition: Callable[[], Any], what: str, job_id: int, seconds: float = 90) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, job_id: int, seconds: float = 180) -> Any:
         """Wait for a condition; what it returned."""
         deadline = time.monotonic() + seconds
         while not (met := condition()):
@@ -132,12 +136,12 @@ class Host:
             time.sleep(0.1)
         return met
 
-    def past(self, job_id: int, seconds: float = 90) -> ManagedJob:
+    def past(self, job_id: int, seconds: float = 180) -> ManagedJob:
         """The job, once it is past."""
         self.until(lambda: self.is_past(job_id), "it is past", job_id, seconds)
         return self.job(job_id)
 
-    def running(self, job_id: int, attempt: int = 1, seconds: float = 90) -> ManagedJob:
+    def running(self, job_id: int, attempt: int = 1, seconds: float = 180) -> ManagedJob:
         """The job, once that attempt is RUNNING."""
 
         def runs() -> bool:
@@ -175,12 +179,20 @@ def host(directory: Path) -> Iterator[Host]:
             end_nodes(person.home)
 
 
-def _end_children(person: User) -> None:
-    """End what the controller has left at work, and wait for the engines of that."""
-    mark = f"SKYRIG_HOME={person.home}".encode()
+def _children(person: User) -> list[int]:
+    """Pids of what the controller of this home has at work."""
+    mark, found = f"SKYRIG_HOME={person.home}".encode(), []
     for pid in person.processes("skyrig.control.work"):
         with contextlib.suppress(OSError):
             if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                os.kill(pid, signal.SIGKILL)
+                found.append(pid)
+    return found
+
+
+def _end_children(person: User) -> None:
+    """End what the controller has left at work, and wait for the engines of that."""
+    for pid in _children(person):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
     for stack in (person.home / "stacks").glob("*"):
         until(lambda name=stack.name: not lock.is_held(name), "its engine has ended", 60)  # type: ignore[misc]

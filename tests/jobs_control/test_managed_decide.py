@@ -164,6 +164,17 @@ def test_a_cluster_that_ended_itself_is_a_loss() -> None:
     assert (found.job.status, found.action.act) == (ManagedStatus.RECOVERING, Act.START)
 
 
+def test_a_cluster_that_has_lived_as_long_as_it_was_to_cancels_the_job() -> None:
+    said = "its time to live of 8h is over"
+    found = decide(seen(running(), look=Look(None, left=f"ended itself: {said}"), sight=None))
+    assert found.job.status is ManagedStatus.CANCELLED
+    job = running()
+    told = record(job.current.key(job.id), JobStatus.CANCELLED, reason=said)
+    assert decide(seen(job, sight=Sight(told))).job.status is ManagedStatus.CANCELLED
+    lease = evolve(told, reason="no controller was heard of for 1 h")
+    assert decide(seen(job, sight=Sight(lease))).job.status is ManagedStatus.RECOVERING
+
+
 def test_where_lost_nodes_cannot_be_had_the_whole_gang_moves() -> None:
     first = decide(seen(running(), {"n0": "up", "n1": "gone"}))
     tried = Tried("repair 0.2", 3, 1, 1000.0)
@@ -219,3 +230,37 @@ def test_who_runs_for_a_while_has_got_somewhere() -> None:
 def test_what_cannot_be_read_any_more_ends_it() -> None:
     found = decide(seen(running(), defect="the package is gone"))
     assert (found.job.status, found.action.act) == (ManagedStatus.FAILED_CONTROLLER, Act.FINISH)
+
+
+def test_a_silent_head_that_is_there_is_lost_sooner_on_this_machine_than_elsewhere() -> None:
+    known = seen(running(), sight=None, away_s=100.0, suspects={"n0": "n0.1"})
+    here = decide(known)
+    assert (here.job.current.attempt, here.action.act) == (2, Act.MOVE)
+    assert known.look is not None
+    assert known.look.cluster is not None
+    away = evolve(known, look=evolve(known.look, cluster=evolve(known.look.cluster, cloud="aws")))
+    assert decide(away).job.current.attempt == 1
+    assert decide(away).action.act is Act.MEND
+    assert decide(evolve(away, away_s=80.0)).action.act is Act.NOTHING
+    assert decide(evolve(away, away_s=3600 + 601.0)).job.current.attempt == 2
+
+
+def test_a_node_that_goes_has_a_successor_early_which_takes_its_place() -> None:
+    job = running()
+    sight = Sight(record(job.current.key(job.id)), leaving={"n0": 1100.0, "n1": 1100.0})
+    first = decide(seen(job, sight=sight))
+    assert (first.action.act, first.action.nodes) == (Act.SPARE, ("n1",))  # never the head
+    assert decide(seen(job, sight=sight, now=1086.0)).action.act is Act.NOTHING
+    waits = seen(job, sight=sight, spares={"n1": "n2"})
+    assert decide(waits).action.act is Act.NOTHING
+    taken = decide(evolve(waits, now=1096.0))
+    assert (taken.job.current.attempt, taken.job.current.recoveries[-1].cause) == (2, Cause.PREEMPTION)
+    stays = evolve(waits, sight=evolve(sight, leaving={}))
+    assert (decide(stays).action.act, decide(stays).action.nodes) == (Act.SPARED, ("n1",))
+
+
+def test_only_the_machine_that_was_lost_is_made_anew() -> None:
+    lost = decide(seen(running(), {"n0": "up", "n1": "gone"})).job
+    known = evolve(seen(lost), told="", sight=None)
+    assert decide(evolve(known, suspects={"n1": "n1.2"})).action.nodes == ("n1",)
+    assert decide(evolve(known, suspects={"n1": "n1.1"})).action.act is Act.SUBMIT

@@ -6,9 +6,11 @@ import asyncio
 import json
 
 import pytest
+from attrs import evolve
 from slurm_user import SlurmUser
 from user import until
 
+from skyrig import schedulers
 from skyrig.cluster.description import from_json
 from skyrig.launch.job import JobRequest, Scripts
 from skyrig.launch.submission import Submission
@@ -37,8 +39,12 @@ def test_a_node_dies_and_the_job_begins_anew(person: SlurmUser, dies: str) -> No
     until(lambda: person.job(number)["status"] == "PENDING", "Slurm gave the node up and wants it anew", 60)
     assert (folder / "secret.json").exists()
     person.slurm.start_node(dies)
-    person.slurm.run("scontrol", "update", f"JobId={number}", "StartTime=now")  # else Slurm waits two minutes
-    until(lambda: person.job(number)["status"] == "SUCCEEDED", "it ran to its end", 60)
+
+    def ended() -> bool:
+        person.slurm.hurry(number)
+        return bool(person.job(number)["status"] == "SUCCEEDED")
+
+    until(ended, "it ran to its end", 60)
     done = person.run("logs", "-c", "hpc", "-j", str(number))
     said = {line.split("task ")[1].split()[0] for line in done.lines if "task sky-" in line}
     assert len(said) == 1 and any("attempt 1" in line for line in done.lines), done.told()
@@ -58,3 +64,13 @@ def test_a_submission_that_is_repeated_is_the_same_job(person: SlurmUser) -> Non
     assert submit() == first
     (person.folder_of(first) / "id").unlink()
     assert submit() == first
+
+
+def test_a_cluster_of_our_own_with_slurm(person: SlurmUser) -> None:
+    """By its description alone: what Slurm has there is asked when a job is submitted."""
+    desc = from_json(json.loads((person.home / "stacks" / "hpc" / "cluster.json").read_text())["cluster"])
+    ours = evolve(desc, cloud="aws", region="r", zone="z", partitions=())
+    assert schedulers.client(ours) is CLIENT and schedulers.client(evolve(ours, scheduler="")) is not CLIENT
+    what = Submission(JobRequest("ours", 1, Scripts({"run.sh": "echo ours"})))
+    number = asyncio.run(CLIENT.submit(ours, what, lambda: ours, lambda line: None)).id
+    until(lambda: person.job(number)["status"] == "SUCCEEDED", "it ran", 40)

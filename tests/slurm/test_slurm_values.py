@@ -12,7 +12,7 @@ from skyrig.cluster.description import Accelerators, Partition
 from skyrig.errors import BadInput, ResourcesMismatch
 from skyrig.launch.job import Cause, JobRequest, JobStatus, Scripts
 from skyrig.launch.submission import BatchOptions
-from skyrig.schedulers.slurm import files, look, node, options, site, statuses
+from skyrig.schedulers.slurm import files, look, options, rank, site, statuses
 
 JOB = {"name": "a", "num_nodes": 2, "submitted_at": 5.0, "user": "u", "key": ""}
 STATE = {"phase": "run", "attempt": 0, "nodes": ["c0", "c1"], "at": 6.0}
@@ -132,7 +132,7 @@ def test_a_ranks_variables() -> None:
         "num_nodes": 2,
     }
     attempt = {"nodes": ["c0", "c1"], "addresses": ["10.0.0.1", "10.0.0.2"], "port": 7000}
-    env = node.rank_variables(said, attempt, 1, 33, 4)
+    env = rank.rank_variables(said, attempt, 1, 33, 4)
     wanted = {
         "MASTER_ADDR": "10.0.0.1",
         "MASTER_PORT": "1",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from skyrig.cluster.description import ClusterDescription
 from skyrig.control.jobs.known import OUT, Known, least, recovery
 from skyrig.control.look import SHUT_S
 from skyrig.jobs.spec import Policy
@@ -20,6 +21,9 @@ NO_PROGRESS = 3
 _PROGRESS_S = 60.0
 """For how long a task must run to have got somewhere."""
 
+_LEASE_OVER_S = 600.0
+"""How long after the end of its lease a cluster has ended itself."""
+
 _TAKE_S = 5.0
 """How long before its end a node is left whose successor is there."""
 
@@ -28,6 +32,10 @@ _NO_CAPACITY, _BAD_INPUT = 3, 2
 
 _ON_PURPOSE = ("", "cancelled", "the cluster was taken down", "the cluster was stopped")
 """Reasons of jobs that a person ended; one that its own cluster ended says why that went."""
+
+
+_LIVED = "its time to live of"
+"""How the reason of a cluster begins that has lived as long as it was to, as its keeper says it."""
 
 
 def advanced(known: Known) -> ManagedJob:
@@ -96,6 +104,8 @@ def _unheard(known: Known) -> ManagedJob:
     if look is None:
         return job
     if look.cluster is None:
+        if _LIVED in look.left:
+            return ended(job, ManagedStatus.CANCELLED, look.left, known.now)
         if look.left:
             return lost(known, Cause.NODE, f"its cluster ended itself: {look.left}", ())
         return ended(job, ManagedStatus.CANCELLED, "its cluster was taken down", known.now)
@@ -104,6 +114,8 @@ def _unheard(known: Known) -> ManagedJob:
     if look.power != "up":
         return job  # somebody stopped it, and may start it again
     head = look.cluster.head
+    if look.head_power in OUT and _LIVED in look.left:
+        return ended(job, ManagedStatus.CANCELLED, look.left, known.now)
     if look.head_power in OUT:
         why = f"its cluster ended itself: {look.left}" if look.left else _lost_text(known.out)
         return lost(known, Cause.NODE, why, known.out)
@@ -113,10 +125,18 @@ def _unheard(known: Known) -> ManagedJob:
         return lost(known, Cause.NODE, f"{head.id} (the head) is another machine", (head.id,))
     if known.sight is not None:
         return lost(known, Cause.SURROUNDINGS, f"{head.id} (the head) knows nothing of it", ())
-    if known.away_s > SHUT_S:
+    if known.away_s > _silence(known, look.cluster):
         why = f"{head.id} (the head) has been silent for {known.away_s:.0f} s"
         return lost(known, Cause.NODE, why, (head.id,))
     return job
+
+
+def _silence(known: Known, cluster: ClusterDescription) -> float:
+    """How long a head that is there may be silent before it counts as lost. Elsewhere than on this machine it may be us
+    who cannot be reached, while the job goes on: such a cluster has ended itself once the lease is over, or can not."""
+    if cluster.cloud == "local":
+        return SHUT_S
+    return recovery(known.spec, known.job.current).lease_s + _LEASE_OVER_S
 
 
 def _done(known: Known, task: TaskState, record: JobRecord) -> ManagedJob:
@@ -128,7 +148,8 @@ def _done(known: Known, task: TaskState, record: JobRecord) -> ManagedJob:
     if record.status is JobStatus.SUCCEEDED:
         return ended(job, ManagedStatus.SUCCEEDED, "", now)
     if record.status is JobStatus.CANCELLED:
-        if record.reason in _ON_PURPOSE and not (known.look is not None and known.look.left):
+        own = record.reason in _ON_PURPOSE and not (known.look is not None and known.look.left)
+        if own or record.reason.startswith(_LIVED):
             return ended(job, ManagedStatus.CANCELLED, record.reason or "cancelled", now)
         return lost(seen, Cause.NODE, f"its cluster ended itself: {record.reason}", ())
     failed = ManagedStatus.FAILED_SETUP if record.status is JobStatus.FAILED_SETUP else ManagedStatus.FAILED

@@ -127,6 +127,8 @@ class JobCare:
         """Write down what has become of the job. False where all must be looked at again before anything is done: it is
         another attempt now, and the cluster was looked at before the last one ended."""
         if decision.job == known.job:
+            if known.gone and not known.job.status.ended and ward.status != str(ManagedStatus.CANCELLING):
+                jobs.put(ward, known.job)
             return True
         data: dict[str, Any] = {}
         before, now = known.job.current, decision.job.current
@@ -140,7 +142,7 @@ class JobCare:
         jobs.put(ward, decision.job, data=data, **fields)
         if not data or now.attempt == 1:
             return True
-        listener, self._changed = self._listener, asyncio.Event()
+        listener = self._listener
         if listener is not None and listener.changed_at > self._looked_at:
             self._look = None
         return False
@@ -235,7 +237,8 @@ class JobCare:
             return
         now = table.ward(ward.name, JOB)
         if now is not None:
-            pause = _next_pause(now, decision, code) if code else None
+            again = action.act is Act.MEND and not action.nodes  # whether it helped is seen later
+            pause = _next_pause(now, decision, code) if code or again else None
             table.change(ward.name, JOB, data={"doing": None, "pause": pause})
 
     async def _pause(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ from attrs import evolve, frozen
 
 from skyrig.control.jobs.advance import NO_PROGRESS, advanced, changed, goes_on, stuck
 from skyrig.control.jobs.known import NOTHING, OUT, Act, Action, Known, recovery
+from skyrig.control.look import SHUT_S
 from skyrig.jobs.spec import Policy, Strategy
 from skyrig.jobs.state import ManagedJob, ManagedStatus, TaskState
 from skyrig.launch.job import JobRecord
@@ -71,7 +72,10 @@ def _said(task: TaskState) -> str:
 
 def _meanwhile(job: ManagedJob, known: Known) -> Action:
     """What is to be done while an attempt is at work."""
-    record = known.record
+    record, look = known.record, known.look
+    if record is None and look is not None and look.cluster is not None and known.away_s > SHUT_S:
+        why = f"{look.cluster.head.id} (the head) has been silent for {known.away_s:.0f} s"
+        return Action(Act.MEND, why) if (look.power, look.head_power) == ("up", "up") else NOTHING
     if record is None or record.status.ended:
         return NOTHING
     out = tuple(node_id for node_id in known.out if node_id in record.nodes)
@@ -114,6 +118,10 @@ def _begin(task: TaskState, known: Known) -> Action:
     eager = recovery(known.spec, task).strategy is Strategy.EAGER_NEXT_REGION
     if dead and eager and place:
         return Action(Act.MOVE, why, avoid=place)
+    head = cluster.head
+    is_same = known.suspects.get(head.id) == head.incarnation and look.head_power == "up"
+    if last is not None and head.id in last.nodes and is_same:
+        return Action(Act.MOVE, why)  # it alone cannot be made anew while it is there
     tried = known.tried
     if tried is not None and tried.code == _NO_CAPACITY and tried.what == f"{Act.REPAIR} {task.index}.{task.attempt}":
         return Action(Act.MOVE, f"{why}; there is no capacity where it was", avoid=place if eager else "")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 
 from attrs import evolve, frozen
@@ -16,7 +16,8 @@ from skyrig.bringing import Asked, Manner
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import table
 from skyrig.control.jobs import wards as jobs
-from skyrig.control.jobs.known import Act, least, recovery
+from skyrig.control.jobs.known import OUT, Act, least, recovery
+from skyrig.control.jobs.reaching import reached
 from skyrig.control.ward import JOB, Ward
 from skyrig.errors import NoCapacity, NodeLost, SkyrigError
 from skyrig.failover.attempts import NoneLeft
@@ -26,7 +27,7 @@ from skyrig.jobs.state import ManagedJob
 from skyrig.launch import client
 from skyrig.launch.job import JobRecord
 from skyrig.launch.submission import Submission
-from skyrig.stack import described, powers, stacks, status
+from skyrig.stack import described, powers, stacks
 from skyrig.submitting import RunOptions
 
 Notify = Callable[[str], None]
@@ -42,6 +43,9 @@ _ENDS_S = 30.0
 """How long an attempt may take to end once its nodes are known to be other ones."""
 
 _POLL_S = 0.2
+
+_STILL_THERE_S = 4.0
+"""How often is looked, while something waits for a cluster's nodes, whether their machines are there."""
 
 
 def bring(ward: Ward, notify: Notify) -> None:
@@ -84,7 +88,8 @@ def _brought(ward: Ward, notify: Notify) -> None:
     )
     if job.user:
         request = evolve(request, user=job.user)
-    record = asyncio.run(_submitted(cluster, evolve(what, request=request), job, notify))
+    submitting_it = _submitted(cluster, evolve(what, request=request), job, notify)
+    record = asyncio.run(_while_there(cluster, submitting_it))
     cluster = described.known(stack) or cluster
     told = {"key": record.key, "head": cluster.head.incarnation, "job": record.id}
     table.change(ward.name, JOB, reason="", data={"told": told, "spares": None, "cut_off": None})
@@ -99,8 +104,12 @@ def move(ward: Ward, notify: Notify) -> None:
 
 
 def mend(ward: Ward, notify: Notify) -> None:
-    """Make lost nodes of a job anew that goes on without them, and tell its head."""
+    """Make lost nodes of a job anew that goes on without them, and tell its head. Where none is named, look after a
+    cluster whose head is silent."""
     stack = jobs.job(ward).current.stack
+    if not ward.data["doing"]["nodes"]:
+        bringing.up(stack, notify, Asked(at_least=True), Manner(renting.pays))
+        return
     _repaired(stack, _Lost.of(ward), notify)
     cluster = described.describe(stack)
     if cluster is not None:
@@ -222,8 +231,8 @@ def _silent(cluster: ClusterDescription, lost: _Lost, notify: Notify) -> tuple[s
     if doubtful:
         notify(f"{', '.join(doubtful)}: there, but lost to the job: waited for up to {_BACK_S:.0f} s")
     while doubtful:
-        rows = {row.name: row.status for each in status.of([cluster.name]) for row in each.nodes}
-        doubtful = [each for each in doubtful if rows.get(each) != "UP" or machines[each] == lost.cut_off]
+        back = reached(cluster, doubtful)
+        doubtful = [each for each in doubtful if each not in back or machines[each] == lost.cut_off]
         if time.time() > lost.since + _BACK_S:
             break
         time.sleep(_POLL_S)
@@ -237,6 +246,21 @@ async def _submitted(cluster: ClusterDescription, what: Submission, job: Managed
         await client.acquaint(cluster)
         await _none_at_work(cluster, what.request.key, notify)
     return await client.submit(cluster, what, partial(described.known, cluster.name), notify)
+
+
+async def _while_there(cluster: ClusterDescription, work: Coroutine[None, None, JobRecord]) -> JobRecord:
+    """Do the work for as long as the machines of the cluster are there: NodeLost once one of them is not, since it may
+    take long until a machine that only boots is told from one that is gone."""
+    working = asyncio.create_task(work)
+    while not working.done():
+        await asyncio.wait({working}, timeout=_STILL_THERE_S)
+        found = {} if working.done() else await asyncio.to_thread(powers.of, cluster)
+        if out := [node_id for node_id, power in found.items() if power in OUT]:
+            working.cancel()
+            await asyncio.wait({working})
+            if working.cancelled():
+                raise NodeLost(f"lost while it was to begin: {', '.join(out)}", node_id=out[0])
+    return working.result()
 
 
 async def _none_at_work(cluster: ClusterDescription, key: str, notify: Notify) -> None:

@@ -15,6 +15,7 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
 from skyrig.launch.job import JobRequest
+from skyrig.launch.keeper.table import JobTable
 
 FLUSH_S = 600.0
 """How long files may take to reach their buckets before nodes that stop or end by themselves do so all the same."""
@@ -26,9 +27,12 @@ Say = Callable[[str], None]
 """Takes one line for the reader."""
 
 
-async def attach(pool: Pool, nodes: Sequence[Node], request: JobRequest, say: Say) -> dict[str, str]:
+async def attach(pool: Pool, table: JobTable, nodes: Sequence[Node], request: JobRequest, say: Say) -> dict[str, str]:
     """Have a job's buckets be at their places on all of `nodes`, at once. Returns what is wrong, by node id; NodeLost
     where one goes away."""
+    table.set_fact("buckets", True)
+    if request.flush_s is not None:
+        table.set_fact("flush_s", request.flush_s)
     given = {
         "op": "attach",
         "mounts": [asdict(mount) for mount in request.buckets],
@@ -42,9 +46,10 @@ async def attach(pool: Pool, nodes: Sequence[Node], request: JobRequest, say: Sa
     return {node_id: problem for node_id, answer in answers.items() if (problem := _problem(answer))}
 
 
-async def flush(pool: Pool, nodes: Sequence[Node], deadline_s: float | None, say: Say) -> list[str]:
-    """Wait until all that was written on `nodes` is in its bucket, for `deadline_s` (None: FLUSH_S) at most. Returns
-    what is not there, in words; a node that cannot say counts."""
+async def flush(pool: Pool, table: JobTable, nodes: Sequence[Node], deadline_s: float | None, say: Say) -> list[str]:
+    """Wait until all that was written on `nodes` is in its bucket, for `deadline_s` (None: what the last job said that
+    named one, else FLUSH_S) at most. Returns what is not there, in words; a node that cannot say counts."""
+    deadline_s = table.fact("flush_s") if deadline_s is None else deadline_s
     deadline_s = FLUSH_S if deadline_s is None else deadline_s
     given = {"op": "flush", "deadline_s": deadline_s}
     left = []

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from skyrig.cluster.description import Node
 from skyrig.launch.keeper import gang
@@ -30,6 +30,9 @@ _EXCUSED_S = 15.0
 """For how long after a node was lost or came back failures are put down to that: launchers end what they find, and what
 they start may meet those that they have not ended yet."""
 
+_AGAIN_S = 5.0
+"""Pause before it is tried again to reach a node that was lost: it may be cut off for a while only."""
+
 _PARTING_S = 10.0
 """How long a rank that came late and failed waits for rank 0: it may have come when the job was about to end well."""
 
@@ -41,6 +44,14 @@ _TOLD = (128 + 2, 128 + 9, 128 + 15)
 
 ABSENT = "absent"
 """RankEnd.why of a rank whose node was lost and that the job went on without."""
+
+
+@frozen
+class Fit:
+    """Whether a node is ready for its rank: `problem` says why not, "" if it is; with `again` it may be later."""
+
+    problem: str = ""
+    again: bool = False
 
 
 class Crew(Protocol):
@@ -58,11 +69,15 @@ class Crew(Protocol):
     async def rouse(self, number: int) -> None:
         """Have the processes of a rank end that wait for one that was lost."""
 
-    def newcomer(self, number: int) -> Node | None:
-        """The machine that has come in the place of a lost rank's node, and that the keeper can reach."""
+    def comer(self, number: int) -> Node | None:
+        """The machine that a lost rank may join on: another one in its node's place, or the same, should it be there
+        after all."""
 
-    async def fit(self, number: int, node: Node, leave: asyncio.Event) -> str:
-        """Make a node ready for its rank, or `leave` it; why that cannot be, "" where it is done."""
+    def is_made_anew(self, number: int) -> bool:
+        """Whether another machine has taken the place of the one that a rank runs on."""
+
+    async def fit(self, number: int, node: Node, leave: asyncio.Event) -> Fit:
+        """Make a node ready for its rank, or `leave` it."""
 
     def join(self, number: int, node: Node) -> None:
         """The rank has this node from now on."""
@@ -81,15 +96,17 @@ class Crew(Protocol):
 @define(eq=False)
 class _Seat:
     """One rank's place. `task` follows `rank` while it has one; `fitting` makes the node `comer` ready for it, `unfit`
-    are the lives of those for which that was in vain. `late`: it did not begin with the others."""
+    are the lives of those for which that was in vain, and none is looked for before `again_at`. `late`: it did not
+    begin with the others."""
 
     number: int
     rank: Rank | None = None
     task: asyncio.Task[RankEnd] | None = None
     end: RankEnd | None = None
     comer: Node | None = None
-    fitting: asyncio.Task[str] | None = None
+    fitting: asyncio.Task[Fit] | None = None
     unfit: set[str] = field(factory=set)
+    again_at: float = 0.0
     heeded: int = 0
     late: bool = False
 
@@ -181,6 +198,7 @@ class Gang:
     def _lose(self, seat: _Seat, end: RankEnd) -> None:
         seat.task = seat.rank = None
         seat.end = evolve(end, code=-1)
+        seat.again_at = asyncio.get_running_loop().time() + (0.0 if end.why == "lost" else _AGAIN_S)
         self._crew.lose(seat.number, end.reason)
         self._excuse()
         self._tell()
@@ -195,20 +213,27 @@ class Gang:
         if any(seat.end is not None and seat.end.code == 0 for seat in self._seats):
             return  # the job is about to end well
         for seat in self._seats:
-            if seat.task is not None:
-                if seat.rank is not None and seat.runs and self._crew.newcomer(seat.number):
-                    seat.rank.lose("it was made anew")
-                continue
-            if seat.fitting is None and (comer := self._crew.newcomer(seat.number)) and comer.life not in seat.unfit:
-                seat.comer = comer
-                seat.fitting = asyncio.create_task(self._crew.fit(seat.number, comer, self._leave))
-            if seat.fitting is not None and seat.fitting.done() and seat.comer is not None:
-                problem, comer, seat.fitting = seat.fitting.result(), seat.comer, None
-                if problem:
-                    seat.unfit.add(comer.life)
-                    self._logbook.note(f"rank {seat.number} cannot join again on {comer.id}: {problem}")
-                else:
-                    self._join(seat, comer)
+            if seat.task is None:
+                self._make_ready(seat)
+            elif seat.rank is not None and seat.runs and self._crew.is_made_anew(seat.number):
+                seat.rank.lose("it was made anew")
+
+    def _make_ready(self, seat: _Seat) -> None:
+        now = asyncio.get_running_loop().time()
+        if seat.fitting is None and now >= seat.again_at and (comer := self._crew.comer(seat.number)):
+            if comer.life in seat.unfit:
+                return
+            seat.comer = comer
+            seat.fitting = asyncio.create_task(self._crew.fit(seat.number, comer, self._leave))
+        if seat.fitting is None or not seat.fitting.done() or seat.comer is None:
+            return
+        fit, comer, seat.fitting = seat.fitting.result(), seat.comer, None
+        seat.again_at = now + _AGAIN_S
+        if not fit.problem:
+            self._join(seat, comer)
+        elif not fit.again:
+            seat.unfit.add(comer.life)
+            self._logbook.note(f"rank {seat.number} cannot join again on {comer.id}: {fit.problem}")
 
     def _join(self, seat: _Seat, comer: Node) -> None:
         self._crew.join(seat.number, comer)
@@ -221,7 +246,7 @@ class Gang:
 
     async def _until_something(self, news: asyncio.Event) -> None:
         tasks = [seat.task for seat in self._seats if seat.task is not None and not seat.task.done()]
-        fitting = [seat.fitting for seat in self._seats if seat.fitting is not None]
+        fitting = [seat.fitting for seat in self._seats if seat.fitting is not None and not seat.fitting.done()]
         events = [asyncio.create_task(event.wait()) for event in (news, self._cancel)]
         waiting: set[asyncio.Future[Any]] = {*tasks, *fitting, *events}
         await asyncio.wait(waiting, timeout=_LOOK_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
@@ -308,10 +333,11 @@ class Gang:
         return now < self._moment(seat) + _PARTING_S
 
     def _of(self, culprit: _Seat) -> Verdict:
+        hung = gang.stood_still(self._logbook, culprit.number)
         if not culprit.runs:
-            return Verdict(culprit.number, culprit.final())
+            return Verdict(culprit.number, culprit.final(), hung)
         new = [each for each in culprit.failures if each.code not in _TOLD] or culprit.failures
-        return Verdict(culprit.number, RankEnd(new[0].code, "exit", new[0].moment, failed=True))
+        return Verdict(culprit.number, RankEnd(new[0].code, "exit", new[0].moment, failed=True), hung)
 
     # -- the end
 
@@ -335,7 +361,9 @@ class Gang:
                 for seat in self._seats:
                     if seat.task is None:
                         ends[seat.number] = evolve(ends[seat.number], why=ABSENT)
-        return GangEnd(tuple(ends), verdict.culprit if verdict is not None else -1, self._cancel.is_set())
+        if verdict is None:
+            return GangEnd(tuple(ends), -1, self._cancel.is_set())
+        return GangEnd(tuple(ends), verdict.culprit, self._cancel.is_set(), verdict.hung)
 
     def _end_of(self, seat: _Seat) -> RankEnd:
         if seat.task is not None:

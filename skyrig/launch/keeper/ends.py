@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from attrs import evolve, frozen
 
 from skyrig.cluster.description import Node
 from skyrig.errors import NodeLost, SkyrigError
-from skyrig.launch.job import LOST_NODE, Cause, JobStatus
+from skyrig.launch.job import LOST_NODE, Cause, JobRecord, JobStatus
 from skyrig.launch.keeper.gang import GangEnd
 
 _THEIR_FILES = re.compile(
@@ -40,6 +41,12 @@ class Announced(Protocol):
     def losses(self, lost: Sequence[Node]) -> tuple[Node, str, Cause] | None:
         """The first of the lost nodes whose loss was announced, why a job failed that had a rank there, and its
         cause."""
+
+
+def of_loss(record: JobRecord, reason: str, cause: Cause = Cause.NODE, lost: Sequence[str] = ()) -> JobRecord:
+    """The end of a job that was under way when something that it needs was lost."""
+    ended = evolve(record, status=JobStatus.FAILED, ended_at=time.time(), exit_code=LOST_NODE, reason=reason)
+    return evolve(ended, cause=cause, lost=tuple(lost))
 
 
 def of_error(error: SkyrigError) -> End:

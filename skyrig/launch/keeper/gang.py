@@ -183,3 +183,8 @@ def _says(logbook: Logbook, rank: int, what: re.Pattern[bytes]) -> bool:
 def lost_its_peer(logbook: Logbook, rank: int) -> bool:
     """Whether a rank's last lines say that it failed because another one was gone."""
     return _says(logbook, rank, PEER_LOSS)
+
+
+def stood_still(logbook: Logbook, rank: int) -> bool:
+    """Whether they say that it gave up waiting for others that were there but did not come."""
+    return _says(logbook, rank, _STOOD_STILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,8 @@ from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.fleet.progress import Report
 from skyrig.launch import records, skylogs
-from skyrig.launch.job import CANCELLED, LOST_NODE, Cause, JobRecord, JobRequest, JobStatus
-from skyrig.launch.keeper import attaching
+from skyrig.launch.job import CANCELLED, JobRecord, JobRequest, JobStatus
+from skyrig.launch.keeper import attaching, ends, setups
 from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.bell import Bell
 from skyrig.launch.keeper.caretaker import Caretaker
@@ -47,7 +46,7 @@ class Keeper:
         self.table = JobTable(home / "jobs.db")
         self.nodes = Nodes(home, self.table, self.log)
         self.key, self.pool, self.store = self.nodes.key, self.nodes.pool, self.nodes.store
-        self.secret = self._kept_secret()
+        self.secret = setups.kept_secret(home)
         self.archive = Archive(None)
         self.bell = Bell()
         self.flows: dict[int, Flow] = {}
@@ -67,15 +66,6 @@ class Keeper:
     def cluster(self) -> ClusterDescription:
         """The cluster as last described by a client; SkyrigError before that."""
         return self.nodes.cluster
-
-    @property
-    def incarnation(self) -> str:
-        """Name of this job table's life; part of every job's uid, so that folders of two lives never mix."""
-        known = self.table.fact("incarnation")
-        if not known:
-            known = secrets.token_hex(3)
-            self.table.set_fact("incarnation", known)
-        return str(known)
 
     @property
     def busy(self) -> bool:
@@ -128,7 +118,7 @@ class Keeper:
         job_id = self.table.next_id(request.first_id)
         record = JobRecord(
             id=job_id,
-            uid=f"{job_id}-{self.incarnation}",
+            uid=f"{job_id}-{self.table.incarnation}",
             name=request.name,
             status=JobStatus.PENDING,
             num_nodes=request.num_nodes,
@@ -164,7 +154,7 @@ class Keeper:
                 continue
             request = self._request_store().get(record.id)
             if request is None:
-                self._end(_failed(record, "the head was restarted: the job's environment is gone with its memory"))
+                self._end(ends.of_loss(record, "the head was restarted: the job's environment is gone with its memory"))
                 continue
             never = refusal(Demand.of(request), usable)
             self._explain(record, never)
@@ -192,7 +182,7 @@ class Keeper:
             if missing and not (record.status is JobStatus.RUNNING and plan.bears(missing, request.min_nodes)):
                 notices = self.lookout.notices
                 lost = f"lost node {', '.join(missing)}: {notices.gone(missing, plan.incarnations)}"
-                self._end(_failed(record, lost, notices.cause(missing, plan.incarnations), missing))
+                self._end(ends.of_loss(record, lost, notices.cause(missing, plan.incarnations), missing))
             else:
                 self._start(record, request, plan)
         self.schedule()
@@ -251,8 +241,7 @@ class Keeper:
         if not self.table.fact("buckets"):
             return []  # no job ever had one
         nodes = [node for node in self.cluster.nodes if node_ids is None or node.id in node_ids]
-        deadline_s = self.table.fact("flush_s") if deadline_s is None else deadline_s
-        return await attaching.flush(self.pool, nodes, deadline_s, say)
+        return await attaching.flush(self.pool, self.table, nodes, deadline_s, say)
 
     def now(self, job_id: int) -> Mapping[str, Any]:
         """What goes on with a job that does not run yet, for those who watch it; Flow says what that is."""
@@ -273,11 +262,8 @@ class Keeper:
 
     async def attach(self, request: JobRequest, nodes: Sequence[Node], say: Callable[[str], None]) -> dict[str, str]:
         """Have a job's buckets be at their places on `nodes`; what is wrong, by node id."""
-        self.table.set_fact("buckets", True)
-        if request.flush_s is not None:
-            self.table.set_fact("flush_s", request.flush_s)
         await asyncio.gather(*(self.ready(node.id) for node in nodes))
-        return await attaching.attach(self.pool, nodes, request, say)
+        return await attaching.attach(self.pool, self.table, nodes, request, say)
 
     async def ready(self, node_id: str) -> None:
         """Wait until a node has what this version of ours needs there."""
@@ -406,16 +392,3 @@ class Keeper:
         if self._requests is None:
             self._requests = RequestStore(self.home, own_tmpfs=self.cluster.isolation != "plain")
         return self._requests
-
-    def _kept_secret(self) -> bytes:
-        path = self.home / "hmac"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_bytes(secrets.token_bytes(32))
-        return path.read_bytes()
-
-
-def _failed(record: JobRecord, reason: str, cause: Cause = Cause.NODE, lost: Sequence[str] = ()) -> JobRecord:
-    """The end of a job that was under way when something that it needs was lost."""
-    ended = evolve(record, status=JobStatus.FAILED, ended_at=time.time(), exit_code=LOST_NODE, reason=reason)
-    return evolve(ended, cause=cause, lost=tuple(lost))

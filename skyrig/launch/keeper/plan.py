@@ -22,9 +22,10 @@ class Plan:
     `verdict`: why it fails, once that is settled. `hang`: how it was found to stand still, "" if it was not.
 
     Of a job that goes on without some of its nodes (JobRequest.min_nodes): `nodes` are its own by id, as they were when
-    it came to them; `lost` says why there is no rank on a node any more; `lives` are the names of those lives of nodes
-    in which a rank joined it later, `bases` how much of each folder's rank stood in the log before; process failures
-    before the moment `excused` (seconds since the epoch) are no fault of the job's."""
+    it came to them; `lost` says why there is no rank on a node any more; `lives` are what the folders of those ranks
+    are called that joined later, `tries` how often that was begun on a node, `bases` how much of each such folder's
+    rank stood in the log before; process failures before the moment `excused` (seconds since the epoch) are no fault of
+    the job's."""
 
     shares: dict[str, Share] = field(factory=dict)
     incarnations: dict[str, str] = field(factory=dict)
@@ -37,6 +38,7 @@ class Plan:
     nodes: dict[str, Node] = field(factory=dict)
     lost: dict[str, str] = field(factory=dict)
     lives: dict[str, str] = field(factory=dict)
+    tries: dict[str, int] = field(factory=dict)
     bases: dict[str, int] = field(factory=dict)
     excused: float = 0.0
 

@@ -18,9 +18,10 @@ from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
 from skyrig.launch.job import JobRecord, JobRequest, Scripts
 from skyrig.launch.keeper import booting, gang, sameness, setups
-from skyrig.launch.keeper.elastic import Gang
+from skyrig.launch.keeper.elastic import Fit, Gang
 from skyrig.launch.keeper.house import House
 from skyrig.launch.keeper.logbook import Logbook
+from skyrig.launch.keeper.nodes import FilesRefused
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.rank import Rank
 from skyrig.launch.keeper.seating import Start
@@ -91,11 +92,6 @@ async def run(
     return await (elastic.run() if verdict is None else elastic.end(verdict))
 
 
-def life_of(node: Node) -> str:
-    """What the folders are called in which a rank lives on a machine that came later."""
-    return "-" + hashlib.sha256(node.life.encode()).hexdigest()[:8]
-
-
 @frozen
 class Crew:
     """skyrig.launch.keeper.elastic.Crew."""
@@ -136,31 +132,50 @@ class Crew:
         except SkyrigError as error:
             self.house.log.info("job %d: processes that wait on %s: %s", running.record.id, target.id, error)
 
-    def newcomer(self, number: int) -> Node | None:
-        """The machine that has come in the place of a lost one, once the keeper can reach it."""
-        gone = self.running.nodes[number]
-        come = next((node for node in self.house.cluster.nodes if node.id == gone.id), None)
-        if come is None or come.life == gone.life or not self.house.lets_in(come):
-            return None
-        return come
+    def comer(self, number: int) -> Node | None:
+        """The machine that a lost rank may join on: one that lets the keeper in and is not about to go."""
+        come = self._described(number)
+        return come if come is not None and self.house.lets_in(come) and self.house.usable([come]) else None
 
-    async def fit(self, number: int, node: Node, leave: asyncio.Event) -> str:
-        """Files, buckets and setup of a node that came later; what is wrong, "" if nothing."""
-        fitting = _Fitting(self, number, node, leave)
+    def is_made_anew(self, number: int) -> bool:
+        """Whether another machine has taken the place of the one that a rank runs on."""
+        come = self._described(number)
+        return come is not None and come.life != self.running.nodes[number].life
+
+    def _described(self, number: int) -> Node | None:
+        node_id = self.running.nodes[number].id
+        return next((node for node in self.house.cluster.nodes if node.id == node_id), None)
+
+    async def fit(self, number: int, node: Node, leave: asyncio.Event) -> Fit:
+        """Files, buckets and setup of a node that came later, or came back."""
         try:
-            return await fitting.run()
-        except SkyrigError as error:
-            return error.message
+            return await _Fitting(self, number, node, leave).run()
+        except FilesRefused as error:
+            return Fit(error.message)
+        except SkyrigError as error:  # it does not answer, or took too long
+            return Fit(error.message, again=True)
+
+    def tried(self, node: Node) -> None:
+        """What was begun on a node came to nothing: what is begun next has other folders."""
+        tries = self.running.plan.tries
+        self.running.write(tries={**tries, node.id: tries.get(node.id, 0) + 1})
+
+    def life(self, node: Node) -> str:
+        """What is added to the names of the folders in which a rank lives that begins there now: no other has it, on
+        this machine or another."""
+        known = hashlib.sha256(node.life.encode()).hexdigest()[:8]
+        return f"-{known}.{self.running.plan.tries.get(node.id, 0)}"
 
     def join(self, number: int, node: Node) -> None:
         """The rank has this node from now on."""
-        plan, life = self.running.plan, life_of(node)
+        plan, life = self.running.plan, self.life(node)
         self.running.moved(number, node)
         lost = {node_id: why for node_id, why in plan.lost.items() if node_id != node.id}
         self.running.write(
             lost=lost,
             nodes={**plan.nodes, node.id: node},
             lives={**plan.lives, node.id: life},
+            tries={**plan.tries, node.id: plan.tries.get(node.id, 0) + 1},
             incarnations={**plan.incarnations, node.id: node.incarnation},
             bases=self.bases(f"rank-{number}{life}", number),
         )
@@ -196,41 +211,43 @@ class _Fitting:
     node: Node
     leave: asyncio.Event
 
-    async def run(self) -> str:
-        """What is wrong in the end, "" if nothing; nothing is wrong with one that is left."""
+    async def run(self) -> Fit:
+        """What it came to; nothing is wrong with one that is left."""
         house, request, node = self.crew.house, self.crew.request, self.node
         say = self.crew.running.logbook.note
+        await self._unless_left(fanout.run(house.pool, inside(node), "exit 0", timeout_s=_PATIENCE_S))
         self.crew.running.look_again()
         if house.cluster.isolation == "machine":
             problems = await self._unless_left(booting.wait(house.pool, [node], say))
             if problems:
-                return str(problems[node.id])
+                return Fit(str(problems[node.id]))
         if request.manifests:
             await self._unless_left(house.spread(request, [node], say, lambda progress: None))
         if request.buckets and (problems := await self._unless_left(house.attach(request, [node], say))):
-            return str(problems[node.id])
+            return Fit(str(problems[node.id]))
         if request.setup is not None and not self.leave.is_set():
             return await self._set_up(request.setup)
-        return ""
+        return Fit()
 
-    async def _set_up(self, setup: Scripts) -> str:
+    async def _set_up(self, setup: Scripts) -> Fit:
         """Run setup on this node alone, if it has not run there in this form."""
         house, running, node = self.crew.house, self.crew.running, self.node
         group = [node if each.id == node.id else each for each in running.group]
         about = (house, self.crew.request, setup, group, house.cluster)
         parts = await setups.setup_parts(*about)
         if sameness.difference(house.table.setup_key(node.id, node.life), parts) is None:
-            return ""
+            return Fit()
         house.table.set_setup_key(node.id, node.life, "")
-        life = life_of(node)
+        life = self.crew.life(node)
         running.write(bases=self.crew.bases(f"setup-{node.rank}{life}", SETUP + node.rank))
         rank, spec = running.setup_seat(setup, node, group, life)
         ended = await gang.run([rank], [spec], self.leave, running.logbook, patience_s=_PATIENCE_S)
         end = ended.ends[0]
         if end.code != 0:
-            return end.reason if end.code < 0 else f"its setup exited with code {end.code}"
+            self.crew.tried(node)
+            return Fit(end.reason if end.code < 0 else f"its setup exited with code {end.code}", again=end.lost)
         await setups.remember(*about, [node], () if await self._stands() else [node.id])
-        return ""
+        return Fit()
 
     async def _stands(self) -> bool:
         """Whether the files are still as they were brought."""

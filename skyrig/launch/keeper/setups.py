@@ -4,7 +4,9 @@ that succeeded: in the head's table, and on the nodes themselves for a head afte
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from attrs import frozen
 
@@ -18,6 +20,15 @@ from skyrig.launch.keeper.marks import Mark
 
 _writing: set[asyncio.Task[None]] = set()
 """Marks on their way to nodes: no job waits for them."""
+
+
+def kept_secret(home: Path) -> bytes:
+    """The head's own secret for what is compared, made if it is not there; `home` is ~/.skyrig."""
+    path = home / "hmac"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+    return path.read_bytes()
 
 
 async def setup_parts(

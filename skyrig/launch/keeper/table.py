@@ -9,6 +9,7 @@ full does not get that far. A new job is the exception: it is taken once it is o
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
@@ -72,6 +73,15 @@ class JobTable:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    @property
+    def incarnation(self) -> str:
+        """Name of this table's life; part of every job's uid, so that folders of two lives never mix."""
+        known = self.fact("incarnation")
+        if not known:
+            known = secrets.token_hex(3)
+            self.set_fact("incarnation", known)
+        return str(known)
 
     def next_id(self, at_least: int) -> int:
         """The id of the next job: never below `at_least`, never one that was given before."""

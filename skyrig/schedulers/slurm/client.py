@@ -30,7 +30,7 @@ from skyrig.launch.meeting import Current
 from skyrig.launch.protocol import LINE_LIMIT, Message, encode, receive
 from skyrig.launch.submission import Submission
 from skyrig.launch.view import View
-from skyrig.schedulers.slurm import door, files, statuses
+from skyrig.schedulers.slurm import door, files, look, statuses
 from skyrig.schedulers.slurm.options import partition_of, refuse_misfit
 from skyrig.schedulers.slurm.refusals import no_autostop
 
@@ -62,10 +62,11 @@ class SlurmClient:
         """Submit a job with its files; of two with one key only the first is taken."""
         request, asked = what.request, what.batch
         refuse(what)
-        partition = partition_of(desc.partitions, asked.partition or desc.zone)
-        refuse_misfit(partition, asked, request.num_nodes, request.accelerators)
         way = door.of(desc)
         async with door.opened(way) as pool:
+            there = desc.partitions or look.partitions((await door.ask(pool, way.target, "look"))["rows"])
+            partition = partition_of(there, asked.partition or (desc.zone if desc.partitions else ""))
+            refuse_misfit(partition, asked, request.num_nodes, request.accelerators)
             folder = await files.bring(pool, way.target, desc.name, what, notify)
             now = time.time()
             uid = _uid(request.key)

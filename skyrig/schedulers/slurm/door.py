@@ -7,7 +7,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +78,18 @@ def command_of(verb: str, **given: Any) -> tuple[str, bytes]:
 
 @cache
 def _program() -> str:
-    return text("login") + "\nmain(given)\n"
+    return _module("asking", "login") + "\nmodule.main(given)\n"
 
 
 @cache
-def text(name: str) -> str:
-    """Text of one of our programs for login node and compute nodes ("login", "node")."""
-    return resources.files("skyrig.schedulers.slurm").joinpath(f"{name}.py").read_text(encoding="utf-8")
+def node_program() -> str:
+    """The text of node.py, which runs inside jobs."""
+    return _module("ground", "rank", "batch") + "\nsys.exit(module.main(sys.argv[1]))\n"
+
+
+def _module(*names: str) -> str:
+    """Modules of this package as one text for a node, the last one under the name `module`."""
+    return nodeside.modules(*(f"skyrig.schedulers.slurm.{name}" for name in names))
 
 
 def asked(way: Way, verb: str, **given: Any) -> Any:

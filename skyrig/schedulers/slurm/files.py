@@ -97,7 +97,7 @@ def texts(request: JobRequest, asked: BatchOptions, partition: Partition) -> dic
     setup = _below("setup", request.setup) if request.setup is not None else {}
     return {
         "batch.sh": script(request, asked, partition),
-        "node.py": door.text("node"),
+        "node.py": door.node_program(),
         **_below("run", request.run),
         **setup,
     }

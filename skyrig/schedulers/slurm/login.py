@@ -6,7 +6,7 @@ Python is there. A job is a folder on the shared file system, `jobs/UID` below t
 job.json, run/, setup/, batch.sh, node.py    what it is: written before Slurm hears of it, never changed
 secret.json     its environment, 0600; gone when it has ended
 id              Slurm's number for it
-state.json, result.json, told.json, job.log  written by its batch step (skyrig.schedulers.slurm.node)
+state.json, result.json, told.json, job.log  written by its batch step (skyrig.schedulers.slurm.batch)
 cancelled       why we cancelled it
 seen.json       what Slurm said last of a job that has ended: it forgets them after minutes
 """
@@ -23,18 +23,11 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-if TYPE_CHECKING:
-    Rows = dict[int, dict[str, Any]]
-
-_FIELDS = (("id", "JobID", 20), ("state", "State", 20), ("reason", "Reason", 80), ("restarts", "RestartCnt", 10),
-           ("start", "StartTime", 24), ("end", "EndTime", 24), ("exit", "exit_code", 10), ("comment", "Comment", 80),
-           ("nodes", "NodeList", 400))  # fmt: skip
-"""What squeue is asked: our name, its name, and the width of the column."""
+from skyrig.schedulers.slurm.asking import Rows, Wrong, accounted, attempt, command, last_line, queue
 
 _ENDS = ("COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY", "BOOT_FAIL",
          "DEADLINE", "GONE")  # fmt: skip
@@ -44,14 +37,6 @@ _FILES_S, _SLURM_S, _TICK_S = 0.2, 2.0, 5.0
 """How often a follower looks at a job's files, asks Slurm, and says that it is there."""
 
 _CHUNK = 1 << 18
-
-
-class Wrong(Exception):
-    """What was asked cannot be; the hint says what to do."""
-
-    def __init__(self, message: str, hint: str = "", bad: bool = True) -> None:
-        super().__init__(message)
-        self.hint, self.bad = hint, bad
 
 
 def main(given: dict[str, Any]) -> None:
@@ -68,8 +53,8 @@ def main(given: dict[str, Any]) -> None:
 
 def look(given: dict[str, Any]) -> dict[str, Any]:
     """What Slurm is here and what it has."""
-    said = _slurm("sinfo", "--version")
-    rows = _slurm("sinfo", "-h", "-e", "-o", "%R|%D|%c|%m|%l|%P|%G")
+    said = command("sinfo", "--version")
+    rows = command("sinfo", "-h", "-e", "-o", "%R|%D|%c|%m|%l|%P|%G")
     return {
         "version": said.strip(),
         "rows": [row.split("|", 6) for row in rows.splitlines() if row.count("|") >= 6],
@@ -93,16 +78,16 @@ def submit(given: dict[str, Any]) -> dict[str, Any] | None:
 def _submitted(base: str, folder: str, given: dict[str, Any]) -> dict[str, Any] | None:
     if not os.path.isdir(folder):
         _write_folder(base, folder, given)
-    number = _number(folder) or _adopted(folder, _queue())
+    number = _number(folder) or _adopted(folder, queue())
     if number is None:
         words = ["sbatch", "--parsable", "--chdir", folder, "--comment", "skyrig:" + given["uid"]]
-        done = _run([*words, os.path.join(folder, "batch.sh")])
+        done = attempt([*words, os.path.join(folder, "batch.sh")])
         if done.returncode:
             shutil.rmtree(folder)
-            raise Wrong("Slurm refused the job: " + _last(done.stderr), "`queue` and sinfo show what there is")
+            raise Wrong("Slurm refused the job: " + last_line(done.stderr), "`queue` and sinfo show what there is")
         number = int(done.stdout.strip().splitlines()[-1].split(";")[0])
         _put(os.path.join(folder, "id"), str(number))
-    return _facts(folder, _queue())
+    return _facts(folder, queue())
 
 
 def _write_folder(base: str, folder: str, given: dict[str, Any]) -> None:
@@ -140,7 +125,7 @@ def _keyed(base: str, parts: Any) -> str:
 def jobs(given: dict[str, Any]) -> list[dict[str, Any]]:
     """The facts of all our jobs. What has ended loses its secrets."""
     base = _base(given)
-    listed = _queue()
+    listed = queue()
     found = []
     for folder in _folders(base):
         facts = _facts(folder, listed)
@@ -152,15 +137,15 @@ def jobs(given: dict[str, Any]) -> list[dict[str, Any]]:
 def cancel(given: dict[str, Any]) -> list[int]:
     """Cancel jobs by Slurm's numbers (None: all that have not ended); those that had not ended."""
     base, wanted, cancelled = _base(given), given["ids"], []
-    listed = _queue()
+    listed = queue()
     for folder in _folders(base):
         facts = _facts(folder, listed)
         if facts is None or (wanted is not None and facts["id"] not in wanted) or _is_over(facts):
             continue
         _put(os.path.join(folder, "cancelled"), given["reason"])
-        done = _run(["scancel", str(facts["id"])])
+        done = attempt(["scancel", str(facts["id"])])
         if done.returncode:
-            raise Wrong("Slurm did not cancel job {}: {}".format(facts["id"], _last(done.stderr)), bad=False)
+            raise Wrong("Slurm did not cancel job {}: {}".format(facts["id"], last_line(done.stderr)), bad=False)
         _forget(folder)
         cancelled.append(facts["id"])
     return sorted(cancelled)
@@ -195,7 +180,7 @@ def _follow(out: BinaryIO, folder: str, given: dict[str, Any]) -> None:
         offset = _tail_offset(path, given["tail"], given["rank"])
     while True:
         if time.monotonic() > asked_at + _SLURM_S:
-            listed, asked_at = _queue(), time.monotonic()
+            listed, asked_at = queue(), time.monotonic()
         facts = _facts(folder, listed)
         over = facts is None or _is_over(facts)
         if facts != told and (told is None or not over):
@@ -295,20 +280,10 @@ def _slurms_word(folder: str, number: int, listed: Rows, facts: dict[str, Any]) 
     kept: dict[str, Any] | None = _read_json(seen)
     if kept is None:
         over = facts["result"] is not None or facts["cancelled"] is not None or facts["told"] is not None
-        kept = {"state": "GONE"} if over else _accounted(number)
+        kept = {"state": "GONE"} if over else accounted(number)
         if kept["state"] in _ENDS:
             _put(seen, json.dumps(kept))
     return kept
-
-
-def _accounted(number: int) -> dict[str, Any]:
-    """What the accounting, where there is one, knows of a job that the queue has forgotten."""
-    done = _run(["sacct", "-nXP", "-j", str(number), "-o", "State,ExitCode"])
-    rows = done.stdout.splitlines() if not done.returncode else []
-    if rows and "|" in rows[-1]:
-        state, _, code = rows[-1].partition("|")
-        return {"state": state.split()[0], "exit": code, "reason": "", "restarts": 0}
-    return {"state": "GONE"}
 
 
 def _is_over(facts: dict[str, Any]) -> bool:
@@ -321,22 +296,6 @@ def _is_over(facts: dict[str, Any]) -> bool:
         and slurm["state"] not in ("PENDING", "REQUEUED")
         and result["attempt"] >= ((facts["state"] or {}).get("attempt", 0))
     )
-
-
-def _queue() -> Rows:
-    """What squeue knows of this user's jobs, by number, those that ended a while ago among them."""
-    columns = ",".join(f"{name}:{width}" for _, name, width in _FIELDS)
-    said = _slurm("squeue", "-h", "--states=all", "-u", str(os.getuid()), "-O", columns)
-    found = {}
-    for line in said.splitlines():
-        row: dict[str, Any] = {}
-        at = 0
-        for key, _, width in _FIELDS:
-            row[key], at = line[at : at + width].strip(), at + width
-        if row["id"].isdigit():
-            row["restarts"] = int(row["restarts"]) if row["restarts"].isdigit() else 0
-            found[int(row["id"])] = row
-    return found
 
 
 def _adopted(folder: str, listed: Rows) -> int | None:
@@ -383,31 +342,6 @@ def _put(path: str, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(fresh, path)
-
-
-def _slurm(*words: str) -> str:
-    done = _run(list(words))
-    if done.returncode:
-        raise Wrong(f"{words[0]} failed: {_last(done.stderr)}", "is slurmctld up?", bad=False)
-    return done.stdout
-
-
-def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's commands."""
-    try:
-        return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              text=True, errors="replace", timeout=100)  # fmt: skip
-    except FileNotFoundError:
-        if words[0] == "sacct":
-            return subprocess.CompletedProcess(words, 1, "", "")
-        raise Wrong(f"there is no {words[0]} on this login node", "is Slurm on the PATH of a login?") from None
-    except subprocess.TimeoutExpired:
-        raise Wrong(f"{words[0]} gave no answer", "is slurmctld up?", bad=False) from None
-
-
-def _last(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1].replace("sbatch: error: ", "") if lines else "no reason given"
 
 
 def _base(given: dict[str, Any]) -> str:
