@@ -8,7 +8,7 @@ import pytest
 from managed_host import Host, host
 
 from skyrig import standing
-from skyrig.control import folder, sealing, table
+from skyrig.control import folder, table
 from skyrig.control.jobs import rebuilding
 from skyrig.control.ward import JOB
 from skyrig.jobs import kept
@@ -36,27 +36,32 @@ def lose(managed: Host) -> None:
     folder.root().rename(managed.person.home / "lost")
 
 
-def test_jobs_go_on_and_are_mended_when_the_controllers_folder_was_lost(managed: Host) -> None:
-    full = managed.launch(UNTIL_SECOND, nodes=2)
-    bare = managed.launch("exec sleep 1000", name="bare")
-    for job_id in (full, bare):
-        managed.running(job_id)
-    before, poor = managed.job(full), managed.job(bare)
+def test_a_job_goes_on_and_is_mended_when_the_controllers_folder_was_lost(managed: Host) -> None:
+    job_id = managed.launch(UNTIL_SECOND, nodes=2)
+    managed.running(job_id)
+    before = managed.job(job_id)
     lose(managed)
-    kept.drop([poor.current.stack])
     lines: list[str] = []
-    assert rebuilding.settle(lines.append) == [full, bare]
-    assert "managed jobs 1, 2" in lines[0]
-    assert sealing.seal(b"", "")
-    after = managed.job(full)
+    assert rebuilding.settle(lines.append) == [job_id]
+    assert "managed job 1" in lines[0]
+    after = managed.job(job_id)
     assert (after.id, after.current.task_id, after.current.attempt) == (before.id, before.current.task_id, 1)
     managed.kill(before.current.stack, "n1")
-    managed.kill(poor.current.stack, "n0")
-    job = managed.past(full)
+    job = managed.past(job_id)
     (recovery,) = job.current.recoveries
     assert (job.status, job.current.attempt, recovery.nodes) == (ManagedStatus.SUCCEEDED, 2, ("n1",))
-    assert len(managed.attempts(full)) == 2
-    ended = managed.past(bare)
+    assert len(managed.attempts(job_id)) == 2
+    assert table.number(JOB) == 2
+
+
+@pytest.mark.soak
+def test_a_job_that_only_its_stack_tells_of_is_followed_until_it_loses_a_node(managed: Host) -> None:
+    job_id = managed.launch("exec sleep 1000", name="bare")
+    stack = managed.running(job_id).current.stack
+    lose(managed)
+    kept.drop([stack])
+    assert rebuilding.settle() == [job_id]
+    managed.kill(stack, "n0")
+    ended = managed.past(job_id)
     assert ended.status is ManagedStatus.FAILED_CONTROLLER
     assert "cannot be read" in ended.current.reason
-    assert table.number(JOB) == 3
