@@ -16,7 +16,7 @@ from skyrig.errors import BadInput
 @verb("test", [flag("soak", "the tests of full length too", kind=bool)], takes_rest=True)
 def test(values: Values) -> int:
     """Run the tests, side by side; arguments after `--` are pytest's."""
-    workers = min(4, (os.cpu_count() or 1) + 1)  # tests wait a good deal of their time
+    workers = min(4, (os.cpu_count() or 1) + 2)  # tests wait a good deal of their time
     side_by_side = ["-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
     if importlib.util.find_spec("xdist") is None:
         side_by_side = []
