@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
@@ -264,3 +265,13 @@ def test_only_the_machine_that_was_lost_is_made_anew() -> None:
     known = evolve(seen(lost), told="", sight=None)
     assert decide(evolve(known, suspects={"n1": "n1.2"})).action.nodes == ("n1",)
     assert decide(evolve(known, suspects={"n1": "n1.1"})).action.act is Act.SUBMIT
+
+
+@pytest.mark.parametrize(
+    ("cause", "act"), [(Cause.NODE, Act.REPAIR), (Cause.PREEMPTION, Act.REPAIR), (Cause.HANG, Act.NOTHING)]
+)
+def test_nobody_waits_because_machines_are_taken_away_however_often(cause: Cause, act: Act) -> None:
+    before = tuple(Recovery(700.0 + 30 * each, cause, "again", ("n1",), took_s=10.0) for each in range(10))
+    job = running(status=ManagedStatus.RECOVERING, attempt=11, recoveries=before, running_at=0.0)
+    found = decide(seen(job, {"n0": "up", "n1": "gone"}, told="", sight=None))
+    assert found.action.act is act

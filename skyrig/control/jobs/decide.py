@@ -9,7 +9,7 @@ from skyrig.control.jobs.known import NOTHING, OUT, Act, Action, Known, recovery
 from skyrig.control.look import SHUT_S
 from skyrig.jobs.spec import Policy, Strategy
 from skyrig.jobs.state import ManagedJob, ManagedStatus, TaskState
-from skyrig.launch.job import JobRecord
+from skyrig.launch.job import Cause, JobRecord
 
 _RESTS_S = (5.0, 15.0, 60.0, 300.0)
 """How long a job rests that was brought back again and again without getting anywhere."""
@@ -135,7 +135,10 @@ def _begin(task: TaskState, known: Known) -> Action:
 
 
 def _rests(task: TaskState, now: float) -> float:
-    """For how many seconds it is still left alone."""
+    """For how many seconds it is still left alone. Machines that are taken away again and again are no fault of its
+    own: it may get on between two of them, however short that is."""
+    if task.recoveries and task.recoveries[-1].cause in (Cause.NODE, Cause.PREEMPTION):
+        return 0.0
     vain = stuck(task, task.recoveries[-1].at if task.recoveries else now) - NO_PROGRESS
     if vain <= 0 or not task.recoveries:
         return 0.0
