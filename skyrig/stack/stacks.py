@@ -245,6 +245,22 @@ def down(stack: str, notify: Notify) -> Changes:
     return _in_turn("destroy", stack, notify, destroy)
 
 
+def remove(stack: str, notify: Notify) -> None:
+    """Forget a stack of which nothing is left, with its config; what it cost and the records of its jobs stay.
+    SkyrigError where something is left."""
+
+    def forget(at_work: int) -> Changes:
+        if backend.has_anything(stack):
+            raise SkyrigError(f"stack {stack} still holds something", hint=f"`down -c {stack}`")
+        _keep(stack, notify)
+        engine.query(["stack", "rm", "--yes", "--preserve-config"], stack=stack, at_work=at_work)
+        project.config_file(stack).unlink(missing_ok=True)
+        described.forget(stack, notify)
+        return Changes()
+
+    _in_turn("stack rm", stack, notify, forget)
+
+
 def take_over(
     stack: str,
     shape: Shape,

@@ -170,6 +170,7 @@ def _clear(ward: Ward, job: ManagedJob, count: int, flush_s: float, notify: Noti
     for task in job.tasks[int(ward.data.get("cleared", 0)) : count]:
         if stacks.exists(task.stack):
             provision.down(task.stack, notify, force=True, flush_s=flush_s)
+            stacks.remove(task.stack, notify)
         table.change(ward.name, JOB, data={"cleared": task.index + 1})
 
 
