@@ -39,11 +39,8 @@ def person(tmp_path: Path) -> Iterator[User]:
 
 @pytest.mark.parametrize("strategy", ["FAILOVER", "EAGER_NEXT_REGION"])
 def test_the_whole_gang_moves(person: User, tmp_path: Path, strategy: str) -> None:
-    (tmp_path / "moving.yaml").write_text(
-        TASK.replace("STRATEGY", strategy).replace(
-            "BUCKET", f"m-{person.home.parent.parent.name[-8:].strip('_-').lower()}"
-        )
-    )
+    text = TASK.replace("STRATEGY", strategy).replace("BUCKET", f"moving-{strategy[:4].lower()}")
+    (tmp_path / "moving.yaml").write_text(text)
     person.run("local.capacity", "there", "4")
     person.run("jobs.launch", str(tmp_path / "moving.yaml"), "-d", "-y")
     run = SpotRun(person, 1)
