@@ -15,7 +15,7 @@ from wheel_venv import ROOT, Installed, built
 
 SHIPPED = ("Pulumi.yaml", "components", "examples", "stacks/__main__.py", "templates", "tools/engine", "tools/storage")
 EXTRAS = {
-    "plots",
+    "plots", "postgres",
     "aws", "gcp", "azure", "oci", "nebius", "kubernetes", "torch", "deepspeed", "ray", "serve", "accelerate",
 }  # fmt: skip
 
