@@ -76,6 +76,7 @@ def test_all_dry_is_exit_3_and_nothing_is_left(user: User) -> None:
     assert cluster(user, "wet")["status"] == "DOWN" and cluster(user)["status"] == "UP"
 
 
+@pytest.mark.soak
 def test_a_seed_says_who_is_preempted_and_a_node_comes_back_with_capacity(user: User) -> None:
     def listed(row: dict[str, Any]) -> LocalNode:
         return LocalNode(**{key: row[key] for key in ("name", "cluster", "rank", "pid", "port", "status", "spot")})

@@ -89,7 +89,7 @@ class SpotRun:
     def ended(self, seconds: float) -> dict[str, Any]:
         """Its row once it has ended."""
         deadline = time.monotonic() + seconds
-        while (row := self.row())["ended_at"] == 0 or row["status"] in ("RUNNING", "RECOVERING"):
+        while not (row := self.row())["ended_at"]:
             assert time.monotonic() < deadline, f"not ended within {seconds:.0f} s: {row}\n{self.log()[-3000:]}"
             self.nodes()
             time.sleep(0.5)

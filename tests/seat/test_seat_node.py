@@ -78,6 +78,7 @@ def until(person: User, status: str, index: int, seconds: float = 90) -> dict[st
     return row
 
 
+@pytest.mark.soak
 def test_a_job_is_launched_shown_followed_and_cancelled_from_afar(person: User) -> None:
     assert jobs(person) == []
     said = person.run("jobs.launch", task(person, "sleep 1000"), "--secret", "TOKEN", "-y", "-d", timeout=180)
