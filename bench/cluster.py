@@ -17,6 +17,8 @@ from bench.figures import Say
 from skyrig import places, verbs
 from skyrig.bringing import Asked, up
 from skyrig.cluster.description import ClusterDescription
+from skyrig.stack import stacks
+from skyrig.storage.local import server
 from skyrig.task.model import Task
 
 _ROOT = Path(__file__).parents[1]
@@ -56,7 +58,10 @@ def cluster(say: Say) -> Iterator[Cluster]:
         try:
             yield bench
         finally:
-            verbs.down(bench.stack, say)
+            if stacks.is_there(bench.stack):
+                verbs.down(bench.stack, say)
+            for served in places.storage("any").parent.glob("[!.]*"):
+                server.stop(served)
             os.chdir(place)
             os.environ.clear()
             os.environ |= before

@@ -37,7 +37,6 @@ MOST_NODES = 8
 _WORDS = "--text 200000 --batch 2 --log-every 1 --steps 1000000 --save-every 5"
 _USUAL = '--nnodes "$SKYPILOT_NUM_NODES" --node-rank "$SKYPILOT_NODE_RANK"'
 _MASTER = '--master-addr "$(echo "$SKYPILOT_NODE_IPS" | head -n1)" --master-port "${MASTER_PORT:-29500}"'
-_ELASTIC = '--nnodes {least}:{nodes} --max-restarts 100 --rdzv-backend c10d --rdzv-endpoint "$MASTER_ADDR:$MASTER_PORT"'
 _REBUILD, _RESTART, _REPLACE = "rebuild all", "replace and restart", "go on meanwhile"
 
 
@@ -65,10 +64,11 @@ def _file(folder: Path, nodes: int, mark: str, *, elastic: bool = False) -> Path
         "num_nodes: 2": f"num_nodes: {nodes}",
         "workdir: .": f"workdir: {_EXAMPLE}",
         "BUCKET: mingpt-checkpoints": f"BUCKET: recovery-{mark}-{nodes}",
+        '"$SKYPILOT_TASK_ID"': "run",  # a cluster that is launched anew has another id
         '--steps "$STEPS" --save-every "$SAVE_EVERY"': _WORDS,
     }
     if elastic:
-        changes |= {_USUAL: _ELASTIC.format(least=nodes - 1, nodes=nodes), _MASTER: ""}
+        changes |= {_USUAL: "", _MASTER: ""}
         text += f"\nconfig:\n  skyrig:\n    recovery: {{policy: replace_node, min_nodes: {nodes - 1}}}\n"
     for before, after in changes.items():
         assert before in text, before
@@ -90,7 +90,7 @@ def _managed(file: Path) -> float:
             _kill(stack)
             return steps.resumed(time.monotonic())
     finally:
-        _run("jobs.cancel", number, "-y")
+        _run("jobs.cancel", "-j", number, "-y")
         _until(lambda: not _nodes(stack), "its cluster is gone")
 
 

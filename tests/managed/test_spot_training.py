@@ -14,7 +14,7 @@ from bench import record
 
 pytestmark = pytest.mark.e2e
 
-SAVED_EVERY = 10
+STEPS, SAVED_EVERY = 1400, 10
 
 SMALL = "--text 200000 --batch 2 --log-every 1"
 
@@ -69,14 +69,14 @@ def test_a_node_is_lost_and_the_training_ends_the_same(person: User, tmp_path: P
 @pytest.mark.soak
 def test_twenty_preemptions(person: User, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     seed = request.config.getoption("--faults-seed") or time.time_ns() % 100000
-    size = {"steps": 600, "save_every": SAVED_EVERY, "words": SMALL}
+    size = {"steps": STEPS, "save_every": SAVED_EVERY, "words": SMALL}
     alone = told(launched(person, tmp_path, **size), 600)  # type: ignore[arg-type]
     run, began = launched(person, tmp_path, **size), time.monotonic()  # type: ignore[arg-type]
     until(lambda: Told.of(run.log()).losses, "it trains", 90)
     run.preempt(20, 12.0, seed, 1800)
     end, took = told(run, 1200), time.monotonic() - began
     row = run.row()
-    same(alone, end, 600)
+    same(alone, end, STEPS)
     assert len(run.killed) == 20, f"only {len(run.killed)} preemptions (seed {seed})"
     replaced = {name: len(pids) - 1 for name, pids in run.lives.items()}
     assert replaced == {name: run.killed.count(name) for name in run.lives}, f"seed {seed}: {row['recovered']}"
@@ -85,4 +85,4 @@ def test_twenty_preemptions(person: User, tmp_path: Path, request: pytest.Fixtur
         "preemptions": len(run.killed), "recoveries": row["recoveries"], "took_s": round(took, 1),
         "val_loss": end.val, "val_loss_alone": alone.val, "replaced": replaced,
     }  # fmt: skip
-    record.write("managed-preemptions", outcome, counts={"nodes": 2, "steps": 600}, seed=seed)
+    record.write("managed-preemptions", outcome, counts={"nodes": 2, "steps": STEPS}, seed=seed)

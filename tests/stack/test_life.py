@@ -72,6 +72,7 @@ def test_no_function_moves_the_selection_of_any_clone(
         "with_ports": lambda: stacks.with_ports(Shape(), Shape()),
         "take_over": lambda: stacks.take_over("other", Shape(), lambda *_: None, Keys(), print, lambda paid: True),
         "down": lambda: stacks.down("other", print),
+        "remove": lambda: stacks.remove("other", print),
     }
     functions = inspect.getmembers(stacks, inspect.isfunction)
     assert set(calls) == {name for name, f in functions if f.__module__ == stacks.__name__ and name[0] != "_"}
