@@ -253,7 +253,7 @@ def remove(stack: str, notify: Notify) -> None:
         if backend.has_anything(stack):
             raise SkyrigError(f"stack {stack} still holds something", hint=f"`down -c {stack}`")
         _keep(stack, notify)
-        engine.query(["stack", "rm", "--yes", "--preserve-config"], stack=stack, at_work=at_work)
+        _removed(stack)
         project.config_file(stack).unlink(missing_ok=True)
         described.forget(stack, notify)
         return Changes()
@@ -440,9 +440,23 @@ def _looked(
         raise BadInput(f"stack {stack} was not changed: {'; '.join(map(str, found))}", hint="-y agrees to that")
 
 
+def _removed(stack: str) -> None:
+    """Take a stack off the backend. The engine forgets with it which one is selected, whichever that is: it is written
+    down again."""
+    note = project.selection_file(backend.engine_home())
+    before = note.read_bytes() if note.exists() and selected() != stack else None
+    try:
+        engine.query(["stack", "rm", "--yes", "--preserve-config"], stack=stack)
+    finally:
+        if before is not None:
+            fresh = note.with_name(f".{note.name}.{os.getpid()}")
+            fresh.write_bytes(before)
+            fresh.replace(note)
+
+
 def _unmade(stack: str, had_config: bool) -> None:
     """Take away a stack that was made for nothing."""
-    engine.query(["stack", "rm", "--yes", "--preserve-config"], stack=stack)
+    _removed(stack)
     if not had_config:
         project.config_file(stack).unlink(missing_ok=True)
 
