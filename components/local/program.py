@@ -1,10 +1,8 @@
 """Runs the programs of the local cloud as subprocesses, so that this room does not import the ones that they are of."""
 
-import json
-import subprocess
-import sys
 from typing import Any
 
+from components.asked import answer
 from skyrig.errors import SkyrigError
 
 _LIMIT_S = 120.0
@@ -28,19 +26,4 @@ def run_storage(verb: str, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(module: str, verb: str, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-I", "-m", module, verb],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        timeout=limit_s,
-        check=False,
-    )
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except json.JSONDecodeError:
-        last = (done.stderr.strip() or "no output").splitlines()[-1]
-        raise LocalProgramError(f"local {verb} ended with code {done.returncode}: {last}") from None
-    if done.returncode:
-        raise LocalProgramError(str(answer.get("error", answer)))
-    return answer
+    return answer(module, verb, request, limit_s=limit_s, what="local", error=LocalProgramError)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from skyrig import places
 from skyrig.cluster.description import ClusterDescription
 
 AWAY_S = 10.0
@@ -45,3 +46,12 @@ class Look:
 def marks(cluster: ClusterDescription) -> str:
     """What tells the nodes of a cluster, as they are now, from any others."""
     return " ".join(f"{node.id}:{node.life}" for node in cluster.nodes)
+
+
+def deployment(stack: str) -> object:
+    """What changes whenever somebody deploys a stack, by hand too."""
+    try:
+        found = (places.stack(stack) / "cluster.json").stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

@@ -16,6 +16,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from fleet_servers import descendants
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
 _PATH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/usr/local/sbin"
 
@@ -80,8 +82,8 @@ class SlurmCluster:
     def kill_node(self, name: str) -> None:
         """Kill a node's slurmd and all that it started there, as where the machine goes."""
         daemon = self._processes.pop(name)
-        below = [*_descendants(daemon.pid), *_steps(self.folder / "spool" / name)]
-        below += [pid for each in below for pid in _descendants(each)]
+        below = [*descendants(daemon.pid), *_steps(self.folder / "spool" / name)]
+        below += [pid for each in below for pid in descendants(each)]
         daemon.kill()
         daemon.wait()
         for pid in below:
@@ -195,21 +197,6 @@ DefMemPerCPU=100
 {nodes}PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes={self.names[0]} MaxTime=5 State=UP
 """
-
-
-def _descendants(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    children: dict[int, list[int]] = {}
-    for line in listed.splitlines():
-        child, parent = map(int, line.split())
-        children.setdefault(parent, []).append(child)
-    found: list[int] = []
-    todo = [pid]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
 
 
 def _steps(spool: Path) -> list[int]:

@@ -10,7 +10,6 @@ from typing import Any
 import cattrs
 from attrs import evolve
 
-from skyrig import places
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import held, table
 from skyrig.control.crew import Crew
@@ -19,7 +18,7 @@ from skyrig.control.jobs.advance import changed, ended
 from skyrig.control.jobs.decide import Decision, decide, what
 from skyrig.control.jobs.known import NOTHING, URGENT, Act, Known, Tried, recovery
 from skyrig.control.jobs.listening import Listener
-from skyrig.control.look import Look
+from skyrig.control.look import Look, deployment
 from skyrig.control.ward import JOB, Ward, Wish
 from skyrig.errors import SkyrigError
 from skyrig.jobs.spec import ManagedSpec, RecoverySpec
@@ -151,7 +150,7 @@ class JobCare:
         """See that it is known what there is of the cluster, and have its keeper listened to; False where that cannot
         be told now. It is looked at anew where there is a reason."""
         if self._look is None or self._is_stale():
-            self._seen, self._looked_at = self._deployment(ward), time.monotonic()
+            self._seen, self._looked_at = deployment(ward.stack), time.monotonic()
             try:
                 self._look = await self._crew.look(ward)
             except SkyrigError as error:
@@ -165,7 +164,7 @@ class JobCare:
         return True
 
     def _is_stale(self) -> bool:
-        if self._deployment(self._ward) != self._seen:
+        if deployment(self._ward.stack) != self._seen:
             return True
         listener, since = self._listener, time.monotonic() - self._looked_at
         if listener is None:
@@ -177,14 +176,6 @@ class JobCare:
         if unwell and listener.changed_at > self._looked_at:
             return True
         return unwell and since > _AGAIN_S
-
-    def _deployment(self, ward: Ward) -> object:
-        """What changes whenever somebody deploys the ward's stack, by hand too."""
-        try:
-            found = (places.stack(ward.stack) / "cluster.json").stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino
 
     async def _listen_to(self, look: Look | None, key: str) -> None:
         cluster = look.cluster if look is not None and not look.off else None

@@ -9,10 +9,9 @@ from typing import Any
 
 import cattrs
 
-from skyrig import places
 from skyrig.control import folder, held, table
 from skyrig.control.crew import Crew
-from skyrig.control.look import AWAY_S, Look
+from skyrig.control.look import AWAY_S, Look, deployment
 from skyrig.control.services.capacity import NOTHING, Act, Action, decide
 from skyrig.control.services.listening import Listener
 from skyrig.control.ward import Ward, Wish
@@ -103,7 +102,7 @@ class Care:
         """What there is of the cluster; None where that cannot be told now. It is looked at anew where there is a
         reason: it was deployed, or its head has not been heard for a while."""
         if self._look is None or self._is_stale():
-            self._seen, self._looked_at = self._deployment(ward), time.monotonic()
+            self._seen, self._looked_at = deployment(ward.stack), time.monotonic()
             try:
                 self._look = await self._crew.look(ward)
             except SkyrigError as error:
@@ -116,7 +115,7 @@ class Care:
         return self._look
 
     def _is_stale(self) -> bool:
-        if self._deployment(self._ward) != self._seen:
+        if deployment(self._ward.stack) != self._seen:
             return True
         if (ill := _unwell(self._listener.snapshot if self._listener is not None else None)) != self._unwell:
             self._unwell = ill  # perhaps its node went
@@ -125,14 +124,6 @@ class Care:
             return self._listener is None and time.monotonic() - self._looked_at > 2 * AWAY_S
         silent, since = self._listener.away_s, time.monotonic() - self._looked_at
         return since > min(AWAY_S, max(1.0, silent / 2))
-
-    def _deployment(self, ward: Ward) -> object:
-        """What changes whenever somebody deploys the ward's stack, by hand too."""
-        try:
-            found = (places.stack(ward.stack) / "cluster.json").stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_ino
 
     async def _listen_to(self, look: Look | None) -> None:
         cluster = look.cluster if look is not None else None
