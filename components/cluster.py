@@ -1,6 +1,5 @@
 """The Cluster component: nodes, their network and the client's key, described in one output."""
 
-import importlib
 from typing import Any
 
 import attrs
@@ -9,21 +8,13 @@ import pulumi
 from components.key import ClientKey
 from components.wanted import ClusterArgs
 from skyrig.catalog import fabrics, instances
+from skyrig.cluster import clouds
 from skyrig.cluster.description import ClusterDescription
-
-CLOUDS = {
-    "local": "components.local.cloud:LocalCloud",
-    "aws": "components.aws.cloud:AwsCloud",
-    "gcp": "components.gcp.cloud:GcpCloud",
-    "azure": "components.azure.cloud:AzureCloud",
-    "slurm": "components.slurm.cloud:SlurmCloud",
-}
-"""The component of each cloud, imported where it is used: the SDKs are large. Each is made from `CloudArgs` and has a
-`description`."""
 
 
 class Cluster(pulumi.ComponentResource):
-    """A cluster of a stack: what `pulumi up` makes and the launcher uses."""
+    """A cluster of a stack: what `pulumi up` makes and the launcher uses. The component of its cloud is imported where
+    it is used, since SDKs are large; it is made from `CloudArgs` and has a `description`."""
 
     description: pulumi.Output[dict[str, Any]]
     """The cluster description without key material (skyrig/cluster/description.py)."""
@@ -35,10 +26,10 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("skyrig:index:Cluster", name, {}, opts)
         self._tell(args)
         child = pulumi.ResourceOptions(parent=self)
-        own = args["cloud"] != "slurm"  # there the user's own key opens what is there already
+        own = clouds.registered(args["cloud"]).has_key  # else the user's own key opens what is there already
         key = ClientKey(f"{name}-key", args["stack"], child) if own else None
-        module, _, component = CLOUDS[args["cloud"]].partition(":")
-        make = getattr(importlib.import_module(module), component)
+        module = clouds.module("components", args["cloud"], "cloud")
+        make = getattr(module, f"{clouds.title(args['cloud'])}Cloud")
         cloud = make(
             f"{name}-{args['cloud']}", {**args, "public_key": key.public_key if key is not None else ""}, child
         )

@@ -13,7 +13,7 @@ USER = "ubuntu"
 """Who logs in: the user that Ubuntu's cloud images are made for."""
 
 
-class SaidNode(TypedDict):
+class _SaidNode(TypedDict):
     """What is known of one node once it is made."""
 
     id: str
@@ -30,6 +30,19 @@ class SaidNode(TypedDict):
     """Its public host key, one OpenSSH line."""
     power: str
     """up or stopped."""
+
+
+class SaidNode(_SaidNode, total=False):
+    """The same, and what is known of few: most are Ubuntu's machines with an address."""
+
+    user: str
+    """Who logs in; USER by default."""
+    port: int
+    """Port at which the client reaches its SSH server; 22 by default."""
+    proxy: list[str]
+    """The command whose input and output lead there; none by default."""
+    jump: str
+    """The machine through which it is reached; by default the head, for a node without a public address."""
 
 
 def describe(
@@ -77,12 +90,13 @@ def _node(rank: int, said: SaidNode, head: SaidNode, kind: instances.InstanceTyp
         id=said["id"],
         rank=rank,
         host=said["public"] or said["private"],
-        port=22,
+        port=int(said.get("port", 22)),
         address=said["private"],
-        user=USER,
+        user=said.get("user", USER),
         host_key=said["host_key"],
         incarnation=said["machine"],
-        jump="" if said["public"] or said is head else head["id"],
+        jump=said.get("jump", "" if said["public"] or said is head or "proxy" in said else head["id"]),
+        proxy=tuple(said.get("proxy", ())),
         accelerators=Accelerators(name=kind.accelerator, count=-int(-kind.accelerator_count // 1)),
         cpus=kind.cpus,
         memory_gb=kind.memory_gib,

@@ -65,7 +65,7 @@ class ClusterArgs(TypedDict):
     """What a cluster is made from. All of it shapes the graph, so it is plain and known at preview."""
 
     cloud: str
-    """Where the nodes are: a name in `components.cluster.CLOUDS`."""
+    """Where the nodes are: a name in `skyrig.cluster.clouds.CLOUDS`."""
     stack: str
     """Name of the stack, which is the cluster's name."""
     nodes: list[WantedNodeArgs]

@@ -108,7 +108,7 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
     shape = _started(shape, there, power, notify, also_paid=manner.starting)
     for line in stacks.within_limits(stack, shape):
         notify(line)
-    is_had = not shape.is_rented and not (shape.cloud == "local" and local.is_limited())
+    is_had = not shape.is_offered and not (shape.cloud == "local" and local.is_limited())
     if there is None and not is_had and asked.planned is None:
         changes = _acquired(stack, before, shape, asked, manner, notify)
         if changes is None:

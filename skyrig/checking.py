@@ -13,6 +13,7 @@ from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import Finding, Wanted
+from skyrig.cluster.clouds import registered
 from skyrig.errors import SkyrigError
 from skyrig.stack import plugins
 from skyrig.task.model import Task
@@ -64,10 +65,12 @@ def _checked(name: str, ranking: Ranking | None, nodes: int) -> Checked:
 
 
 def _plugin(name: str) -> Finding:
-    there = plugins.there(name)
+    there = plugins.there(name) if registered(name).package else ""
     if there:
         return Finding("plugin", True, there)
-    package = plugins.PACKAGES[name]
+    package = registered(name).package
+    if not package:
+        return Finding("plugin", True, "none is needed")
     return Finding("plugin", None, f"the engine downloads it at first use: pulumi plugin install resource {package}")
 
 

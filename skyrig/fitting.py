@@ -96,7 +96,7 @@ def local_places(shape: Shape) -> list[Shape]:
 def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
     """The shapes that a task may get instead of `shape`, which was worked out from `before` for it, in the order in
     which they are tried; those without a zone take any of their region. None where only `shape` will do."""
-    if task is None or not shape.is_rented:
+    if task is None or not shape.is_offered:
         return []
     image = "" if before.machine.image.startswith("ami-") else before.machine.image  # those are of one region
     own = before.machine.capacity.kind in ("reservation", "block")  # likewise, of one zone
@@ -173,7 +173,7 @@ def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
 def will_do(shape: Shape, task: Task) -> bool:
     """Whether the machines of a shape on a cloud have what one of a task's candidates asks for."""
     machine = shape.machine
-    if not shape.is_rented or not machine.instance_type:
+    if not shape.is_offered or not machine.instance_type:
         return False
     cores = instances.find(shape.cloud, machine.instance_type).cpus
     place = (shape.cloud, machine.region, machine.zone, machine.instance_type)

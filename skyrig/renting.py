@@ -14,6 +14,7 @@ from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.catalog.refusals import Refusal
 from skyrig.clouds import cloud as clouds
+from skyrig.clouds import stocks
 from skyrig.cluster import owner, sites
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
@@ -30,13 +31,6 @@ _ECHO = "https://checkip.amazonaws.com"
 """Answers with the address that a request comes from."""
 
 _ECHO_S = 5.0
-
-
-_NAMED_BY = {
-    "azure": "`az account set -s NAME`, or ARM_SUBSCRIPTION_ID",
-    "gcp": "`gcloud config set project NAME`, or GOOGLE_CLOUD_PROJECT",
-}
-"""What names the account that pays, by cloud whose credentials may reach several."""
 
 
 _MISSES = 3
@@ -84,9 +78,12 @@ def missing() -> Mapping[str, str]:
     return {name: clouds.of(name).missing() for name in clouds.known()}
 
 
-def market() -> Market:
-    """All clouds of the catalog, with the prices that count: the user's own before the catalog's."""
+def market(task: Task | None = None) -> Market:
+    """All clouds of the catalog, with the prices that count: the user's own before the catalog's. What changes from
+    hour to hour on clouds where a task may be (None: on all) is looked at first."""
     lacking = missing()
+    named = {each.infra.cloud for each in task.choice.each} if task is not None else {None}
+    stocks.look(cloud for cloud, why in lacking.items() if not why and (None in named or cloud in named))
     every = sorted({*lacking, *facts.clouds()})
     return sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
 
@@ -96,7 +93,9 @@ def ranking(task: Task, among: Market | None = None) -> Ranking:
     the task says of its hours, its inputs and what it minds most counts."""
     hours = aims.by_kind(task.config.hours) if task.config.hours else None
     inputs = aims.Inputs(*task.inputs) if task.inputs is not None else None
-    return optimizer.rank(task.choice, task.num_nodes, among or market(), aims.Aim(task.config.minimize, hours, inputs))
+    return optimizer.rank(
+        task.choice, task.num_nodes, among or market(task), aims.Aim(task.config.minimize, hours, inputs)
+    )
 
 
 def offer(task: Task) -> Offer:
@@ -106,7 +105,7 @@ def offer(task: Task) -> Offer:
 
 def usable(task: Task) -> tuple[Offer, ...]:
     """All offers for a task on clouds that can be used, best first. NoCapacity where there is none."""
-    among = market()
+    among = market(task)
     whole = ranking(task, among)
     found = whole.without(lambda each: among.missing[each.cloud])
     if not found.offers:
@@ -180,7 +179,7 @@ def settled(shape: Shape) -> Shape:
     if shape.cloud == sites.CLOUD:
         region, zone = sites.settled(shape.machine.region, shape.machine.zone)
         return evolve(shape, machine=evolve(shape.machine, region=region, zone=zone))
-    if not shape.is_rented:
+    if not shape.is_offered:
         return shape
     machine = shape.machine
     if shape.cloud in clouds.known():
@@ -200,9 +199,8 @@ def payer(cloud: str, region: str) -> str:
     """Whose money it is, where the stack does not say yet."""
     account = clouds.of(cloud).account(region)
     if not account:
-        raise BadInput(
-            f"{cloud}: nothing says which account pays", hint=_NAMED_BY.get(cloud, "name it in the stack's config")
-        )
+        named_by = facts.of(cloud, "place").get("account_named_by", "name it in the stack's config")
+        raise BadInput(f"{cloud}: nothing says which account pays", hint=named_by)
     return account
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from skyrig.clouds.cloud import TaggedStack
+from skyrig.cluster import clouds
 from skyrig.cluster.shape import Shape
 from skyrig.errors import NotYet
 
-_HOMES = {"aws": "skyrig.clouds.aws.adopter:AwsAdopter"}
-"""Where each cloud's class lies."""
+_ROOM = "skyrig.clouds"
 
 
 @frozen
@@ -54,9 +53,8 @@ class Adopter(Protocol):
 
 def of(name: str) -> Adopter:
     """The cloud called `name`; NotYet where its clusters cannot be adopted."""
-    if name not in _HOMES:
+    if not clouds.has(_ROOM, name, "adopter"):
         told = f"clusters on {name} cannot be adopted yet: without their state they can only be found and taken away"
         raise NotYet(told, hint="`down --by-tag -c NAME` does that")
-    module, _, kind = _HOMES[name].partition(":")
-    adopter: Adopter = getattr(importlib.import_module(module), kind)()
+    adopter: Adopter = getattr(clouds.module(_ROOM, name, "adopter"), f"{clouds.title(name)}Adopter")()
     return adopter

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import evolve, frozen
 
+from skyrig.cluster import clouds
 from skyrig.errors import SkyrigError
 
-_HOMES = {
-    "aws": "skyrig.clouds.aws.cloud:Aws",
-    "azure": "skyrig.clouds.azure.cloud:Azure",
-    "gcp": "skyrig.clouds.gcp.cloud:Gcp",
-}
-"""Where each cloud's class lies."""
+_ROOM = "skyrig.clouds"
 
 
 class NotUsable(SkyrigError):
@@ -182,13 +177,12 @@ class Cloud(Protocol):
 def of(name: str, owner: str = "") -> Cloud:
     """The cloud called `name`; NotUsable where there is nothing to ask it by. `owner` is the account that is asked
     about, for instance a stack's: credentials may reach several. "" is the one that is named beside them."""
-    if name not in _HOMES:
+    if name not in known():
         raise NotUsable(f"cloud {name} cannot be asked yet")
-    module, _, kind = _HOMES[name].partition(":")
-    cloud: Cloud = getattr(importlib.import_module(module), kind)(owner)
+    cloud: Cloud = getattr(clouds.module(_ROOM, name, "cloud"), clouds.title(name))(owner)
     return cloud
 
 
 def known() -> tuple[str, ...]:
     """Names of the clouds that can be asked."""
-    return tuple(_HOMES)
+    return clouds.with_part(_ROOM, "cloud")

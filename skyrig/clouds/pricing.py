@@ -6,7 +6,6 @@ Each cloud that can be asked has a module `pricing` with `missing()`, why it can
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -15,16 +14,9 @@ from attrs import field, frozen
 from skyrig.catalog import facts, prices, refreshed
 from skyrig.catalog.prices import Price
 from skyrig.catalog.refreshed import Refreshed
+from skyrig.cluster import clouds
 
-_HOMES = {
-    "aws": "skyrig.clouds.aws.pricing",
-    "azure": "skyrig.clouds.azure.pricing",
-    "gcp": "skyrig.clouds.gcp.pricing",
-    "lambda": "skyrig.clouds.lambda_.pricing",
-    "oci": "skyrig.clouds.oci.pricing",
-    "runpod": "skyrig.clouds.runpod.pricing",
-}
-"""Where each cloud's module lies. Fluidstack and Nebius publish no price list that a program may read."""
+_ROOM = "skyrig.clouds"
 
 _PER_CHIP = " (per chip)"
 """End of the names of prices that are no machine's."""
@@ -42,12 +34,12 @@ class Pricing(Protocol):
 
 def known() -> tuple[str, ...]:
     """Clouds that can be asked for prices."""
-    return tuple(_HOMES)
+    return tuple(name for name in facts.clouds() if clouds.has(_ROOM, name, "pricing"))
 
 
 def of(cloud: str) -> Pricing:
     """The module that asks a cloud."""
-    module: Any = importlib.import_module(_HOMES[cloud])
+    module: Any = clouds.module(_ROOM, cloud, "pricing")
     found: Pricing = module
     return found
 

@@ -37,7 +37,8 @@ class Accelerators:
 class Node:
     """One node. `rank` is its order in the cluster (0 is the head); `id` is stable and never changes its role.
 
-    `host`:`port` is where the client reaches it (through `jump` when it is not empty: the id of another node);
+    `host`:`port` is where the client reaches it (through `jump` when it is not empty: the id of another node, or of a
+    gate); where `proxy` is not empty, it is a command instead, words for no shell, whose input and output lead there.
     `address` is its address inside the cluster and `alias` the name that resolves to it there. `host_key` is the
     pinned public host key, one OpenSSH line ("ssh-ed25519 AAAA..."). `cpus` in cores, `memory_gb` in GiB.
     `incarnation` changes whenever the machine behind the id is another one, `boot` also whenever that machine was
@@ -62,6 +63,7 @@ class Node:
     boot: str = ""
     power: str = "up"
     spot: bool = False
+    proxy: tuple[str, ...] = ()
 
     @property
     def life(self) -> str:
@@ -135,7 +137,8 @@ class ClusterDescription:
     "plain" on the local cloud; `nodes` are in rank order. `entrance` is the address of the cloud's own balancer,
     at which its open ports are reached; "" where that is the head's. `scheduler` is who decides when and where
     jobs run: "" is Skyrig's keeper on the head, "slurm" a Slurm whose commands the head has; then `nodes` are the ways
-    in, and what runs jobs are the scheduler's `partitions`."""
+    in, and what runs jobs are the scheduler's `partitions`. `gates` are machines that are no nodes, through which some
+    are reached; the same key opens them."""
 
     name: str
     cloud: str
@@ -156,6 +159,7 @@ class ClusterDescription:
     tags: dict[str, str] = field(factory=dict)
     scheduler: str = ""
     partitions: tuple[Partition, ...] = ()
+    gates: tuple[Node, ...] = ()
 
     @property
     def head(self) -> Node:
@@ -168,6 +172,13 @@ class ClusterDescription:
             if node.id == node_id:
                 return node
         raise KeyError(node_id)
+
+    def way(self, machine_id: str) -> Node:
+        """The node or the gate called `machine_id`; KeyError if there is none."""
+        for machine in (*self.nodes, *self.gates):
+            if machine.id == machine_id:
+                return machine
+        raise KeyError(machine_id)
 
     def public(self) -> ClusterDescription:
         """The same description without key material: what may be shown, and what the keeper is told."""

@@ -17,16 +17,12 @@ from skyrig.cluster import buckets as wanted_buckets
 from skyrig.cluster import keys, machine, policy, sites
 from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
+from skyrig.cluster.clouds import CLOUDS, registered
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.keys import NAMESPACE, Key
 from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.policy import Policy
 from skyrig.errors import BadInput
-
-CLOUDS = ("local", "aws", "gcp", "azure", "slurm")
-
-FREE = ("local", "slurm")
-"""Clouds whose machines are there already: nothing is rented, and no capacity is looked for."""
 
 ISOLATIONS = ("auto", "namespaces", "plain")
 BALANCERS = ("", "cloud")
@@ -130,7 +126,12 @@ class Shape:
     @property
     def is_rented(self) -> bool:
         """Whether its nodes are machines of a cloud, which are paid for."""
-        return self.cloud not in FREE
+        return registered(self.cloud).is_rented
+
+    @property
+    def is_offered(self) -> bool:
+        """Whether its nodes are had by an offer, which may not be there when it is taken."""
+        return registered(self.cloud).is_offered
 
     @property
     def is_data(self) -> bool:

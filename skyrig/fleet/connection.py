@@ -117,7 +117,7 @@ async def _persist(
     watch = _Watch()
     options = _options(target, key, lambda: watch)
     pace = pace or Pace()
-    door = pace.door((target.host, target.port, target.jump))
+    door = pace.door((target.host, target.port, target.jump, target.proxy))
     attempts = AsyncRetrying(
         retry=retry_if_exception_type(_Refused),
         stop=stop_after_delay(deadline_s),
@@ -200,6 +200,7 @@ def _options(
         keepalive_interval=KEEPALIVE_S,
         keepalive_count_max=KEEPALIVES,
         client_factory=watch,
+        proxy_command=list(target.proxy) or None,
     )
 
 

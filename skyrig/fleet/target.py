@@ -19,6 +19,7 @@ class Target:
     user: str
     host_key: str = field(repr=False)
     jump: Target | None = None
+    proxy: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -39,7 +40,7 @@ def inside(node: Node) -> Target:
 
 def _through(desc: ClusterDescription, node_id: str, seen: tuple[str, ...]) -> Target:
     try:
-        node = desc.node(node_id)
+        node = desc.way(node_id)
     except KeyError:
         known = ", ".join(node.id for node in desc.nodes)
         raise BadInput(f"cluster {desc.name} has no node {node_id!r}", hint=f"its nodes: {known}") from None
@@ -47,4 +48,4 @@ def _through(desc: ClusterDescription, node_id: str, seen: tuple[str, ...]) -> T
         ring = " -> ".join((*seen, node_id))
         raise BadInput(f"cluster {desc.name}: jump hosts run in a ring: {ring}", hint="mend `jump` of these nodes")
     jump = _through(desc, node.jump, (*seen, node_id)) if node.jump else None
-    return Target(node.id, node.host, node.port, node.user, node.host_key, jump)
+    return Target(node.id, node.host, node.port, node.user, node.host_key, jump, tuple(node.proxy))

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from skyrig import places, rendering, renting
 from skyrig.bringing import with_policy
-from skyrig.catalog import costs, fabrics, instances, rights
+from skyrig.catalog import costs, fabrics, facts, instances, rights
 from skyrig.catalog import market as markets
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
@@ -36,12 +36,6 @@ Notify = Callable[[str], None]
 
 _UNKNOWN_NETWORK = "203.0.113.0/32"
 """Stands for the networks that may log in where they are not known: of a range that nobody has (RFC 5737)."""
-
-_FIRST_ZONE = {"aws": "{region}a", "gcp": "{region}-a"}
-"""A zone of a region where nobody can be asked: for counting alone."""
-
-_NOBODY = {"aws": "0" * 12, "azure": "00000000-0000-0000-0000-000000000000"}
-"""An account where it is not known who pays: for counting alone."""
 
 
 @frozen
@@ -88,7 +82,7 @@ def _of(
     stacks.refuse_data(stack)
     is_there = stacks.is_there(stack)
     before = agreement.come_to(stack) if is_there else config.read_shape(stack)
-    among = markets.of_file(question.catalog) if question.catalog is not None else renting.market()
+    among = markets.of_file(question.catalog) if question.catalog is not None else renting.market(task)
     ranking = _hopeful(renting.ranking(task, among)) if question.catalog is None else renting.ranking(task, among)
     chosen, why = _chosen(task, before, ranking, among, rehearsed=question.catalog is None)
     wanted = with_policy(shape_for(before, task, offer=chosen), options.wish, new=described.describe(stack) is None)
@@ -143,7 +137,7 @@ def _buildable(ranking: Ranking, among: Market) -> Ranking:
 def _settled(shape: Shape, among: Market, chosen: Offer | None, *, asks: bool) -> tuple[Shape, list[str]]:
     """`shape` with what an up would find out first, and what of that could not be. Without `asks`, and on clouds that
     cannot be used, nobody is asked."""
-    if not shape.is_rented:
+    if not shape.is_offered:
         return renting.settled(shape), []
     why = among.missing.get(shape.cloud, "") or ("" if asks else "the price table is the whole world")
     if not why:
@@ -152,8 +146,9 @@ def _settled(shape: Shape, among: Market, chosen: Offer | None, *, asks: bool) -
         except SkyrigError as error:
             why = error.message
     machine = shape.machine
-    zone = machine.zone or _FIRST_ZONE.get(shape.cloud, "").format(region=machine.region)
-    nobody = _NOBODY.get(shape.cloud, "unknown")
+    place = facts.of(shape.cloud, "place")  # what stands there where nobody can be asked is for counting alone
+    zone = machine.zone or place.get("first_zone", "").format(region=machine.region)
+    nobody = place.get("nobody", "unknown")
     made_up = evolve(
         machine, zone=zone, account=machine.account or nobody, ssh_from=machine.ssh_from or (_UNKNOWN_NETWORK,)
     )

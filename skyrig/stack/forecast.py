@@ -19,8 +19,9 @@ from typing import Any
 
 from skyrig import places
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster.clouds import CLOUDS, registered
 from skyrig.cluster.keys import NAMESPACE
-from skyrig.cluster.shape import FREE, Shape
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError
 from skyrig.stack import agreement, backend, config, engine, plugins, stacks
 from skyrig.stack.foreseen import ENGINE, OFFLINE, QUIET, Change, Forecast, changes_in
@@ -42,10 +43,10 @@ def of(stack: str, shape: Shape, *, insist: bool = False) -> Forecast:
 
 def _lacking(cloud: str) -> str:
     """Why the engine cannot be asked about a cloud from here; "" where it can."""
-    if cloud in FREE:
-        return ""
-    if cloud not in plugins.PACKAGES:
+    if cloud not in CLOUDS:
         return f"Skyrig makes no clusters on {cloud} yet"
+    if cloud not in clouds.known():
+        return ""
     return clouds.of(cloud).missing() or ("" if plugins.there(cloud) else f"its plugin for {cloud} is not here")
 
 
@@ -84,13 +85,10 @@ def _offline(stack: str, shape: Shape, note: str) -> Forecast:
 
 def _unregistered(cloud: str) -> str:
     """Why the program cannot be run for a cloud here; "" where it can."""
-    if cloud not in plugins.SDKS:
+    if cloud not in CLOUDS:
         return "what it would make is not known"
-    return (
-        ""
-        if importlib.util.find_spec(plugins.SDKS[cloud])
-        else f"its SDK is not installed: pip install 'skyrig[{cloud}]'"
-    )
+    there = importlib.util.find_spec(registered(cloud).sdk)
+    return "" if there else f"its SDK is not installed: pip install 'skyrig[{cloud}]'"
 
 
 def _registered(stack: str, shape: Shape) -> list[dict[str, Any]]:

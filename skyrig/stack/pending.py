@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from skyrig import places
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster.clouds import of_dynamic, of_package
 from skyrig.cluster.shape import Shape
 from skyrig.errors import SkyrigError
 from skyrig.stack import backend, config, engine
@@ -124,8 +125,10 @@ def resolver_of(create: Create) -> Resolver | None:
     """Who can look this create up. Providers and the like live in the state alone."""
     if create.type.startswith("pulumi:"):
         return _in_the_state_alone
-    if create.type.partition(":")[0] in _CLOUD_OF:
+    if of_package(create.type.partition(":")[0]):
         return _on_a_cloud
+    if create.type not in RESOLVERS and _cloud_of_dynamic(create.type) in clouds.known():
+        return _dynamic_on_a_cloud
     return RESOLVERS.get(create.type)
 
 
@@ -231,7 +234,7 @@ def _local_bucket(create: Create, wanted: Shape | None) -> Finding:
 def _on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
     """A thing on a cloud is known by its tags, and imported where it is there: then the engine keeps it, or destroys
     it, as the program wants."""
-    name = _CLOUD_OF[create.type.partition(":")[0]]
+    name = of_package(create.type.partition(":")[0])
     machine = config.read_shape(create.stack).machine
     found = clouds.of(name, machine.account).find(create.type, create.inputs, machine.region)
     if found is None:
@@ -239,8 +242,21 @@ def _on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
     return Finding(f"{found} is there, and is taken over", import_id=found)
 
 
-_CLOUD_OF = {"aws": "aws", "azure-native": "azure", "gcp": "gcp"}
-"""Clouds by the package of their resources."""
+def _cloud_of_dynamic(kind: str) -> str:
+    return of_dynamic(kind.removeprefix(_DYNAMIC)) if kind.startswith(_DYNAMIC) else ""
+
+
+def _dynamic_on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
+    """A dynamic resource of a cloud is made by a name or a tag that is found again: the next create takes over what is
+    there, and the sweep after a destroy removes it."""
+    machine = config.read_shape(create.stack).machine
+    found = clouds.of(_cloud_of_dynamic(create.type), machine.account).find(create.type, create.inputs, machine.region)
+    return Finding(
+        "no such thing is there" if found is None else f"{found} is there, and making it again takes it over"
+    )
+
+
+_DYNAMIC = "pulumi-python:dynamic/skyrig:"
 
 RESOLVERS: Mapping[str, Resolver] = {
     "pulumi-python:dynamic/skyrig:AzurePower": _in_the_state_alone,

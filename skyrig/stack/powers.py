@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from skyrig import places
 from skyrig.clouds import cloud as clouds
 from skyrig.cluster.description import ClusterDescription
-from skyrig.cluster.shape import FREE
 from skyrig.errors import SkyrigError
 from skyrig.fleet.local.layout import NodeFolder
 from skyrig.stack import config
@@ -22,7 +21,7 @@ def of(cluster: ClusterDescription) -> Mapping[str, str]:
     if cluster.cloud == "local":
         folder = places.local_nodes(cluster.name)
         return {node.id: NodeFolder(folder / node.id).power() for node in cluster.nodes}
-    if cluster.cloud in FREE:
+    if cluster.cloud not in clouds.known():
         return {node.id: "up" for node in cluster.nodes}
     try:
         return asked(cluster)

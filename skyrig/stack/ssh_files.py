@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -127,7 +128,9 @@ def _names(described: ClusterDescription, node: Node, theirs: Collection[str]) -
 def _block(described: ClusterDescription, node: Node, theirs: Collection[str]) -> str:
     way = ["  ProxyCommand none", "  ProxyJump none"]
     if node.jump:  # after `ProxyCommand none` no jump would count
-        way = [f"  ProxyJump {sure_name(described, described.node(node.jump))}"]
+        way = [f"  ProxyJump {sure_name(described, described.way(node.jump))}"]
+    elif node.proxy:
+        way = [f"  ProxyCommand {shlex.join(word.replace('%', '%%') for word in node.proxy)}"]
     lines = [
         f"Host {' '.join(_names(described, node, theirs))}",
         f"  HostName {node.host}",

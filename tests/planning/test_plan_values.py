@@ -11,12 +11,13 @@ from attrs import evolve
 
 from skyrig.catalog import rights
 from skyrig.catalog.refusals import Refusal
+from skyrig.clouds import cloud as clouds
 from skyrig.failover import memory
 from skyrig.failover.memory import Refused
 from skyrig.failover.place import of_offer
 from skyrig.planning import making, page
 from skyrig.planning.plan import NoOffer, Plan, Price
-from skyrig.stack import foreseen, plugins
+from skyrig.stack import foreseen
 from skyrig.stack.foreseen import ENGINE, OFFLINE, Change, Forecast
 from skyrig.submitting import RunOptions
 from skyrig.task.model import Task
@@ -83,7 +84,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Somebody without any account, whose scripts go where no other test's go."""
     monkeypatch.setenv("SKYRIG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SKYRIG_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("skyrig.renting.missing", lambda: dict.fromkeys(plugins.PACKAGES, "no account"))
+    monkeypatch.setattr("skyrig.renting.missing", lambda: dict.fromkeys(clouds.known(), "no account"))
     monkeypatch.setattr("skyrig.stack.forecast._lacking", lambda cloud: "no account")
 
 
