@@ -45,6 +45,7 @@ CLOUDS: Mapping[str, Registered] = {
     "gcp": Registered("gcp", "pulumi_gcp"),
     "azure": Registered("azure-native", "pulumi_azure_native"),
     "slurm": Registered(is_rented=False, is_offered=False, has_key=False),
+    "ssh": Registered(is_rented=False),
 }
 """Every cloud that Skyrig makes clusters on."""
 

@@ -33,6 +33,7 @@ MAIN, ONDEMAND, SPOT = "main", "ondemand", "spot"
 whatever the rest of the cluster is paid for by. All others have the cluster's."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_TYPE = r"[A-Za-z0-9][A-Za-z0-9._:-]*"
 _BUCKET = re.compile(
     r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]|/subscriptions/[!-~]{1,400}/containers/[a-z0-9-]{3,63}"
 )
@@ -122,7 +123,7 @@ def to_config(machine: Machine) -> dict[str, Any]:
 def from_config(given: Mapping[str, Any]) -> Machine:
     """The machine in config values, of which each key of KEYS has one. Bad values are BadInput."""
     return Machine(
-        instance_type=keys.word("instanceType", given["instanceType"], _NAME, "the name of a type"),
+        instance_type=keys.word("instanceType", given["instanceType"], _TYPE, "the name of a type"),
         region=keys.word("region", given["region"], _NAME, "the name of a region"),
         zone=keys.word("zone", given["zone"], _NAME, "the name of a zone"),
         capacity=_capacity(str(given["capacity"])),
