@@ -27,7 +27,7 @@ class SshCloud(pulumi.ComponentResource):
             SshMachine(f"{name}-{node['id']}", _machine(args, node, rank == 0), child).machine
             for rank, node in enumerate(args["nodes"])
         ]
-        records = str(places.records(args["stack"]))
+        records = places.records(args["stack"]).as_uri()
         self.description = pulumi.Output.all(args["public_key"], *made).apply(
             lambda known: describe(args, known[1:], known[0], records)
         )
