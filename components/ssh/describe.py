@@ -62,7 +62,7 @@ def _node(rank: int, node_id: str, made: Mapping[str, Any], ids: Mapping[str, st
 
 def _jump(way: Mapping[str, Any], ids: Mapping[str, str]) -> str:
     """What a machine is reached through: a node of the same cluster, where it has that machine, else a gate."""
-    before = way["before"]
+    before = way.get("before")  # the engine leaves out what is nothing
     return ids.get(before["name"], gate_id(before["name"])) if before else ""
 
 
@@ -74,7 +74,8 @@ def gate_id(name: str) -> str:
 def _gates(way: Mapping[str, Any], ids: Mapping[str, str]) -> list[Node]:
     """The machines before one that are no nodes of the cluster."""
     found = []
-    while (way := way["before"]) is not None:
+    while (before := way.get("before")) is not None:
+        way = before
         if way["name"] not in ids:
             found.append(
                 Node(

@@ -21,7 +21,7 @@ from skyrig.fleet.ssh import asyncssh
 NO_FREE_MACHINE = "SshNoFreeMachine"
 """The code of the refusal (data/ssh/refusals.json)."""
 
-LEAST_GB = 2.0
+LEAST_GB = 1.0
 """What must be free in the home of a machine, in GB: Skyrig's own runtime takes a part of it."""
 
 MOST_SKEW_S = 300.0
@@ -152,7 +152,7 @@ def _pool(region: str) -> Pool | None:
 def _found(given: Mapping[str, Any], pool: Pool | None) -> Way | None:
     """The way to a node's machine: as the inventory has it now, else as the state does. Without either all of the pool
     are asked for the lease."""
-    if given["machine"] is None:
+    if given.get("machine") is None:
         there = looking.at([pool]) if pool is not None else []
         return next((each.way for each in there if each.lease is not None and each.lease["id"] == given["id"]), None)
     way = ways.from_json(given["machine"]["way"])

@@ -85,8 +85,8 @@ def _is_ours(pid: int, places: list[bytes]) -> bool:
         words = file.read().split(b"\0")
     if any(word.startswith(place + b"/") for word in words for place in places):
         return True
-    where = os.fsencode(os.readlink(base + "cwd"))
-    return any(where == place or where.startswith(place + b"/") for place in places)
+    at = [os.fsencode(os.readlink(base + name)) for name in ("cwd", "exe")]
+    return any(where == place or where.startswith(place + b"/") for where in at for place in places)
 
 
 def ancestors(pid: int) -> list[int]:

@@ -65,9 +65,9 @@ class Way:
 
 
 def from_json(said: Mapping[str, Any]) -> Way:
-    """The same back; numbers come from the engine as floats."""
+    """The same back; numbers come from the engine as floats, and what is nothing not at all."""
     target = Target(said["name"], said["host"], int(said["port"]), said["user"], said["host_key"])
-    before = from_json(said["before"]) if said["before"] else None
+    before = from_json(said["before"]) if said.get("before") else None
     return Way(
         said["pool"], said["name"], target, said["identity"], said["address"], int(said["internal_port"]), before,
         bool(said["is_gate"]),
