@@ -135,7 +135,9 @@ async def _node(cluster: ClusterDescription, node: Node, power: str) -> NodeStat
     if power != "up" and (power == "stopped" or cluster.cloud != "local"):
         off = "STOPPED" if power == "stopped" else "DOWN"
         return NodeStatus(node.rank, node.id, node.host, node.port, off, node.spot)
-    asked = cluster.node(node.jump) if node.jump else node
+    asked = node
+    while asked.jump:
+        asked = cluster.way(asked.jump)
     answers = await _answers(asked.host, asked.port)
     return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN", node.spot)
 
