@@ -53,7 +53,7 @@ def describe(
     where there is none)."""
     machine = args["machine"]
     kind = instances.find(cloud, machine["instance_type"])
-    way = machine["egress"] or egress.default(len(said))
+    way = machine["egress"] or egress.default(len(said), cloud)
     paid = [paid_in(capacity(machine["capacity"]), node["group"]) for node in args["nodes"]]
     spots = [each.kind == "spot" for each in paid]
     before = len(balanced(args))

@@ -4,7 +4,7 @@
 is not, where that differs; `nat_hourly`, of a NAT gateway;
 or `nat_hourly_per_node`, of each node behind it until that is reached; `nat_per_gb`, USD a GB through it;
 `internet_per_gb`, USD a GB that leaves the cloud; `between_regions_per_gb`, USD a GB that goes to another of its
-regions; `sources`.
+regions; `default`, where its nodes have but one way; `sources`.
 Kinds are those of `skyrig.cluster.machine.EGRESSES`.
 """
 
@@ -13,9 +13,10 @@ from __future__ import annotations
 from skyrig.catalog import facts
 
 
-def default(nodes: int) -> str:
-    """What is chosen where nothing is asked for: the head has an address of its own, so one node needs nothing else."""
-    return "public-outbound" if nodes == 1 else "nat"
+def default(nodes: int, cloud: str = "") -> str:
+    """What is chosen where nothing is asked for: the head has an address of its own, so one node needs nothing else.
+    On a cloud whose nodes have but one way it is that."""
+    return str(facts.of(cloud, "egress").get("default") or ("public-outbound" if nodes == 1 else "nat"))
 
 
 def hourly(cloud: str, kind: str, nodes: int) -> float:

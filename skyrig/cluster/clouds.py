@@ -45,7 +45,13 @@ CLOUDS: Mapping[str, Registered] = {
     "gcp": Registered("gcp", "pulumi_gcp"),
     "azure": Registered("azure-native", "pulumi_azure_native"),
     "slurm": Registered(is_rented=False, is_offered=False, has_key=False, is_queue=True),
+    "ssh": Registered(is_rented=False),
     "kubernetes": Registered("kubernetes", "pulumi_kubernetes", is_rented=False, is_sized=True),
+    "nebius": Registered("nebius", "pulumi_nebius"),
+    "oci": Registered("oci", "pulumi_oci"),
+    "lambda": Registered(),
+    "runpod": Registered(),
+    "fluidstack": Registered(),
 }
 """Every cloud that Skyrig makes clusters on."""
 
