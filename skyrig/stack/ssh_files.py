@@ -61,6 +61,8 @@ def write(stack: str, described: ClusterDescription) -> Path:
 def publish(stack: str, described: ClusterDescription, notify: Notify) -> None:
     """Write the files and let plain `ssh` know them. Says which names it knows for another host's, and what there is
     to know about the user's config; it is no error where that cannot be written."""
+    if not all(node.host_key for node in described.nodes):  # no SSH servers: the API server of a queue
+        return
     theirs = _taken(write(stack, described).parent, described)
     ssh_include.add(described.name, notify)
     lost = [node for node in described.nodes if host_name(described, node) in theirs]
