@@ -24,7 +24,9 @@ def adopt(component: str, wanted: str, account: str, opts: pulumi.InvokeOptions)
     InputPropertiesError where it has no such subnets; an error of the provider where it may not be read."""
     vcn, _, names = wanted.partition(":")
     found = get_vcn(vcn_id=vcn, opts=opts)
-    there = get_subnets(compartment_id=found.compartment_id or account, vcn_id=vcn, state="AVAILABLE", opts=opts).subnets
+    there = get_subnets(
+        compartment_id=found.compartment_id or account, vcn_id=vcn, state="AVAILABLE", opts=opts
+    ).subnets
     named = [each for each in there if not names or each["display_name"] in names.split(",") or each["id"] in names]
     public = [each for each in named if not each["prohibit_public_ip_on_vnic"]]
     private = [each for each in named if each["prohibit_public_ip_on_vnic"]]

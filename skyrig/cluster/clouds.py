@@ -44,6 +44,7 @@ CLOUDS: Mapping[str, Registered] = {
     "azure": Registered("azure-native", "pulumi_azure_native"),
     "slurm": Registered(is_rented=False, is_offered=False, has_key=False),
     "kubernetes": Registered("kubernetes", "pulumi_kubernetes", is_rented=False, is_sized=True),
+    "oci": Registered("oci", "pulumi_oci"),
 }
 """Every cloud that Skyrig makes clusters on."""
 

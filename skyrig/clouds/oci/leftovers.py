@@ -92,7 +92,7 @@ def remove(door: Door, left: Sequence[Leftover]) -> None:
         if wanted:
             where = door.home if kind in IDENTITIES else door
             with ThreadPoolExecutor(max_workers=8) as pool:
-                list(pool.map(lambda path, kind=kind, where=where: _remove(where, kind, path), wanted))  # type: ignore[misc]
+                list(pool.map(lambda path, kind=kind, where=where: _remove(where, kind, path), wanted))
 
 
 def _remove(door: Door, kind: Kind, path: str) -> None:
