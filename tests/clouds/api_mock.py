@@ -1,5 +1,5 @@
-"""A cloud's HTTP API on loopback that holds callers, and itself, to the published description of it: a request that the
-description does not allow, and an answer that it does not foresee, are kept in `wrong`, and a test that finds any fails.
+"""A cloud's HTTP API on loopback that holds callers, and itself, to its published description: a request that this
+does not allow, and an answer that it does not foresee, are kept in `wrong`, and a test that finds any fails.
 
 What goes wrong on purpose is a `Fault`: an answer in place of the right one, before or after the work is done.
 """

@@ -21,11 +21,17 @@ from skyrig.fleet.ssh import asyncssh
 
 async def main(home, host, port):
     private = asyncssh.import_private_key(sys.stdin.readline().encode().decode("unicode_escape"))
-    client = sys.stdin.readline()
-    listen = asyncssh.listen
-    async def there(_host, _port, **more):
-        more["authorized_client_keys"] = asyncssh.import_authorized_keys(client)
-        return await listen(host, port, **more)
+    listen, keys = asyncssh.listen, home / ".ssh" / "authorized_keys"
+    async def there(_host, _port, server_factory, authorized_client_keys, **more):
+        class Server(server_factory):
+            def connection_made(self, connection):
+                self.connection = connection
+
+            def begin_auth(self, username):
+                self.connection.set_authorized_keys(str(keys))
+                return True
+
+        return await listen(host, port, server_factory=Server, **more)
     asyncssh.listen = there
     async with fleet_servers.asyncssh_server(fleet_servers.Keys(private, private, private), home):
         print("up", flush=True)
@@ -52,7 +58,9 @@ class Served:
 
     def __init__(self, home: Path, host: str, port: int, private_key: str, client_key: str) -> None:
         self.home = home
-        (home / ".skyrig").mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not (keys := home / ".ssh" / "authorized_keys").exists():
+            keys.write_text(f"{client_key}\n")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("SKYRIG_")}
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVER, str(FLEET), str(home), host, str(port)],
@@ -62,7 +70,7 @@ class Served:
             start_new_session=True,
         )
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(f"{private_key.encode('unicode_escape').decode()}\n{client_key}\n".encode())
+        self.process.stdin.write(f"{private_key.encode('unicode_escape').decode()}\n".encode())
         self.process.stdin.flush()
         if self.process.stdout.readline() != b"up\n":
             raise AssertionError(f"no SSH server at {host}:{port}")

@@ -126,7 +126,7 @@ def launch(order: Order) -> dict[str, Any]:
 
 
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as Lambda takes them: keys begin with a small letter; small letters, digits, "-" and ":" are left of them."""
+    """Tags as Lambda takes them: keys of small letters, digits, "-" and ":", the first of them a letter."""
     kept = {re.sub(r"[^a-z0-9:-]", "-", name.lower()): value for name, value in tags.items() if value}
     return {name if name[:1].isalpha() else f"x-{name}": value for name, value in kept.items()}
 

@@ -1,4 +1,4 @@
-"""What Lambda is asked, against its published description: machines are made once, patience is bounded, refusals told."""
+"""What Lambda is asked, against its published description: machines made once, bounded patience, refusals told."""
 
 from __future__ import annotations
 
