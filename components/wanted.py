@@ -59,6 +59,8 @@ class MachineArgs(TypedDict):
     """Account, project or subscription that pays. No other one is ever read, changed or destroyed."""
     reaches: list[str]
     """Urls of the cloud's own buckets that the nodes read and write by what they are."""
+    pods: NotRequired[str]
+    """A JSON object with what is asked of nodes that are pods; not there, or "": nothing."""
 
 
 class ClusterArgs(TypedDict):

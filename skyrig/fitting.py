@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from attrs import evolve
 
 from skyrig import batching, renting
-from skyrig.catalog import balancers, instances
+from skyrig.catalog import balancers, instances, wishes
 from skyrig.catalog.offers import Offer
 from skyrig.cluster import sites
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -167,6 +167,8 @@ def _misfit(cluster: ClusterDescription, asked: Resources) -> str | None:
         return f"the task asks for {lack[0]}, nodes of {cluster.name} have {lack[1]}"
     if asked.infra.cloud not in (None, cluster.cloud):
         return f"the task asks for {asked.infra}, {cluster.name} is on the {cluster.cloud} cloud"
+    if asked.mounts and (lacks := wishes.lacking(Resources(mounts=True, config=asked.config), cluster.cloud, 1)):
+        return f"{cluster.name} is on the {cluster.cloud} cloud, which {lacks}"
     return None
 
 

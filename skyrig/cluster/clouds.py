@@ -17,12 +17,10 @@ import importlib.util
 import keyword
 from collections.abc import Mapping
 from types import ModuleType
+from typing import NamedTuple
 
-from attrs import frozen
 
-
-@frozen
-class Registered:
+class Registered(NamedTuple):
     """What the rest of Skyrig must know of a cloud before it is asked anything. `package` is that of the engine's
     provider ("": there is none, its resources are dynamic ones), `sdk` the Python package that its component needs.
 
@@ -45,7 +43,13 @@ CLOUDS: Mapping[str, Registered] = {
     "gcp": Registered("gcp", "pulumi_gcp"),
     "azure": Registered("azure-native", "pulumi_azure_native"),
     "slurm": Registered(is_rented=False, is_offered=False, has_key=False),
+    "ssh": Registered(is_rented=False),
+    "kubernetes": Registered("kubernetes", "pulumi_kubernetes", is_rented=False, is_sized=True),
+    "nebius": Registered("nebius", "pulumi_nebius"),
+    "oci": Registered("oci", "pulumi_oci"),
     "lambda": Registered(),
+    "runpod": Registered(),
+    "fluidstack": Registered(),
 }
 """Every cloud that Skyrig makes clusters on."""
 

@@ -45,6 +45,14 @@ class Config:
         """What the choice of machines minds most, `cost` or `time`: our own key `skyrig.minimize`."""
         return str((self.values.get("skyrig") or {}).get("minimize") or "cost")
 
+    def of_place(self, cloud: str, region: str) -> Mapping[str, Any]:
+        """What is said of a cloud, with what `context_configs` says of its region above it."""
+        said = self.mended.get(cloud)
+        if not isinstance(said, dict):
+            return {}
+        of_all = {key: value for key, value in said.items() if key != "context_configs"}
+        return merged(of_all, (said.get("context_configs") or {}).get(region) or {})
+
     def minimizing(self, what: str) -> Config:
         """The same block with another `skyrig.minimize`."""
         own = {**(self.values.get("skyrig") or {}), "minimize": what}
@@ -81,6 +89,15 @@ def read(node: Node) -> Config:
     hooks = (fields["hooks"].read(autostop.hooks, None) if "hooks" in fields else None) or ()
     values = {name: each.plain() for name, each in fields.items() if name != "hooks"}
     return Config(values, {name: _mended(each) for name, each in fields.items() if name != "hooks"}, hooks)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sections as one: sections of the same name likewise, of anything else what stands `above`."""
+    both = {
+        key: merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }
+    return {**below, **both}
 
 
 def _mended(node: Node) -> Any:
