@@ -58,16 +58,19 @@ Work = Callable[..., Body]
 
 class ApiMock:
     """One API at HOST + BASE. `work` has a function by operation, which takes the parts of the path, and `body` and
-    `query`; it returns what is answered with the first status that the description has, or raises Answer."""
+    `query`; it returns what is answered with the first status that the description has, or raises Answer. `slow` are
+    seconds between the work of an operation and its answer."""
 
     def __init__(self, description: Path, key: str) -> None:
         self.description: dict[str, Any] = json.loads(description.read_text())
         self.key = key
         self.keys = {key}
+        self.caller = ""
         self.work: dict[str, Work] = {}
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
         self.wrong: list[str] = []
+        self.slow: dict[str, float] = {}
         self.lock = threading.RLock()
         server = urlsplit(self.description["servers"][0]["url"])
         self._base = f"/{server.hostname}{server.path}"
@@ -132,7 +135,8 @@ class ApiMock:
         self._check_request(said, body, query, request.command)
         with self.lock:
             self.calls.append(Call(operation, body, time.monotonic()))
-            if request.headers.get("Authorization") not in {f"Bearer {key}" for key in self.keys}:
+            self.caller = str(request.headers.get("Authorization", "")).removeprefix("Bearer ")
+            if self.caller not in self.keys:
                 raise Answer(401, self.unauthorized())
             fault = next((each for each in self.faults if each.operation == operation and each.times > 0), None)
             if fault is not None:
@@ -146,6 +150,7 @@ class ApiMock:
                 raise
             if fault is not None:
                 raise Answer(fault.status, fault.body, fault.headers)
+        time.sleep(self.slow.get(operation, 0.0))
         status = next(int(code) for code in said["responses"] if code.startswith("2"))
         self._check_answer(operation, said, status, done)
         return Answer(status, done)

@@ -36,7 +36,7 @@ class LambdaMock(ApiMock):
         self.ssh_keys: dict[str, dict[str, str]] = {}
         self.told: dict[str, str] = {}
         self.served: dict[str, Served] = {}
-        self.owner = OWNER
+        self.owners = {KEY: OWNER}
         self._up_at: dict[str, float] = {}
         self.work = {
             "listInstances": lambda query: {"data": [self._seen(id_) for id_ in list(self.instances)]},
@@ -150,6 +150,11 @@ class LambdaMock(ApiMock):
             "regions_with_capacity_available": [{"name": each, "description": each} for each in sorted(self.rooms)],
         }
 
+    def open_to(self, key: str, owner: str) -> None:
+        """Let another account's key in too; it sees the same machines, and is told of its own account."""
+        self.keys.add(key)
+        self.owners[key] = owner
+
     def _events(self) -> dict[str, Any]:
-        event = {"resource_owner_lrn": self.owner, "resource_lrns": [], "action": "created"}
-        return {"events": [event] if self.owner else [], "page_token": None}
+        event = {"resource_owner_lrn": self.owners[self.caller], "resource_lrns": [], "action": "created"}
+        return {"events": [event], "page_token": None}
