@@ -15,6 +15,8 @@ import pytest
 from hypothesis import settings
 from user import User, cluster_of
 
+KUBERNETES = Path(__file__).parent / "clouds" / "kubernetes"
+
 CLUSTERS = {
     "tests/e2e/test_jobs.py": "two nodes",
     "tests/e2e/test_latency.py": "two nodes",
@@ -24,8 +26,12 @@ CLUSTERS = {
     "tests/faults/test_kit.py": "faults",
     "tests/faults/test_partition.py": "faults",
     **{f"tests/steward/test_{name}.py": "steward" for name in ("line", "losses", "replicas", "updates")},
+    **{f"tests/clouds/kubernetes/{file.name}": "lab" for file in KUBERNETES.glob("test_lab_*.py")},
 }
 """Files whose tests leave a cluster whole, by the name of the one that they share: one worker has all of them."""
+
+EACH_CLOUD = "tests/conformance/test_conformance.py"
+"""The file whose tests are the life of one cluster on each cloud: each cloud's are for one worker."""
 
 settings.register_profile("skyrig", deadline=None)  # tests run side by side: no time says anything
 settings.load_profile("skyrig")
@@ -81,6 +87,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByCluster(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = str(super()._split_scope(nodeid))
+            if file == EACH_CLOUD:
+                return nodeid.rpartition("[")[2]
             return CLUSTERS.get(file, file)
 
     return ByCluster(config, log) if config.getoption("dist") == "loadfile" else None

@@ -107,7 +107,5 @@ def _extras(door: Door) -> Iterator[Finding]:
     """What the cluster may have beside."""
     for name, path in _MORE.items():
         there = bool(door.call("GET", path))
-        yield Finding(
-            name, True if there else None, "" if there else "not there; it is needed by who asks for it alone"
-        )
+        yield Finding(name, True if there else None, "" if there else "not there; needed by who asks for it alone")
     yield Finding("/dev/fuse", None, "pods have none, so buckets are copied (mode COPY) unless pod_config gives it")

@@ -78,13 +78,8 @@ def _errors(pods: Mapping[str, SeenPod], *, late: bool, broken: bool) -> Iterato
             yield NotRunning(f"node {node}: SkyrigQuota: {pod.why}")
     if late:
         node, pod = next((node, pod) for node, pod in pods.items() if not pod.runs)
-        code = (
-            pod.code
-            if pod.code.startswith("Skyrig")
-            else "SkyrigNotAdmitted"
-            if "Suspended" in pod.why
-            else "SkyrigPodsPending"
-        )
+        waits = "SkyrigNotAdmitted" if pod.why.startswith("Suspended") else "SkyrigPodsPending"
+        code = pod.code if pod.code.startswith("Skyrig") else waits
         yield NotRunning(f"node {node}: {code}: {pod.why or f'its pod is {pod.phase}'}")
 
 
