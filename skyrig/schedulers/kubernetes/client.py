@@ -59,7 +59,9 @@ class KubernetesClient:
         key = what.request.key or secrets.token_hex(12)
         least = max((record.id for record in records.queue(keeping.folder(desc))), default=0) + 1
         async with opened(asking.where(desc)) as api:
-            made = await submitting.submit(api, desc, evolve(what, request=evolve(what.request, key=key)), least, notify)
+            made = await submitting.submit(
+                api, desc, evolve(what, request=evolve(what.request, key=key)), least, notify
+            )
             if made is None:
                 return (await ledger.records(api, desc.name))[(await ledger.number(api, desc.name, key))[0]]
             record = statuses.record(made, [])
