@@ -38,12 +38,9 @@ class Registered(NamedTuple):
     is_offered: bool = True
     is_sized: bool = False
     has_key: bool = True
-<<<<<<< HEAD
-    plugin: str = ""
-=======
     is_queue: bool = False
     notices: str = ""
->>>>>>> ab9da9e48201768de7a99ff871daf3786e826c4e
+    plugin: str = ""
 
 
 CLOUDS: Mapping[str, Registered] = {
