@@ -49,7 +49,9 @@ class World:
         self._lab = Lab(self._folder / "lab", [CPU.named(f"cpu-{n}") for n in (1, 2, 3)])
         self._lab.__enter__()
         path = f"{lab_plugin.put(self._folder / 'bin')}:{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
-        self.env: Mapping[str, str] = {"KUBECONFIG": str(self._lab.kubeconfig), "PATH": path}
+        self.env: Mapping[str, str] = {
+            "KUBECONFIG": str(self._lab.kubeconfig), "SKYRIG_KUBE_CONTEXTS": "team", "PATH": path,
+        }  # fmt: skip
         self.other: Mapping[str, str] = {"KUBECONFIG": str(self._elsewhere())}
         keys = [
             each["user"].get("client-key-data", "")
