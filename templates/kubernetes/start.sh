@@ -45,7 +45,7 @@ cp "$host/host-${JOB_COMPLETION_INDEX:-0}" "$run/host_key"
 cp "$boot/authorized_keys" "$run/authorized_keys"
 {
     printf 'Port %s\nHostKey %s\nPidFile %s\n' "$port" "$run/host_key" "$run/sshd.pid"
-    printf 'AuthorizedKeysFile %s\nStrictModes no\n' "$run/authorized_keys"
+    printf 'AuthorizedKeysFile %s .ssh/authorized_keys\nStrictModes no\n' "$run/authorized_keys" # the keeper adds its own
     printf 'PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n'
     printf 'UsePAM no\nPrintMotd no\nMaxStartups 100:30:300\nMaxSessions 200\nClientAliveInterval 30\n'
     printf 'Subsystem sftp internal-sftp\n'
