@@ -19,7 +19,7 @@ class Target:
     user: str
     host_key: str = field(repr=False)
     jump: Target | None = None
-    proxy: tuple[str, ...] = ()
+    proxy: tuple[str, ...] = field(default=(), converter=tuple)
 
     @property
     def where(self) -> str:
