@@ -135,18 +135,20 @@ async def _node(cluster: ClusterDescription, node: Node, power: str) -> NodeStat
     if power != "up" and (power == "stopped" or cluster.cloud != "local"):
         off = "STOPPED" if power == "stopped" else "DOWN"
         return NodeStatus(node.rank, node.id, node.host, node.port, off, node.spot)
-    asked = cluster.node(node.jump) if node.jump else node
-    answers = await _answers(asked.host, asked.port)
+    asked = node
+    while asked.jump:
+        asked = cluster.way(asked.jump)
+    answers = await _answers(asked.host, asked.port, greets=bool(asked.host_key))
     return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN", node.spot)
 
 
-async def _answers(host: str, port: int) -> bool:
-    """Whether something there greets as an SSH server within PROBE_S."""
+async def _answers(host: str, port: int, *, greets: bool) -> bool:
+    """Whether something there answers within PROBE_S, and `greets` as an SSH server."""
     try:
         async with timeout(PROBE_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                return (await reader.readline()).startswith(b"SSH-2.0-")
+                return not greets or (await reader.readline()).startswith(b"SSH-2.0-")
             finally:
                 writer.close()
     except (OSError, asyncio.TimeoutError, ValueError):

@@ -1,7 +1,7 @@
 """The API of one Kubernetes cluster, as a kubeconfig context leads to it: plain objects by their paths.
 
-The client library reads the kubeconfig, runs the programs that hold credentials (`exec`), and asks them again when these
-have expired. It is imported where it is used: it is slow to import.
+The client library reads the kubeconfig, runs the programs that hold credentials (`exec`), and asks them again when
+these have expired. It is imported where it is used: it is slow to import.
 """
 
 from __future__ import annotations
