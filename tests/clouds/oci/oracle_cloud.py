@@ -122,10 +122,13 @@ class OracleCloud:
 
     def left(self) -> list[str]:
         """What is there, by kind and name."""
-        gone = ("TERMINATED", "DELETED")
-        there = {path: said for path, said in self.things.items() if said["lifecycleState"] not in gone}
-        return sorted(f"{path.split('/')[1]} {said.get('displayName') or said.get('name')}" for path, said in there.items()
-                      if not path.startswith(("/vnics/", "/vnicAttachments/")))  # fmt: skip
+        gone, hidden = ("TERMINATED", "DELETED"), ("/vnics/", "/vnicAttachments/")
+        there = {
+            path: said
+            for path, said in self.things.items()
+            if said["lifecycleState"] not in gone and not path.startswith(hidden)
+        }
+        return sorted(f"{path.split('/')[1]} {said.get('displayName') or said['name']}" for path, said in there.items())
 
     def end(self, path: str) -> None:
         """Take a thing away. An instance is told of for a while."""
