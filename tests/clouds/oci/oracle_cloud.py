@@ -155,7 +155,7 @@ class OracleCloud:
             return 429, {"code": "TooManyRequests", "message": "slow down"}, ""
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         _, service, region, *rest = unquote(parts.path).split("/")
-        path = "/" + "/".join(rest)
+        path = "/" + "/".join(rest[1:] if rest[0] == "20160918" else rest)
         if path.partition("/")[2].partition("/")[0] in self.dark or region != REGION:
             return 404, {"code": "NotAuthorizedOrNotFound", "message": f"Authorization failed or {path} not found"}, ""
         status, said = self._said(method, service, path, query)
