@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -102,11 +102,10 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
         return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN", reason=_reason(stack))
     power = await asyncio.to_thread(powers.of, described_as)
     nodes = tuple(await asyncio.gather(*(_node(described_as, node, power[node.id]) for node in described_as.nodes)))
-    said = {node.status for node in nodes}
     note = autostopped.note(described_as)
     return ClusterStatus(
         name=stack,
-        status=said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED",
+        status=_word(described_as, nodes, power),
         cloud=described_as.cloud,
         region=described_as.region,
         zone=described_as.zone,
@@ -128,6 +127,15 @@ def _reason(stack: str, cluster: ClusterDescription | None = None) -> str:
     cluster = cluster or described.last(stack)
     said = autostopped.acted(cluster) if cluster is not None else None
     return said.told if said is not None else ""
+
+
+def _word(cluster: ClusterDescription, nodes: Iterable[NodeStatus], power: Mapping[str, str]) -> str:
+    """The status of a cluster. One on a cloud whose machines are all gone is down, whatever its state says; of a local
+    one the engine has to ask."""
+    if cluster.cloud != "local" and all(each in (powers.GONE, "ended") for each in power.values()):
+        return "DOWN"
+    said = {node.status for node in nodes}
+    return said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED"
 
 
 async def _node(cluster: ClusterDescription, node: Node, power: str) -> NodeStatus:

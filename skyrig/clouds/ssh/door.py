@@ -23,7 +23,7 @@ MARK = "skyrig-ssh "
 ANSWER_S = 60.0
 """How long one question may take, in seconds."""
 
-REACH_S = 8.0
+REACH_S = 6.0
 """How long a machine that does not answer is tried, in seconds."""
 
 _PARTS = (

@@ -13,7 +13,7 @@ from skyrig.clouds.ssh.kinds import Kind
 from skyrig.clouds.ssh.ways import Way
 from skyrig.errors import SkyrigError
 
-QUICK_S = 5.0
+QUICK_S = 3.0
 """How long a machine is tried that is only looked at, in seconds."""
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import socket
@@ -152,7 +153,7 @@ class OwnMachines:
                 mode = oct(path.lstat().st_mode)
                 content: bytes | str = mode
                 if path.is_symlink():
-                    content = f"{mode} -> {os.readlink(path)}"
+                    content = f"{mode} -> {path.readlink()}"
                 elif path.is_file():
                     content = mode.encode() + b" " + path.read_bytes()
                 found[str(path.relative_to(root))] = content
@@ -160,8 +161,6 @@ class OwnMachines:
 
     def lease(self, name: str) -> dict[str, Any] | None:
         """Whose a machine is, as it lies there."""
-        import json
-
         try:
             found: dict[str, Any] = json.loads(self.nodes[name].path(".skyrig-machine/lease.json").read_text())
         except OSError:

@@ -1,4 +1,4 @@
-"""The user's own machines for the suite of all clouds: namespaces with stock sshd, of which one is reached from here."""
+"""The user's own machines for the suite of all clouds: namespaces with stock sshd; one of them is reached from here."""
 
 from __future__ import annotations
 
