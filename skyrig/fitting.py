@@ -46,7 +46,7 @@ def shape_for(
             shape = evolve(shape, ports=(), buckets=(), machine=evolve(shape.machine, reaches=()))
         nodes, ports = nodes or task.num_nodes, union(ports, ports_of(task))
         shape = evolve(shape, balancer=balancer_of(task, shape.balancer))
-    if shape.cloud == batching.SLURM:
+    if shape.is_queue:
         return resized(shape, 1)
     shape = evolve(shape, ports=union(shape.ports, ports))
     if more := tuple(sorted({*shape.machine.reaches, *reaches})):

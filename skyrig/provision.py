@@ -10,7 +10,6 @@ import string
 from attrs import evolve
 
 from skyrig import leaving, orders, schedulers
-from skyrig.batching import SLURM
 from skyrig.bringing import Asked, Confirm, Manner, Notify, nobody, stopped_part, up, wait_until_off
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
@@ -127,7 +126,7 @@ def ensure(
     wait_until_off(stack, notify)
     being_made = lock.is_held(stack)
     cluster = described.describe(stack)
-    if cluster is not None and cluster.cloud == SLURM:
+    if cluster is not None and cluster.is_queue:
         return cluster
     there = len(cluster.nodes) if cluster is not None else 0
     manner, asked = Manner(confirm, retry=retry), Asked(ports=ports, wish=wish, at_least=True)
