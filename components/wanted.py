@@ -59,6 +59,8 @@ class MachineArgs(TypedDict):
     """Account, project or subscription that pays. No other one is ever read, changed or destroyed."""
     reaches: list[str]
     """Urls of the cloud's own buckets that the nodes read and write by what they are."""
+    pods: NotRequired[str]
+    """A JSON object with what is asked of nodes that are pods; not there, or "": nothing."""
 
 
 class ClusterArgs(TypedDict):
@@ -83,7 +85,8 @@ class ClusterArgs(TypedDict):
     balancer: NotRequired[str]
     """cloud: the cloud's own balancer is before these ports; not there, or "": none."""
     scheduler: NotRequired[str]
-    """slurm: jobs go to the Slurm that the head has; not there, or "": to Skyrig's keeper."""
+    """slurm: jobs go to the Slurm that the head has; the cloud's own name: to the queue that it has; not there, or "":
+    to Skyrig's keeper."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up
 from skyrig.catalog import instances
-from skyrig.clouds.azure import names as azure_names
+from skyrig.cluster import clouds, stores
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
@@ -23,9 +23,6 @@ from skyrig.storage.mount import BucketMount
 from skyrig.storage.owned import OwnedBucket
 from skyrig.storage.remote import NoCredentials, Remote
 from skyrig.storage.wanted import WantedBucket, opened_by
-
-STORE_OF_CLOUD = {"local": "local", **{cloud: store for store, cloud in remote.CLOUD_OF_STORE.items()}}
-"""Where a cloud's clusters have their buckets, if a task does not say."""
 
 _KEYS = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
 _ENDPOINT = "AWS_ENDPOINT_URL_S3"
@@ -116,7 +113,7 @@ def _asked(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) ->
     store = _store(cluster, wanted, notify)
     if store == "local":
         return Bucket(wanted.name, persistent=wanted.persistent)
-    account = config.read_shape(cluster.name).machine.account if store == STORE_OF_CLOUD[cluster.cloud] else ""
+    account = config.read_shape(cluster.name).machine.account if store == stores.of_cloud(cluster.cloud) else ""
     return Bucket(wanted.name, store, cluster.region, wanted.persistent, account)
 
 
@@ -127,13 +124,13 @@ def _let_in(
     notify: Notify,
     confirm: Confirm,
 ) -> None:
-    """Have the nodes of a cloud open its buckets by what they are: another run of the engine, where that is news. Of
-    Azure's those that are ours: the ids of others cannot be told from their urls."""
+    """Have the nodes of a cloud open its buckets by what they are: another run of the engine, where that is news. Where
+    they go by ids, those that are ours: the ids of others cannot be told from their urls."""
     reached = opened_by(cluster.cloud, wanted)
-    if cluster.cloud == "azure":
-        reached |= {
-            azure_names.container(each.account, each.stack, each.url) for each in owned if each.store == "azure"
-        }
+    if clouds.has("skyrig.clouds", cluster.cloud, "reached"):
+        name = clouds.module("skyrig.clouds", cluster.cloud, "reached").name
+        ours = [each for each in owned if stores.is_own(each.store, cluster.cloud)]
+        reached |= {name(each.account, each.stack, each.url) for each in ours}
     news = reached and reached - {*config.read_shape(cluster.name).machine.reaches}
     if news:
         notify(f"cluster {cluster.name} may use {', '.join(sorted(news))}")
@@ -142,9 +139,14 @@ def _let_in(
 
 def _store(cluster: ClusterDescription, wanted: WantedBucket, notify: Notify) -> str:
     """Where a bucket is made."""
-    own = STORE_OF_CLOUD[cluster.cloud]
+    own = stores.of_cloud(cluster.cloud)
     if own == "local" and wanted.store:
         notify(f"bucket {wanted.name}: store {wanted.store} is rehearsed on the local cloud")
+    if not own and not wanted.store:
+        raise BadInput(
+            f"bucket {wanted.name}: {cluster.cloud} has no buckets of ours",
+            hint="name the `store` that it shall be made in, or give the url of one that is there as `source`",
+        )
     return own if own == "local" else wanted.store or own
 
 

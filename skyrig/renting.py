@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,6 +16,7 @@ from skyrig.catalog.ranking import Ranking
 from skyrig.catalog.refusals import Refusal
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds import stocks
+from skyrig.cluster import clouds as cluster_clouds
 from skyrig.cluster import owner, sites
 from skyrig.cluster.description import Accelerators
 from skyrig.cluster.machine import DEFAULT_DISK_GB, Capacity, Machine
@@ -151,6 +153,7 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         disk_gb=asked.disk_size or DEFAULT_DISK_GB,
         disk_tier=asked.disk_tier or "medium",
         labels=tuple(sorted((asked.labels or {}).items())),
+        pods=_pods(chosen, task),
     )
     return evolve(
         shape,
@@ -161,6 +164,14 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         task=task.name or shape.task,
         machine=machine,
     )
+
+
+def _pods(chosen: Offer, task: Task) -> str:
+    """What the task says of nodes that are pods; "" where they are none, or it says nothing."""
+    if not cluster_clouds.registered(chosen.cloud).is_sized:
+        return ""
+    said = task.config.of_place(chosen.cloud, chosen.region)
+    return json.dumps({"config": dict(said)}, sort_keys=True, separators=(",", ":")) if said else ""
 
 
 def _capacity(chosen: Offer, before: Capacity) -> Capacity:
@@ -174,8 +185,8 @@ def _capacity(chosen: Offer, before: Capacity) -> Capacity:
 
 def settled(shape: Shape) -> Shape:
     """`shape` with what is not asked for but must be known before anything is made, and stays as it is from then on:
-    account, zone, who may log in, whose it is. One round trip each, and only for what is missing. Of a local cluster
-    that is the zone alone, where a region is asked for."""
+    account, zone, who may log in, whose it is, and what a cloud's `settling.py` adds. One round trip each, and only for
+    what is missing. Of a local cluster that is the zone alone, where a region is asked for."""
     if shape.cloud == sites.CLOUD:
         region, zone = sites.settled(shape.machine.region, shape.machine.zone)
         return evolve(shape, machine=evolve(shape.machine, region=region, zone=zone))
@@ -190,7 +201,9 @@ def settled(shape: Shape) -> Shape:
             if not zones:
                 raise NoCapacity(f"{shape.cloud}: no zone of {machine.region} has {machine.instance_type}")
             machine = evolve(machine, zone=zones[0])
-    if not machine.ssh_from:
+        if cluster_clouds.has("skyrig.clouds", shape.cloud, "settling"):
+            machine = cluster_clouds.module("skyrig.clouds", shape.cloud, "settling").settled(machine)
+    if not machine.ssh_from and not facts.of(shape.cloud, "place").get("reached_by"):
         machine = evolve(machine, ssh_from=who_may_log_in())
     return evolve(shape, machine=machine, owner=shape.owner or owner.here())
 

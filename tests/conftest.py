@@ -30,6 +30,9 @@ CLUSTERS = {
 }
 """Files whose tests leave a cluster whole, by the name of the one that they share: one worker has all of them."""
 
+EACH_CLOUD = "tests/conformance/test_conformance.py"
+"""The file whose tests are the life of one cluster on each cloud: each cloud's are for one worker."""
+
 settings.register_profile("skyrig", deadline=None)  # tests run side by side: no time says anything
 settings.load_profile("skyrig")
 
@@ -84,6 +87,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByCluster(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = str(super()._split_scope(nodeid))
+            if file == EACH_CLOUD:
+                return nodeid.rpartition("[")[2]
             return CLUSTERS.get(file, file)
 
     return ByCluster(config, log) if config.getoption("dist") == "loadfile" else None

@@ -1,12 +1,13 @@
 """A private S3 bucket."""
 
 import json
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pulumi
 import pulumi_aws as aws
 
 from components.aws import policy
+from components.buckets import PlaceArgs, WantedBucketArgs, called, provider_called
 
 
 class AwsBucketArgs(TypedDict):
@@ -93,3 +94,35 @@ class AwsBucket(pulumi.ComponentResource):
             "noncurrent_version_expiration": {"noncurrent_days": days},
         }
         aws.s3.BucketLifecycleConfiguration(f"{name}-lifecycle", bucket=versions.bucket, rules=[rule], opts=child)
+
+
+class AwsBuckets:
+    """All buckets of an account in a region."""
+
+    keys: pulumi.Output[dict[str, str]] | None = None
+    """None: nodes and people open them by what they are."""
+
+    def __init__(self, name: str, args: PlaceArgs, opts: pulumi.ResourceOptions) -> None:
+        self._name, self._args = name, args
+        provider = aws.Provider(
+            provider_called(name, args),
+            region=args["region"],
+            allowed_account_ids=[args["account"]] if args["account"] else None,
+            opts=opts,
+        )
+        self._opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
+
+    def bucket(self, wanted: WantedBucketArgs) -> dict[str, Any]:
+        """Make one."""
+        made = AwsBucket(
+            called(self._name, wanted),
+            {
+                "bucket": wanted["name"],
+                "region": wanted["region"],
+                "persistent": wanted["persistent"],
+                "noncurrent_days": 30,
+                "tags": self._args["tags"],
+            },
+            self._opts,
+        )
+        return {"url": pulumi.Output.concat("s3://", made.bucket)}

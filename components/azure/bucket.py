@@ -1,11 +1,15 @@
 """A bucket: a storage account of its own, and one private container in it."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pulumi
 from pulumi_azure_native import storage
+from pulumi_azure_native.provider import Provider
+from pulumi_azure_native.resources import ResourceGroup
 
 from components.azure import names
+from components.buckets import PlaceArgs, WantedBucketArgs, called, provider_called
+from skyrig.clouds.azure import names as cloud_names
 
 KEEP_DAYS = 7
 """How long what was deleted can be brought back."""
@@ -104,3 +108,40 @@ def _lifecycle() -> dict[str, object]:
             "actions": {"version": old, "snapshot": old},
         },
     }
+
+
+class AzureBuckets:
+    """All buckets of a subscription in a region. Each has a resource group of its own."""
+
+    keys: pulumi.Output[dict[str, str]] | None = None
+    """None: there are no keys."""
+
+    def __init__(self, name: str, args: PlaceArgs, opts: pulumi.ResourceOptions) -> None:
+        self._name, self._args = name, args
+        provider = Provider(provider_called(name, args), subscription_id=args["account"], opts=opts)
+        self._opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
+
+    def bucket(self, wanted: WantedBucketArgs) -> dict[str, Any]:
+        """Make one."""
+        stack, kept = self._args["stack"], wanted["persistent"] or None
+        group = ResourceGroup(
+            f"{called(self._name, wanted)}-group",
+            resource_group_name=cloud_names.resource_group(f"{stack}-{wanted['name']}"),
+            location=wanted["region"],
+            tags=self._args["tags"],
+            opts=pulumi.ResourceOptions.merge(self._opts, pulumi.ResourceOptions(protect=kept, retain_on_delete=kept)),
+        )
+        made = AzureBucket(
+            called(self._name, wanted),
+            {
+                "stack": stack,
+                "bucket": wanted["name"],
+                "account": wanted["account"],
+                "region": wanted["region"],
+                "resource_group": group.name,
+                "persistent": wanted["persistent"],
+                "tags": self._args["tags"],
+            },
+            self._opts,
+        )
+        return {"url": made.url}

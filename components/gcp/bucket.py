@@ -1,9 +1,13 @@
 """A bucket."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pulumi
+from pulumi_gcp.provider import Provider
 from pulumi_gcp.storage.bucket import Bucket
+
+from components.buckets import PlaceArgs, WantedBucketArgs, called, provider_called
+from skyrig.clouds.gcp.names import labels
 
 MULTIPART_DAYS = 7
 """Days after which an upload that was never finished is removed."""
@@ -54,3 +58,35 @@ class GcpBucket(pulumi.ComponentResource):
         )
         self.url, self.bucket = made.url, made.name
         self.register_outputs({"url": self.url, "bucket": self.bucket})
+
+
+class GcpBuckets:
+    """All buckets of a project in a region."""
+
+    keys: pulumi.Output[dict[str, str]] | None = None
+    """None: nodes and people open them by what they are."""
+
+    def __init__(self, name: str, args: PlaceArgs, opts: pulumi.ResourceOptions) -> None:
+        self._name, self._args = name, args
+        provider = Provider(
+            provider_called(name, args),
+            project=args["account"],
+            region=args["region"],
+            add_pulumi_attribution_label=False,
+            opts=opts,
+        )
+        self._opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
+
+    def bucket(self, wanted: WantedBucketArgs) -> dict[str, Any]:
+        """Make one."""
+        made = GcpBucket(
+            called(self._name, wanted),
+            {
+                "bucket": wanted["name"],
+                "location": wanted["region"],
+                "labels": labels(self._args["tags"]),
+                "persistent": wanted["persistent"],
+            },
+            self._opts,
+        )
+        return {"url": made.url}

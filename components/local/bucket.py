@@ -5,7 +5,9 @@ from typing import Any, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider
 
+from components.buckets import PlaceArgs, WantedBucketArgs
 from components.local.program import run_storage
+from components.local.store import LocalStore, LocalStoreKey
 from skyrig import places
 
 
@@ -75,3 +77,33 @@ class LocalBucket(Resource, module="skyrig", name="LocalBucket"):
 
 def _where(props: dict[str, Any]) -> dict[str, Any]:
     return {"folder": str(places.storage(props["stack"])), "bucket": props["bucket"]}
+
+
+class LocalBuckets:
+    """All buckets of a stack on this machine, and the server for them."""
+
+    keys: pulumi.Output[dict[str, str]] | None
+    """Keys to the server."""
+
+    def __init__(self, name: str, args: PlaceArgs, opts: pulumi.ResourceOptions) -> None:
+        self._name, self._stack = name, args["stack"]
+        self._key = LocalStoreKey(f"{name}-key", self._stack, opts)
+        self._store = LocalStore(f"{name}-store", self._stack, self._key, opts)
+        self._opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[self._store]))
+        both = {"access_key_id": self._key.access_key_id, "secret_access_key": self._key.secret_access_key}
+        self.keys = pulumi.Output.secret(pulumi.Output.all(**both))
+
+    def bucket(self, wanted: WantedBucketArgs) -> dict[str, Any]:
+        """Make one."""
+        made = LocalBucket(
+            f"{self._name}-{wanted['name']}",
+            {
+                "stack": self._stack,
+                "bucket": wanted["name"],
+                "persistent": wanted["persistent"],
+                "access_key_id": self._key.access_key_id,
+                "secret_access_key": self._key.secret_access_key,
+            },
+            self._opts,
+        )
+        return {"url": made.url, "endpoint": self._store.endpoint, "folder": made.folder}

@@ -46,7 +46,7 @@ def of_nodes(
 def network(cloud: str, way: str, nodes: int, balanced: int = 0) -> float:
     """USD an hour of the gateways and addresses of so many nodes, and of a balancer of the cloud before so many ports;
     `way` as for `hourly`."""
-    return egress.hourly(cloud, way or egress.default(nodes), nodes) + balancers.hourly(cloud, balanced)
+    return egress.hourly(cloud, way or egress.default(nodes, cloud), nodes) + balancers.hourly(cloud, balanced)
 
 
 def said(hourly: float | None, as_of: str = "") -> str:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from skyrig.catalog import refreshed, slips, sources, stock
+from skyrig.catalog import refreshed, sized, slips, sources, stock
 from skyrig.catalog.stock import Stock
 from skyrig.catalog.table import Machine
+from skyrig.cluster.clouds import registered
 from skyrig.errors import BadInput
 
 
@@ -38,6 +39,8 @@ class InstanceType(NamedTuple):
 def find(cloud: str, name: str) -> InstanceType:
     """The type `name` of `cloud`; BadInput, with the nearest that there is, where the catalog lacks it."""
     known = of_cloud(cloud)
+    if name not in known and registered(cloud).is_sized and (size := sized.parse(name)) is not None:
+        return InstanceType(cloud, name, size.accelerator, size.accelerators, 0, size.cpus, size.memory_gib)
     if name not in known:
         own = f"names are {cloud}'s own, for instance {next(iter(known), '')}"
         hint = slips.did_you_mean(name, known, own)
@@ -79,6 +82,11 @@ def of_machine(machine: Machine) -> InstanceType:
 
 def of_stock(kind: Stock) -> InstanceType:
     """The type that a market has."""
+    if registered(kind.cloud).is_sized:
+        amounts = (kind.accelerator, kind.accelerator_count, 0, kind.cpus, kind.memory_gib)
+        return InstanceType(
+            kind.cloud, kind.name, *amounts, kind.arch, fabric=kind.fabric, source="the nodes there are"
+        )
     machine = kind.machine._replace(id=0, on_demand=None, spot=None)
     return _of_name(kind.cloud, kind.name, machine, sources.state())
 

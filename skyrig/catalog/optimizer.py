@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from skyrig.catalog import fits, instances, refusing, stock, wishes
@@ -19,6 +19,7 @@ from skyrig.catalog.ranking import Ranking
 from skyrig.catalog.stock import Stock
 from skyrig.catalog.table import Quote
 from skyrig.catalog.wishes import Wish
+from skyrig.cluster.clouds import registered
 from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
@@ -37,8 +38,18 @@ def rank(choice: Choice, nodes: int, market: Market, aim: Aim | None = None) -> 
     toward = aim or Aim()
     if toward.minimize not in MINIMIZE:
         raise BadInput(f"minimize {toward.minimize!r}: {' or '.join(MINIMIZE)} is wanted")
-    found = itertools.chain.from_iterable(_best_first(group, market, toward) for group in groups)
+    found = _once(itertools.chain.from_iterable(_best_first(group, market, toward) for group in groups))
     return Ranking(nodes, Offers(found), lambda: refusing.why(meant, market))
+
+
+def _once(found: Iterable[Offer]) -> Iterator[Offer]:
+    """The offers, those of one size that several machines of a place have once."""
+    seen = set()
+    for offer in found:
+        place = (offer.cloud, offer.region, offer.kind.name, offer.spot, id(offer.asked))
+        if place not in seen or not registered(offer.cloud).is_sized:
+            yield offer
+        seen.add(place)
 
 
 def _best_first(group: Sequence[Wish], market: Market, aim: Aim) -> Iterator[Offer]:

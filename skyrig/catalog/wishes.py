@@ -6,13 +6,15 @@ name of several accelerators, a type that is not what else is asked for.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from skyrig.catalog import facts, fits, naming, refreshed, regions, slips, stock
+from skyrig.catalog import cutting, facts, fits, naming, refreshed, regions, sized, slips, stock
 from skyrig.catalog.market import Market
 from skyrig.catalog.stock import Stock
+from skyrig.cluster.clouds import registered
 from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
@@ -69,6 +71,19 @@ def of(asked: Resources, nodes: int, market: Market) -> Wish:
 
 def stocks(wish: Wish, cloud: str, market: Market) -> Iterable[Stock]:
     """The types of a cloud that may be meant; those that are not among them have another name or accelerator."""
+    if registered(cloud).is_sized:
+        return [cutting.cut(wish, each) for each in _meant_machines(wish, cloud, market)]
+    return _meant_machines(wish, cloud, market)
+
+
+def _meant_machines(wish: Wish, cloud: str, market: Market) -> Iterable[Stock]:
+    """The rows of a price table that may be meant."""
+    if wish.asked.instance_type is not None and registered(cloud).is_sized:
+        size = sized.parse(wish.asked.instance_type)
+        every = stock.of(market.prices, cloud)
+        return [
+            each for each in every if size is not None and size.accelerator.lower() in ("", each.accelerator.lower())
+        ]
     if wish.asked.instance_type is not None:
         return [each for each in stock.of(market.prices, cloud) if each.name == wish.asked.instance_type]
     if wish.asked.accelerator is not None:
@@ -109,8 +124,18 @@ def _barred(asked: Resources, cloud: str, nodes: int, places: Mapping[str, str |
     """Why a whole cloud cannot serve; "" where it can."""
     if cloud not in places:
         return f"{asked.infra} is asked for"
-    lacking = facts.common("features")["lacking"]
-    return next((str(lacking[need]["why"]) for need in needs(asked, nodes) if cloud in lacking[need]["clouds"]), "")
+    return lacking(asked, cloud, nodes)
+
+
+def lacking(asked: Resources, cloud: str, nodes: int) -> str:
+    """What a cloud does not have at all of what a candidate asks for, in words; "" where it has all."""
+    said = facts.common("features")
+    own = json.dumps(asked.config.get(cloud) or {})
+    for need in needs(asked, nodes):
+        given = any(word in own for word in said["unless"].get(need, {}).get(cloud, ()))
+        if cloud in said["lacking"][need]["clouds"] and not given:
+            return str(said["lacking"][need]["why"])
+    return ""
 
 
 def needs(asked: Resources, nodes: int) -> list[str]:
@@ -124,6 +149,7 @@ def needs(asked: Resources, nodes: int) -> list[str]:
         "network_tier": asked.network_tier == "best",
         "container": _container(asked),
         "stop": stops,
+        "mount": asked.mounts,
     }
     return [name for name, there in asks.items() if there]
 
@@ -150,6 +176,9 @@ def _refuse_type(wish: Wish, name: str, market: Market) -> None:
 
 
 def _named(name: str, cloud: str, market: Market) -> list[Stock]:
+    if registered(cloud).is_sized:
+        size = sized.parse(name)
+        return [] if size is None else [sized.of_size(size, each) for each in stock.of(market.prices, cloud)]
     there = [each for each in stock.of(market.prices, cloud) if each.name == name and not each.per_chip]
     known = None if there or market.whole else stock.unpriced(cloud, name)
     return there if known is None else [known]

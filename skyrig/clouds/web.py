@@ -55,9 +55,9 @@ def _asked(cloud: str, url: str, key: str, body: Mapping[str, Any] | None) -> An
     headers = {"Accept": "application/json", "User-Agent": "skyrig"}
     headers |= {"Authorization": f"Bearer {key}"} if key else {}
     headers |= {"Content-Type": "application/json"} if data else {}
-    request = urllib.request.Request(_there(url), data, headers)
+    request = urllib.request.Request(there(url), data, headers)
     try:
-        with _opener().open(request, timeout=_ANSWER_S) as answer:
+        with opener().open(request, timeout=_ANSWER_S) as answer:
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
         told = f"{cloud}: {host}: HTTP {error.code}"
@@ -73,22 +73,23 @@ def _asked(cloud: str, url: str, key: str, body: Mapping[str, Any] | None) -> An
         raise SkyrigError(f"{cloud}: {host} answers something that is no JSON") from error
 
 
-def _opener() -> Any:
+def opener(variable: str = LOOPBACK) -> Any:
+    """What opens urls and follows nobody elsewhere; without a proxy where `variable` names a server of this machine."""
     import urllib.request
 
     class Stay(urllib.request.HTTPRedirectHandler):
-        """No price list moves, and a key goes to no other host."""
+        """No API moves, and a key goes to no other host."""
 
         def redirect_request(self, *_: Any) -> None:
             return None
 
-    proxies: dict[str, str] | None = {} if os.environ.get(LOOPBACK) else None
+    proxies: dict[str, str] | None = {} if os.environ.get(variable) else None
     return urllib.request.build_opener(Stay, urllib.request.ProxyHandler(proxies))
 
 
-def _there(url: str) -> str:
-    """Where `url` is asked: at the loopback server, where one is named."""
-    given, parts = os.environ.get(LOOPBACK, ""), urlsplit(url)
+def there(url: str, variable: str = LOOPBACK) -> str:
+    """Where `url` is asked: at the loopback server, where `variable` names one. BadInput where that is elsewhere."""
+    given, parts = os.environ.get(variable, ""), urlsplit(url)
     if not given:
         return url
     try:
@@ -96,7 +97,7 @@ def _there(url: str) -> str:
     except ValueError:
         inside = False
     if not inside:
-        raise BadInput(f"{LOOPBACK}={given}: an address of this machine is wanted, http://127.0.0.1:PORT")
+        raise BadInput(f"{variable}={given}: an address of this machine is wanted, http://127.0.0.1:PORT")
     return f"{given.rstrip('/')}/{parts.hostname}{parts.path}{'?' + parts.query if parts.query else ''}"
 
 

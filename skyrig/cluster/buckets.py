@@ -8,57 +8,39 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import Attribute, field, fields, frozen
 
-from skyrig.cluster import keys
+from skyrig.cluster import keys, stores
 from skyrig.cluster.keys import NAMESPACE
+from skyrig.cluster.stores import Keeping
 from skyrig.errors import BadInput
-
-STORES = ("local", "s3", "gcs", "azure")
-
-CLOUDS: Mapping[str, str] = {"local": "local", "s3": "aws", "gcs": "gcp", "azure": "azure"}
-"""The cloud that a store is on."""
 
 DATA = "-data"
 """How the name of a cluster's data stack ends."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_RULES: Mapping[str, str] = {
-    "local": "3 to 63 lower-case letters, digits, '.' and '-', as on S3",
-    "s3": "3 to 63 lower-case letters, digits, '.' and '-'",
-    "gcs": "3 to 63 lower-case letters, digits, '.', '_' and '-'",
-    "azure": "3 to 63 lower-case letters, digits and single '-'",
-}
-
 
 def check_name(store: str, name: str) -> str:
     """`name` if `store` takes it as a bucket's name, else BadInput with the rule."""
-    if wrong := _wrong(store, name):
-        raise BadInput(f"{name!r} is no name of a bucket on {store}: {wrong}", hint=f"a name has {_RULES[store]}")
+    keeping = stores.all_known()[store]
+    if wrong := _wrong(keeping, name):
+        raise BadInput(f"{name!r} is no name of a bucket on {store}: {wrong}", hint=f"a name has {keeping.letters}")
     return name
 
 
-def _wrong(store: str, name: str) -> str:
+def _wrong(store: Keeping, name: str) -> str:
     """What is wrong with a name; "" where nothing is."""
     if not 3 <= len(name) <= 63:
         return f"it has {len(name)} characters"
-    plain = name.replace("_", "-") if store == "gcs" else name
-    if not _NAME.fullmatch(plain):
+    if not store.has_signs(name):
         return "it has a character that may not be there"
-    if store == "azure":
-        return "it has one" if "." in name or "--" in name else ""
+    if refused := store.refuses(name):
+        return refused
     if ".." in name or ".-" in name or "-." in name:
         return "dots and other signs stand side by side"
-    if _is_address(name):
-        return "it is an IP address"
-    if store == "gcs":
-        return "Google keeps such names for itself" if name.startswith("goog") or "google" in name else ""
-    kept = name.startswith(("xn--", "sthree-", "amzn-s3-demo-")) or name.endswith(("-s3alias", "--ol-s3", "--x-s3"))
-    return "AWS keeps such names for itself" if kept else ""
+    return "it is an IP address" if _is_address(name) else ""
 
 
 def _is_address(name: str) -> bool:
@@ -113,17 +95,17 @@ def _bucket(entry: Mapping[str, Any]) -> Bucket:
     keys.refuse_unknown(entry, _KEYS)
     if not isinstance(entry.get("name"), str):
         raise BadInput(f"{NAMESPACE}:buckets: a bucket without a name")
-    store = keys.one_of("buckets", entry.get("store", "local"), STORES)
+    store = keys.one_of("buckets", entry.get("store", "local"), tuple(stores.all_known()))
     persistent = entry.get("persistent", True)
     if str(persistent).lower() not in ("true", "false"):
         raise BadInput(f"{NAMESPACE}:buckets: {entry['name']}: persistent is true or false, not {persistent!r}")
     region = keys.word("buckets", entry.get("region", ""), r"[A-Za-z0-9-]{1,64}", "a region")
     account = keys.word("buckets", str(entry.get("account", "")), r"[A-Za-z0-9:.-]{1,128}", "an account")
-    if store != "local" and not region:
+    keeping = stores.all_known()[store]
+    if keeping.region and not region:
         raise BadInput(f"{NAMESPACE}:buckets: {entry['name']}: on {store} a region is wanted")
-    if store in ("gcs", "azure") and not account:
-        what = {"gcs": "a project", "azure": "a subscription"}[store]
-        raise BadInput(f"{NAMESPACE}:buckets: {entry['name']}: on {store} {what} is wanted, as its account")
+    if keeping.account and not account:
+        raise BadInput(f"{NAMESPACE}:buckets: {entry['name']}: on {store} {keeping.account} is wanted, as its account")
     return Bucket(entry["name"], store, region, str(persistent).lower() == "true", account)
 
 

@@ -6,6 +6,7 @@ The local cloud has none of it. The keys of `KEYS` are config keys of the projec
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,8 @@ MAIN, ONDEMAND, SPOT = "main", "ondemand", "spot"
 whatever the rest of the cluster is paid for by. All others have the cluster's."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_TYPE = r"[A-Za-z0-9][A-Za-z0-9._:$-]*"
+_PLACE = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*"  # contexts of kubeconfigs are called what their makers like
 _BUCKET = re.compile(
     r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]|/subscriptions/[!-~]{1,400}/containers/[a-z0-9-]{3,63}"
 )
@@ -56,7 +59,8 @@ class Machine:
     """One node's machine, the same for all nodes of a cluster. `region`, `zone`, `instance_type`, `image` and `network`
     are names of the cloud ("": none, its default, one of its own); `disk_gb` the boot disk in GiB; `ssh_from` networks
     that may log in (CIDR); `account` is who pays: an AWS account, a Google Cloud project, an Azure subscription;
-    `reaches` are urls of buckets (on Azure ids of containers) that the nodes open by what they are, without keys."""
+    `reaches` are urls of buckets (on Azure ids of containers) that the nodes open by what they are, without keys;
+    `pods` is a JSON object with what is asked of nodes that are pods, and was found out for them; "": nothing."""
 
     instance_type: str = ""
     region: str = ""
@@ -72,6 +76,7 @@ class Machine:
     ssh_from: tuple[str, ...] = ()
     account: str = ""
     reaches: tuple[str, ...] = ()
+    pods: str = ""
 
     def __str__(self) -> str:
         """Type and place in words."""
@@ -96,6 +101,7 @@ KEYS: Mapping[str, Key] = {
     "sshFrom": Key([], "clouds: networks that may log in, CIDR"),
     "account": Key("", "clouds: the account, project or subscription that pays; no other one is ever changed"),
     "reaches": Key([], "clouds: urls of the cloud's own buckets that the nodes read and write"),
+    "podConfig": Key("", "clusters of pods: what is asked of the pods, and was found out for them, as a JSON object"),
 }
 
 
@@ -116,15 +122,16 @@ def to_config(machine: Machine) -> dict[str, Any]:
         "sshFrom": list(machine.ssh_from),
         "account": machine.account,
         "reaches": list(machine.reaches),
+        "podConfig": machine.pods,
     }
 
 
 def from_config(given: Mapping[str, Any]) -> Machine:
     """The machine in config values, of which each key of KEYS has one. Bad values are BadInput."""
     return Machine(
-        instance_type=keys.word("instanceType", given["instanceType"], _NAME, "the name of a type"),
-        region=keys.word("region", given["region"], _NAME, "the name of a region"),
-        zone=keys.word("zone", given["zone"], _NAME, "the name of a zone"),
+        instance_type=keys.word("instanceType", given["instanceType"], _TYPE, "the name of a type"),
+        region=keys.word("region", given["region"], _PLACE, "the name of a region"),
+        zone=keys.word("zone", given["zone"], _TYPE, "the name of a zone"),
         capacity=_capacity(str(given["capacity"])),
         network_tier=keys.one_of("networkTier", given["networkTier"], NETWORK_TIERS),
         image=keys.word("image", given["image"], r"[!-~]{1,512}", "the name of an image"),
@@ -136,6 +143,7 @@ def from_config(given: Mapping[str, Any]) -> Machine:
         ssh_from=tuple(_network(entry) for entry in keys.texts("sshFrom", given["sshFrom"], "a list of networks")),
         account=keys.word("account", given["account"], _NAME, "an account, project or subscription"),
         reaches=tuple(sorted(_bucket(entry) for entry in keys.texts("reaches", given["reaches"], "a list of urls"))),
+        pods=_pods(given["podConfig"]),
     )
 
 
@@ -146,6 +154,17 @@ def _bucket(text: str) -> str:
             hint="s3://NAME, gs://NAME or the id of an Azure container is wanted",
         )
     return text
+
+
+def _pods(value: Any) -> str:
+    """The object in one form of JSON, however the config has it."""
+    try:
+        found = json.loads(value) if isinstance(value, str) and value else value
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{NAMESPACE}:podConfig: no JSON: {error}") from error
+    if found and not isinstance(found, Mapping):
+        raise BadInput(f"{NAMESPACE}:podConfig: a JSON object is wanted")
+    return json.dumps(found, sort_keys=True, separators=(",", ":")) if found else ""
 
 
 def capacity(text: str) -> Capacity:

@@ -7,7 +7,7 @@ providers in the state hold the account too; this says it before the engine star
 from __future__ import annotations
 
 from skyrig.clouds import cloud as clouds
-from skyrig.cluster.buckets import CLOUDS
+from skyrig.cluster import stores
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 
@@ -19,7 +19,7 @@ class WrongAccount(BadInput):
 def check(stack: str, shape: Shape) -> None:
     """WrongAccount where the credentials at hand are not those of the accounts in the stack's config."""
     asked = [(shape.cloud, shape.machine.account, shape.machine.region)]
-    asked += [(CLOUDS[bucket.store], bucket.account, bucket.region) for bucket in shape.buckets]
+    asked += [(stores.all_known()[bucket.store].cloud, bucket.account, bucket.region) for bucket in shape.buckets]
     for cloud, paying, region in dict.fromkeys(asked):
         if not paying or cloud not in clouds.known():
             continue

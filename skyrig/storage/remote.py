@@ -10,19 +10,10 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from skyrig.cluster import stores
 from skyrig.errors import BadInput
 from skyrig.storage.stores import Store, first, store, value
 from skyrig.storage.url import BucketUrl
-
-CLOUD_OF_STORE = {"s3": "aws", "gcs": "gcp", "azure": "azure"}
-"""Whose nodes open a store's buckets by what they are."""
-
-_BY_IDENTITY = {
-    "s3": {"env_auth": "true"},
-    "gcs": {"env_auth": "true"},
-    "azure": {"use_msi": "true"},
-}
-
 
 _NEVER_MADE = {
     "s3": {"no_check_bucket": "true"},
@@ -62,14 +53,14 @@ def of(
     which come first and as a whole: keys of one account never mix with an endpoint of another; `around` those of this
     process, which never go to nodes that open the bucket by what they are. NoCredentials where keys are needed and
     there are none, BadInput where no endpoint can be told."""
-    kind, by_identity = store(url.store), bool(cloud) and CLOUD_OF_STORE.get(url.store) == cloud
+    kind, by_identity = store(url.store), stores.is_own(url.store, cloud)
     for variables in (given, {} if by_identity else around):
         found = _keys(kind, variables)
         if found is not None:
             secrets, named = found
             return Remote({**kind.remote, **_place(url, kind, variables, region)}, secrets, named)
     if by_identity:
-        return Remote({**kind.remote, **_place(url, kind, {}, region), **_BY_IDENTITY[url.store]})
+        return Remote({**kind.remote, **_place(url, kind, {}, region), **stores.all_known()[url.store].identity})
     names = " and ".join(options[0] for options in kind.keys.values())
     raise NoCredentials(
         f"{url}: there are no keys to open it with", hint=f"give {names}, for instance by --env-file, or --secret"
@@ -82,10 +73,11 @@ def of_here(url: BucketUrl, around: Mapping[str, str], *, region: str = "") -> R
     try:
         return of(url, {}, around, region=region)
     except NoCredentials:
-        if url.store not in CLOUD_OF_STORE:
+        ours = stores.all_known().get(url.store)
+        if ours is None or not ours.here:
             raise
         kind = store(url.store)
-        return Remote({**kind.remote, **_place(url, kind, around, region), "env_auth": "true"})
+        return Remote({**kind.remote, **_place(url, kind, around, region), **ours.here})
 
 
 def _keys(kind: Store, variables: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]] | None:

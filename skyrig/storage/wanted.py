@@ -9,15 +9,13 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
+from skyrig.cluster import stores
 from skyrig.cluster.buckets import check_name
 from skyrig.errors import BadInput
 from skyrig.fleet.nesting import normal
 from skyrig.storage import url as urls
 from skyrig.storage.url import BucketUrl
 from skyrig.task.storage import FileMounts, Storage, is_url
-
-OUR_STORES = ("s3", "gcs", "azure")
-"""Where Skyrig makes buckets, beside the local cloud."""
 
 _READ_ONLY = {"read-only": ""}
 _LARGE_FILES = {"vfs-read-chunk-size": "32M", "vfs-read-chunk-streams": "16"}
@@ -65,9 +63,9 @@ def of(mounts: FileMounts, task: str, owner: str = "") -> tuple[WantedBucket, ..
 
 def opened_by(cloud: str, wanted: Sequence[WantedBucket]) -> set[str]:
     """Urls of those buckets that nodes of `cloud` open by what they are, once the cluster's identity may: all of its
-    own store. Azure's go by ids, which only those who made them know."""
-    store = {"aws": "s3", "gcp": "gcs"}.get(cloud)
-    if store is None:
+    own store. Where they go by ids, only those who made them know these."""
+    store = stores.of_cloud(cloud)
+    if not stores.is_own(store, cloud) or stores.all_known()[store].reached_by != "url":
         return set()
     found = {str(BucketUrl(store, each.name)) for each in wanted if each.name and each.store in ("", store)}
     return found | {str(evolve(each.url, key="")) for each in wanted if each.url and each.url.store == store}
@@ -98,10 +96,11 @@ def _wanted(target: str, storage: Storage, otherwise: str) -> WantedBucket:
 
 def _store(asked: str | None, target: str) -> str:
     store = (asked or "").lower()
-    if store and store not in OUR_STORES:
+    ours = [name for name, keeping in stores.all_known().items() if keeping.region]
+    if store and store not in ours:
         raise BadInput(
             f"file_mounts.{target}: Skyrig makes no buckets in store {store}",
-            hint=f"make it there and give its url as `source`, or take one of {', '.join(OUR_STORES)}",
+            hint=f"make it there and give its url as `source`, or take one of {', '.join(ours)}",
         )
     return store
 

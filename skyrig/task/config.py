@@ -17,6 +17,9 @@ from skyrig.task.node import Node, either, texts_by_name
 MINIMIZE = ("cost", "time")
 """What may be minded most."""
 
+SCHEDULERS = ("slurm", "kubernetes")
+"""Queues that may run a task in the place of Skyrig's own."""
+
 _POD = ("containers", "initContainers")
 _RESOURCE_WORDS = ("limits", "requests")
 
@@ -35,6 +38,12 @@ class Config:
         return str((self.values.get("skyrig") or {}).get("data_stack") or "")
 
     @property
+    def scheduler(self) -> str:
+        """Whose queue runs the task, where that is not Skyrig's: our own key `skyrig.scheduler`; "" where it names
+        none."""
+        return str((self.values.get("skyrig") or {}).get("scheduler") or "")
+
+    @property
     def hours(self) -> Mapping[str, float]:
         """How many hours the task takes, as the user says: our own key `skyrig.hours`, by `ACCELERATOR:COUNT` or the
         name of an instance type, `default` for all others."""
@@ -44,6 +53,14 @@ class Config:
     def minimize(self) -> str:
         """What the choice of machines minds most, `cost` or `time`: our own key `skyrig.minimize`."""
         return str((self.values.get("skyrig") or {}).get("minimize") or "cost")
+
+    def of_place(self, cloud: str, region: str) -> Mapping[str, Any]:
+        """What is said of a cloud, with what `context_configs` says of its region above it."""
+        said = self.mended.get(cloud)
+        if not isinstance(said, dict):
+            return {}
+        of_all = {key: value for key, value in said.items() if key != "context_configs"}
+        return merged(of_all, (said.get("context_configs") or {}).get(region) or {})
 
     def minimizing(self, what: str) -> Config:
         """The same block with another `skyrig.minimize`."""
@@ -81,6 +98,15 @@ def read(node: Node) -> Config:
     hooks = (fields["hooks"].read(autostop.hooks, None) if "hooks" in fields else None) or ()
     values = {name: each.plain() for name, each in fields.items() if name != "hooks"}
     return Config(values, {name: _mended(each) for name, each in fields.items() if name != "hooks"}, hooks)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two sections as one: sections of the same name likewise, of anything else what stands `above`."""
+    both = {
+        key: merged(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+        for key, value in above.items()
+    }
+    return {**below, **both}
 
 
 def _mended(node: Node) -> Any:
@@ -198,6 +224,7 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
         {
             "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
             "hours": _hours,
+            "scheduler": lambda node: node.one_of(SCHEDULERS),
             "minimize": lambda node: node.one_of(MINIMIZE),
             "flush_timeout": lambda node: node.number(0),
             "serve": frontdoor.read,

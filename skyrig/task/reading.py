@@ -113,7 +113,14 @@ class _Reader:
             env=env,
             secrets=secrets,
             managed_secrets=managed,
-            choice=self._choice(Resources(config=block.values, hooks=block.hooks, disks=mounts.disks)),
+            choice=self._choice(
+                Resources(
+                    config=block.values,
+                    hooks=block.hooks,
+                    disks=mounts.disks,
+                    mounts=any(each.mode != "COPY" for each in mounts.buckets.values()),
+                )
+            ),
             mounts=mounts,
             volumes=self._read("volumes", volumes.read, {}),
             service=self._service(by_load=block.front_door.target_in_flight is not None),

@@ -29,7 +29,8 @@ _LEAST_LOCAL_DISK_GB = 100
 @frozen
 class Resources:
     """What one node shall have; None where nothing is asked. Amounts are in their normal form: `cpus` "4+", `memory` in
-    GiB "64.0+", `disk_size` in GiB, `ports` as sorted ranges. `config` is the task's `config` block without hooks."""
+    GiB "64.0+", `disk_size` in GiB, `ports` as sorted ranges. `config` is the task's `config` block without hooks;
+    `mounts` is whether the task mounts buckets."""
 
     infra: Infra = field(factory=Infra)
     instance_type: str | None = None
@@ -52,6 +53,7 @@ class Resources:
     priority: int | None = None
     priority_class: str | None = None
     disks: tuple[Disk, ...] = ()
+    mounts: bool = False
     config: Mapping[str, Any] = field(factory=dict)
 
     @property

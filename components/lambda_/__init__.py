@@ -1,0 +1,1 @@
+"""Lambda: single machines, made by dynamic resources over its Cloud API."""
