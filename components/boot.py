@@ -62,12 +62,12 @@ def user_data(args: BootArgs) -> str:
 
 def programs_of(args: BootArgs) -> dict[str, str]:
     """Text of each program that the node gets, by its name in FOLDER. `expire` is there for a
-    node that does not live without end. `stop`, `end` and `fabric` are its cloud's own,
-    where that has them: templates/cloud-init/CLOUD/{stop,end,fabric-KIND}.* in any language, with a first line #!;
-    one that is called *.j2 is a template, which knows
+    node that does not live without end. `ready` (run once, at the first boot), `stop`, `end` and `fabric` are its
+    cloud's own, where that has them: templates/cloud-init/CLOUD/{ready,stop,end,fabric-KIND}.* in any language, with a
+    first line #!; one that is called *.j2 is a template, which knows
     the `facts` of the fabric too (skyrig.catalog.fabrics)."""
     templates, cloud = environment(), args["cloud"]
-    sources = {"scratch": "scratch", "check": "check", "stop": f"{cloud}/stop", "end": f"{cloud}/end"}
+    sources = {"scratch": "scratch", "check": "check", **{name: f"{cloud}/{name}" for name in ("ready", "stop", "end")}}
     if args["fabric"] != "none":
         sources["fabric"] = f"{cloud}/fabric-{args['fabric']}"
     if args.get("ends_at"):

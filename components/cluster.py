@@ -26,10 +26,12 @@ class Cluster(pulumi.ComponentResource):
         super().__init__("skyrig:index:Cluster", name, {}, opts)
         self._tell(args)
         child = pulumi.ResourceOptions(parent=self)
-        own = clouds.registered(args["cloud"]).has_key  # else the user's own key opens what is there already
+        has_jobs = bool(args.get("scheduler")) and clouds.has("components", args["cloud"], "jobs")
+        part = "jobs" if has_jobs else "cloud"  # the queue that is there, and no nodes
+        own = clouds.registered(args["cloud"]).has_key and not has_jobs  # else the user's own key opens what is there
         key = ClientKey(f"{name}-key", args["stack"], child) if own else None
-        module = clouds.module("components", args["cloud"], "cloud")
-        make = getattr(module, f"{clouds.title(args['cloud'])}Cloud")
+        module = clouds.module("components", args["cloud"], part)
+        make = getattr(module, f"{clouds.title(args['cloud'])}{part.title()}")
         cloud = make(
             f"{name}-{args['cloud']}", {**args, "public_key": key.public_key if key is not None else ""}, child
         )

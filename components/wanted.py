@@ -85,7 +85,8 @@ class ClusterArgs(TypedDict):
     balancer: NotRequired[str]
     """cloud: the cloud's own balancer is before these ports; not there, or "": none."""
     scheduler: NotRequired[str]
-    """slurm: jobs go to the Slurm that the head has; not there, or "": to Skyrig's keeper."""
+    """slurm: jobs go to the Slurm that the head has; the cloud's own name: to the queue that it has; not there, or "":
+    to Skyrig's keeper."""
     power: str
     """Wanted power of the nodes: up or stopped."""
     starts: int

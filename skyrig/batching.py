@@ -1,41 +1,47 @@
-"""Tasks on clusters that have a scheduler of their own: which task goes there, and what it asks of the scheduler."""
+"""Tasks on clusters that have a scheduler of their own: which task goes there, and what it asks of the scheduler.
+
+What each scheduler can be asked lies beside its client, in skyrig.schedulers.NAME.tasks.
+"""
 
 from __future__ import annotations
 
-import re
+import importlib
 from collections.abc import Callable
+from typing import Any
 
 from attrs import evolve
 
-from skyrig.cluster.description import Accelerators, ClusterDescription, Partition
-from skyrig.cluster.machine import Machine
-from skyrig.cluster.shape import Shape, resized
+from skyrig.cluster.clouds import registered
+from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, NotYet, ResourcesMismatch
 from skyrig.launch.job import JobRequest
 from skyrig.launch.submission import BatchOptions
+from skyrig.task.infra import Infra
 from skyrig.task.model import Task
-from skyrig.task.quantities import least_cores
 from skyrig.task.resources import Resources
-
-SLURM = "slurm"
 
 
 def candidate(task: Task | None) -> Resources | None:
-    """What a task asks of a Slurm cluster, where that is what it asks for first; else None."""
-    first = task.choice.each[0] if task is not None else None
-    return first if first is not None and first.infra.cloud == SLURM else None
+    """What a task asks of a cluster that schedules by itself, where that is what it asks for first; else None. BadInput
+    where it names a scheduler and a place that has not that one."""
+    if task is None:
+        return None
+    first, named = task.choice.each[0], task.config.scheduler
+    if not named:
+        return first if first.infra.cloud is not None and registered(first.infra.cloud).is_queue else None
+    if first.infra.cloud not in (None, named):
+        raise BadInput(
+            f"config.skyrig.scheduler is {named}, and the task asks for {first.infra}", hint=f"infra: {named}/..."
+        )
+    return first if first.infra.cloud is not None else evolve(first, infra=Infra(named))
 
 
 def shape_of(shape: Shape, asked: Resources) -> Shape:
-    """The shape of a stack for a Slurm cluster: one way in, whatever the jobs take. BadInput where it names none."""
-    if not asked.infra.region:
-        from skyrig.schedulers.slurm import site
-
-        there = ", ".join(site.names()) or f"none in {site.config_file()}"
-        raise BadInput("slurm: which cluster?", hint=f"slurm/NAME or slurm/NAME/PARTITION; there: {there}")
-    machine = Machine(region=asked.infra.region, zone=asked.infra.zone or "")
-    bare = evolve(shape, cloud=SLURM, accelerators=Accelerators(), cpus=0, isolation="auto", task="", owner="")
-    return resized(evolve(bare, machine=machine, ports=(), balancer="", buckets=()), 1)
+    """The shape of a stack for a cluster that schedules by itself: one way in, whatever the jobs take. BadInput where
+    what is `asked` names none."""
+    placed: Shape = _room(asked.infra.cloud).placed(shape, asked)
+    return placed
 
 
 def goes_there(task: Task | None, cluster: ClusterDescription | None) -> bool:
@@ -45,80 +51,82 @@ def goes_there(task: Task | None, cluster: ClusterDescription | None) -> bool:
 
 def options(task: Task, cluster: ClusterDescription) -> BatchOptions:
     """What a task asks of the scheduler of a cluster. BadInput for what cannot be asked."""
-    from skyrig.schedulers.slurm import options as slurm
-
-    asked = candidate(task) or task.resources
-    said = {**(task.config.values.get(SLURM) or {}), **(asked.config.get(SLURM) or {})}
-    more, account, for_cpus = slurm.of_config(said)
-    partition = asked.infra.zone if asked.infra.cloud == SLURM and asked.infra.zone else ""
-    if cluster.cloud == SLURM:
-        partition = partition or cluster.zone
-    if for_cpus and not asked.accelerator_count and asked.infra.zone is None:
-        partition = for_cpus
-    memory = re.match(r"[0-9.]+", asked.memory or "")
-    return BatchOptions(
-        partition=str(more.pop("partition", None) or partition),
-        cpus=int(-(-least_cores(asked.cpus) // 1)),
-        memory_gb=float(memory[0]) if memory else 0.0,
-        accelerator=asked.accelerator.name if asked.accelerator else "",
-        account=account,
-        more=more,
-    )
+    asked: BatchOptions = _room(cluster.scheduler).options(task, candidate(task) or task.resources, cluster)
+    return asked
 
 
 def refuse_misfit(task: Task, cluster: ClusterDescription) -> None:
-    """ResourcesMismatch where the scheduler's partitions could never run a task, or it is for another cluster."""
-    from skyrig.schedulers.slurm import options as slurm
-
+    """ResourcesMismatch where the scheduler could never run a task, or it is for another cluster."""
     there = [each.infra for each in task.choice.each]
     fits = [each.cloud in (None, cluster.cloud) and each.region in (None, cluster.region) for each in there]
-    if cluster.cloud == SLURM and not any(fits):
+    if cluster.is_queue and not any(fits):
         raise ResourcesMismatch(
             f"the task asks for {there[0]}, {cluster.name} is {cluster.cloud}/{cluster.region}",
             hint="launch it on a cluster of its own",
         )
-    asked = options(task, cluster)
-    if not cluster.partitions:  # a cluster that Skyrig made: what Slurm has there is asked when the job is submitted
-        return
-    partition = slurm.partition_of(cluster.partitions, asked.partition)
-    slurm.refuse_misfit(partition, asked, task.num_nodes, task.resources.accelerator_count)
+    _room(cluster.scheduler).refuse_misfit(task, candidate(task) or task.resources, cluster)
 
 
-def refuse_unheard(task: Task, name: str, *, buckets: bool, stops: bool, notify: Callable[[str], None]) -> None:
-    """BadInput for what a task wants beside its job and a scheduler does not give. Open ports are only told: what
-    serves on them runs all the same."""
-    if buckets:
-        raise NotYet(
-            "buckets are not attached on Slurm clusters yet", hint="let the task copy from them and to them by itself"
+def refuse_unscheduled(task: Task, cluster: ClusterDescription) -> None:
+    """ResourcesMismatch for a task that names a scheduler which a cluster of nodes of ours has not."""
+    if task.config.scheduler and task.config.scheduler != cluster.scheduler:
+        raise ResourcesMismatch(
+            f"the task is for the scheduler {task.config.scheduler}, {cluster.name} has nodes of its own",
+            hint="launch it on a cluster of its own",
         )
+
+
+def refuse_unheard(
+    task: Task,
+    name: str,
+    cluster: ClusterDescription | None,
+    *,
+    buckets: bool,
+    stops: bool,
+    notify: Callable[[str], None],
+) -> None:
+    """BadInput for what a task wants beside its job and a scheduler, of `cluster` or the one that it asks for, does not
+    give. Open ports are only told: what serves on them runs all the same."""
+    asked = candidate(task)
+    room = _room(cluster.scheduler if cluster is not None else asked.infra.cloud if asked is not None else None)
+    if buckets:
+        raise room.no_buckets()
     if stops:
-        from skyrig.schedulers.slurm.refusals import no_autostop
-
-        raise no_autostop(name)
+        raise room.no_autostop(name)
     if any(each.ports for each in task.choice.each):
-        notify("ports are not opened on a Slurm cluster: inside it they can be reached")
+        notify(room.PORTS)
 
 
-def script(task: Task, request: JobRequest, cluster: ClusterDescription) -> str:
-    """The text that the scheduler of a cluster gets for a task."""
-    from skyrig.schedulers.slurm import files
-    from skyrig.schedulers.slurm import options as slurm
-
-    asked = options(task, cluster)
-    known = cluster.partitions or (Partition(asked.partition, request.num_nodes, is_default=True),)
-    return files.script(request, asked, slurm.partition_of(known, asked.partition))
+def rendered(task: Task, request: JobRequest, cluster: ClusterDescription) -> dict[str, str]:
+    """What the scheduler of a cluster gets for a task, by file names. A cluster that is only planned may not say which
+    one it has: then it is the task's."""
+    asked = candidate(task) or task.resources
+    found: dict[str, str] = _room(cluster.scheduler or asked.infra.cloud).rendered(task, asked, request, cluster)
+    return found
 
 
 def refuse_service(task: Task, cluster: ClusterDescription | None) -> None:
     """NotYet for a service: its replicas are jobs of a keeper."""
     if goes_there(task, cluster):
-        raise NotYet("services need a cluster of Skyrig's own, not one with Slurm", hint="name another --infra or -c")
+        asked = candidate(task)
+        name = cluster.scheduler if cluster is not None else asked.infra.cloud if asked is not None else None
+        raise NotYet(
+            f"services need a cluster of Skyrig's own, not one with {_room(name).SAID}",
+            hint="name another --infra or -c",
+        )
 
 
 def refuse_managed(task: Task) -> None:
-    """NotYet for a managed job: on a Slurm cluster Slurm itself begins a job anew when it lost a node."""
-    if candidate(task) is not None:
+    """NotYet for a managed job: a scheduler of its own begins a job anew when it lost a node."""
+    asked = candidate(task)
+    if asked is not None:
+        said = _room(asked.infra.cloud).SAID
         raise NotYet(
-            "a Slurm cluster needs no managed jobs: Slurm itself begins a job anew when it loses a node",
+            f"a {said} cluster needs no managed jobs: {said} itself begins a job anew when it loses a node",
             hint="`launch` it there",
         )
+
+
+def _room(name: str | None) -> Any:
+    """What can be asked of the scheduler of this name. It is imported only now: few tasks go there."""
+    return importlib.import_module(f"skyrig.schedulers.{name}.tasks")

@@ -221,9 +221,11 @@ def _checked(task: Task, machines: Task, stack: str | None, options: RunOptions,
     cluster = described.describe(stack) if stack is not None else None
     if batching.goes_there(machines, cluster):
         stops = bool(options.autostop or autostop_of(task))
-        batching.refuse_unheard(task, stack or "it", buckets=bool(wanted), stops=stops, notify=notify)
+        batching.refuse_unheard(task, stack or "it", cluster, buckets=bool(wanted), stops=stops, notify=notify)
         if cluster is not None:
             batching.refuse_misfit(task, cluster)
+    elif cluster is not None:
+        batching.refuse_unscheduled(task, cluster)
     before = config.read_shape(stack) if stack is not None else Shape()
     shape = shape_for(before, machines) if cluster is None else before
     refuse_outside_home(mounts, cluster, shape)
@@ -247,7 +249,7 @@ def _brought_up(
     cluster = described.describe(stack) if stack is not None else None
     manner = Manner(confirm, retry=options.retry_until_up)
     asked = Asked(task, ports=ports, wish=options.wish, ondemand=ondemand, avoid=options.avoid)
-    if cluster is not None and cluster.cloud == batching.SLURM:
+    if cluster is not None and cluster.is_queue:
         return cluster
     if stack is None or cluster is None:
         note_unheeded(local_candidate(task), notify)
@@ -294,6 +296,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
     if cluster.scheduler:
         batching.refuse_misfit(task, cluster)
         return cluster, Submission(request, _workdir(task, notify), batch=batching.options(task, cluster))
+    batching.refuse_unscheduled(task, cluster)
     if task.num_nodes > len(cluster.nodes):
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
         raise BadInput(f"{there}, {task.num_nodes} are wanted", hint="use `launch`, which grows it")

@@ -331,7 +331,8 @@ def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRan
     cluster = described.describe(stack) or rendering.planned(stack, shape)
     if not batching.goes_there(task, described.describe(stack)):
         return ranks
-    return [evolve(rank, files={**rank.files, "batch.sh": batching.script(task, request, cluster)}) for rank in ranks]
+    more = batching.rendered(task, request, cluster)
+    return [evolve(rank, files={**rank.files, **more}) for rank in ranks]
 
 
 def _awake(stack: str, notify: Notify) -> ClusterDescription | None:

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import settings
 from user import User, cluster_of
 
+KUBERNETES = Path(__file__).parent / "clouds" / "kubernetes"
+
 CLUSTERS = {
     "tests/e2e/test_jobs.py": "two nodes",
     "tests/e2e/test_latency.py": "two nodes",
@@ -24,6 +26,7 @@ CLUSTERS = {
     "tests/faults/test_kit.py": "faults",
     "tests/faults/test_partition.py": "faults",
     **{f"tests/steward/test_{name}.py": "steward" for name in ("line", "losses", "replicas", "updates")},
+    **{f"tests/clouds/kubernetes/{file.name}": "lab" for file in KUBERNETES.glob("test_lab_*.py")},
 }
 """Files whose tests leave a cluster whole, by the name of the one that they share: one worker has all of them."""
 

@@ -135,10 +135,10 @@ class ClusterDescription:
     """A cluster as its component exports it. `hourly_cost` in USD of all nodes; `records` is the url of the folder or
     bucket where job records and finished logs outlive the cluster; `isolation` is "machine" on clouds, "namespaces" or
     "plain" on the local cloud; `nodes` are in rank order. `entrance` is the address of the cloud's own balancer,
-    at which its open ports are reached; "" where that is the head's. `scheduler` is who decides when and where
-    jobs run: "" is Skyrig's keeper on the head, "slurm" a Slurm whose commands the head has; then `nodes` are the ways
-    in, and what runs jobs are the scheduler's `partitions`. `gates` are machines that are no nodes, through which some
-    are reached; the same key opens them."""
+    at which its open ports are reached; "" where that is the head's. `scheduler` is who decides when and where jobs
+    run: "" is Skyrig's keeper on the head, "slurm" a Slurm whose commands the head has, "kubernetes" an API server;
+    then `nodes` are the ways in (one without a host key is no SSH server), and what runs jobs are the scheduler's
+    `partitions`. `gates` are machines that are no nodes, through which some are reached; the same key opens them."""
 
     name: str
     cloud: str
@@ -160,6 +160,11 @@ class ClusterDescription:
     scheduler: str = ""
     partitions: tuple[Partition, ...] = ()
     gates: tuple[Node, ...] = ()
+
+    @property
+    def is_queue(self) -> bool:
+        """Whether all that is here is the queue of a scheduler that was there before: its nodes are not ours."""
+        return bool(self.scheduler) and self.scheduler == self.cloud
 
     @property
     def head(self) -> Node:

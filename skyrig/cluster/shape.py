@@ -14,7 +14,7 @@ from typing import Any
 from attrs import Attribute, evolve, field, frozen
 
 from skyrig.cluster import buckets as wanted_buckets
-from skyrig.cluster import keys, machine, policy, sites
+from skyrig.cluster import clouds, keys, machine, policy, sites
 from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.clouds import CLOUDS, registered
@@ -26,7 +26,7 @@ from skyrig.errors import BadInput
 
 ISOLATIONS = ("auto", "namespaces", "plain")
 BALANCERS = ("", "cloud")
-SCHEDULERS = ("", "slurm")
+SCHEDULERS = ("", *clouds.with_part("skyrig.schedulers", "client"))
 POWERS = ("up", "stopped", "down")
 
 MOST_LOCAL_PORTS = 4096
@@ -102,7 +102,8 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
     `balancer` says what stands before them ("": nothing, "cloud": the cloud's own balancer, whose address stays);
-    `scheduler` is who runs its jobs ("": the keeper, "slurm": the Slurm that its head has);
+    `scheduler` is who runs its jobs ("": the keeper, "slurm": the Slurm that its head has, the cloud's own name: the
+    queue that it has);
     `machine` says what its nodes are on a cloud, and of the local one place and market alone; `policy` what it may cost
     and how long it lives."""
 
@@ -126,12 +127,17 @@ class Shape:
     @property
     def is_rented(self) -> bool:
         """Whether its nodes are machines of a cloud, which are paid for."""
-        return registered(self.cloud).is_rented
+        return registered(self.cloud).is_rented and not self.is_queue
+
+    @property
+    def is_queue(self) -> bool:
+        """Whether it is the queue of a scheduler that was there before, and none of its nodes."""
+        return registered(self.cloud).is_queue or self.scheduler == self.cloud
 
     @property
     def is_offered(self) -> bool:
         """Whether its nodes are had by an offer, which may not be there when it is taken."""
-        return registered(self.cloud).is_offered
+        return registered(self.cloud).is_offered and not self.is_queue
 
     @property
     def is_data(self) -> bool:
@@ -152,9 +158,9 @@ class Shape:
         """Size, kind and place in words."""
         if self.is_data:
             return f"{len(self.buckets)} bucket{'' if len(self.buckets) == 1 else 's'}"
-        if self.cloud == "slurm":
-            partition = f", partition {self.machine.zone}" if self.machine.zone else ""
-            return f"the Slurm cluster {self.machine.region}{partition}"
+        if self.is_queue:
+            part = f", {self.machine.zone}" if self.machine.zone else ""
+            return f"the queue of the {clouds.title(self.cloud)} cluster {self.machine.region}{part}"
         count, each = len(self.nodes), self.accelerators
         kind = f"{each.name}:{each.count}" if each.count else "CPU"
         where = f", {self.machine}" if self.machine.instance_type else ""

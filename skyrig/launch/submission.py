@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from attrs import field, frozen
 
@@ -16,7 +17,8 @@ from skyrig.launch.job import JobRequest
 class BatchOptions:
     """What a job asks of a scheduler beside its number of nodes. `cpus` in cores and `memory_gb` in GiB are of a node
     (0: what it gives to who says nothing), `accelerator` is the task's name for them, `more` are options of Slurm's
-    sbatch by their long names (None: without a value)."""
+    sbatch by their long names (None: without a value), `said` what the one scheduler whose `tasks` made it wants beside
+    that, by its names."""
 
     partition: str = ""
     cpus: int = 0
@@ -24,6 +26,7 @@ class BatchOptions:
     accelerator: str = ""
     account: str = ""
     more: Mapping[str, str | None] = field(factory=dict)
+    said: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen

@@ -3,6 +3,7 @@ that decides, by what the cluster's description says."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -80,10 +81,9 @@ class Client(Protocol):
 
 def client(desc: ClusterDescription) -> Client:
     """Whom to ask about the jobs of this cluster. It is imported only now: SSH is slow to import."""
-    if desc.scheduler == "slurm":
-        from skyrig.schedulers.slurm import client as slurm
-
-        return slurm.CLIENT
+    if desc.scheduler:
+        found: Client = importlib.import_module(f"skyrig.schedulers.{desc.scheduler}.client").CLIENT
+        return found
     from skyrig.launch import client as keeper
 
     return keeper

@@ -269,6 +269,7 @@ RESOLVERS: Mapping[str, Resolver] = {
     "pulumi-python:dynamic/skyrig:LocalPorts": _local_ports,
     "pulumi-python:dynamic/skyrig:LocalStore": _local_store,
     "pulumi-python:dynamic/skyrig:LocalStoreKey": _in_the_state_alone,
+    "pulumi-python:dynamic/skyrig:KubernetesQueue": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:SlurmSite": _in_the_state_alone,
 }
 """Resolvers by type token."""

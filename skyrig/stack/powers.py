@@ -21,7 +21,7 @@ def of(cluster: ClusterDescription) -> Mapping[str, str]:
     if cluster.cloud == "local":
         folder = places.local_nodes(cluster.name)
         return {node.id: NodeFolder(folder / node.id).power() for node in cluster.nodes}
-    if cluster.cloud not in clouds.known():
+    if cluster.is_queue or cluster.cloud not in clouds.known():
         return {node.id: "up" for node in cluster.nodes}
     try:
         return asked(cluster)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -102,11 +102,10 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
         return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN", reason=_reason(stack))
     power = await asyncio.to_thread(powers.of, described_as)
     nodes = tuple(await asyncio.gather(*(_node(described_as, node, power[node.id]) for node in described_as.nodes)))
-    said = {node.status for node in nodes}
     note = autostopped.note(described_as)
     return ClusterStatus(
         name=stack,
-        status=said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED",
+        status=_word(described_as, nodes, power),
         cloud=described_as.cloud,
         region=described_as.region,
         zone=described_as.zone,
@@ -130,23 +129,34 @@ def _reason(stack: str, cluster: ClusterDescription | None = None) -> str:
     return said.told if said is not None else ""
 
 
+def _word(cluster: ClusterDescription, nodes: Iterable[NodeStatus], power: Mapping[str, str]) -> str:
+    """The status of a cluster. One on a cloud whose machines are all gone is down, whatever its state says; of a local
+    one the engine has to ask."""
+    if cluster.cloud != "local" and all(each in (powers.GONE, "ended") for each in power.values()):
+        return "DOWN"
+    said = {node.status for node in nodes}
+    return said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED"
+
+
 async def _node(cluster: ClusterDescription, node: Node, power: str) -> NodeStatus:
     """A node behind a jump host cannot be asked from here: the host that it is behind stands for it."""
     if power != "up" and (power == "stopped" or cluster.cloud != "local"):
         off = "STOPPED" if power == "stopped" else "DOWN"
         return NodeStatus(node.rank, node.id, node.host, node.port, off, node.spot)
-    asked = cluster.node(node.jump) if node.jump else node
-    answers = await _answers(asked.host, asked.port)
+    asked = node
+    while asked.jump:
+        asked = cluster.way(asked.jump)
+    answers = await _answers(asked.host, asked.port, greets=bool(asked.host_key))
     return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN", node.spot)
 
 
-async def _answers(host: str, port: int) -> bool:
-    """Whether something there greets as an SSH server within PROBE_S."""
+async def _answers(host: str, port: int, *, greets: bool) -> bool:
+    """Whether something there answers within PROBE_S, and `greets` as an SSH server."""
     try:
         async with timeout(PROBE_S):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                return (await reader.readline()).startswith(b"SSH-2.0-")
+                return not greets or (await reader.readline()).startswith(b"SSH-2.0-")
             finally:
                 writer.close()
     except (OSError, asyncio.TimeoutError, ValueError):

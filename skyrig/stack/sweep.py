@@ -21,7 +21,7 @@ class LeftBehind(SkyrigError):
 
 def sweep(stack: str, shape: Shape, notify: Notify) -> None:
     """Remove what a destroyed stack has left on its cloud. LeftBehind names what stays, each with its hourly price."""
-    if shape.cloud not in clouds.known():
+    if shape.is_queue or shape.cloud not in clouds.known():
         return
     cloud, region = clouds.of(shape.cloud, shape.machine.account), shape.machine.region
     if lacking := cloud.missing():  # the engine's plugins know more ways to credentials than we do

@@ -17,6 +17,9 @@ from skyrig.task.node import Node, either, texts_by_name
 MINIMIZE = ("cost", "time")
 """What may be minded most."""
 
+SCHEDULERS = ("slurm", "kubernetes")
+"""Queues that may run a task in the place of Skyrig's own."""
+
 _POD = ("containers", "initContainers")
 _RESOURCE_WORDS = ("limits", "requests")
 
@@ -33,6 +36,12 @@ class Config:
     def data_stack(self) -> str:
         """The stack that keeps the task's buckets: our own key `skyrig.data_stack`; "" where it names none."""
         return str((self.values.get("skyrig") or {}).get("data_stack") or "")
+
+    @property
+    def scheduler(self) -> str:
+        """Whose queue runs the task, where that is not Skyrig's: our own key `skyrig.scheduler`; "" where it names
+        none."""
+        return str((self.values.get("skyrig") or {}).get("scheduler") or "")
 
     @property
     def hours(self) -> Mapping[str, float]:
@@ -215,6 +224,7 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
         {
             "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
             "hours": _hours,
+            "scheduler": lambda node: node.one_of(SCHEDULERS),
             "minimize": lambda node: node.one_of(MINIMIZE),
             "flush_timeout": lambda node: node.number(0),
             "serve": frontdoor.read,

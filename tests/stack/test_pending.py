@@ -35,7 +35,7 @@ def look(kind: str, wanted: Shape | None, **inputs: str) -> str:
 def test_every_dynamic_resource_of_the_components_can_be_looked_up() -> None:
     texts = "".join(file.read_text() for file in (ROOT / "components").rglob("*.py"))
     made = set(re.findall(r'\(Resource, module="skyrig", name="(\w+)"\)', texts))
-    assert len(made) == 11
+    assert len(made) == 12
     assert {PREFIX + name for name in made} == set(pending.RESOLVERS)
 
 

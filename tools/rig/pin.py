@@ -28,6 +28,8 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "aws": ("base", "dev", "torch", "accelerate", "deepspeed", "ray"),
     "gcp": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws"),
     "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
+    "oci": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
+    "nebius": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
     "serve": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning"),

@@ -25,7 +25,7 @@ from skyrig.launch.job import CANCELLED, JobRecord, JobStatus
 from skyrig.launch.meeting import Current
 from skyrig.launch.submission import Submission
 from skyrig.launch.view import View
-from skyrig.schedulers.kubernetes import asking, ledger, names, statuses, submitting
+from skyrig.schedulers.kubernetes import ledger, names, statuses, submitting, tasks
 from skyrig.schedulers.kubernetes.api import CORE, JOBS, JOBSETS, Api, opened
 from skyrig.schedulers.kubernetes.follow import Line, Story, brought_up_to_date
 
@@ -55,11 +55,13 @@ class KubernetesClient:
 
     async def submit(self, desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
         """Submit a job with its files; of two with one key only the first is taken."""
-        asking.refuse(what)
+        tasks.refuse(what)
         key = what.request.key or secrets.token_hex(12)
         least = max((record.id for record in records.queue(keeping.folder(desc))), default=0) + 1
-        async with opened(asking.where(desc)) as api:
-            made = await submitting.submit(api, desc, evolve(what, request=evolve(what.request, key=key)), least, notify)
+        async with opened(tasks.where(desc)) as api:
+            made = await submitting.submit(
+                api, desc, evolve(what, request=evolve(what.request, key=key)), least, notify
+            )
             if made is None:
                 return (await ledger.records(api, desc.name))[(await ledger.number(api, desc.name, key))[0]]
             record = statuses.record(made, [])
@@ -85,7 +87,7 @@ class KubernetesClient:
     async def queue(self, desc: ClusterDescription) -> list[JobRecord]:
         """All jobs of this cluster's stack: those that are there, and the records of those that are not any more."""
         known = {record.id: record for record in records.read(keeping.folder(desc))}
-        async with opened(asking.where(desc)) as api:
+        async with opened(tasks.where(desc)) as api:
             there, ended = await _jobs(api, desc), await ledger.records(api, desc.name)
             fresh = [record for record in there.values() if record.status.ended and record.id not in ended]
             await ledger.keep(api, desc.name, fresh)
@@ -103,9 +105,8 @@ class KubernetesClient:
                 raise BadInput(f"there is no job {job_id} on {desc.name}", hint="`queue` lists them")
         wanted = [record for number, record in known.items()
                   if not record.status.ended and (job_ids is None or number in job_ids)]  # fmt: skip
-        ends = {"status": JobStatus.CANCELLED, "exit_code": CANCELLED, "reason": reason, "ended_at": time.time()}
-        ended = [evolve(record, **ends, exit_codes=(-1,) * record.num_nodes) for record in wanted]
-        async with opened(asking.where(desc)) as api:
+        ended = [_cancelled(record, reason) for record in wanted]
+        async with opened(tasks.where(desc)) as api:
             for record in wanted:
                 await brought_up_to_date(api, desc, record.id)
             await ledger.keep(api, desc.name, ended)
@@ -117,7 +118,7 @@ class KubernetesClient:
     async def autostop(self, desc: ClusterDescription, wanted: Autostop | None) -> None:
         """BadInput: its nodes are not ours to stop."""
         if wanted is not None:
-            raise asking.no_autostop(desc.name)
+            raise tasks.no_autostop(desc.name)
 
     async def ttl(self, desc: ClusterDescription, wanted: TimeToLive | None) -> None:
         """BadInput, likewise."""
@@ -132,7 +133,7 @@ class KubernetesClient:
 
     async def settle(self, desc: ClusterDescription) -> None:
         """Bring all records and lines home: what they are on goes with the stack."""
-        async with opened(asking.where(desc)) as api:
+        async with opened(tasks.where(desc)) as api:
             for number in await _jobs(api, desc):
                 await brought_up_to_date(api, desc, number)
         await self.queue(desc)
@@ -175,6 +176,17 @@ async def _deleted(api: Api, desc: ClusterDescription, number: int) -> None:
         await api.delete(api.path(JOBS, "jobs", name))
 
 
+def _cancelled(record: JobRecord, reason: str) -> JobRecord:
+    return evolve(
+        record,
+        status=JobStatus.CANCELLED,
+        exit_code=CANCELLED,
+        exit_codes=(-1,) * record.num_nodes,
+        reason=reason,
+        ended_at=time.time(),
+    )
+
+
 def _gone(record: JobRecord) -> JobRecord:
     """A job as this machine knew it last, which the cluster does not know any more."""
     if record.status.ended:
@@ -190,7 +202,7 @@ async def _followed(desc: ClusterDescription, view: View, notify: Notify) -> int
     while lost and not view.detached:
         line: Line | None = None
         try:
-            async with opened(asking.where(desc)) as api:
+            async with opened(tasks.where(desc)) as api:
                 line = Line(api, desc, story)
                 try:
                     lost = await interruptible(view.follow(line), view)

@@ -18,8 +18,8 @@ LIMIT = 900_000
 
 @frozen
 class Plan:
-    """What a job consists of there. `workload` is its JobSet, or where the cluster has no such kind its indexed Job; the
-    others belong to that one, and go with it. `secrets` may not be shown."""
+    """What a job consists of there. `workload` is its JobSet, or where the cluster has no such kind its indexed Job;
+    the others belong to that one, and go with it. `secrets` may not be shown."""
 
     workload: dict[str, Any]
     config: dict[str, Any]

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 STACK, JOB, OWNER, TASK = "skyrig-stack", "skyrig-job", "skyrig-owner", "skyrig-task"
 """Labels of all that is made for a job."""
 
-KEY, NAME, USER, SUBMITTED, NODES = (
-    f"skyrig/{word}" for word in ("key", "name", "user", "submitted-at", "num-nodes")
-)
+KEY, NAME, USER, SUBMITTED, NODES = (f"skyrig/{word}" for word in ("key", "name", "user", "submitted-at", "num-nodes"))
 """Annotations of a job: what its record needs, word for word."""
 
 _SHORTENED = 30
