@@ -17,13 +17,13 @@ fail() { # the last words of the pod: they are in its status
 
 install() {
     if command -v apt-get >/dev/null; then
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server python3 rsync
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server python3 python3-pip rsync
     elif command -v dnf >/dev/null; then
-        dnf install -q -y openssh-server python3 rsync
+        dnf install -q -y openssh-server python3 python3-pip rsync
     elif command -v microdnf >/dev/null; then
-        microdnf install -y openssh-server python3 rsync
+        microdnf install -y openssh-server python3 python3-pip rsync
     elif command -v apk >/dev/null; then
-        apk add -q bash openssh-server python3 rsync
+        apk add -q bash openssh-server python3 py3-pip rsync
     else
         fail "the image has no sshd or no python3, and no package manager that is known: apt-get, dnf, microdnf, apk"
     fi
