@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 class Registered(NamedTuple):
     """What the rest of Skyrig must know of a cloud before it is asked anything. `package` is that of the engine's
-    provider ("": there is none, its resources are dynamic ones), `sdk` the Python package that its component needs.
+    provider ("": there is none, its resources are dynamic ones), `sdk` the Python package that its component needs,
+    `plugin` the engine's program that drives the provider where that is not called after the package.
 
     `is_rented`: its machines are paid for by the hour. `is_offered`: a task gets there by an offer, out of a price
     table or out of what `stock.py` says is there; else it is asked for by name. `is_sized`: a node is as large as the
@@ -39,6 +40,7 @@ class Registered(NamedTuple):
     has_key: bool = True
     is_queue: bool = False
     notices: str = ""
+    plugin: str = ""
 
 
 CLOUDS: Mapping[str, Registered] = {
@@ -49,7 +51,7 @@ CLOUDS: Mapping[str, Registered] = {
     "slurm": Registered(is_rented=False, is_offered=False, has_key=False, is_queue=True),
     "ssh": Registered(is_rented=False),
     "kubernetes": Registered("kubernetes", "pulumi_kubernetes", is_rented=False, is_sized=True),
-    "nebius": Registered("nebius", "pulumi_nebius"),
+    "nebius": Registered("nebius", "pulumi_nebius", plugin="terraform-provider"),
     "oci": Registered("oci", "pulumi_oci"),
     "lambda": Registered(),
     "runpod": Registered(),

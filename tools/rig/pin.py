@@ -29,6 +29,8 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "gcp": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws"),
     "azure": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp"),
     "oci": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
+    "nebius": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "oci"),
+    "kubernetes": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "oci", "nebius"),
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
     "serve": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning"),

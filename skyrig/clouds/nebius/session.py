@@ -19,7 +19,9 @@ CREDENTIALS = "NEBIUS_CREDENTIALS_FILE"
 PROJECT = "NEBIUS_PROJECT_ID"
 LOOPBACK = "SKYRIG_NEBIUS_LOOPBACK"
 """Names 127.0.0.1:PORT, where a stand-in for the API answers without TLS."""
-LOGIN = "`nebius profile create`, or put a service account's key into ~/.nebius/credentials.json (docs/clouds/nebius.md)"
+LOGIN = (
+    "`nebius profile create`, or put a service account's key into ~/.nebius/credentials.json (docs/clouds/nebius.md)"
+)
 NAME_ONE = f"set {PROJECT}, or write the project's id into ~/.nebius/NEBIUS_PROJECT_ID.txt"
 
 _SDKS = ("nebius", "pulumi_nebius")

@@ -32,7 +32,8 @@ def findings(account: str, region: str, wanted: Wanted | None) -> list[Finding]:
         return [Finding("credentials", False, reason)]
     try:
         door = Door(account, region)
-        subscribed = sorted(each["regionName"] for each in door.regions)
+        asked = door.at(session.settings().get("region") or region)  # one that may be used knows which may
+        subscribed = sorted(each["regionName"] for each in asked.regions)
     except SkyrigError as error:
         return [Finding("credentials", False, str(error))]
     first = Finding("credentials", True, f"{session.caller().who}, tenancy {session.tenancy()}")

@@ -1,8 +1,8 @@
 """Who calls Oracle Cloud, and for which compartment, by the same variables and files as the provider.
 
 Each of its settings is in a variable TF_VAR_NAME or OCI_NAME (auth, tenancy_ocid, user_ocid, fingerprint, private_key,
-private_key_path, private_key_password, config_file_profile), else in a profile of ~/.oci/config. `auth` is ApiKey
-(which is what is taken where nothing says), SecurityToken (`oci session authenticate`) or InstancePrincipal.
+private_key_path, private_key_password, region, config_file_profile), else in a profile of ~/.oci/config. `auth` is
+ApiKey (which is what is taken where nothing says), SecurityToken (`oci session authenticate`) or InstancePrincipal.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _SETTINGS = {
     "key": "private_key",
     "key_file": "private_key_path",
     "pass_phrase": "private_key_password",
+    "region": "region",
 }
 """The provider's name of each setting, by its name in a profile."""
 

@@ -6,6 +6,7 @@ these have expired. It is imported where it is used: it is slow to import.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -145,7 +146,9 @@ async def opened(where: Where) -> AsyncIterator[Api]:
     import kr8s.asyncio
 
     try:
-        client = await kr8s.asyncio.api(context=where.context or None, namespace=where.namespace or None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a server is newer than the library says nothing of what is used here
+            client = await kr8s.asyncio.api(context=where.context or None, namespace=where.namespace or None)
     except (ValueError, KeyError, IndexError, OSError) as error:  # how the library says that a kubeconfig is no good
         raise BadInput(
             f"no context {where.context or '(the current one)'} that can be used in the kubeconfig: {_line(error)}",

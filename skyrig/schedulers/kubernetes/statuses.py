@@ -118,7 +118,8 @@ def _finished(workload: Thing) -> tuple[bool, Thing] | None:
 def _unfinished(placed: JobRecord, workload: Thing, by_rank: Mapping[int, Thing]) -> JobRecord:
     phases = [str((pod.get("status") or {}).get("phase")) for pod in by_rank.values()]
     again = f"begins anew ({placed.restarts}. time)" if placed.restarts else ""
-    if len(phases) == placed.num_nodes and all(phase in ("Running", "Succeeded", "Failed") for phase in phases):
+    over = "Failed" in phases or "Succeeded" in phases  # the others may be gone already
+    if over or phases.count("Running") == placed.num_nodes:
         return evolve(placed, status=JobStatus.RUNNING)
     why = _why(workload, by_rank)
     reason = "; ".join(part for part in (again, why) if part)

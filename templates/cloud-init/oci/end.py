@@ -86,7 +86,7 @@ def token(instance):
     leaf, own = metadata("identity/cert.pem"), metadata("identity/key.pem")
     between = metadata("identity/intermediate.pem")
     session = openssl("genrsa", "2048", given=b"").decode()
-    public = openssl("rsa", "-pubout", given=session.encode()).decode()
+    public = openssl("pkey", "-pubout", given=session.encode()).decode()
     digest = hashlib.sha1(base64.b64decode(plain(leaf))).hexdigest().upper()  # the API's own name of a certificate
     key_id = f"{instance['tenantId']}/fed-x509/" + ":".join(re.findall("..", digest))
     said = {"certificate": plain(leaf), "publicKey": plain(public), "intermediateCertificates": [plain(between)]}

@@ -122,10 +122,13 @@ class OracleCloud:
 
     def left(self) -> list[str]:
         """What is there, by kind and name."""
-        gone = ("TERMINATED", "DELETED")
-        there = {path: said for path, said in self.things.items() if said["lifecycleState"] not in gone}
-        return sorted(f"{path.split('/')[1]} {said.get('displayName') or said.get('name')}" for path, said in there.items()
-                      if not path.startswith(("/vnics/", "/vnicAttachments/")))  # fmt: skip
+        gone, hidden = ("TERMINATED", "DELETED"), ("/vnics/", "/vnicAttachments/")
+        there = {
+            path: said
+            for path, said in self.things.items()
+            if said["lifecycleState"] not in gone and not path.startswith(hidden)
+        }
+        return sorted(f"{path.split('/')[1]} {said.get('displayName') or said['name']}" for path, said in there.items())
 
     def end(self, path: str) -> None:
         """Take a thing away. An instance is told of for a while."""
@@ -152,7 +155,7 @@ class OracleCloud:
             return 429, {"code": "TooManyRequests", "message": "slow down"}, ""
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         _, service, region, *rest = unquote(parts.path).split("/")
-        path = "/" + "/".join(rest)
+        path = "/" + "/".join(rest[1:] if rest[0] == "20160918" else rest)
         if path.partition("/")[2].partition("/")[0] in self.dark or region != REGION:
             return 404, {"code": "NotAuthorizedOrNotFound", "message": f"Authorization failed or {path} not found"}, ""
         status, said = self._said(method, service, path, query)

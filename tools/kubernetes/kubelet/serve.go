@@ -199,6 +199,10 @@ func (k *kubelet) serveLogs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer file.Close()
+	if r.FormValue("timestamps") == "true" {
+		serveStamped(w, r, file)
+		return
+	}
 	if lines, err := strconv.Atoi(r.FormValue("tailLines")); err == nil {
 		seekTail(file, lines)
 	}
