@@ -181,10 +181,12 @@ class ApiMock:
             raise Answer(400)
 
     def _check_answer(self, operation: str, said: dict[str, Any], status: int, body: Body) -> None:
-        if str(status) not in said["responses"]:
+        foreseen = said["responses"].get(str(status), said["responses"].get("default"))
+        if foreseen is None:
             self.wrong.append(f"{operation}: the description foresees no answer {status}")
             return
-        content = said["responses"][str(status)].get("content", {})
+        named = foreseen.get("$ref", "").rpartition("/")[2]
+        content = (self.description["components"]["responses"][named] if named else foreseen).get("content", {})
         for schema in (each["schema"] for each in content.values() if "schema" in each):
             self.wrong += [f"{operation}: answer {status}: {each}" for each in self._violations(schema, body)]
 

@@ -79,13 +79,13 @@ def pass_through(mark: str, key: str, place: str) -> None:
 
 
 def shut(mark: str, place: str) -> None:
-    """Let nobody through to that place by the line of that mark; without any place the line goes."""
+    """Let nobody through to that place ("": to any) by the line of that mark; without any place the line goes."""
     with turn():
         lines = _lines(KEYS)
         kept = []
         for line in lines:
             if _is_gate(line, mark):
-                places = [each for each in _opened(line) if each != place.encode()]
+                places = [each for each in _opened(line) if place and each != place.encode()]
                 if not places:
                     continue
                 opens = b",".join(b'permitopen="' + each + b'"' for each in places)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from skyrig.clouds.cloud import Leftover, SeenMachine, Tagged, TaggedStack
 from skyrig.clouds.ssh import door, inventory, lending, looking, whose
 from skyrig.clouds.ssh.looking import Seen
-from skyrig.clouds.ssh.ways import Way
 from skyrig.errors import SkyrigError
 
 _MACHINE, _LINE = "machine", "way through"
@@ -77,15 +76,7 @@ def remove(stack: str, left: Sequence[Leftover]) -> None:
             if each.kind == _MACHINE:
                 lending.give_back(way, id_, whose.mark(stack))
             else:
-                for place in _behind(way, ways.values()):
-                    door.ask(way, verb="shut", mark=whose.mark(stack), place=place)
+                door.ask(way, verb="shut", mark=whose.mark(stack), place="")
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         list(pool.map(one, left))
-
-
-def _behind(gate: Way, ways: Iterable[Way]) -> Iterator[str]:
-    """The places that are reached through a machine."""
-    for way in ways:
-        if way.before is not None and way.before.title == gate.title:
-            yield f"{way.target.host}:{way.target.port}"
