@@ -56,32 +56,32 @@ def user_data(args: BootArgs) -> str:
     disks into one scratch disk, and puts the programs in place by which the node stops and ends itself. The programs
     are compressed in it: a cloud takes 16 KiB (AWS) at most."""
     programs = {name: _packed(text) for name, text in programs_of(args).items()}
-    template = _environment().get_template("node.yaml.j2")
+    template = environment().get_template("node.yaml.j2")
     return template.render(**_said(args), programs=programs)
 
 
 def programs_of(args: BootArgs) -> dict[str, str]:
     """Text of each program that the node gets, by its name in FOLDER. `expire` is there for a
-    node that does not live without end. `stop`, `end` and `fabric` are its cloud's own,
-    where that has them: templates/cloud-init/CLOUD/{stop,end,fabric-KIND}.* in any language, with a first line #!;
-    one that is called *.j2 is a template, which knows
+    node that does not live without end. `ready` (run once, at the first boot), `stop`, `end` and `fabric` are its
+    cloud's own, where that has them: templates/cloud-init/CLOUD/{ready,stop,end,fabric-KIND}.* in any language, with a
+    first line #!; one that is called *.j2 is a template, which knows
     the `facts` of the fabric too (skyrig.catalog.fabrics)."""
-    environment, cloud = _environment(), args["cloud"]
-    sources = {"scratch": "scratch", "check": "check", "stop": f"{cloud}/stop", "end": f"{cloud}/end"}
+    templates, cloud = environment(), args["cloud"]
+    sources = {"scratch": "scratch", "check": "check", **{name: f"{cloud}/{name}" for name in ("ready", "stop", "end")}}
     if args["fabric"] != "none":
         sources["fabric"] = f"{cloud}/fabric-{args['fabric']}"
     if args.get("ends_at"):
         sources["expire"] = "expire"
     if args["container"]:
         sources["container"] = "container"
-    files = {file.removesuffix(".j2").rpartition(".")[0]: file for file in environment.list_templates()}
+    files = {file.removesuffix(".j2").rpartition(".")[0]: file for file in templates.list_templates()}
     there = {program: files[source] for program, source in sources.items() if source in files}
-    return {program: _text(environment, file, args) for program, file in there.items()}
+    return {program: _text(templates, file, args) for program, file in there.items()}
 
 
-def _text(environment: jinja2.Environment, file: str, args: BootArgs) -> str:
+def _text(templates: jinja2.Environment, file: str, args: BootArgs) -> str:
     if file.endswith(".j2"):
-        return environment.get_template(file).render(**_said(args))
+        return templates.get_template(file).render(**_said(args))
     return (_TEMPLATES / file).read_text(encoding="utf-8")
 
 
@@ -96,8 +96,9 @@ def _said(args: BootArgs) -> dict[str, object]:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Reads templates below templates/cloud-init; values go through its filters `json` and `shell`."""
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
@@ -105,6 +106,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         autoescape=False,  # YAML and shell: values go through the filters `json` and `shell`
     )
-    environment.filters["json"] = json.dumps
-    environment.filters["shell"] = shlex.quote
-    return environment
+    made.filters["json"] = json.dumps
+    made.filters["shell"] = shlex.quote
+    return made

@@ -39,6 +39,8 @@ class SaidNode(_SaidNode, total=False):
     """Who logs in; USER by default."""
     port: int
     """Port at which the client reaches its SSH server; 22 by default."""
+    internal_port: int
+    """Port at which the other nodes reach it; 22 by default."""
     proxy: list[str]
     """The command whose input and output lead there; none by default."""
     jump: str
@@ -96,6 +98,7 @@ def _node(rank: int, said: SaidNode, head: SaidNode, kind: instances.InstanceTyp
         host_key=said["host_key"],
         incarnation=said["machine"],
         jump=said.get("jump", "" if said["public"] or said is head or "proxy" in said else head["id"]),
+        internal_port=int(said.get("internal_port", 22)),
         proxy=tuple(said.get("proxy", ())),
         accelerators=Accelerators(name=kind.accelerator, count=-int(-kind.accelerator_count // 1)),
         cpus=kind.cpus,

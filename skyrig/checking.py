@@ -71,7 +71,9 @@ def _plugin(name: str) -> Finding:
     package = registered(name).package
     if not package:
         return Finding("plugin", True, "none is needed")
-    return Finding("plugin", None, f"the engine downloads it at first use: pulumi plugin install resource {package}")
+    return Finding(
+        "plugin", None, f"the engine downloads it at first use: pulumi plugin install resource {plugins.called(name)}"
+    )
 
 
 def _first(offered: Sequence[Offer], name: str) -> Offer | None:

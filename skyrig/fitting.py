@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from attrs import evolve
 
 from skyrig import batching, renting
-from skyrig.catalog import balancers, instances, wishes
+from skyrig.catalog import balancers, facts, instances, wishes
 from skyrig.catalog.offers import Offer
 from skyrig.cluster import sites
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -98,7 +98,8 @@ def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
     which they are tried; those without a zone take any of their region. None where only `shape` will do."""
     if task is None or not shape.is_offered:
         return []
-    image = "" if before.machine.image.startswith("ami-") else before.machine.image  # those are of one region
+    begins = facts.of(before.cloud, "images").get("of_one_region")
+    image = "" if begins and before.machine.image.startswith(begins) else before.machine.image
     own = before.machine.capacity.kind in ("reservation", "block")  # likewise, of one zone
     paid = Capacity() if own else before.machine.capacity
     machine = evolve(before.machine, zone="", image=image, capacity=paid, reaches=shape.machine.reaches)

@@ -239,7 +239,7 @@ def _without_autostop(task: Task) -> Any:
 
 def _agree(name: str, checked: Sequence[_Checked], confirm: Confirm) -> None:
     """Show what will be paid, and ask, once for all tasks. BadInput where the answer is no."""
-    paid = [each for each in checked if each.shape.cloud != "local"]
+    paid = [each for each in checked if each.shape.is_rented]
     if not paid:
         return
     quotes = [each.quoted if len(checked) == 1 else f"{each.task.name or _UNNAMED}: {each.quoted}" for each in paid]

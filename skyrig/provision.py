@@ -12,7 +12,6 @@ from attrs import evolve
 from skyrig import leaving, orders, schedulers
 from skyrig.bringing import Asked, Confirm, Manner, Notify, nobody, stopped_part, up, wait_until_off
 from skyrig.cluster.autostop import Autostop
-from skyrig.cluster.clouds import registered
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
@@ -38,7 +37,7 @@ def stop(
     cluster = described.describe(stack)
     if cluster is None:
         raise not_up(stack)
-    if not registered(cluster.cloud).is_rented and cluster.power.refused:
+    if cluster.power.refused:
         raise BadInput(f"{stack} cannot be stopped: {cluster.power.refused}")
     shape = stacks.settled(stack, notify)
     if shape.power == "stopped" and status.is_stopped(cluster):

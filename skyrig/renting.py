@@ -192,6 +192,9 @@ def settled(shape: Shape) -> Shape:
         return evolve(shape, machine=evolve(shape.machine, region=region, zone=zone))
     if not shape.is_offered:
         return shape
+    place = facts.of(shape.cloud, "place")
+    if len(shape.nodes) > place.get("most_nodes", len(shape.nodes)):
+        raise BadInput(f"{shape.cloud} {place['why_no_more']}", hint=f"{place['most_nodes']} is the most")
     machine = shape.machine
     if shape.cloud in clouds.known():
         if not machine.account:

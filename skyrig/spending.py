@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from skyrig.cluster.clouds import registered
 from skyrig.errors import SkyrigError
 from skyrig.ledger.intervals import Interval
 from skyrig.ledger.report import Report, StackCost, report
@@ -60,7 +61,7 @@ def _intervals(name: str, is_there: bool, refresh: bool, notify: Notify) -> list
         spent.keep(name)
     found = spent.of(name, is_there)
     last = found[-1] if found else None
-    if last is None or last.end is not None or last.cloud == "local":
+    if last is None or last.end is not None or not registered(last.cloud).is_rented:
         return found
     if not is_there:
         notify(f"{name}: its stack was removed when it was {last.power}; it is counted on")

@@ -1,14 +1,14 @@
 """What cannot be made of a cluster on clouds that rent single machines, by property path. Pure functions."""
 
 from components.wanted import ClusterArgs
-from skyrig.catalog import egress, instances, power
+from skyrig.catalog import egress, facts, instances, power
 from skyrig.cluster.machine import capacity, paid_in
 from skyrig.errors import BadInput
 
 
-def wrong(args: ClusterArgs, *, most: int = 0, ports: str = "", zones: bool = False) -> dict[str, str]:
-    """What is wrong; empty where all can be made. `most` is how many nodes a cluster has at most (0: any number),
-    `ports` why none can be opened ("": they can), `zones`: one must be named."""
+def wrong(args: ClusterArgs, *, ports: str = "", zones: bool = False) -> dict[str, str]:
+    """What is wrong; empty where all can be made. `ports` is why none can be opened ("": they can), `zones`: one must
+    be named. How many nodes a cluster has at most, if that is bounded, is in data/CLOUD/place.json."""
     cloud, machine = args["cloud"], args["machine"]
     told: dict[str, str] = {}
     for name in ("account", "region", *(("zone",) if zones else ())):
@@ -16,8 +16,9 @@ def wrong(args: ClusterArgs, *, most: int = 0, ports: str = "", zones: bool = Fa
             told[f"machine.{name}"] = f"is empty: {'an account' if name == 'account' else f'a {name}'} is wanted"
     if not args["nodes"]:
         told["nodes"] = "are none"
-    if most and len(args["nodes"]) > most:
-        told["nodes"] = f"are {len(args['nodes'])}, and {cloud} joins no more than {most}"
+    place = facts.of(cloud, "place")
+    if len(args["nodes"]) > place.get("most_nodes", len(args["nodes"])):
+        told["nodes"] = f"{cloud} {place['why_no_more']}"
     if args.get("balancer"):
         told["balancer"] = f"{cloud} has none: leave `balancer` out"
     if args["ports"] and ports:
@@ -47,6 +48,4 @@ def _paid(args: ClusterArgs) -> dict[str, str]:
     refused = power.of_all(kind, paid_for).refused
     if args["power"] == "stopped" and refused:
         told["power"] = refused
-    if "unsupported" in kind.facts:
-        told["machine.instance_type"] = f"{kind.name}: {kind.facts['unsupported']}"
     return told

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from skyrig.catalog import egress
+from skyrig.catalog import egress, facts
 from skyrig.catalog.instances import InstanceType
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ MINIMIZE = ("cost", "time")
 
 Hours = Callable[[InstanceType, "Resources"], float | None]
 """How many hours a task takes on nodes of a type that a candidate gets; None where that is not known."""
-
-_HOMES = {"s3": "aws", "gs": "gcp", "oci": "oci", "nebius": "nebius"}
-"""Clouds that keep buckets, by the scheme of their urls."""
 
 
 class Inputs(NamedTuple):
@@ -32,8 +30,8 @@ class Inputs(NamedTuple):
     @property
     def cloud(self) -> str:
         """The cloud that keeps them, "" where none of ours does."""
-        scheme, _, rest = self.url.partition("://")
-        return "azure" if ".blob.core.windows.net" in rest.partition("/")[0] else _HOMES.get(scheme, "")
+        kept: Mapping[str, str] = facts.common("urls")["kept_by"]
+        return next((cloud for cloud, begins in kept.items() if re.match(begins, self.url)), "")
 
     def egress(self, cloud: str, region: str) -> float:
         """USD that it costs to bring them to a region of a cloud, once."""

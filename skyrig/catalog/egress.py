@@ -20,14 +20,16 @@ def default(nodes: int, cloud: str = "") -> str:
 
 
 def hourly(cloud: str, kind: str, nodes: int) -> float:
-    """USD an hour of a cluster of so many nodes: its gateways and addresses. The head always has an address."""
+    """USD an hour of a cluster of so many nodes: its gateways and addresses, 0 where the cloud says nothing
+    of these. The head always has an address."""
     said = facts.of(cloud, "egress")
+    address = said.get("address_hourly", 0.0)
     addresses = nodes if kind == "public-outbound" else 1
     gateway = 0.0
     if kind == "nat":
-        behind = said.get("nat_hourly_per_node", said["nat_hourly"]) * max(nodes - 1, 1)
-        gateway = min(said["nat_hourly"], behind) + said["address_hourly"]
-    return float(addresses * said["address_hourly"] + gateway)
+        most = said.get("nat_hourly", 0.0)
+        gateway = min(most, said.get("nat_hourly_per_node", most) * max(nodes - 1, 1)) + address
+    return float(addresses * address + gateway)
 
 
 def per_gb(home: str, home_region: str, cloud: str, region: str) -> float:

@@ -6,16 +6,14 @@ import re
 
 from skyrig.catalog import facts
 
-_CORES = re.compile(r"^(Standard_[A-Z]+)[0-9]+")
-"""Azure's names differ within a family by the number of cores."""
-
 
 def of(cloud: str, instance_type: str, *, spot: bool) -> str:
     """A name for the family of a type; the quota that it counts against where that is known."""
-    quotas = facts.of(cloud, "quotas").get("spot" if spot else "on_demand", {})
+    said = facts.of(cloud, "quotas")
+    quotas = said.get("spot" if spot else "on_demand", {})
     own = [prefix for prefix in quotas if re.match(rf"{re.escape(prefix)}(?![A-Za-z*])", instance_type)]
     if own:
         return str(quotas[max(own, key=len)])
-    if cloud == "azure":
-        return _CORES.sub(r"\1", instance_type)
+    if "cores_after" in said:  # names differ within a family by the number of cores
+        return re.sub(rf"^({said['cores_after']})[0-9]+", r"\1", instance_type)
     return re.split(r"[.-]", instance_type, maxsplit=1)[0]

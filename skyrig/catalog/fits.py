@@ -30,10 +30,15 @@ def contradiction(wish: Wish, kind: Stock) -> str:
     cores = wish.cpus.get(kind.cloud, "")
     if cores and not enough(cores, kind.cpus):
         return f"has {kind.cpus:g} cores, not {cores}" if kind.cpus else "has an unknown number of cores"
-    if wish.memory and not _enough_memory(wish.memory, kind):
+    if wish.memory and not _enough_memory(wish.memory, kind) and not _is_as_it_is(wish, kind):
         wanted = f"{wish.memory} its cores" if wish.memory.endswith("x") else wish.memory
         return f"has {kind.memory_gib:g} GiB, not {wanted}" if kind.memory_gib else "has an unknown amount of memory"
     return ""
+
+
+def _is_as_it_is(wish: Wish, kind: Stock) -> bool:
+    """Whether any memory will do, since nobody asked for some, and the cloud's machines are what there is."""
+    return wish.asked.memory is None and kind.cloud in facts.common("families")["memory_as_it_is"]
 
 
 def needless_accelerator(kind: Stock) -> bool:

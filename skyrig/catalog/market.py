@@ -45,7 +45,7 @@ def shipped(missing: Mapping[str, str]) -> Market:
 
 def of_file(path: Path) -> Market:
     """The market of a price table alone, all of whose clouds can be used. BadInput where the file is no such table."""
-    from skyrig.task.infra import CLOUDS  # reads much, and few ask for a table of their own
+    from skyrig.task.infra import known  # reads much, and few ask for a table of their own
 
-    table = prices.of_file(path, CLOUDS)
+    table = prices.of_file(path, known())
     return Market(table, dict.fromkeys(sorted(table.clouds), ""), whole=True)

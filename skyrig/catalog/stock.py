@@ -103,5 +103,5 @@ def arch(cloud: str, name: str, accelerator: str = "") -> str:
 
     if accelerator in facts.common("accelerators")["arm64"]:
         return "arm64"
-    # AWS's families with its own arm64 processors (m7g, c6g) have a g after the number
-    return "arm64" if cloud == "aws" and re.match(r"[a-z]+[0-9]+g[a-z]*\.", name) else "x86_64"
+    named = facts.common("accelerators")["arm64_types"].get(cloud)
+    return "arm64" if named and re.match(named, name) else "x86_64"

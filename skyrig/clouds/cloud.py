@@ -10,7 +10,9 @@ from attrs import evolve, frozen
 from skyrig.cluster import clouds
 from skyrig.errors import SkyrigError
 
-_ROOM = "skyrig.clouds"
+ROOM = "skyrig.clouds"
+"""Where a cloud's modules are found by its name. Where tags hold another word than the stack's name, `names` there has
+`tagged_as(stack)`, which makes it."""
 
 
 class NotUsable(SkyrigError):
@@ -179,10 +181,10 @@ def of(name: str, owner: str = "") -> Cloud:
     about, for instance a stack's: credentials may reach several. "" is the one that is named beside them."""
     if name not in known():
         raise NotUsable(f"cloud {name} cannot be asked yet")
-    cloud: Cloud = getattr(clouds.module(_ROOM, name, "cloud"), clouds.title(name))(owner)
+    cloud: Cloud = getattr(clouds.module(ROOM, name, "cloud"), clouds.title(name))(owner)
     return cloud
 
 
 def known() -> tuple[str, ...]:
     """Names of the clouds that can be asked."""
-    return clouds.with_part(_ROOM, "cloud")
+    return clouds.with_part(ROOM, "cloud")

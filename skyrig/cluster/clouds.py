@@ -22,12 +22,14 @@ from typing import NamedTuple
 
 class Registered(NamedTuple):
     """What the rest of Skyrig must know of a cloud before it is asked anything. `package` is that of the engine's
-    provider ("": there is none, its resources are dynamic ones), `sdk` the Python package that its component needs.
+    provider ("": there is none, its resources are dynamic ones), `sdk` the Python package that its component needs,
+    `plugin` the engine's program that drives the provider where that is not called after the package.
 
     `is_rented`: its machines are paid for by the hour. `is_offered`: a task gets there by an offer, out of a price
     table or out of what `stock.py` says is there; else it is asked for by name. `is_sized`: a node is as large as the
     task asks for, out of a larger machine. `is_queue`: its own scheduler runs the jobs, on nodes that are not ours.
-    `has_key`: a key pair of the cluster's own opens its nodes.
+    `has_key`: a key pair of the cluster's own opens its nodes. `notices` is the service that tells a node that it is
+    about to be taken away (skyrig/launch/notices.py); "": none.
     """
 
     package: str = ""
@@ -37,17 +39,19 @@ class Registered(NamedTuple):
     is_sized: bool = False
     has_key: bool = True
     is_queue: bool = False
+    notices: str = ""
+    plugin: str = ""
 
 
 CLOUDS: Mapping[str, Registered] = {
-    "local": Registered(is_rented=False, is_offered=False),
-    "aws": Registered("aws", "pulumi_aws"),
-    "gcp": Registered("gcp", "pulumi_gcp"),
-    "azure": Registered("azure-native", "pulumi_azure_native"),
+    "local": Registered(is_rented=False, is_offered=False, notices="file"),
+    "aws": Registered("aws", "pulumi_aws", notices="ec2"),
+    "gcp": Registered("gcp", "pulumi_gcp", notices="compute-engine"),
+    "azure": Registered("azure-native", "pulumi_azure_native", notices="scheduled-events"),
     "slurm": Registered(is_rented=False, is_offered=False, has_key=False, is_queue=True),
     "ssh": Registered(is_rented=False),
     "kubernetes": Registered("kubernetes", "pulumi_kubernetes", is_rented=False, is_sized=True),
-    "nebius": Registered("nebius", "pulumi_nebius"),
+    "nebius": Registered("nebius", "pulumi_nebius", plugin="terraform-provider"),
     "oci": Registered("oci", "pulumi_oci"),
     "lambda": Registered(),
     "runpod": Registered(),

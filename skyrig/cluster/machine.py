@@ -34,7 +34,7 @@ MAIN, ONDEMAND, SPOT = "main", "ondemand", "spot"
 whatever the rest of the cluster is paid for by. All others have the cluster's."""
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_TYPE = r"[A-Za-z0-9][A-Za-z0-9._:-]*"
+_TYPE = r"[A-Za-z0-9][A-Za-z0-9._:$-]*"
 _PLACE = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]*"  # contexts of kubeconfigs are called what their makers like
 _BUCKET = re.compile(
     r"(s3|gs)://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]|/subscriptions/[!-~]{1,400}/containers/[a-z0-9-]{3,63}"
@@ -131,7 +131,7 @@ def from_config(given: Mapping[str, Any]) -> Machine:
     return Machine(
         instance_type=keys.word("instanceType", given["instanceType"], _TYPE, "the name of a type"),
         region=keys.word("region", given["region"], _PLACE, "the name of a region"),
-        zone=keys.word("zone", given["zone"], _NAME, "the name of a zone"),
+        zone=keys.word("zone", given["zone"], _TYPE, "the name of a zone"),
         capacity=_capacity(str(given["capacity"])),
         network_tier=keys.one_of("networkTier", given["networkTier"], NETWORK_TIERS),
         image=keys.word("image", given["image"], r"[!-~]{1,512}", "the name of an image"),

@@ -309,7 +309,8 @@ class _Pass:
                     os.unlink(self._path(incoming))
 
     def _save(self, *, done: bool) -> None:
-        data = {"version": VERSION, "done": done, "records": self._records}
+        root = os.fsdecode(self._root)  # tells who takes everything away where that is
+        data = {"version": VERSION, "done": done, "root": root, "records": self._records}
         incoming = self._state + ".new"
         with open(incoming, "w", encoding="ascii") as file:
             file.write(json.dumps(data, separators=(",", ":")))  # several times as fast as json.dump

@@ -1,24 +1,26 @@
 """Run on a node (stdlib only, Python 3.8): says when its machine is about to be taken away. `given` is its JSON input:
-`cloud` names the one whose metadata service is asked every `pause_s` seconds, until stdin ends.
+`service` is what is asked every `pause_s` seconds, until stdin ends; what runs on a cloud that has none asks nobody.
 
 Each notice is told once, as one JSON line: `id` (the same however often it is asked for), `kind` (preemption,
 maintenance, or risk: a preemption is likely), `source`, and `left_s`, seconds that are left (null: not told). `{}` is a
 sign of life. `{"problem": ...}` says that the service does not answer. What is announced long before is told NEAR_S
 before: until then a job may go on, and saves what it saves anyway.
 
-    aws     http://169.254.169.254, with a token of IMDSv2 (PUT latest/api/token). spot/instance-action has action and
+    ec2     http://169.254.169.254, with a token of IMDSv2 (PUT latest/api/token). spot/instance-action has action and
             time, two minutes before, else 404; events/recommendations/rebalance has noticeTime, when the risk is high;
             events/maintenance/scheduled is a list with NotBefore, also of machines on demand. (EC2 user guide: "Spot
             Instance interruption notices", which says to look every 5 s, "EC2 instance rebalance recommendations")
-    gcp     http://169.254.169.254 with the header Metadata-Flavor. instance/preempted turns TRUE at a preemption,
+    compute-engine
+            http://169.254.169.254 with the header Metadata-Flavor. instance/preempted turns TRUE at a preemption,
             about 30 s before the end; instance/maintenance-event says TERMINATE_ON_HOST_MAINTENANCE 60 s before, with
             GPUs an hour before, and that only to who has asked before. MIGRATE_ON_HOST_MAINTENANCE ends nothing.
             (Compute Engine: "Query the metadata server for maintenance event notices", "Spot VMs")
-    azure   http://169.254.169.254/metadata/scheduledevents with the header Metadata. Of the events of this machine's
+    scheduled-events
+            http://169.254.169.254/metadata/scheduledevents with the header Metadata. Of the events of this machine's
             availability set, those that name it: Preempt 30 s before NotBefore, Terminate, Reboot, Redeploy minutes
             before. Freeze is a pause. They are not acknowledged (StartRequests): that would only have them start
             sooner. (Azure: "Scheduled Events for Linux VMs")
-    local   a file that `local.preempt --notice` writes into the node's home
+    file    a file that `local.preempt --notice` writes into the node's home
 
 SKYRIG_METADATA (HOST:PORT) stands for a cloud's service in tests.
 """
@@ -200,11 +202,11 @@ def tell(frame: Notice) -> None:
     sys.stdout.flush()
 
 
-def watch(cloud: str, pause_s: float) -> None:
+def watch(name: str, pause_s: float) -> None:
     """Look until stdin ends."""
     services: dict[str, Callable[[], Aws | Azure | Gcp | Local]]
-    services = {"aws": Aws, "azure": Azure, "gcp": Gcp, "local": Local}
-    service = services[cloud]()
+    services = {"ec2": Aws, "scheduled-events": Azure, "compute-engine": Gcp, "file": Local}
+    service = services[name]()
     told: set[str] = set()
     failures, sign_at = 0, 0.0
     while True:
@@ -225,4 +227,4 @@ def watch(cloud: str, pause_s: float) -> None:
             return
 
 
-watch(given["cloud"], given["pause_s"])
+watch(given["service"], given["pause_s"])

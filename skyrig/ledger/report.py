@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from skyrig.cluster.clouds import registered
 from skyrig.ledger import intervals as parts
 from skyrig.ledger.intervals import HOUR_S, Interval, Sum
 
@@ -111,8 +112,10 @@ def report(
     found: Mapping[str, Sequence[Interval]], days: int, now: float, zone: tzinfo | None = None, *, free: bool = False
 ) -> Report:
     """What stacks with these intervals have cost in the last `days` days of `zone` (None: this machine's), today among
-    them. The local cloud costs nothing, and is left out unless `free`."""
-    shown = {name: [each for each in all_of if free or each.cloud != "local"] for name, all_of in found.items()}
+    them. What is not rented costs nothing, and is left out unless `free`."""
+    shown = {
+        name: [each for each in all_of if free or registered(each.cloud).is_rented] for name, all_of in found.items()
+    }
     today = datetime.fromtimestamp(now, zone).date()
     since = parts.midnight(today - timedelta(days=days - 1), zone)
     asked = {name: inside for name, all_of in shown.items() if (inside := parts.within(all_of, since, now))}

@@ -10,8 +10,8 @@ from attrs import evolve, frozen
 
 from skyrig import local
 from skyrig.clouds import cloud as clouds
-from skyrig.clouds.cloud import NotUsable, Tagged, TaggedStack
-from skyrig.clouds.gcp.names import cluster_name
+from skyrig.clouds.cloud import ROOM, NotUsable, Tagged, TaggedStack
+from skyrig.cluster import clouds as registry
 from skyrig.cluster import owner
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
@@ -117,7 +117,10 @@ def _is_mine(seen: TaggedStack) -> bool:
 
 def _named(seen: TaggedStack, names: Iterable[str]) -> TaggedStack:
     """With the name of its stack, where its cloud only tells what that is made into and it is among `names`."""
-    fitting = [name for name in names if seen.cloud == "gcp" and cluster_name(name) == seen.stack]
+    if not registry.has(ROOM, seen.cloud, "names"):
+        return seen
+    tagged_as = getattr(registry.module(ROOM, seen.cloud, "names"), "tagged_as", str)
+    fitting = [name for name in names if tagged_as(name) == seen.stack]
     return evolve(seen, stack=fitting[0]) if fitting else seen
 
 

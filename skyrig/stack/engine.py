@@ -67,8 +67,18 @@ def query(
             pass_fds=() if at_work is None else (at_work,),
         )
     if done.returncode:
-        raise failure(args[0], stack, [], done.stderr.decode(errors="replace"))
+        errors = _told(done.stdout) if "--json" in args else []
+        raise failure(args[0], stack, errors, done.stderr.decode(errors="replace"))
     return done.stdout.decode(errors="replace")
+
+
+def _told(stdout: bytes) -> list[str]:
+    """The errors in the document of a preview that failed."""
+    try:
+        said = json.loads(stdout).get("diagnostics") or []
+    except (ValueError, AttributeError):
+        return []
+    return [str(each["message"]) for each in said if each.get("severity") == "error"]
 
 
 def change(args: list[str], *, stack: str, at_work: int, on_event: Callable[[Event], None]) -> None:

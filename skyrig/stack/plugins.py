@@ -9,10 +9,15 @@ from pathlib import Path
 from skyrig.cluster.clouds import registered
 
 
+def called(cloud: str) -> str:
+    """Name of a cloud's plugin; one without a provider has that of dynamic resources."""
+    known = registered(cloud)
+    return known.plugin or known.package or "pulumi-python"
+
+
 def there(cloud: str) -> str:
-    """The plugin of a cloud that the engine would take, by name; "" where it has to download one. A cloud without a
-    provider has that of dynamic resources."""
-    package = registered(cloud).package or "pulumi-python"
+    """The plugin of a cloud that the engine would take, by name; "" where it has to download one."""
+    package = called(cloud)
     name = f"pulumi-resource-{package}"
     found = shutil.which(name)
     if found is not None:

@@ -48,11 +48,12 @@ _NAMES = ("key", "known_hosts", "ssh_config")
 def write(stack: str, described: ClusterDescription) -> Path:
     """Write `key` (0600), `known_hosts` and `ssh_config` into the stack's folder; returns the last one's path. With
     it, `ssh -F PATH NAME.skyrig` reaches the head and `NAME-worker1.skyrig` and so on the others; the shorter names do
-    too, but for those that the user's own config has a host of."""
+    too, but for those that the user's own config has a host of. Gates have the sure name alone, which ends with their
+    id: they are passed through."""
     folder = places.made(places.stack(stack))
     theirs = _taken(folder, described)
     replace(folder / "key", described.ssh.private_key.rstrip("\n") + "\n")
-    replace(folder / "known_hosts", "".join(f"{_alias(described, n)} {n.host_key}\n" for n in described.nodes))
+    replace(folder / "known_hosts", "".join(f"{_alias(described, n)} {n.host_key}\n" for n in _all(described)))
     replace(folder / "ssh_config", _text(folder, described, theirs))
     return folder / "ssh_config"
 
@@ -80,7 +81,9 @@ def remove(stack: str, notify: Notify) -> None:
 
 
 def host_name(described: ClusterDescription, node: Node) -> str:
-    """What plain `ssh` calls a node: the cluster's name for the head, NAME-workerK for rank K."""
+    """What plain `ssh` calls a node: the cluster's name for the head, NAME-workerK for rank K; a gate by its id."""
+    if node in described.gates:
+        return f"{described.name}-{node.id}"
     return described.name if node.rank == 0 else f"{described.name}-worker{node.rank}"
 
 
@@ -100,6 +103,11 @@ def replace(file: Path, text: str) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
+def _all(described: ClusterDescription) -> tuple[Node, ...]:
+    """All that `ssh` logs in to: nodes, and what is before them."""
+    return (*described.nodes, *described.gates)
+
+
 def _alias(described: ClusterDescription, node: Node) -> str:
     return f"skyrig-{described.name}-{node.id}"
 
@@ -112,8 +120,8 @@ def _taken(folder: Path, described: ClusterDescription) -> dict[str, Path]:
 
 def _text(folder: Path, described: ClusterDescription, theirs: Collection[str]) -> str:
     """A block for every node, then one of what they share: of two values OpenSSH takes the first."""
-    every = f"Host {' '.join(name for node in described.nodes for name in _names(described, node, theirs))}\n"
-    blocks = [_block(described, node, theirs) for node in described.nodes]
+    every = f"Host {' '.join(name for node in _all(described) for name in _names(described, node, theirs))}\n"
+    blocks = [_block(described, node, theirs) for node in _all(described)]
     shared = [
         f"  IdentityFile {_quoted(folder / 'key')}",
         f"  UserKnownHostsFile {_quoted(folder / 'known_hosts')}",
@@ -124,7 +132,7 @@ def _text(folder: Path, described: ClusterDescription, theirs: Collection[str]) 
 
 def _names(described: ClusterDescription, node: Node, theirs: Collection[str]) -> list[str]:
     name = host_name(described, node)
-    return [*([] if name in theirs else [name]), sure_name(described, node)]
+    return [*([] if name in theirs or node in described.gates else [name]), sure_name(described, node)]
 
 
 def _block(described: ClusterDescription, node: Node, theirs: Collection[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from skyrig.cluster import clouds
 from skyrig.task.node import Node
 from skyrig.task.problems import did_you_mean
 
@@ -16,6 +17,11 @@ CLOUDS = (
 
 _OPEN_ENDED = ("kubernetes", "ssh")
 """Clouds whose region is a name that may hold slashes (a context, a pool), and that have no zones."""
+
+
+def known() -> tuple[str, ...]:
+    """All names of clouds: every registered one is a name, too."""
+    return tuple(dict.fromkeys((*CLOUDS, *clouds.CLOUDS)))
 
 
 @frozen
@@ -47,8 +53,8 @@ def parse(text: str) -> Infra:
     """The same from a text; ValueError says what is wrong."""
     first, *rest = text.split("/")
     cloud = {"k8s": "kubernetes"}.get(first.lower(), first.lower())
-    if cloud != "*" and cloud not in CLOUDS:
-        raise ValueError(f"{first!r} is no cloud{did_you_mean(first, CLOUDS)}")
+    if cloud != "*" and cloud not in known():
+        raise ValueError(f"{first!r} is no cloud{did_you_mean(first, known())}")
     if cloud in _OPEN_ENDED:
         region = "/".join(rest) or None
         return Infra(cloud, f"ssh-{region}" if region and cloud == "ssh" else region)

@@ -43,6 +43,7 @@ def plugins(folder: Path) -> Path:
     _write(folder / "pulumi-resource-aws", Path(__file__).with_name("bridge_aws.py"), library)
     _write(folder / "pulumi-resource-gcp", Path(__file__).with_name("echo_gcp.py"), library)
     _write(folder / "pulumi-resource-azure-native", Path(__file__).with_name("echo_azure.py"), library)
+    _write(folder / "pulumi-resource-oci", Path(__file__).with_name("echo_oci.py"), library)
     return folder
 
 

@@ -73,7 +73,7 @@ def _of_pyenv(version: str) -> list[str]:
 @frozen
 class Machine:
     """What a node is to be: its user (root or a fresh one) with home and login shell, its Python, the size of its home
-    in MB, and files in the home at first (name -> text)."""
+    in MB, and files in the home at first (name -> text). Folders of this machine that are there too are `shown`."""
 
     id: str
     python: Python
@@ -82,6 +82,7 @@ class Machine:
     shell: str = "/bin/sh"
     home_mb: int = 600
     files: dict[str, str] = field(factory=dict)
+    shown: tuple[Path, ...] = ()
 
 
 _SETUP = """\
@@ -95,6 +96,7 @@ mkdir -p /run/sshd /run/node
 cp {folder}/* /run/node/
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 {python}
+{kept}
 mount -t tmpfs -o mode=755,size={home_mb}m tmpfs /home
 for file in passwd shadow group; do mount --bind /run/node/$file /etc/$file; done
 mkdir -p {home}/.ssh
@@ -109,6 +111,7 @@ for folder in {hidden}; do
 done
 {again}
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+{shown}
 cd /
 umask 077
 exec {sshd} -D -e -f /run/node/config 2>/run/node/log
@@ -212,7 +215,10 @@ class ForeignNode:
         prefix = machine.python.prefix
         system = prefix in (Path("/usr"), Path("/"))
         hidden = [Path.home(), ROOT, places.cache().parent, Path(sys.prefix)]
+        shown = [(f"/run/node/shown-{number}", shlex.quote(str(path))) for number, path in enumerate(machine.shown)]
         return _SETUP.format(
+            kept="\n".join(f"mkdir -p {kept}; mount --bind {path} {kept}" for kept, path in shown),
+            shown="\n".join(f"mkdir -p {path}; mount --bind {kept} {path}" for kept, path in shown),
             id=machine.id,
             folder=shlex.quote(str(folder)),
             python="" if system else _PYTHON.format(prefix=shlex.quote(str(prefix)), version=machine.python.version),

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from skyrig.cluster.clouds import registered
 from skyrig.launch import nodeside
 
 Answer = tuple[int, str]
@@ -113,7 +114,7 @@ class Heard:
     """The program, and what it has said."""
 
     def __init__(self, cloud: str, home: Path, address: str) -> None:
-        command, stdin = nodeside.program("notices", {"cloud": cloud, "pause_s": 0.05})
+        command, stdin = nodeside.program("notices", {"service": registered(cloud).notices, "pause_s": 0.05})
         env = {"HOME": str(home), "PATH": "/usr/bin:/bin", "SKYRIG_METADATA": address, "http_proxy": "http://[::1]:1"}
         (home / ".skyrig" / "runtime" / "bin").mkdir(parents=True, exist_ok=True)
         python = home / ".skyrig" / "runtime" / "bin" / "python"

@@ -18,6 +18,11 @@ def cluster_name(stack: str) -> str:
     return f"{letters[:18].rstrip('-')}-{hashlib.sha256(stack.encode()).hexdigest()[:6]}"
 
 
+def tagged_as(stack: str) -> str:
+    """What a stack's name is made into in labels."""
+    return cluster_name(stack)
+
+
 def machine_name(cluster: str, node: str, version: int) -> str:
     """Name of the machine behind a node; another version of the node is another machine."""
     return f"{cluster}-{node}-v{version}"

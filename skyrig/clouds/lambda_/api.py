@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -119,9 +120,15 @@ def launch(order: Order) -> dict[str, Any]:
         "name": order.name,
         "hostname": order.name,
         "user_data": order.told,
-        "tags": [{"key": name, "value": value} for name, value in sorted(order.tags.items())],
+        "tags": [{"key": key, "value": value} for key, value in sorted(labels(order.tags).items())],
         **named,
     }
+
+
+def labels(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as Lambda takes them: keys of small letters, digits, "-" and ":", the first of them a letter."""
+    kept = {re.sub(r"[^a-z0-9:-]", "-", name.lower()): value for name, value in tags.items() if value}
+    return {name if name[:1].isalpha() else f"x-{name}": value for name, value in kept.items()}
 
 
 def _is_id(image: str) -> bool:

@@ -1,1 +1,1 @@
-"""Oracle Cloud: its prices. Clusters are not made there yet."""
+"""Oracle Cloud: what is asked of it beside the engine, and its prices."""

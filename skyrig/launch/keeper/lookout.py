@@ -14,6 +14,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from skyrig.cluster.clouds import registered
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
@@ -26,13 +27,10 @@ from skyrig.launch.keeper.notices import Audience, Notices
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.table import JobTable
 
-CLOUDS = ("aws", "azure", "gcp", "local")
-"""Clouds whose nodes can be asked, whatever their capacity: maintenance comes to machines on demand as well."""
-
 _PAUSE_S = 2.0
 """How often a node asks its cloud: of the 30 s that some give, few are lost."""
-_LOCAL_PAUSE_S = 0.5
-"""The same of a local node, which only looks at a file."""
+_PAUSES_S = {"file": 0.5}
+"""The same by service, where it is another: a look at a file costs nothing."""
 
 _AGAIN_S = 2.0
 """Pause before a node that could not be asked is asked again."""
@@ -77,10 +75,15 @@ class Lookout:
         self._house = house
         self._listening: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def _service(self) -> str:
+        """What nodes of the cluster ask, whatever their capacity: maintenance comes to machines on demand as well."""
+        return registered(self._house.cluster.cloud).notices
+
     def mind(self) -> None:
         """From now on listen to the nodes that jobs run on now, and to no others."""
         held = {node_id for running in self._house.flows.values() for node_id in running.plan.shares}
-        nodes = self._house.cluster.nodes if held and self._house.cluster.cloud in CLOUDS else ()
+        nodes = self._house.cluster.nodes if held and self._service else ()
         wanted = {f"{node.id} {node.life}": node for node in nodes if node.id in held}
         for key, task in list(self._listening.items()):
             if key not in wanted or task.done():  # done: by a defect of ours, which asyncio tells
@@ -98,9 +101,8 @@ class Lookout:
 
     async def _hear(self, node: Node) -> None:
         """One connection's worth of listening."""
-        cloud = self._house.cluster.cloud
-        pause_s = _LOCAL_PAUSE_S if cloud == "local" else _PAUSE_S
-        command, stdin = nodeside.program("notices", {"cloud": cloud, "pause_s": pause_s})
+        asked = {"service": self._service, "pause_s": _PAUSES_S.get(self._service, _PAUSE_S)}
+        command, stdin = nodeside.program("notices", asked)
         async with self._house.pool.session(inside(node)) as connection:
             process = await connection.create_process(command, encoding=None)
             try:

@@ -1,0 +1,1 @@
+"""Clusters on Nebius AI Cloud: Compute VMs. Nothing outside this folder imports pulumi_nebius."""

@@ -1,0 +1,1 @@
+"""RunPod: single pods, made by dynamic resources over its REST API."""

@@ -1,0 +1,124 @@
+"""The API of one cluster, by one context of the kubeconfig: plain requests through kr8s, which knows all kinds of
+credentials that kubeconfigs have."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any
+
+from skyrig.clouds.cloud import NotUsable
+from skyrig.clouds.kubernetes import kubeconfig
+from skyrig.errors import SkyrigError
+
+Object = Mapping[str, Any]
+
+_FORBIDDEN, _THERE_IS_NONE = 403, 404
+_TRIES = 4
+_PAUSE_S = 0.5
+_PAGE = "500"
+
+
+class Forbidden(SkyrigError):
+    """Whom the context stands for may not do that."""
+
+
+class Door:
+    """Requests to the API of the context called `name`. A context manager that closes its connections; each is used in
+    one thread alone."""
+
+    def __init__(self, name: str) -> None:
+        self.context = kubeconfig.find(name)
+        self._loop = asyncio.new_event_loop()
+        self._api: Any = None
+
+    def __enter__(self) -> Door:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        session = getattr(self._api, "_session", None)
+        if session is not None:
+            self._loop.run_until_complete(session.aclose())
+        self._loop.close()
+
+    def call(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> dict[str, Any]:
+        """The answer to one request; `path` begins with /api or /apis. Forbidden and NotUsable say why there is none;
+        what is not there is an empty answer."""
+        return self._loop.run_until_complete(self._asked(method, path, query or {}, body))
+
+    def there(self, path: str) -> Object | None:
+        """The object at `path`; None where there is none."""
+        return self.call("GET", path) or None
+
+    def listed(self, path: str, labels: str = "") -> Iterator[Object]:
+        """All objects of a collection that have `labels`, page by page."""
+        query = {"limit": _PAGE, **({"labelSelector": labels} if labels else {})}
+        while True:
+            found = self.call("GET", path, query)
+            yield from found.get("items", ())
+            more = found.get("metadata", {}).get("continue")
+            if not more:
+                return
+            query = {**query, "continue": more}
+
+    async def _asked(self, method: str, path: str, query: Mapping[str, str], body: Any) -> dict[str, Any]:
+        """What goes wrong on the way is tried again, but what changes something only where that does no harm twice."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._once(method, path, query, body)
+            except NotUsable:
+                if not left:
+                    raise
+                await asyncio.sleep(_PAUSE_S)
+        raise AssertionError("unreachable")
+
+    async def _once(self, method: str, path: str, query: Mapping[str, str], body: Any) -> dict[str, Any]:
+        import httpx
+        from kr8s import APITimeoutError, ServerError
+
+        api = await self._opened()
+        given = {"params": dict(query), **({"json": body} if body is not None else {})}
+        try:
+            base, _, last = path.rpartition("/")
+            async with api.call_api(method, version="", base=base, url=last, **given) as answer:
+                found: dict[str, Any] = answer.json()
+                return found
+        except ServerError as error:
+            code = error.response.status_code if error.response is not None else 0
+            if code == _THERE_IS_NONE:
+                return {}
+            if code == _FORBIDDEN:
+                raise Forbidden(f"kubernetes: {self.context.name}: {error}") from error
+            raise NotUsable(f"kubernetes: {self.context.name} answers {code}: {error}") from error
+        except (APITimeoutError, httpx.HTTPError, OSError) as error:
+            said = str(error) or type(error).__name__
+            raise NotUsable(
+                f"kubernetes: {self.context.name} ({self.context.server}) does not answer: {said}"
+            ) from error
+
+    async def _opened(self) -> Any:
+        if self._api is None:
+            self._api = await opened(self.context.name)
+        return self._api
+
+
+async def opened(name: str) -> Any:
+    """kr8s' own API object for a context. NotUsable where its credentials cannot be had."""
+    import kr8s.asyncio
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of servers newer than it knows; what we ask is in all of them
+            api = await kr8s.asyncio.api(context=name)
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        raise NotUsable(f"kubernetes: {name}: no credentials: {error}", hint="does `kubectl get pods` work?") from error
+    api.timeout = 30
+    return api

@@ -1,0 +1,1 @@
+"""Nebius AI Cloud, asked through its API by its own SDK."""

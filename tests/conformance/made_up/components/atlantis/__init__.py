@@ -1,0 +1,1 @@
+"""A cloud that is made up: its machines are processes on this one."""
