@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import field, frozen
 
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import BadInput
+
+
+def _words(said: Iterable[str]) -> tuple[str, ...]:
+    return tuple(said)
 
 
 @frozen
@@ -19,7 +25,7 @@ class Target:
     user: str
     host_key: str = field(repr=False)
     jump: Target | None = None
-    proxy: tuple[str, ...] = ()
+    proxy: tuple[str, ...] = field(default=(), converter=_words)
 
     @property
     def where(self) -> str:
@@ -48,4 +54,4 @@ def _through(desc: ClusterDescription, node_id: str, seen: tuple[str, ...]) -> T
         ring = " -> ".join((*seen, node_id))
         raise BadInput(f"cluster {desc.name}: jump hosts run in a ring: {ring}", hint="mend `jump` of these nodes")
     jump = _through(desc, node.jump, (*seen, node_id)) if node.jump else None
-    return Target(node.id, node.host, node.port, node.user, node.host_key, jump, tuple(node.proxy))
+    return Target(node.id, node.host, node.port, node.user, node.host_key, jump, node.proxy)

@@ -12,12 +12,12 @@ Resource = Mapping[str, Any]
 
 EVERYONE = ("0.0.0.0/0", "::/0", "*", "Internet", "Any")
 OURS = ("skyrig-stack", "skyrig-owner", "skyrig-task")
-TAGS = {"aws": "tags", "gcp": "labels", "azure": "tags"}
+TAGS = {"aws": "tags", "gcp": "labels", "azure": "tags", "oci": "freeformTags"}
 UNTAGGED = (
     "aws:ec2/eipAssociation", "aws:ec2/routeTableAssociation", "aws:ec2transitgateway", "aws:iam/rolePolicy",
     "aws:lb/targetGroupAttachment",
     "gcp:projects/", "gcp:compute/router", "gcp:storage/bucketIAM", "azure-native:authorization",
-    "azure-native:network:Subnet", "pulumi:", "pulumi-python:", "skyrig:",
+    "azure-native:network:Subnet", "oci:Core/networkSecurityGroupSecurityRule", "pulumi:", "pulumi-python:", "skyrig:",
 )  # fmt: skip
 """Types that carry no tags at their cloud, or are no thing of it."""
 USER_DATA = ("userData", "userDataBase64", "metadata", "osProfile", "customData")
@@ -81,6 +81,9 @@ def rights_are_narrow(each: Resource) -> Iterator[str]:
     for given in inputs.get("permissions", ()):
         actions = given["actions"] if isinstance(given, Mapping) else [given]
         yield from (f"it may do {action}" for action in actions if "*" in action)
+    for said in inputs.get("statements", ()) if each["type"].startswith("oci:") else ():
+        if " where " not in said or "any-user" in said or "all-resources" in said:
+            yield f"it may do too much: {said}"
 
 
 def buckets_are_private(each: Resource) -> Iterator[str]:
@@ -114,6 +117,10 @@ def _let_in(each: Resource) -> Iterator[tuple[list[str], list[tuple[int, int]]]]
         yield rule.get("cidrBlocks", []), [(0, 65535) if whole else (int(rule["fromPort"]), int(rule["toPort"]))]
     for rule in inputs.get("allows", ()) if inputs.get("direction") == "INGRESS" else ():
         yield inputs.get("sourceRanges", []), [_range(port) for port in rule.get("ports", ["0-65535"])]
+    if each["type"].endswith("NetworkSecurityGroupSecurityRule") and inputs["direction"] == "INGRESS":
+        ports = inputs.get("tcpOptions", {}).get("destinationPortRange", {"min": 0, "max": 65535})
+        if inputs["protocol"] in ("6", "all"):
+            yield [inputs["source"]], [(ports["min"], ports["max"])]
     for rule in inputs.get("securityRules", ()):
         if (rule["access"], rule["direction"]) == ("Allow", "Inbound"):
             sources = rule.get("sourceAddressPrefixes") or _listed(rule.get("sourceAddressPrefix", []))

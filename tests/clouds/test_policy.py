@@ -11,7 +11,7 @@ import pytest
 
 HERE = Path(__file__).parent
 FILES = sorted(
-    file for cloud in ("aws", "gcp", "azure") for file in (HERE / cloud / "golden").glob("*.json")
+    file for cloud in ("aws", "gcp", "azure", "oci") for file in (HERE / cloud / "golden").glob("*.json")
     if not file.name.endswith(".cluster.json")
 )  # fmt: skip
 
@@ -24,7 +24,7 @@ def test_a_golden_cluster_keeps_the_rules(file: Path) -> None:
 
 
 def test_there_are_golden_clusters_of_every_cloud() -> None:
-    assert {file.parents[1].name for file in FILES} == {"aws", "gcp", "azure"} and len(FILES) >= 20
+    assert {file.parents[1].name for file in FILES} == {"aws", "gcp", "azure", "oci"} and len(FILES) >= 20
 
 
 def broken(cloud: str, name: str, kind: str, **changes: Any) -> list[str]:
@@ -52,6 +52,9 @@ WIDE = '{"Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
         ("aws", "g6", ":Instance", {"userDataBase64": "plain"}, "in plain"),
         ("gcp", "g2-l4-spot", ":Instance", {"metadata": {"user-data": "x"}}, "in plain"),
         ("azure", "nd_h100", ":VirtualNetwork", {"tags": {}}, "lacks skyrig-stack"),
+        ("oci", "a10-spot", ":NetworkSecurityGroupSecurityRule", {"source": "0.0.0.0/0"}, "port 22 is open"),
+        ("oci", "a10-spot", ":Policy", {"statements": ["Allow any-user to manage instances in tenancy"]}, "too much"),
+        ("oci", "a10-spot", ":Vcn", {"freeformTags": {}}, "lacks skyrig-stack"),
         ("aws", "g6", ":RolePolicy", {"policy": WIDE}, "it may do ec2:*"),
         ("gcp", "g2-l4-spot", ":IAMCustomRole", {"permissions": ["compute.*"]}, "it may do compute.*"),
     ],

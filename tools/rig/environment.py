@@ -23,7 +23,7 @@ FROM_SOURCE = {"deepspeed": {"DS_BUILD_OPS": "0"}}
 
 LEADERS = {
     "base": "pulumi", "dev": "pytest", "aws": "pulumi-aws", "gcp": "pulumi-gcp", "azure": "pulumi-azure-native",
-    "oci": "pulumi-oci", "nebius": "pulumi-nebius",
+    "oci": "pulumi-oci", "nebius": "pulumi-nebius", "kubernetes": "pulumi-kubernetes",
     "lora": "peft", "lightning": "pytorch-lightning",
     "serve": "fastapi", "postgres": "psycopg",
 }  # fmt: skip

@@ -39,6 +39,8 @@ SETS = {
     "gcp": PackageSet("Google Cloud's SDKs", 15, 120),
     "azure": PackageSet("Azure's SDKs", 25, 400),
     "oci": PackageSet("Oracle Cloud's SDK", 40, 400),
+    "nebius": PackageSet("Nebius's SDKs", 8, 40),
+    "kubernetes": PackageSet("Kubernetes's SDK and client", 10, 90),
     "lora": PackageSet("Hugging Face's Transformers, Datasets and PEFT", 85, 290),
     "lightning": PackageSet("PyTorch Lightning", 3, 12),
     "serve": PackageSet("Hugging Face's Transformers, its server and OpenAI's client", 35, 160),

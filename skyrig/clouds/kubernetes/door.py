@@ -4,6 +4,7 @@ credentials that kubeconfigs have."""
 from __future__ import annotations
 
 import asyncio
+import warnings
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
@@ -114,7 +115,9 @@ async def opened(name: str) -> Any:
     import kr8s.asyncio
 
     try:
-        api = await kr8s.asyncio.api(context=name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of servers newer than it knows; what we ask is in all of them
+            api = await kr8s.asyncio.api(context=name)
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         raise NotUsable(f"kubernetes: {name}: no credentials: {error}", hint="does `kubectl get pods` work?") from error
     api.timeout = 30

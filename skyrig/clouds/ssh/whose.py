@@ -15,8 +15,9 @@ def home() -> str:
         return file.read_text().strip()
     except FileNotFoundError:
         pass
-    fresh = places.made(places.home()) / f".ssh-home.{os.getpid()}"
-    fresh.write_text(uuid.uuid4().hex + "\n")
+    made = uuid.uuid4().hex
+    fresh = places.made(places.home()) / f".ssh-home.{made}"
+    fresh.write_text(made + "\n")
     try:
         os.link(fresh, file)  # of two who do this, one succeeds, and both read what that one has written
     except FileExistsError:
@@ -26,6 +27,6 @@ def home() -> str:
     return file.read_text().strip()
 
 
-def mark(stack: str) -> str:
-    """What a cluster's lines on gates are known by."""
-    return f"{stack}.{home()[:12]}"
+def mark(stack: str, whose: str = "") -> str:
+    """What a cluster's lines on gates are known by; of one that the SKYRIG_HOME `whose` made, by default this one."""
+    return f"{stack}.{(whose or home())[:12]}"

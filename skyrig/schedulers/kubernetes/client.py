@@ -25,7 +25,7 @@ from skyrig.launch.job import CANCELLED, JobRecord, JobStatus
 from skyrig.launch.meeting import Current
 from skyrig.launch.submission import Submission
 from skyrig.launch.view import View
-from skyrig.schedulers.kubernetes import ledger, names, statuses, submitting, tasks
+from skyrig.schedulers.kubernetes import ledger, look, names, statuses, submitting, tasks
 from skyrig.schedulers.kubernetes.api import CORE, JOBS, JOBSETS, Api, opened
 from skyrig.schedulers.kubernetes.follow import Line, Story, brought_up_to_date
 
@@ -112,7 +112,7 @@ class KubernetesClient:
             await ledger.keep(api, desc.name, ended)
             for record in ended:
                 keeping.add(desc, record)
-                await _deleted(api, desc, record.id)
+                await look.deleted(api, {names.STACK: names.slug(desc.name), names.JOB: str(record.id)})
         return [record.id for record in ended]
 
     async def autostop(self, desc: ClusterDescription, wanted: Autostop | None) -> None:
@@ -167,13 +167,6 @@ async def _jobs(api: Api, desc: ClusterDescription) -> dict[int, JobRecord]:
     found = [statuses.record(each, pods.get(each["metadata"]["labels"][names.JOB], ()))
              for each in workloads if names.JOB in each["metadata"]["labels"]]  # fmt: skip
     return {record.id: record for record in found}
-
-
-async def _deleted(api: Api, desc: ClusterDescription, number: int) -> None:
-    """Take a job away with all that belongs to it."""
-    name = names.job(desc.name, number)
-    if not await api.delete(api.path(JOBSETS, "jobsets", name)):
-        await api.delete(api.path(JOBS, "jobs", name))
 
 
 def _cancelled(record: JobRecord, reason: str) -> JobRecord:

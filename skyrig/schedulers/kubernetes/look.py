@@ -42,13 +42,19 @@ async def described(where: Where, stack: str, owner: str) -> dict[str, Any]:
 async def removed(where: Where, stack: str) -> None:
     """Take all away that was made for a stack's jobs, and its ledger last."""
     async with opened(where) as api:
-        wanted = names.selector({names.STACK: names.slug(stack)})
-        for group, plural in _OURS:
-            for each in await api.items(api.path(group, plural), labelSelector=wanted):
-                meta = each["metadata"]
-                if meta["name"] != names.ledger(stack) and not meta.get("ownerReferences"):
-                    await api.delete(api.path(group, plural, meta["name"]))
-        await api.delete(api.path(CORE, "configmaps", names.ledger(stack)))
+        await deleted(api, {names.STACK: names.slug(stack)}, ledger_too=stack)
+
+
+async def deleted(api: Api, labels: Mapping[str, str], *, ledger_too: str = "") -> None:
+    """Delete what has these labels, owners first; of a whole stack, its ledger last. What belongs to something that
+    goes would go with it, sooner or later: nothing waits for that, least of all a secret."""
+    wanted = names.selector(labels)
+    for group, plural in _OURS:
+        for each in await api.items(api.path(group, plural), labelSelector=wanted):
+            if names.JOB in each["metadata"]["labels"]:
+                await api.delete(api.path(group, plural, each["metadata"]["name"]))
+    if ledger_too:
+        await api.delete(api.path(CORE, "configmaps", names.ledger(ledger_too)))
 
 
 def partitions(nodes: Sequence[Mapping[str, Any]]) -> list[Partition]:

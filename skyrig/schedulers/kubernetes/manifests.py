@@ -110,7 +110,6 @@ def owned(thing: Mapping[str, Any], owner: Mapping[str, Any]) -> dict[str, Any]:
         "name": meta["name"],
         "uid": meta["uid"],
         "controller": True,
-        "blockOwnerDeletion": True,
     }
     return {**thing, "metadata": {**thing["metadata"], "ownerReferences": [reference]}}
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import socket
 import sys
 import threading
@@ -16,14 +17,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "foreign"))
 
-from foreign_nodes import SSHD, ForeignNode, Lab, Machine, _enter, _public, pythons, wait_for
+from foreign_nodes import SSHD, ForeignNode, Lab, Machine, Python, _enter, _public, pythons
 
 POOL = "lab"
 _CHUNK = 1 << 16
+_MB = 1500
+
+
+def machines(count: int) -> list[Machine]:
+    """So many machines; skips where they cannot be had here."""
+    if os.getuid() != 0 or not Path("/proc/self/ns/net").exists():
+        pytest.skip("machines in namespaces need root on Linux")
+    missing = [name for name in ("unshare", "nsenter", "ip") if shutil.which(name) is None]
+    if SSHD is None or missing:
+        pytest.skip(f"not on this machine: {', '.join([*missing, *([] if SSHD else ['sshd'])])}")
+    found = pythons("3.9", "3.8", "3.10")
+    if not found:
+        pytest.skip("no Python 3.8, 3.9 or 3.10 on PATH or of pyenv's")
+    python = next(iter(found.values()))
+    first = Machine("m0", python, home_mb=_MB)
+    return [first, *(Machine(f"m{number}", python, "sky", "/home/sky", home_mb=_MB) for number in range(1, count))]
 
 
 class Door:
@@ -168,4 +186,4 @@ class OwnMachines:
         return found
 
 
-__all__ = ["POOL", "SSHD", "Door", "Machine", "OwnMachines", "pythons", "wait_for"]
+__all__ = ["OwnMachines", "Python", "machines"]

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
-from own_machines import SSHD, Machine, OwnMachines, pythons
+from own_machines import OwnMachines, machines
 from worlds import Machine as There
 
 from skyrig.catalog import facts
 
 _COUNT = 4
-_MB = 1500
-
-
-def machines(count: int) -> list[Machine]:
-    """So many machines; skips where they cannot be had here."""
-    if os.getuid() != 0 or not Path("/proc/self/ns/net").exists():
-        pytest.skip("machines in namespaces need root on Linux")
-    missing = [name for name in ("unshare", "nsenter", "ip") if shutil.which(name) is None]
-    if SSHD is None or missing:
-        pytest.skip(f"not on this machine: {', '.join([*missing, *([] if SSHD else ['sshd'])])}")
-    found = pythons("3.9", "3.8", "3.10")
-    if not found:
-        pytest.skip("no Python 3.8, 3.9 or 3.10 on PATH or of pyenv's")
-    python = next(iter(found.values()))
-    first = Machine("m0", python, home_mb=_MB)
-    return [first, *(Machine(f"m{number}", python, "sky", "/home/sky", home_mb=_MB) for number in range(1, count))]
 
 
 class World:
