@@ -215,3 +215,13 @@ def test_what_cannot_be_had_is_refused(field: str, value: object, said: str) -> 
     }  # fmt: skip
     [told] = wrong(changed).values()  # type: ignore[arg-type]
     assert said in told
+
+
+def test_a_cluster_that_is_away_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(config(tmp_path, "away", b"-----BEGIN CERTIFICATE-----")))
+    monkeypatch.setenv("SKYRIG_CATALOG", str(tmp_path / "catalog"))
+    monkeypatch.delenv("SKYRIG_KUBE_CONTEXTS", raising=False)
+    monkeypatch.setenv("SKYPILOT_CONFIG", str(tmp_path / "sky.yaml"))
+    stock.look()
+    assert (tmp_path / "catalog" / "kubernetes.csv").read_text().count("\n") == 1
+    assert stock.look() is False
