@@ -98,16 +98,16 @@ class Lab:
     def install(self, *names: str) -> None:
         """Have the kinds of crds/NAME.yaml served and their controllers run, as far as the lab has them; `jobset` and
         `kueue` there are. From then on they are there for all tests."""
-        for name in names:
-            if name in self._rounds:
-                continue
-            lines = (CRDS / f"{name}.yaml").read_text().splitlines()
-            for made in (json.loads(line) for line in lines if line.startswith("{")):
-                if self.client.get(made["apiVersion"], made["kind"], made["metadata"]["name"]) is None:
-                    self.client.ask("POST", self.client.path(made["apiVersion"], made["kind"]), made)
-                self.client.wait(lambda made=made: self._served(made), what=f"{made['metadata']['name']} served")
-            if name == "kueue":
-                self._hold_queued()
+        fresh = [name for name in names if name not in self._rounds]
+        texts = [(CRDS / f"{name}.yaml").read_text() for name in fresh]
+        kinds = [json.loads(line) for text in texts for line in text.splitlines() if line.startswith("{")]
+        for made in [*kinds, *(lab_queues.held() if "kueue" in fresh else [])]:
+            self.client.ask("POST", self.client.path(made["apiVersion"], made["kind"]), made)
+        for made in kinds:
+            self.client.wait(lambda made=made: self._served(made), 60, f"{made['metadata']['name']} served")
+        if "kueue" in fresh:
+            self.client.wait(self._holds_queued, 60, "queued Jobs held")
+        for name in fresh:
             self._rounds[name] = Round(name, {"jobset": lab_jobsets.look, "kueue": lab_queues.look}[name], self.client)
 
     def pods(self, namespace: str, labels: str = "") -> list[Object]:
@@ -233,17 +233,15 @@ class Lab:
         node = self.client.get("v1", "Node", name) or {"spec": {}}
         return all(not taint["key"].startswith("node.kubernetes.io/") for taint in node["spec"].get("taints", []))
 
-    def _hold_queued(self) -> None:
-        """Have what is made with a queue's label suspended, and wait until that is so."""
-        for made in lab_queues.held():
-            self.client.apply(made)
+    def _holds_queued(self) -> bool:
+        """Whether what is made with a queue's label is suspended by now."""
         probe = {
             "apiVersion": "batch/v1",
             "kind": "Job",
             "metadata": {"name": "probe", "namespace": "default", "labels": {lab_queues.LABEL: "none"}},
             "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
         }
-        self.client.wait(lambda: self.client.apply(probe, dry=True)["spec"].get("suspend"), what="queued Jobs held")
+        return bool(self.client.apply(probe, dry=True)["spec"].get("suspend"))
 
     def _served(self, made: Object) -> bool:
         group, kind = made["spec"]["group"], made["spec"]["names"]["kind"]
