@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from attrs import frozen
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from skyrig.clouds.cloud import NotUsable
 from skyrig.clouds.nebius import session
@@ -123,7 +123,7 @@ def _tried(call: Callable[[], T]) -> T:
 
     tries = Retrying(
         stop=stop_after_attempt(_TRIES),
-        wait=wait_exponential_jitter(initial=0.2, max=10),
+        wait=wait_exponential(multiplier=0.2, max=10),
         retry=retry_if_exception(lambda error: _code(error) in _BUSY and not _lasting(error)),
         reraise=True,
     )

@@ -24,7 +24,7 @@ def _instance_hourly(thing: Any, region: str) -> float | None:
     name = f"{thing.spec.resources.platform}_{thing.spec.resources.preset}"
     if name not in instances.of_cloud("nebius"):
         return None
-    return sources.hourly("nebius", region, name, spot=thing.spec.preemptible is not None)
+    return sources.hourly("nebius", region, name, spot=thing.spec.HasField("preemptible"))
 
 
 def _disk_hourly(thing: Any, region: str) -> float | None:
@@ -34,7 +34,7 @@ def _disk_hourly(thing: Any, region: str) -> float | None:
 def _address_hourly(thing: Any, region: str) -> float | None:
     """Private addresses cost nothing; what public ones cost is not known where the catalog says 0."""
     known = facts.of("nebius", "egress")["address_hourly"]
-    return 0.0 if thing.spec.ipv4_public is None else float(known) or None
+    return (float(known) or None) if thing.spec.HasField("ipv4_public") else 0.0
 
 
 @frozen

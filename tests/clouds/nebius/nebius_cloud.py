@@ -14,7 +14,6 @@ from typing import Any, Self
 
 import grpc
 from attrs import define, field
-from google.rpc.status_pb2 import Status
 
 PROJECT, REGION, TOKEN = "project-e00lab", "eu-north1", "an-iam-token"
 NOUNS = {
@@ -215,7 +214,13 @@ class _Handlers(grpc.GenericRpcHandler):
         else:
             cloud.switch(id_, {"Start": "RUNNING", "Stop": "STOPPED"}[verb])
         common, now = _module("common"), datetime.now(UTC)
-        return common.Operation(id=f"op-{id_}", resource_id=id_, created_at=now, finished_at=now, status=Status(code=0))
+        return common.Operation(id=f"op-{id_}", resource_id=id_, created_at=now, finished_at=now, status=_status())
+
+
+def _status() -> Any:
+    """That all went well, by the SDK's own message: the engine's SDK has another one of that name."""
+    registry = importlib.import_module("nebius.base.protos.dynamic").REGISTRY
+    return registry.message_class("google.rpc.Status")(code=0)
 
 
 def _module(package: str) -> Any:
