@@ -32,6 +32,8 @@ def missing() -> str:
     """What a lab lacks on this machine, in one line; empty where nothing does."""
     if os.getuid() != 0:
         return "a Kubernetes for tests runs its pods in namespaces: needs root"
+    if lacking := [name for name in ("nsenter", "setpriv") if shutil.which(name) is None]:
+        return f"not on this machine: {', '.join(lacking)} (Debian: util-linux)"
     if etcd() is None:
         return "not on this machine: etcd (Debian: etcd-server)"
     if shutil.which("go") is None and not (_built(servers_folder(), SERVERS) and _built(kubelet_folder(), [KUBELET])):
