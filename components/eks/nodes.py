@@ -102,7 +102,7 @@ class EksNodes(pulumi.ComponentResource):
             tags=args["tags"],
             opts=child,
         )
-        return group.id
+        return pulumi.Output.from_input(group.id)
 
 
 def wrong(args: EksNodesArgs) -> dict[str, str]:

@@ -43,7 +43,8 @@ CASES: dict[str, tuple[JobRequest, Asked, dict[str, list[str]], bool]] = {
                             "tolerations": [{"key": "k", "operator": "Exists"}]}}),
         {}, True,
     ),
-    "secret": (JobRequest("s", 1, Scripts({"run.sh": "x\n"}), secrets={"TOKEN": "hunter2"}, user="me"), Asked(), {}, True),
+    "secret": (JobRequest("s", 1, Scripts({"run.sh": "x\n"}), secrets={"TOKEN": "hunter2"}, user="me"), Asked(), {},
+               True),
     "job": (JobRequest("j", 2, Scripts({"run.sh": "x\n"}), user="me"), Asked(), {}, False),
 }  # fmt: skip
 
