@@ -48,6 +48,8 @@ def _type(args: ClusterArgs, kind: InstanceType) -> dict[str, str]:
     """What does not go with the type itself."""
     machine = args["machine"]
     told: dict[str, str] = {}
+    if "unsupported" in kind.facts:
+        return {"machine.instance_type": f"{kind.name}: {kind.facts['unsupported']}"}
     if not disks.vpus(kind.name, machine["disk_tier"]):
         told["machine.disk_tier"] = f"there are no boot volumes of tier {machine['disk_tier']}"
     if machine["disk_gb"] < _LEAST_GB:

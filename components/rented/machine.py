@@ -56,9 +56,9 @@ class RentedMachineProvider(ResourceProvider):
         return CreateResult(made.id, {**props, "state": "starting"})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """The machine as it is; nothing where it is gone, or about to go."""
+        """The machine as it is; nothing where it is gone, about to go, or has failed for good."""
         seen = self._rents(props).machine(id_)
-        if seen is None or not seen.is_there:
+        if seen is None or not seen.is_there or seen.state == "failed":
             return ReadResult(None, {})
         return ReadResult(id_, {**props, "state": seen.state})
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from attrs import field, frozen
@@ -16,6 +17,9 @@ from skyrig.stack import autostopped, described, endpoints, lock, powers
 
 PROBE_S = 3.0
 """How long a node may take to say that it is an SSH server, in seconds."""
+
+PROXIED_S = 10.0
+"""The same where a command leads there, which has to start and to log in somewhere first."""
 
 
 @frozen
@@ -101,7 +105,10 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
     if described_as is None:
         return ClusterStatus(stack, "INIT" if lock.is_held(stack) else "DOWN", reason=_reason(stack))
     power = await asyncio.to_thread(powers.of, described_as)
-    nodes = tuple(await asyncio.gather(*(_node(described_as, node, power[node.id]) for node in described_as.nodes)))
+    probes: dict[str, asyncio.Task[bool]] = {}
+    nodes = tuple(
+        await asyncio.gather(*(_node(described_as, node, power[node.id], probes) for node in described_as.nodes))
+    )
     note = autostopped.note(described_as)
     return ClusterStatus(
         name=stack,
@@ -138,16 +145,44 @@ def _word(cluster: ClusterDescription, nodes: Iterable[NodeStatus], power: Mappi
     return said.pop() if said in ({"UP"}, {"STOPPED"}) else "DEGRADED"
 
 
-async def _node(cluster: ClusterDescription, node: Node, power: str) -> NodeStatus:
-    """A node behind a jump host cannot be asked from here: the host that it is behind stands for it."""
+async def _node(
+    cluster: ClusterDescription, node: Node, power: str, probes: dict[str, asyncio.Task[bool]]
+) -> NodeStatus:
+    """A node behind a jump host cannot be asked from here: the host that it is behind stands for it, asked once for all
+    by one of the `probes`."""
     if power != "up" and (power == "stopped" or cluster.cloud != "local"):
         off = "STOPPED" if power == "stopped" else "DOWN"
         return NodeStatus(node.rank, node.id, node.host, node.port, off, node.spot)
     asked = node
     while asked.jump:
         asked = cluster.way(asked.jump)
-    answers = await _answers(asked.host, asked.port, greets=bool(asked.host_key))
+    if asked.id not in probes:
+        probes[asked.id] = asyncio.ensure_future(
+            _answers_by(asked.proxy) if asked.proxy else _answers(asked.host, asked.port, greets=bool(asked.host_key))
+        )
+    answers = await probes[asked.id]
     return NodeStatus(node.rank, node.id, node.host, node.port, "UP" if answers else "DOWN", node.spot)
+
+
+async def _answers_by(proxy: Sequence[str]) -> bool:
+    """Whether an SSH server greets at the other end of a command."""
+    null = asyncio.subprocess.DEVNULL
+    try:
+        command = await asyncio.create_subprocess_exec(
+            *proxy, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=null
+        )
+    except OSError:
+        return False
+    assert command.stdout is not None  # asked for above
+    try:
+        async with timeout(PROXIED_S):
+            return (await command.stdout.readline()).startswith(b"SSH-2.0-")
+    except (asyncio.TimeoutError, ValueError):
+        return False
+    finally:
+        with suppress(ProcessLookupError):
+            command.kill()
+        await command.wait()
 
 
 async def _answers(host: str, port: int, *, greets: bool) -> bool:

@@ -17,13 +17,13 @@ fail() { # the last words of the pod: they are in its status
 
 install() {
     if command -v apt-get >/dev/null; then
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server python3 rsync
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends openssh-server python3 python3-pip rsync
     elif command -v dnf >/dev/null; then
-        dnf install -q -y openssh-server python3 rsync
+        dnf install -q -y openssh-server python3 python3-pip rsync
     elif command -v microdnf >/dev/null; then
-        microdnf install -y openssh-server python3 rsync
+        microdnf install -y openssh-server python3 python3-pip rsync
     elif command -v apk >/dev/null; then
-        apk add -q bash openssh-server python3 rsync
+        apk add -q bash openssh-server python3 py3-pip rsync
     else
         fail "the image has no sshd or no python3, and no package manager that is known: apt-get, dnf, microdnf, apk"
     fi
@@ -45,7 +45,7 @@ cp "$host/host-${JOB_COMPLETION_INDEX:-0}" "$run/host_key"
 cp "$boot/authorized_keys" "$run/authorized_keys"
 {
     printf 'Port %s\nHostKey %s\nPidFile %s\n' "$port" "$run/host_key" "$run/sshd.pid"
-    printf 'AuthorizedKeysFile %s\nStrictModes no\n' "$run/authorized_keys"
+    printf 'AuthorizedKeysFile %s .ssh/authorized_keys\nStrictModes no\n' "$run/authorized_keys" # the keeper adds its own
     printf 'PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n'
     printf 'UsePAM no\nPrintMotd no\nMaxStartups 100:30:300\nMaxSessions 200\nClientAliveInterval 30\n'
     printf 'Subsystem sftp internal-sftp\n'

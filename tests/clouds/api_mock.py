@@ -66,6 +66,7 @@ class ApiMock:
         self.key = key
         self.keys = {key}
         self.caller = ""
+        self.headers: dict[str, str] = {}
         self.work: dict[str, Work] = {}
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
@@ -73,7 +74,7 @@ class ApiMock:
         self.slow: dict[str, float] = {}
         self.lock = threading.RLock()
         server = urlsplit(self.description["servers"][0]["url"])
-        self._base = f"/{server.hostname}{server.path}"
+        self._base = f"/{server.hostname}{server.path}" if server.hostname else ""
         mock = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -144,7 +145,8 @@ class ApiMock:
                 if not fault.after:
                     raise Answer(fault.status, fault.body, fault.headers)
             try:
-                done = self.work[operation](*given, **({"body": body} if body is not None else {"query": query}))
+                self.headers = dict(request.headers)
+                done = self.work[operation](*given, **({"body": body} if body else {"query": query}))
             except Answer as refused:
                 self._check_answer(operation, said, refused.status, refused.body)
                 raise
@@ -172,7 +174,7 @@ class ApiMock:
         schema = said.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
         known = {each["name"] for each in said.get("parameters", ()) if each["in"] == "query"}
         wrong = [f"unknown parameter {name}" for name in query if name not in known]
-        if schema is None and body is not None:
+        if schema is None and body:
             wrong.append("a body where none is foreseen")
         if schema is not None:
             wrong += self._violations(schema, body)

@@ -75,8 +75,8 @@ class Served:
         if self.process.stdout.readline() != b"up\n":
             raise AssertionError(f"no SSH server at {host}:{port}")
 
-    def close(self, *, keep: bool = False) -> None:
-        """Kill it with all that it started; its disk goes too, unless it is kept."""
+    def close(self) -> None:
+        """Kill it with all that it started; its disk goes too."""
         self.process.kill()
         self.process.wait()
         mine = f"SKYRIG_SERVED={self.home}\0".encode()
@@ -86,5 +86,4 @@ class Served:
                     os.kill(int(entry.name), 9)
             except OSError:
                 continue
-        if not keep:
-            shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)

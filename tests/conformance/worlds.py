@@ -10,7 +10,7 @@ Go) skips in `__enter__` with one clear line. The user's own folder is the world
 their clone `folder / "clone"`.
 
 docs/support.md is made from what each cloud says in `docs/support/NAME.json`: which feature it has, and how that was
-proven (docs/support/README.md tells how to fill it). What a world proves may be told there.
+proven (tools/support.py tells how to fill it, and writes the page). What a world proves is told there.
 """
 
 from __future__ import annotations

@@ -151,6 +151,7 @@ def _container(pod: Pod) -> dict[str, Any]:
         "name": OURS,
         "image": pod.image or default_image(pod),
         "command": ["/bin/sh", f"{BOOT}/start.sh"],
+        "env": [{"name": "PIP_BREAK_SYSTEM_PACKAGES", "value": "1"}],  # what is installed goes with the pod
         "securityContext": {"runAsUser": 0},
         "ports": [{"containerPort": PORT, "name": "ssh"}],
         "resources": _resources(pod),

@@ -1,1 +1,1 @@
-"""Lambda: its prices. Clusters are not made there yet."""
+"""Lambda: its prices, and what is asked of it."""

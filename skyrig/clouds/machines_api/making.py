@@ -29,9 +29,13 @@ _LOOK_S = 5.0
 
 
 def ensured(rents: Rents, order: Order) -> Rental:
-    """The machine of that name: the one that is there, else a new one. SkyrigError where another one is called so."""
-    if (found := named(rents.machines(), order)) is not None:
+    """The machine of that name: the one that is there, else a new one. One that has failed for good makes way.
+    SkyrigError where another one is called so."""
+    found = named(rents.machines(), order)
+    if found is not None and found.state != "failed":
         return found
+    if found is not None:
+        ended(rents, found.id)
     try:
         made = rents.rent(order)
     except Unclear as error:

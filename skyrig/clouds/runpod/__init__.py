@@ -1,1 +1,1 @@
-"""RunPod: its prices. Clusters are not made there yet."""
+"""RunPod: its prices, and what is asked of it."""

@@ -22,6 +22,9 @@ INCLUDE = b'.skyrig/ssh/config"'
 INTERNAL = b" skyrig-internal"
 """What the line of the cluster's internal key ends with."""
 
+_OPTIONS = b'restrict,command="false",port-forwarding,'
+"""What the key of such a line may do: no command runs, and no terminal opens."""
+
 GATE = b" skyrig-gate-"
 """Before the mark of a line with which a machine may be passed through."""
 
@@ -69,7 +72,7 @@ def pass_through(mark: str, key: str, place: str) -> None:
         before = next((line for line in lines if _is_gate(line, mark)), b"")
         places = sorted({*_opened(before), place.encode()})
         opens = b",".join(b'permitopen="' + each + b'"' for each in places)
-        line = b"restrict,port-forwarding," + opens + b" " + b" ".join(key.encode().split()[:2])
+        line = _OPTIONS + opens + b" " + b" ".join(key.encode().split()[:2])
         line += GATE + mark.encode() + b"\n"
         if line == before:
             return
@@ -89,7 +92,7 @@ def shut(mark: str, place: str) -> None:
                 if not places:
                     continue
                 opens = b",".join(b'permitopen="' + each + b'"' for each in places)
-                line = b"restrict,port-forwarding," + opens + b" " + b" ".join(line.split()[-3:]) + b"\n"
+                line = _OPTIONS + opens + b" " + b" ".join(line.split()[-3:]) + b"\n"
             kept.append(line)
         if kept != lines:
             _put(KEYS, kept)

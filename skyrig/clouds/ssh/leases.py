@@ -64,19 +64,19 @@ def tagged(region: str | None) -> Tagged:
 
 
 def remove(stack: str, left: Sequence[Leftover]) -> None:
-    """Have machines given back, and lines taken out, all at once; what cannot be is found again."""
-    ways = {each.machine.title: each.way for each in _at(None, gates=True) if each.way is not None and each.said}
+    """Have machines given back, whoever took them, and lines taken out, all at once; what cannot be is found again."""
+    there = {each.machine.title: each for each in _at(None, gates=True) if each.said is not None}
 
     def one(each: Leftover) -> None:
-        title, _, id_ = each.id.rpartition(" ")
-        way = ways.get(title)
-        if way is None:
+        title, _, what = each.id.rpartition(" ")
+        seen = there.get(title)
+        if seen is None or seen.way is None:
             return
         with suppress(SkyrigError):
-            if each.kind == _MACHINE:
-                lending.give_back(way, id_, whose.mark(stack))
-            else:
-                door.ask(way, verb="shut", mark=whose.mark(stack), place="")
+            if each.kind == _LINE:
+                door.ask(seen.way, verb="shut", mark=what, place="")
+            elif seen.lease is not None and seen.lease["id"] == what:
+                lending.give_back(seen.way, what, whose.mark(stack, seen.lease["home"]))
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         list(pool.map(one, left))

@@ -27,6 +27,6 @@ def home() -> str:
     return file.read_text().strip()
 
 
-def mark(stack: str) -> str:
-    """What a cluster's lines on gates are known by."""
-    return f"{stack}.{home()[:12]}"
+def mark(stack: str, whose: str = "") -> str:
+    """What a cluster's lines on gates are known by; of one that the SKYRIG_HOME `whose` made, by default this one."""
+    return f"{stack}.{(whose or home())[:12]}"

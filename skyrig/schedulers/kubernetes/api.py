@@ -145,10 +145,10 @@ async def opened(where: Where) -> AsyncIterator[Api]:
     import kr8s
     import kr8s.asyncio
 
+    # That a server is newer than the library was tested with says nothing of the few words that are used here.
+    warnings.filterwarnings("ignore", message="Kubernetes version .* is not supported")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a server is newer than the library says nothing of what is used here
-            client = await kr8s.asyncio.api(context=where.context or None, namespace=where.namespace or None)
+        client = await kr8s.asyncio.api(context=where.context or None, namespace=where.namespace or None)
     except (ValueError, KeyError, IndexError, OSError) as error:  # how the library says that a kubeconfig is no good
         raise BadInput(
             f"no context {where.context or '(the current one)'} that can be used in the kubeconfig: {_line(error)}",

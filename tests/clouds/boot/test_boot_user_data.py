@@ -24,6 +24,8 @@ from skyrig.fleet.pool import SESSIONS
 UPDATE = os.environ.get("SKYRIG_UPDATE_GOLDEN") == "1"
 MOST_BYTES = 16384
 """What AWS takes, before it is written in base64; Google Cloud and Azure take more."""
+MOST_THERE = {"oci": 24_000}
+"""Where more is needed and taken: Oracle Cloud's metadata has 32,000 bytes, in base64."""
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 TEMPLATES = HERE.parents[2] / "templates" / "cloud-init"
 
@@ -62,7 +64,7 @@ def test_no_golden_folder_is_without_its_case() -> None:
 def test_it_is_small_and_holds_one_secret_once(case: Path) -> None:
     text = user_data(args(case))
     assert text.startswith("#cloud-config\n")
-    assert len(text.encode()) < MOST_BYTES
+    assert len(text.encode()) < MOST_THERE.get(case.stem.partition("-")[0], MOST_BYTES)
     assert text.count("PRIVATE KEY") == 2  # begin and end of the one
     assert document(case)["ssh_keys"] == {"ed25519_private": HOST_PRIVATE, "ed25519_public": HOST_PUBLIC}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import subprocess
+import urllib.request
 from typing import Any
 
 import pytest
 from kubernetes_lab import Lab
-from lab_client import Refused
+from lab_client import Refused, from_kubeconfig
 
 
 def job(name: str, namespace: str, script: str, **more: Any) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def job(name: str, namespace: str, script: str, **more: Any) -> dict[str, Any]:
     }
 
 
+DIAL = "socket.create_connection(('127.0.0.1', 8080), 1)"
 GPUS = {"resources": {"limits": {"nvidia.com/gpu": 8, "rdma/ib": 1}}}
 TOLERATED = {"tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}]}
 ALONE = {
@@ -70,20 +72,8 @@ def test_a_pod_is_reached_through_the_api_server_alone(lab: Lab) -> None:
     (pod,) = lab.wait_running(space, 1)
     name = pod["metadata"]["name"]
     assert f"I am {name} at home" in lab.logs(space, name)
-    kubectl = ["kubectl", "--kubeconfig", str(lab.kubeconfig), "-n", space]
-    inside = subprocess.run(
-        [*kubectl, "exec", name, "--", "sh", "-c", "echo in; exit 3"], capture_output=True, text=True
-    )
-    assert (inside.returncode, inside.stdout) == (3, "in\n")
-    forward = subprocess.Popen([*kubectl, "port-forward", name, ":8080"], stdout=subprocess.PIPE, text=True)
-    try:
-        assert forward.stdout is not None
-        port = forward.stdout.readline().split("127.0.0.1:")[1].split()[0]
-        got = subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/text"], capture_output=True, text=True)
-        assert got.stdout == "home"
-    finally:
-        forward.terminate()
-        forward.wait(10)
+    assert lab.client.execute(pod, "sh", "-c", "echo in; exit 3") == (3, "in\n")
+    assert lab.client.ask_port(pod, 8080, b"GET /text HTTP/1.0\r\n\r\n").endswith(b"\r\n\r\nhome")
     lab.lose(pod)
     lab.client.wait(lambda: (lab.client.get("v1", "Pod", name, space) or {})["status"]["phase"] == "Failed")
 
@@ -95,9 +85,29 @@ def test_unknown_fields_and_missing_rights_are_refused(lab: Lab) -> None:
     with pytest.raises(Refused, match="nodeSelectr"):
         lab.client.apply(wrong)
     few = lab.user("few", space, [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}])
-    listed = subprocess.run(
-        ["kubectl", "--kubeconfig", few, "get", "pods", "-o", "json"], capture_output=True, text=True
-    )
-    assert json.loads(listed.stdout)["items"] == []
-    refused = subprocess.run(["kubectl", "--kubeconfig", few, "get", "secrets"], capture_output=True, text=True)
-    assert refused.returncode == 1 and "forbidden" in refused.stderr
+    bob = from_kubeconfig(few.read_text())
+    assert bob.all("v1", "Pod") == []
+    with pytest.raises(Refused, match="forbidden"):
+        bob.all("v1", "Secret")
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="not on this machine: kubectl")
+def test_kubectl_gets_along_with_it(lab: Lab) -> None:
+    """It speaks SPDY, and newer versions other WebSockets."""
+    space = lab.namespace()
+    lab.client.apply(job("web", space, "cd /etc; echo up; exec python3 -m http.server 8080 --bind 127.0.0.1"))
+    (pod,) = lab.wait_running(space, 1)
+    name = pod["metadata"]["name"]
+    lab.client.wait(lambda: lab.client.execute(pod, "python3", "-c", f"import socket; {DIAL}")[0] == 0)
+    kubectl = ["kubectl", "--kubeconfig", str(lab.kubeconfig), "-n", space]
+    inside = subprocess.run([*kubectl, "exec", "-i", name, "--", "cat"], input="in", capture_output=True, text=True)
+    assert (inside.returncode, inside.stdout) == (0, "in")
+    forward = subprocess.Popen([*kubectl, "port-forward", name, ":8080"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert forward.stdout is not None
+        port = forward.stdout.readline().split("127.0.0.1:")[1].split()[0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/hostname", timeout=20) as got:
+            assert got.read() == f"{name}\n".encode()
+    finally:
+        forward.terminate()
+        forward.wait(10)

@@ -36,6 +36,7 @@ def changed(name: str, args: dict[str, Any] | None = None, **machine: Any) -> Cl
     ("args", "said"),
     [
         (changed("h100-roce", image=""), "BM.GPU.H100.8 needs an image with RDMA software"),
+        (changed("h100-roce", instance_type="BM.GPU.GB200.4"), "made out of GPU memory clusters"),
         (changed("h100-roce", capacity="spot"), "is a whole machine, which is never preemptible"),
         (changed("cpu-nat", capacity="flex/600"), "flex is not sold by Oracle Cloud"),
         (changed("cpu-nat", egress="head-proxy"), "head-proxy is not made on Oracle Cloud"),

@@ -1,18 +1,15 @@
-"""RunPod's API on loopback. Its pods are records, or real SSH servers that run the end of the script they were told."""
+"""RunPod's API on loopback. Its pods are records."""
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 import secrets
 import socket
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from api_mock import Answer, ApiMock
-from served import Served
 
 KEY, OTHER = "rpa_" + secrets.token_hex(20), "rpa_" + secrets.token_hex(20)
 GPU, KIND, CENTER = "NVIDIA L40", "1x_L40_SECURE", "US-TX-3"
@@ -26,18 +23,16 @@ def problem(status: int, title: str, detail: str) -> dict[str, Any]:
 
 
 class RunpodMock(ApiMock):
-    """One account. `rooms` is the stock of the GPU by data center, `boot_s` how long a pod starts. With a folder
-    `homes` its pods are real ones, each at another port after a start."""
+    """One account. `rooms` is the stock of the GPU by data center, `boot_s` how long a pod starts. After a start it has
+    another port."""
 
-    def __init__(self, homes: Path | None = None, boot_s: float = 0.2) -> None:
+    def __init__(self, boot_s: float = 0.2) -> None:
         super().__init__(Path(__file__).with_name("openapi.json"), KEY)
-        self.homes = homes
         self.boot_s = boot_s
         self.rooms = {"US-KS-2": "NONE", CENTER: "LOW", "US-CA-2": "NONE", "EU-RO-1": "HIGH"}
         self.owners = {KEY: "user_1", OTHER: "user_2"}
         self.keys.add(OTHER)
         self.pods: dict[str, dict[str, Any]] = {}
-        self.served: dict[str, Served] = {}
         self._up_at: dict[str, float] = {}
         self.work = {
             "listPods": lambda query: {"pods": [self._seen(id_) for id_ in list(self.pods)]},
@@ -48,15 +43,6 @@ class RunpodMock(ApiMock):
             "listDataCenters": lambda query: {"dataCenters": [self._center(each) for each in self.rooms]},
             "graphql": lambda body: {"data": {"myself": {"id": self.owners[self.caller]}}},
         }
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        super().__exit__()
-        for each in self.served.values():
-            each.close()
 
     def unauthorized(self) -> Any:
         return problem(401, "Unauthorized", "invalid bearer token")
@@ -74,8 +60,6 @@ class RunpodMock(ApiMock):
     def end(self, id_: str) -> None:
         """Have a pod gone."""
         self.pods.pop(id_)
-        if id_ in self.served:
-            self.served.pop(id_).close()
 
     def _create(self, body: dict[str, Any]) -> Any:
         [center] = body["dataCenterIds"]
@@ -112,9 +96,6 @@ class RunpodMock(ApiMock):
             where = {"host": "127.0.0.1", "port": port, "username": "root", "command": f"ssh root@127.0.0.1 -p {port}"}
             self._status(id_, "RUNNING")
             each |= {"ssh": {"proxy": None, "direct": where}, "startedAt": f"2026-11-22T12:00:00.{port}Z"}
-            if self.homes is not None:
-                private, client = told(each["env"]["SKYRIG_BOOT"])
-                self.served[id_] = Served(self.homes / id_, "127.0.0.1", port, private, client)
         return dict(each)
 
     def _status(self, id_: str, status: str) -> None:
@@ -134,8 +115,6 @@ class RunpodMock(ApiMock):
         else:
             self._status(id_, "EXITED")
             self.pods[id_] |= {"ssh": {"proxy": None, "direct": None}, "cost": 0.0}
-            if id_ in self.served:
-                self.served.pop(id_).close(keep=True)
         return dict(self.pods[id_])
 
     def _center(self, center: str) -> dict[str, Any]:
@@ -148,17 +127,6 @@ class RunpodMock(ApiMock):
             "globalNetwork": False,
             "gpuAvailability": [{"id": GPU, "name": "L40", "availability": self.rooms[center]}],
         }
-
-
-def told(boot: str) -> tuple[str, str]:
-    """The host key and the client's key in the script of a pod."""
-    script = base64.b64decode(boot).decode()
-    private = re.search(
-        r"'(-----BEGIN OPENSSH PRIVATE KEY-----.*?-----END OPENSSH PRIVATE KEY-----)'", script, re.DOTALL
-    )
-    client = re.search(r"grep -qsxF '(ssh-[^']+)'", script)
-    assert private and client
-    return f"{private[1]}\n", client[1]
 
 
 def _free_port() -> int:

@@ -71,7 +71,7 @@ def test_given_back_it_is_as_it_was(home: Home, text: str) -> None:
     home.ask("pass", mark="dev.h", key=KEY, place="10.0.0.2:22")
     known = keys.read_text().splitlines()
     keys.write_text("\n".join([*known, "ssh-ed25519 AAAAinner skyrig-internal"]) + "\n")  # as skyrig.launch.prepare
-    assert known[0] == KEY and known[1].startswith('restrict,port-forwarding,permitopen="10.0.0.2:22" ')
+    assert known[0] == KEY and known[1].startswith('restrict,command="false",port-forwarding,permitopen="10.0.0.2:22" ')
     home.write(".ssh/config", f'Include "{home.folder}/.skyrig/ssh/config"\n\n')
     home.write("sky_workdir/train.py", "pass")
     assert home.ask("back", id="l1")["back"]

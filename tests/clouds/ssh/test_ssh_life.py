@@ -104,6 +104,8 @@ def test_the_next_pool_is_taken_where_one_is_full_and_plain_ssh_gets_through_the
         [seen] = clouds.of("ssh").tagged("ssh-more").stacks
         assert (seen.stack, seen.machines, seen.account) == ("mine", 1, "lab-of-tests")
         user.run("down", "-c", "mine", "-y")
+        user.run("down", "--by-tag", "-c", "theirs", "--infra", "ssh", "-y")
+        assert own.lease("m1") is None, "a lease whose holder is gone is broken by that"
     finally:
         lending.delete({**theirs, "machine": lease, "id": lease["lease"]})
 

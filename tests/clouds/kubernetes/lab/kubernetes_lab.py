@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
+import json
 import ssl
 import sys
 import urllib.parse
@@ -12,12 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import lab_jobsets
 import lab_nodes
 import lab_programs as programs
-import yaml
+import lab_queues
 from lab_client import Client, Object, Refused, from_kubeconfig
 from lab_control import GATEWAY, PODS, Control, free_ports
 from lab_nodes import NodeShape
+from lab_round import Round
+from lab_round import now as _now
 
 CRDS = Path(__file__).with_name("crds")
 
@@ -37,6 +40,7 @@ class Lab:
         self._flags = flags
         self._wanted = nodes
         self._port = free_ports(1)[0]
+        self._rounds: dict[str, Round] = {}
         self._shapes: dict[str, tuple[NodeShape, str]] = {}
 
     def __enter__(self) -> Lab:
@@ -55,7 +59,11 @@ class Lab:
 
     def close(self) -> None:
         """Stop everything: the kubelet with all processes of pods first."""
-        self.control.close()
+        try:
+            for each in self._rounds.values():
+                each.close()
+        finally:
+            self.control.close()
 
     @property
     def url(self) -> str:
@@ -88,12 +96,19 @@ class Lab:
         return self.control.kubeconfig(self.folder / f"{name}.kubeconfig", pair, {name: namespace}, user=name)
 
     def install(self, *names: str) -> None:
-        """Have the kinds of crds/NAME.yaml served, each of them (`jobset`, `kueue`)."""
+        """Have the kinds of crds/NAME.yaml served and their controllers run, as far as the lab has them; `jobset` and
+        `kueue` there are. From then on they are there for all tests."""
         for name in names:
-            for made in yaml.safe_load_all((CRDS / f"{name}.yaml").read_text()):
+            if name in self._rounds:
+                continue
+            lines = (CRDS / f"{name}.yaml").read_text().splitlines()
+            for made in (json.loads(line) for line in lines if line.startswith("{")):
                 if self.client.get(made["apiVersion"], made["kind"], made["metadata"]["name"]) is None:
                     self.client.ask("POST", self.client.path(made["apiVersion"], made["kind"]), made)
                 self.client.wait(lambda made=made: self._served(made), what=f"{made['metadata']['name']} served")
+            if name == "kueue":
+                self._hold_queued()
+            self._rounds[name] = Round(name, {"jobset": lab_jobsets.look, "kueue": lab_queues.look}[name], self.client)
 
     def pods(self, namespace: str, labels: str = "") -> list[Object]:
         """The pods of a namespace, with these labels, that are not being deleted."""
@@ -218,6 +233,18 @@ class Lab:
         node = self.client.get("v1", "Node", name) or {"spec": {}}
         return all(not taint["key"].startswith("node.kubernetes.io/") for taint in node["spec"].get("taints", []))
 
+    def _hold_queued(self) -> None:
+        """Have what is made with a queue's label suspended, and wait until that is so."""
+        for made in lab_queues.held():
+            self.client.apply(made)
+        probe = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "probe", "namespace": "default", "labels": {lab_queues.LABEL: "none"}},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
+        }
+        self.client.wait(lambda: self.client.apply(probe, dry=True)["spec"].get("suspend"), what="queued Jobs held")
+
     def _served(self, made: Object) -> bool:
         group, kind = made["spec"]["group"], made["spec"]["names"]["kind"]
         try:
@@ -234,7 +261,3 @@ class Lab:
 def _is_ready(pod: Object) -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

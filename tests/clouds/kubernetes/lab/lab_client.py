@@ -13,20 +13,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import lab_stream
 import yaml
+from lab_refused import Refused
 
 Object = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
-
-class Refused(Exception):
-    """The API server said no: `code` is the HTTP status, the text its message, `reason` its word for it."""
-
-    def __init__(self, code: int, status: Mapping[str, Any]) -> None:
-        super().__init__(str(status.get("message", code)))
-        self.code = code
-        self.reason = str(status.get("reason", ""))
+__all__ = ["Client", "Object", "Refused", "from_kubeconfig"]
 
 
 class Client:
@@ -36,14 +31,14 @@ class Client:
         self.url = url
         self.namespace = namespace
         self._place = urllib.parse.urlsplit(url)
-        self._context = context
+        self.context = context
         self._token = token
         self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
 
     def ask(self, verb: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         """The answer to one request; Refused where the server refuses."""
         link = http.client.HTTPSConnection(
-            self._place.hostname or "", self._place.port, timeout=60, context=self._context
+            self._place.hostname or "", self._place.port, timeout=60, context=self.context
         )
         headers = {"Accept": "application/json", "Content-Type": kind}
         headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
@@ -110,6 +105,14 @@ class Client:
                 return False
             raise
         return True
+
+    def execute(self, pod: Mapping[str, Any], *words: str) -> tuple[int, str]:
+        """Exit code of a command in a pod's first container, and what it said."""
+        return lab_stream.execute(self.url, self.context, self.of(pod), words)
+
+    def ask_port(self, pod: Mapping[str, Any], port: int, question: bytes) -> bytes:
+        """What a port of a pod answers to these bytes until it closes, by a port-forward."""
+        return lab_stream.ask_port(self.url, self.context, self.of(pod), port, question)
 
     def wait(self, look: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
         """What `look` finds, as soon as that is something; AssertionError after so many seconds."""

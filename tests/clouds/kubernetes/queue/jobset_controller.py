@@ -49,7 +49,7 @@ class JobSets(threading.Thread):
         """Look at all of them, again and again."""
         while not self._over.wait(0.1):
             there = self._client.all(VERSION, "JobSet", self._namespace)
-            self._forget({jobset["metadata"]["name"] for jobset in there})
+            self._forget({jobset["metadata"]["uid"] for jobset in there})
             for jobset in there:
                 with contextlib.suppress(Refused):  # it was changed or deleted meanwhile
                     self._reconcile(jobset)
@@ -59,13 +59,14 @@ class JobSets(threading.Thread):
         self._over.set()
         self.join(10)
 
-    def _forget(self, names: set[str]) -> None:
-        """Delete services of JobSets that are gone, which the garbage collector does too, once it knows the kind: it
-        looks for new ones every 30 s."""
-        for service in self._client.all("v1", "Service", self._namespace):
-            owners = service["metadata"].get("ownerReferences", ())
-            if any(owner["kind"] == "JobSet" and owner["name"] not in names for owner in owners):
-                self._client.delete(service)
+    def _forget(self, there: set[str]) -> None:
+        """Delete what belongs to JobSets that are gone, as the garbage collector does once it knows the kind: it looks
+        for new ones every 30 s."""
+        for version, kind in (("v1", "Service"), ("batch/v1", "Job")):
+            for each in self._client.all(version, kind, self._namespace):
+                owners = each["metadata"].get("ownerReferences", ())
+                if any(owner["kind"] == "JobSet" and owner["uid"] not in there for owner in owners):
+                    self._client.delete(each)
 
     def _reconcile(self, jobset: Object) -> None:
         status = jobset.get("status") or {}

@@ -1,0 +1,1 @@
+"""Fluidstack: single machines, made by dynamic resources over its Atlas API."""

@@ -1,0 +1,1 @@
+"""Fluidstack: what is asked of it."""
