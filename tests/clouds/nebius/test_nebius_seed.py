@@ -1,8 +1,8 @@
-"""The two task files of SkyPilot's page on InfiniBand at Nebius (tests/compat/seeds: docs.skypilot.co, "Using InfiniBand
-in Nebius", `infra: nebius` and `infra: k8s`), planned as they stand, without the engine's plugin.
+"""The task files of SkyPilot's page on InfiniBand at Nebius, as they stand in tests/compat/seeds (`infra: nebius` and
+`infra: k8s`). That for VMs is planned here, without the engine's plugin.
 
-What the VM one demands: docs.nebius.com/compute/clusters/gpu (8-GPU VMs join a GPU cluster on a fabric of their region),
-and the variables of sky/provision/nebius/constants.py.
+What it demands: docs.nebius.com/compute/clusters/gpu (VMs of 8 GPUs join a GPU cluster on a fabric of their
+region), and the variables of sky/provision/nebius/constants.py.
 """
 
 from __future__ import annotations
