@@ -144,8 +144,7 @@ def instance(order: Order) -> dict[str, Any]:
 
 
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as Fluidstack takes them: keys of letters, digits, "-", "_" and ".", neither beginning nor ending with one of
-    the last three."""
+    """Tags as Fluidstack takes them: keys of letters, digits, "-", "_" and ".", with no sign at either end."""
     kept = {re.sub(r"[^A-Za-z0-9._-]", "-", name).strip("-._")[:63]: value for name, value in sorted(tags.items())}
     return {name: value for name, value in kept.items() if name and value}
 

@@ -53,8 +53,9 @@ def _room(project: api.FluidstackProject, region: str, wanted: Wanted) -> Findin
     except SkyrigError as error:
         return Finding(wanted.instance_type, False, str(error))
     if wanted.instance_type not in kinds:
-        return Finding(wanted.instance_type, False, f"{region} has {', '.join(sorted(kinds)) or 'no types'}")
-    there = room.get(wanted.instance_type, 0)
-    if there >= wanted.nodes:
-        return Finding(wanted.instance_type, True, f"{region} has room for {there}")
-    return Finding(wanted.instance_type, None, f"{region} has room for {there} now, {wanted.nodes} are wanted")
+        there = (f"{name} ({said['cpu']} cores, {said['memory']})" for name, said in sorted(kinds.items()))
+        return Finding(wanted.instance_type, False, f"{region} has {', '.join(there) or 'no types'}")
+    free = room.get(wanted.instance_type, 0)
+    if free >= wanted.nodes:
+        return Finding(wanted.instance_type, True, f"{region} has room for {free}")
+    return Finding(wanted.instance_type, None, f"{region} has room for {free} now, {wanted.nodes} are wanted")

@@ -19,6 +19,12 @@ PROJECT, OTHERS = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-44
 REGION, KIND = "eu-1", "h100-hgx-80gb.1x"
 
 
+def own_prices() -> str:
+    """What the user says of the type and its price: no list does."""
+    told = f"cloud: fluidstack, region: {REGION}, instance_type: {KIND}, on_demand: 2.5"
+    return f"prices:\n  - {{{told}, accelerator: H100, count: 1, vcpus: 26, memory_gib: 200}}\n"
+
+
 class FluidstackMock(ApiMock):
     """Two projects. `stock` is how many of the type there are, `boot_s` how long a machine boots. With a folder `homes`
     its machines are real ones, each at another address after a start."""

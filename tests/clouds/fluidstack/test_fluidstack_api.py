@@ -9,10 +9,9 @@ import pytest
 from api_mock import Fault
 from fluidstack_mock import KEY, KIND, OTHERS, PROJECT, REGION, FluidstackMock
 
-from skyrig.catalog import instances, refusals
+from skyrig.catalog import refusals
 from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import NotUsable, Wanted
-from skyrig.clouds.fluidstack import stock
 from skyrig.clouds.machines_api import making
 from skyrig.clouds.machines_api.machine import HOST, NODE, OWNER, STACK, Order, connect
 from skyrig.errors import SkyrigError
@@ -24,7 +23,6 @@ ORDER = Order("skyrig-dev-n0", KIND, REGION, told="#cloud-config\n", tags=TAGS)
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FluidstackMock]:
     monkeypatch.setenv("SKYRIG_CACHE", str(tmp_path))
-    monkeypatch.setenv("SKYRIG_CATALOG", str(tmp_path / "catalog"))
     with FluidstackMock() as mock:
         for name, value in mock.env.items():
             monkeypatch.setenv(name, value)
@@ -85,12 +83,3 @@ def test_no_key_goes_to_a_region_that_is_not_fluidstacks(lab: FluidstackMock) ->
     with pytest.raises(SkyrigError, match="where no key is sent"):
         making.ensured(connect("fluidstack"), ORDER)
     assert KEY not in str(connect("fluidstack"))
-
-
-def test_types_are_those_that_the_project_has(lab: FluidstackMock) -> None:
-    assert stock.look() and not stock.look()
-    kind = instances.find("fluidstack", KIND)
-    assert (kind.accelerator, kind.accelerator_count, kind.cpus, kind.memory_gib) == ("H100", 1, 26, 200)
-    assert instances.find("fluidstack", "cpu.2x").memory_gib == 8
-    names = {"GA100_A100_SXM4_80GB": "A100-80GB", "GH200_480GB": "GH200", "XPU_1": "XPU_1"}
-    assert {model: stock.accelerator(model) for model in names} == names

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from fluidstack_mock import KEY, KIND, OTHER, OTHERS, REGION, FluidstackMock
+from fluidstack_mock import KEY, KIND, OTHER, OTHERS, REGION, FluidstackMock, own_prices
 from worlds import Machine
 
 from skyrig.catalog import facts
@@ -25,7 +25,10 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.lab = FluidstackMock(folder / "homes")
-        self.env: Mapping[str, str] = {**self.lab.env, "SKYRIG_SSH_FROM": "203.0.113.7/32"}
+        prices = folder / "prices.yaml"
+        prices.write_text(own_prices())
+        more = {"SKYRIG_SSH_FROM": "203.0.113.7/32", "SKYRIG_PRICES": str(prices)}
+        self.env: Mapping[str, str] = {**self.lab.env, **more}
         self.other: Mapping[str, str] = {"FLUIDSTACK_PROJECT_ID": OTHERS}
 
     def __enter__(self) -> Self:
