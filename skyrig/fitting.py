@@ -60,7 +60,7 @@ def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
     if (batch := batching.candidate(task)) is not None:
         return batching.shape_of(shape, batch)
-    if will_do(shape, task):
+    if will_do(shape, task) and not (shape.power == "down" and renting.other_pods(shape, task)):
         return shape
     asked = local_candidate(task)
     if asked is None:

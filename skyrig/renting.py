@@ -153,7 +153,7 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         disk_gb=asked.disk_size or DEFAULT_DISK_GB,
         disk_tier=asked.disk_tier or "medium",
         labels=tuple(sorted((asked.labels or {}).items())),
-        pods=_pods(chosen, task),
+        pods=_pods(chosen.cloud, chosen.region, task),
     )
     return evolve(
         shape,
@@ -166,11 +166,18 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
     )
 
 
-def _pods(chosen: Offer, task: Task) -> str:
+def other_pods(shape: Shape, task: Task) -> bool:
+    """Whether a task says something else of nodes that are pods than the shape does."""
+    there = json.loads(shape.machine.pods) if shape.machine.pods else {}
+    said = _pods(shape.cloud, shape.machine.region, task)
+    return bool((json.loads(said) if said else {}).get("config") != there.get("config"))
+
+
+def _pods(cloud: str, region: str, task: Task) -> str:
     """What the task says of nodes that are pods; "" where they are none, or it says nothing."""
-    if not cluster_clouds.registered(chosen.cloud).is_sized:
+    if not cluster_clouds.registered(cloud).is_sized:
         return ""
-    said = task.config.of_place(chosen.cloud, chosen.region)
+    said = task.config.of_place(cloud, region)
     return json.dumps({"config": dict(said)}, sort_keys=True, separators=(",", ":")) if said else ""
 
 
