@@ -45,6 +45,7 @@ class Lab:
         self._flags = flags
         self._wanted = nodes
         self._port = free_ports(1)[0]
+        self._kinds: list[Object] = []
         self._rounds: dict[str, Round] = {}
         self._shapes: dict[str, tuple[NodeShape, str]] = {}
 
@@ -108,10 +109,11 @@ class Lab:
         kinds = [json.loads(line) for text in texts for line in text.splitlines() if line.startswith("{")]
         for made in [*kinds, *(lab_queues.held() if "kueue" in fresh else [])]:
             self.client.ask("POST", self.client.path(made["apiVersion"], made["kind"]), made)
-        for made in kinds:
-            self.client.wait(lambda made=made: self._served(made), 60, f"{made['metadata']['name']} served")
         if "kueue" in fresh:
             self.client.wait(self._holds_queued, 60, "queued Jobs held")
+        self._kinds += kinds
+        for made in self._kinds:  # known ones too: what holds queued things learns of them later than all others
+            self.client.wait(lambda made=made: self._served(made), 60, f"{made['metadata']['name']} served")
         for name in fresh:
             self._rounds[name] = Round(name, {"jobset": lab_jobsets.look, "kueue": lab_queues.look}[name], self.client)
 
@@ -251,7 +253,8 @@ class Lab:
     def _served(self, made: Object) -> bool:
         """Whether objects of a kind can be applied by now, which is later than that they can be listed."""
         spec = made["spec"]
-        meta = {"name": "probe", **({"namespace": "default"} if spec["scope"] == "Namespaced" else {})}
+        meta: Object = {"name": "probe", "labels": {lab_queues.LABEL: "none"}}
+        meta |= {"namespace": "default"} if spec["scope"] == "Namespaced" else {}
         for version in spec["versions"]:
             probe = {
                 "apiVersion": f"{spec['group']}/{version['name']}",
