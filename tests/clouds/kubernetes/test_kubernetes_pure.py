@@ -167,3 +167,61 @@ def test_settling_finds_label_and_fabric() -> None:
     assert found["select"] == {"nvidia.com/gpu.product": ["NVIDIA-H100-80GB-HBM3"]}
     assert (found["resource"], found["fabric"]) == ("nvidia.com/gpu", "efa")
     assert json.dumps(found) and settling.chosen([], "H100", fabric=False) == {"resource": "nvidia.com/gpu"}
+
+
+def test_pods_that_a_refresh_has_missed_are_waited_for() -> None:
+    from components.kubernetes.pods import KubernetesPodsProvider
+
+    news = {"context": "lab", "namespace": "team", "cluster": "c", "jobs": {"job": ["n0"]}, "timeout_s": 600}
+    for phase, changes in (("Running", False), ("Gone", True), ("Leaving", True)):
+        olds = {**news, "nodes": {"n0": {"phase": phase}}}
+        assert KubernetesPodsProvider().diff("id", olds, news).changes is changes
+    assert KubernetesPodsProvider().diff("id", {**news, "nodes": {}}, {**news, "context": "other"}).replaces == [
+        "context"
+    ]
+
+
+def test_a_gang_keeps_its_size() -> None:
+    from components.kubernetes.program import KubernetesError
+    from components.kubernetes.run import KubernetesRunProvider
+
+    olds = {"context": "lab", "namespace": "team", "cluster": "c", "gang": "gang-main-v1", "nodes": ["n0", "n1"]}
+    assert not KubernetesRunProvider().diff("id", olds, dict(olds)).changes
+    with pytest.raises(KubernetesError, match="all or none"):
+        KubernetesRunProvider().diff("id", olds, {**olds, "nodes": ["n0"]})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("power", "stopped", "keeps no disk"),
+        ("balancer", "cloud", "no balancer"),
+        ("capacity", "spot", "on demand"),
+        ("instance_type", "p5.48xlarge", "a size is wanted"),
+        ("image", "ami-0123", "docker:IMAGE"),
+        ("reaches", ["s3://bucket"], "with keys alone"),
+        ("zone", "a", "no zones"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(field: str, value: object, said: str) -> None:
+    from kubernetes_cases import case
+
+    from components.kubernetes.wrong import wrong
+
+    args = case("cpu-pair")
+    assert wrong(args) == {}
+    changed = {**args, field: value} if field in ("power", "balancer") else {
+        **args, "machine": {**args["machine"], field: value},
+    }  # fmt: skip
+    [told] = wrong(changed).values()  # type: ignore[arg-type]
+    assert said in told
+
+
+def test_a_cluster_that_is_away_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(config(tmp_path, "away", b"-----BEGIN CERTIFICATE-----")))
+    monkeypatch.setenv("SKYRIG_CATALOG", str(tmp_path / "catalog"))
+    monkeypatch.delenv("SKYRIG_KUBE_CONTEXTS", raising=False)
+    monkeypatch.setenv("SKYPILOT_CONFIG", str(tmp_path / "sky.yaml"))
+    stock.look()
+    assert (tmp_path / "catalog" / "kubernetes.csv").read_text().count("\n") == 1
+    assert stock.look() is False
