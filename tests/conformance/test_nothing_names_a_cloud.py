@@ -54,7 +54,10 @@ WORDS = {"ssh"}
 
 def named(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of a file that name a cloud in quotes, with its name; not what lies in that cloud's own folders."""
-    tree = ast.parse(path.read_text())
+    text = path.read_text()
+    if not any(f'"{name}"' in text or f"'{name}'" in text for name in clouds.CLOUDS):
+        return  # most files: to parse them all takes seconds
+    tree = ast.parse(text)
     others = {name for name in clouds.CLOUDS if clouds.folder(name) not in path.relative_to(ROOT).parts}
     compared = {
         id(constant)
