@@ -51,16 +51,18 @@ def of(
 ) -> Remote:
     """The way to a bucket from nodes of `cloud` in `region` ("" for this machine). `given` are the task's variables,
     which come first and as a whole: keys of one account never mix with an endpoint of another; `around` those of this
-    process, which never go to nodes that open the bucket by what they are. NoCredentials where keys are needed and
+    process, which never go to nodes that open the bucket by what they are. The region of nodes is taken for that of a
+    bucket on their own cloud's store. NoCredentials where keys are needed and
     there are none, BadInput where no endpoint can be told."""
     kind, by_identity = store(url.store), stores.is_own(url.store, cloud)
+    near = region if url.store == "s3" or not cloud or stores.of_cloud(cloud) == url.store else ""
     for variables in (given, {} if by_identity else around):
         found = _keys(kind, variables)
         if found is not None:
             secrets, named = found
-            return Remote({**kind.remote, **_place(url, kind, variables, region)}, secrets, named)
+            return Remote({**kind.remote, **_place(url, kind, variables, near)}, secrets, named)
     if by_identity:
-        return Remote({**kind.remote, **_place(url, kind, {}, region), **stores.all_known()[url.store].identity})
+        return Remote({**kind.remote, **_place(url, kind, {}, near), **stores.all_known()[url.store].identity})
     names = " and ".join(options[0] for options in kind.keys.values())
     raise NoCredentials(
         f"{url}: there are no keys to open it with", hint=f"give {names}, for instance by --env-file, or --secret"
@@ -91,13 +93,12 @@ def _keys(kind: Store, variables: Mapping[str, str]) -> tuple[dict[str, str], tu
     return None
 
 
-def _place(url: BucketUrl, kind: Store, variables: Mapping[str, str], region_of_nodes: str) -> dict[str, str]:
-    """Account, region and endpoint, as far as the store has them."""
+def _place(url: BucketUrl, kind: Store, variables: Mapping[str, str], near: str) -> dict[str, str]:
+    """Account, region and endpoint, as far as the store has them. `near` is the region where nothing names another."""
     if url.store == "azure":
         return {"account": url.account}
     if kind.remote["type"] != "s3":
         return {}
-    near = region_of_nodes if url.store == "s3" else ""
     region = url.region or value(kind.region.variables, variables) or near or kind.region.default
     endpoint = kind.endpoint.of(variables, region)
     if not endpoint and url.store != "s3":
