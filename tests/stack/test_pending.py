@@ -42,9 +42,7 @@ def test_every_dynamic_resource_of_the_components_can_be_looked_up() -> None:
 
 def test_providers_and_keys_live_in_the_state_alone() -> None:
     assert pending.resolver_of(Create("urn:pulumi:s::skyrig::x::default", "pulumi:providers:aws")) is not None
-    assert (
-        pending.resolver_of(Create("urn:pulumi:s::skyrig::x::y", "vsphere:index/machine:Machine")) is None
-    )
+    assert pending.resolver_of(Create("urn:pulumi:s::skyrig::x::y", "vsphere:index/machine:Machine")) is None
     assert "outside the state" in look("ClientKey", None)
 
 
