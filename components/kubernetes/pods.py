@@ -30,9 +30,10 @@ class KubernetesPodsProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Another cluster is another resource; other Jobs are waited for."""
+        """Another cluster is another resource; other Jobs are waited for, and pods that a refresh has missed."""
         replaces = [key for key in ("context", "namespace", "cluster") if olds.get(key) != news.get(key)]
-        changes = bool(replaces) or olds.get("jobs") != news.get("jobs")
+        missed = any(each.get("phase") != "Running" for each in (olds.get("nodes") or {}).values())
+        changes = bool(replaces) or missed or olds.get("jobs") != news.get("jobs")
         return DiffResult(changes=changes, replaces=replaces, delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:

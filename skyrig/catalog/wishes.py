@@ -140,7 +140,8 @@ def lacking(asked: Resources, cloud: str, nodes: int) -> str:
 
 def needs(asked: Resources, nodes: int) -> list[str]:
     """What a candidate asks of a cloud, by the names of data/features.json."""
-    stops = asked.autostop is not None and asked.autostop.enabled and not asked.autostop.down
+    leaves = asked.autostop is not None and asked.autostop.enabled
+    ends = leaves and asked.autostop is not None and asked.autostop.down
     asks = {
         "nodes": nodes > 1,
         "spot": bool(asked.use_spot),
@@ -148,7 +149,8 @@ def needs(asked: Resources, nodes: int) -> list[str]:
         "disk_tier_ultra": asked.disk_tier == "ultra",
         "network_tier": asked.network_tier == "best",
         "container": _container(asked),
-        "stop": stops,
+        "stop": leaves and not ends,
+        "end": ends,
         "mount": asked.mounts,
     }
     return [name for name, there in asks.items() if there]

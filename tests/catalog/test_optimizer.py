@@ -14,7 +14,7 @@ from skyrig.catalog import market as markets
 from skyrig.catalog.market import Market, Reservation
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.prices import Price
-from skyrig.cluster.clouds import registered
+from skyrig.cluster import clouds
 from skyrig.errors import BadInput
 from skyrig.task.resources import of_plain
 
@@ -123,8 +123,8 @@ def test_facts_of_all_clouds_are_about_what_there_is() -> None:
     families, features = facts.common("families"), facts.common("features")
     named = {*families["families"], *families["with_accelerators"], *families["cpus"], *families["cpus_beside_memory"]}
     named |= {cloud for each in features["lacking"].values() for cloud in each["clouds"]}
-    sized = {cloud for cloud in named if registered(cloud).is_sized}  # their table is what is there
-    assert named - {"*"} - sized <= set(prices.shipped().clouds)
+    looked = {cloud for cloud in named if clouds.has("skyrig.clouds", cloud, "stock")}  # their table is what is there
+    assert named - {"*"} - looked <= set(prices.shipped().clouds)
     for cloud, family in families["families"].items():
         assert [row for row in prices.rows(cloud) if re.fullmatch(family, row.instance_type) and not row.accelerator]
     priced = {row.accelerator for cloud in prices.shipped().clouds for row in prices.rows(cloud)} - {""}

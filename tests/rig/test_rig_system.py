@@ -20,6 +20,7 @@ case $* in
     *update*) exit 1 ;;
     *" wrk") echo "E: Unable to locate package wrk, error"; exit 100 ;;
     *install*) for name; do :; done; name=${{name%ql}}; name=${{name/%rm-wlm/rmctld}}; name=${{name/%munge/munged}}
+        name=${{name/%etcd-server/etcd}}
         printf '#!/bin/sh\\n' >{bin}/$name; chmod +x {bin}/$name ;;
 esac
 """
@@ -39,16 +40,17 @@ def test_what_is_missing_is_installed_and_what_cannot_be_had_is_told(
     script(clone.bin / "service", f'#!/bin/sh\necho "service $*" >>{calls}\n')
     script(clone.bin / "apt-get", APT.format(calls=calls, bin=clone.bin))
     plan, told = said(clone, capfd)
-    assert plan == "haproxy, wrk, chromium, postgres, slurmctld, munged of this system's packages, by apt-get"
+    assert plan == "haproxy, wrk, chromium, postgres, slurmctld, munged, etcd of this system's packages, by apt-get"
     assert "\n" not in told and told.startswith("rig: wrk cannot be had here: error: not installed: wrk")
     asked = [line.split() for line in calls.read_text().splitlines()]
     names = ["update", "haproxy", "stop", "wrk", "chromium", "postgresql", "stop", "slurm-wlm", "munge", "stop"]
+    names += ["etcd-server", "stop"]
     assert [words[-1] for words in asked] == names
     assert all("DPkg::Lock::Timeout=120" in words for words in asked if words[0] != "service")
 
 
 def test_nothing_is_done_or_said_where_all_is_there(clone: Clone, capfd: pytest.CaptureFixture[str]) -> None:
-    for name in ("haproxy", "wrk", "chromium", "postgres", "slurmctld", "munged"):
+    for name in ("haproxy", "wrk", "chromium", "postgres", "slurmctld", "munged", "etcd"):
         script(clone.bin / name, "#!/bin/sh\n")
     script(clone.bin / "apt-get", "#!/bin/sh\nexit 1\n")
     assert said(clone, capfd) == ("", "")
@@ -60,6 +62,8 @@ def test_without_root_or_apt_get_nothing_is_touched(
 ) -> None:
     if user:
         script(clone.bin / "apt-get", f"#!/bin/sh\ntouch {tmp_path}/touched\n")
-    line = "rig: haproxy, wrk, chromium, postgres, slurmctld, munged cannot be had here; what needs that is skipped"
+    line = (
+        "rig: haproxy, wrk, chromium, postgres, slurmctld, munged, etcd cannot be had here; what needs that is skipped"
+    )
     assert said(clone, capfd, user) == ("", line)
     assert not (tmp_path / "touched").exists()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 import engine
+import kubernetes
 import programs
 import system
 from environment import Environment, installed
@@ -34,6 +35,7 @@ class Setup:
         self.getter = engine.Getter(self.source, self.errands)
         self.programs = [programs.Getter(source, self.errands) for source in wanted_programs(wanted)]
         self.system = system.Installer(self.errands, os.environ["PATH"], os.getuid())
+        self.kubernetes = kubernetes.Builder(self.errands)
         self.base_ready = threading.Event()
         self.started = time.monotonic()
         self.look()
@@ -113,13 +115,19 @@ class Setup:
         if "system" in self.wanted:
             self.system.get()
             self.base_ready.wait()
+            if "dev" in self.wanted:  # tests alone want it
+                self.kubernetes.get()
             self.environment.stamp("system")
 
     def state(self, packages: Lane, pulumi: Lane) -> str:
         """What goes on, for a progress line."""
         parts = [f"{time.monotonic() - self.started:.0f} s"]
         if not pulumi.done:
-            parts += [getter.state() for getter in (self.getter, *self.programs, self.system) if getter.state()][-1:]
+            parts += [
+                getter.state()
+                for getter in (self.getter, *self.programs, self.system, self.kubernetes)
+                if getter.state()
+            ][-1:]
         if not packages.done and self.environment.now:
             last = tail(self.environment.newest_log(), 60)
             parts.append(f"{self.environment.now}, {size(VENV)} in .venv; {last}")

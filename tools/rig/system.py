@@ -19,6 +19,7 @@ PACKAGES = {
     "postgres": "postgresql",
     "slurmctld": "slurm-wlm",
     "munged": "munge",
+    "etcd": "etcd-server",
 }
 """Program and the Debian package that it comes with."""
 
@@ -31,7 +32,7 @@ timeout 120 $get update || echo "the lists of packages may be old"
 for package; do
     timeout 600 $get install -y --no-install-recommends "$package" || failed="${failed-} $package"
     case $package in # nobody has asked for Debian's own
-        haproxy | postgresql | munge) service "$package" stop || true ;;
+        haproxy | postgresql | munge | etcd-server) service "${package%-server}" stop || true ;;
     esac
 done
 [ -z "${failed-}" ] || { echo "error: not installed:$failed"; exit 1; }

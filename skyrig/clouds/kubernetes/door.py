@@ -4,6 +4,7 @@ credentials that kubeconfigs have."""
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -18,6 +19,7 @@ Object = Mapping[str, Any]
 _FORBIDDEN, _THERE_IS_NONE = 403, 404
 _TRIES = 4
 _PAUSE_S = 0.5
+_TIMEOUT_S = 30.0
 _PAGE = "500"
 
 
@@ -26,11 +28,12 @@ class Forbidden(SkyrigError):
 
 
 class Door:
-    """Requests to the API of the context called `name`. A context manager that closes its connections; each is used in
-    one thread alone."""
+    """Requests to the API of the context called `name`, each with so many `tries` of `timeout_s` seconds. A context
+    manager that closes its connections; each is used in one thread alone."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tries: int = _TRIES, timeout_s: float = _TIMEOUT_S) -> None:
         self.context = kubeconfig.find(name)
+        self._tries, self._timeout_s = tries, timeout_s
         self._loop = asyncio.new_event_loop()
         self._api: Any = None
 
@@ -71,7 +74,7 @@ class Door:
 
     async def _asked(self, method: str, path: str, query: Mapping[str, str], body: Any) -> dict[str, Any]:
         """What goes wrong on the way is tried again, but what changes something only where that does no harm twice."""
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(self._tries)):
             try:
                 return await self._once(method, path, query, body)
             except NotUsable:
@@ -106,11 +109,11 @@ class Door:
 
     async def _opened(self) -> Any:
         if self._api is None:
-            self._api = await opened(self.context.name)
+            self._api = await opened(self.context.name, self._timeout_s)
         return self._api
 
 
-async def opened(name: str) -> Any:
+async def opened(name: str, timeout_s: float = _TIMEOUT_S) -> Any:
     """kr8s' own API object for a context. NotUsable where its credentials cannot be had."""
     import kr8s.asyncio
 
@@ -118,7 +121,7 @@ async def opened(name: str) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of servers newer than it knows; what we ask is in all of them
             api = await kr8s.asyncio.api(context=name)
-    except (ValueError, KeyError, OSError, RuntimeError) as error:
+    except (ValueError, KeyError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         raise NotUsable(f"kubernetes: {name}: no credentials: {error}", hint="does `kubectl get pods` work?") from error
-    api.timeout = 30
+    api.timeout = timeout_s
     return api

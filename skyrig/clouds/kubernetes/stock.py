@@ -37,7 +37,10 @@ _SOURCE = "the cluster's nodes"
 def look() -> bool:
     """Keep what the clusters have as this cloud's price table, where what was kept is old or of other contexts; whether
     the table is another one now. A cluster that does not answer has nothing."""
-    names = allowed()
+    try:
+        names = allowed()
+    except SkyrigError:
+        names = []  # the kubeconfig is none: `check` says so
     source = f"{_SOURCE} {_of(names)}"
     file = refreshed.table(CLOUD)
     if _kept_source() == source and file.exists() and time.time() - file.stat().st_mtime < KEPT_S:

@@ -14,25 +14,24 @@ from skyrig.clouds.cloud import NotUsable
 from skyrig.clouds.nebius import session
 from skyrig.errors import SkyrigError
 
-ANSWER_S = 30.0
+ANSWER_S = 20.0
 """Seconds that one answer may take."""
 OPERATION_S = 900.0
 """Seconds that what was begun may take: a start waits for capacity, a stop for the guest."""
 
 _TRIES = 5
-_BUSY = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
+_BUSY = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")
 _PAGE = 500
 T = TypeVar("T")
 
 
 @frozen
 class Kind:
-    """One kind of thing: the package of the API that has it, and its noun there. `within` is the kind of its parent
-    where that is not the project."""
+    """One kind of thing: the package of the API that has it, its noun there, and the package's version."""
 
     package: str
     noun: str
-    within: Kind | None = None
+    version: str = "v1"
 
 
 INSTANCE = Kind("compute", "Instance")
@@ -40,7 +39,7 @@ DISK = Kind("compute", "Disk")
 GPU_CLUSTER = Kind("compute", "GpuCluster")
 ALLOCATION = Kind("vpc", "Allocation")
 SECURITY_GROUP = Kind("vpc", "SecurityGroup")
-SECURITY_RULE = Kind("vpc", "SecurityRule", SECURITY_GROUP)
+SECURITY_RULE = Kind("vpc", "SecurityRule")
 SUBNET = Kind("vpc", "Subnet")
 NETWORK = Kind("vpc", "Network")
 BUCKET = Kind("storage", "Bucket")
@@ -79,15 +78,15 @@ class Door:
 
     def region(self) -> str:
         """The region that the project is in; "" where it says none. NotUsable where it may not be seen."""
-        project = self._asked(Kind("iam", "Project"), "get", "GetProjectRequest", {"id": self.project})
-        return str(project.status.region or "")
+        project = self._asked(Kind("iam", "Project", "v2"), "get", "GetProjectRequest", {"id": self.project})
+        return str(project.spec.region or "")
 
     def quotas(self) -> list[Any]:
         """The project's quota allowances."""
         return self.listed(Kind("quotas", "QuotaAllowance"))
 
     def _asked(self, kind: Kind, verb: str, request: str, given: dict[str, Any]) -> Any:
-        module = importlib.import_module(f"nebius.api.nebius.{kind.package}.v1")
+        module = importlib.import_module(f"nebius.api.nebius.{kind.package}.{kind.version}")
         call = getattr(getattr(module, f"{kind.noun}ServiceClient")(self._sdk), verb)
         return _tried(lambda: call(getattr(module, request)(**given), timeout=ANSWER_S, retries=1).wait())
 

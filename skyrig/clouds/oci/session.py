@@ -8,13 +8,18 @@ ApiKey (which is what is taken where nothing says), SecurityToken (`oci session 
 from __future__ import annotations
 
 import configparser
+import functools
 import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skyrig.clouds.cloud import NotUsable
 from skyrig.clouds.oci.signing import Caller
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 LOGIN = "`oci setup config`, or `oci session authenticate`"
 COMPARTMENT = "OCI_COMPARTMENT_OCID"
@@ -96,18 +101,23 @@ def caller() -> Caller:
     return Caller(f"{said['tenancy']}/{said['user']}/{said['fingerprint']}", key, said["user"])
 
 
-def _key(said: Mapping[str, str]):  # type: ignore[no-untyped-def]  # of cryptography, imported where it is used
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
+def _key(said: Mapping[str, str]) -> RSAPrivateKey:
     try:
         text = said["key"].encode() if said.get("key") else Path(said["key_file"]).expanduser().read_bytes()
-        word = said.get("pass_phrase", "").encode() or None
-        key = load_pem_private_key(text, word if b"ENCRYPTED" in text else None)
+        return _read(text, said.get("pass_phrase", "").encode())
     except (OSError, ValueError, TypeError) as error:
         raise NotUsable(f"oci: the key cannot be read: {error}", hint=LOGIN) from error
-    if not isinstance(key, RSAPrivateKey):
-        raise NotUsable("oci: the key is no RSA key", hint=LOGIN)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(text: bytes, word: bytes) -> RSAPrivateKey:
+    """The key in a file; reading it takes longer than signing with it. ValueError or TypeError where there is none."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(text, (word or None) if b"ENCRYPTED" in text else None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("it is no RSA key")
     return key
 
 

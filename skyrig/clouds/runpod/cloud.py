@@ -50,8 +50,10 @@ class Runpod(RentingCloud):
         return owner or f"key-{hashlib.sha256(account.api.key.encode()).hexdigest()[:10]}"
 
     def zones(self, region: str, instance_type: str) -> Sequence[str]:
-        """Data centers of a country that have room for a type, the one with most first."""
-        stock = api.connect().stock(api.gpu_of(instance_type)[0])
+        """Data centers of a country that have room for a type, the one with most first. Machines of the community are
+        in none of them, so that nothing says where a pod would be: they are not used."""
+        gpu, _, tier = api.gpu_of(instance_type)
+        stock = api.connect().stock(gpu) if tier == "SECURE" else {}
         there = [center for center, much in stock.items() if api.country(center) == region and much in _MUCH]
         return sorted(there, key=lambda center: (_MUCH.index(stock[center]), center))
 

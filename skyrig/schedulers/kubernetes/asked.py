@@ -18,7 +18,9 @@ class Asked:
     namespace gives to who says nothing), `count` accelerators of the kind `accelerator`. `queue` is a local queue of
     Kueue, `priority` a priority class: of workloads where there is a queue, else of pods. `max_restarts` is how often
     all of its nodes begin anew after one failed. `claims` are persistent volume claims by their mount point, `pod` what
-    the task's pod_config says, merged over the rest. `keep_s`: how long an ended job stays to be asked about."""
+    the task's pod_config says, merged over the rest. `keep_s`: how long an ended job stays to be asked about.
+    With `best` it wants the fabric of the nodes: once these were looked at, `fabric` is its name and `devices` what is
+    asked for of it."""
 
     image: str = ""
     cpus: float = 0.0
@@ -28,7 +30,9 @@ class Asked:
     queue: str = ""
     priority: str = ""
     max_restarts: int = 0
-    tier: str = "standard"
+    best: bool = False
+    fabric: str = ""
+    devices: Mapping[str, str] = field(factory=dict)
     labels: Mapping[str, str] = field(factory=dict)
     annotations: Mapping[str, str] = field(factory=dict)
     claims: Mapping[str, str] = field(factory=dict)

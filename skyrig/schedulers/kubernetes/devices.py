@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skyrig.clouds.kubernetes import machines
+
 _NAMED_BY = (
     "skypilot.co/accelerator",
     "cloud.google.com/gke-accelerator",
@@ -51,6 +53,17 @@ def chosen(nodes: Sequence[Mapping[str, Any]], accelerator: str) -> dict[str, li
         if there == resource(accelerator) and named and same(accelerator, value) and value not in found.get(named, []):
             found.setdefault(named, []).append(value)
     return {name: sorted(values) for name, values in found.items()}
+
+
+def fabric(nodes: Sequence[Mapping[str, Any]], accelerator: str) -> tuple[str, dict[str, str]]:
+    """The fabric of the nodes that have such accelerators, as data/kubernetes/fabric.json knows it, and what is asked
+    for of it; "" where they have none. The first of them stands for all."""
+    for node in nodes:
+        there, _, named, value = of_node(node)
+        if there == resource(accelerator) and (not named or same(accelerator, value)):
+            has = {name: machines.quantity(str(text)) for name, text in node["status"]["allocatable"].items()}
+            return machines.fabric(node["metadata"].get("labels") or {}, has)
+    return "", {}
 
 
 def same(asked: str, there: str) -> bool:

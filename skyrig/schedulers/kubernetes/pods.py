@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skyrig.catalog import facts
+from skyrig.clouds.kubernetes.merging import merged
 from skyrig.schedulers.kubernetes import devices, names, texts
 from skyrig.schedulers.kubernetes.asked import Asked
 
@@ -13,9 +14,6 @@ IMAGE = "python:3.12-slim-bookworm"
 """What a task runs in that names no image: it has bash and Python."""
 
 CONTAINER = "node"
-
-_BY_NAME = {"containers", "initContainers", "volumes", "imagePullSecrets", "env", "volumeMounts"}
-"""Lists whose entries are known by a name: a pod_config's entry is merged into the one of its name, else added."""
 
 _BY_RANK = "batch.kubernetes.io/job-completion-index"
 
@@ -51,39 +49,15 @@ def pod(
     metadata: dict[str, Any] = {"labels": {**asked.labels, **labels}}
     if asked.annotations:
         metadata["annotations"] = dict(asked.annotations)
-    return merged({"metadata": metadata, "spec": spec}, _named(asked.pod))
+    ours = {"metadata": metadata, "spec": spec}
+    if asked.fabric:
+        ours = merged(ours, facts.of("kubernetes", "fabric")[asked.fabric].get("pod", {}))
+    return merged(ours, _named(asked.pod))
 
 
 def key_of(path: str) -> str:
     """The key of a ConfigMap for a file at `path`: keys have no '/'."""
     return path.replace("/", "..")
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with what `over` says: objects are merged, entries of lists that have names too, other lists are added to,
-    and all else is replaced."""
-    found = copy.deepcopy(dict(base))
-    for key, value in over.items():
-        there = found.get(key)
-        if isinstance(there, dict) and isinstance(value, Mapping):
-            found[key] = merged(there, value)
-        elif isinstance(there, list) and isinstance(value, list):
-            found[key] = _joined(there, value) if key in _BY_NAME else [*there, *copy.deepcopy(value)]
-        else:
-            found[key] = copy.deepcopy(value)
-    return found
-
-
-def _joined(there: list[Any], more: list[Any]) -> list[Any]:
-    known = {each.get("name"): at for at, each in enumerate(there) if isinstance(each, dict)}
-    found = list(there)
-    for each in more:
-        name = each.get("name") if isinstance(each, dict) else None
-        if name in known and name is not None and "mountPath" not in each:
-            found[known[name]] = merged(found[known[name]], each)
-        else:
-            found.append(copy.deepcopy(each))
-    return found
 
 
 def _named(pod_config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -126,7 +100,7 @@ def _resources(asked: Asked) -> dict[str, Any]:
         requests["memory"] = f"{int(asked.memory_gb * 1024)}Mi"
     if not asked.count:
         return {"requests": requests} if requests else {}
-    counted = {devices.resource(asked.accelerator): str(asked.count)}
+    counted = {devices.resource(asked.accelerator): str(asked.count), **asked.devices}
     return {"requests": {**requests, **counted}, "limits": counted}
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from attrs import evolve
+
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import SkyrigError
 from skyrig.launch.files import Bundle, Notify, gathered
@@ -31,6 +33,10 @@ async def submit(api: Api, desc: ClusterDescription, what: Submission, least: in
     if not jobset:
         notify(f"{api.context} has no JobSet: an indexed Job and a headless Service stand for it")
     nodes = await _nodes(api) if asked.count else []
+    if asked.best and asked.count:
+        fabric, wanted = devices.fabric(nodes, asked.accelerator)
+        asked = evolve(asked, fabric=fabric, devices=wanted)
+        notify(f"the network between nodes: {fabric or 'what every pod has'}")
     making = of_job(desc, what, asked, bundles, packed, number, devices.chosen(nodes, asked.accelerator), jobset=jobset)
     plural = (JOBSETS, "jobsets") if jobset else (JOBS, "jobs")
     found = await api.get(api.path(*plural, making.name))

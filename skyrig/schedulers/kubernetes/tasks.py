@@ -62,6 +62,7 @@ def options(task: Task, asked: Resources, cluster: ClusterDescription) -> BatchO
         max_restarts=(comes_back.max_restarts_on_errors or 0) if comes_back is not None else 0,
         labels={**{str(k): str(v) for k, v in (about.get("labels") or {}).items()}, **(asked.labels or {})},
         annotations={str(k): str(v) for k, v in (about.get("annotations") or {}).items()},
+        best=asked.network_tier == "best",
         claims=claims_of(task.volumes),
         pod=said.get("pod_config") or {},
     )

@@ -224,10 +224,12 @@ def test_of_two_with_one_key_the_first_counts(queue: Queue, monkeypatch: pytest.
 
 def test_accelerators_find_their_nodes(queue: Queue) -> None:
     """Both go to a node that has them, and count as many."""
-    asked = Asked(accelerator="H100", count=8)
+    asked = Asked(accelerator="H100", count=8, best=True)
     code, said = queue.run(queue.what("echo $SKYPILOT_NUM_GPUS_PER_NODE\n", 2, asked=asked, accelerators=8))
     assert code == 0 and set(queue.jobs()[1].nodes) == {"h100-1", "h100-2"}, (queue.told, said)
     assert all(line.endswith(") 8") for line in said.splitlines())
+    pod = queue.lab.pods(queue.space)[0]["spec"]["containers"][0]
+    assert {"nvidia.com/gpu", "rdma/ib"} <= set(pod["resources"]["limits"]), "the fabric of these nodes"
 
 
 def test_without_jobset(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,7 +183,7 @@ class _Handlers(grpc.GenericRpcHandler):
         if cloud.denied:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you")
         if noun == "Project":
-            return self._project(module, payload, context)
+            return self._project(importlib.import_module("nebius.api.nebius.iam.v2"), payload, context)
         if verb == "List":
             asked = getattr(module, f"List{noun}sRequest").FromString(payload)
             known = [each for each in cloud.of(noun) if each.inputs.get("parentId") == asked.parent_id]
@@ -198,7 +198,7 @@ class _Handlers(grpc.GenericRpcHandler):
         if asked != self._cloud.project:
             context.abort(grpc.StatusCode.NOT_FOUND, f"project {asked} was not found")
         metadata = _module("common").ResourceMetadata(id=asked, name="lab")
-        return module.Container(metadata=metadata, status=module.ContainerStatus(region=self._cloud.region))
+        return module.Project(metadata=metadata, spec=module.ProjectSpec(region=self._cloud.region))
 
     def _changed(self, module: Any, noun: str, verb: str, payload: bytes, context: Any) -> Any:
         """A delete, start or stop, which is done at once."""

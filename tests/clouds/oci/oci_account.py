@@ -26,9 +26,9 @@ class OciUser(User):
             "PATH": f"{BIN}:{plugins(folder / 'plugins')}:{os.environ['PATH']}",
         }
 
-    def up(self, nodes: int, *more: str) -> list[str]:
-        """An up of so many small GPU nodes that was agreed to."""
-        return ["up", "--infra", f"oci/{REGION}", "-t", "VM.GPU.A10.1", "--nodes", str(nodes), "-y", *more]
+    def up(self, nodes: int, kind: str = "VM.GPU.A10.1") -> list[str]:
+        """An up of so many small nodes that was agreed to."""
+        return ["up", "--infra", f"oci/{REGION}", "-t", kind, "--nodes", str(nodes), "-y"]
 
     def statuses(self) -> dict[str, str]:
         """Status of each node, as `status` tells it."""

@@ -61,7 +61,8 @@ def test_an_engine_killed_while_it_makes_or_deletes_leaves_nothing_twice_or_behi
 
 
 def test_down_names_what_stays_with_its_price(person: OciUser) -> None:
-    person.run(*person.up(1), timeout=START_S)
+    up = person.run(*person.up(1, "VM.Standard.E4.Flex$_4_16"), timeout=START_S)
+    assert "VM.Standard.E4.Flex$_4_16 in" in up.told() and "$0.07" in up.told()
     [instance] = person.oracle.instances(person.stack).values()
     name = person.oracle.things[instance]["displayName"]
     volume = person.oracle.put("/bootVolumes/ocid1.v", displayName=f"{name} (Boot Volume)", sizeInGBs=730, vpusPerGB=10)

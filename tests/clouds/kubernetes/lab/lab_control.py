@@ -29,6 +29,9 @@ PODS = "10.42.0.0/16"
 _SERVICES = "10.43.0.0/16"
 _START_S = 90.0
 
+_ENDS_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""A test session that is killed leaves none of it: each program gets a signal when its parent is gone."""
+
 CONTROLLERS = (
     "namespace-controller,serviceaccount-controller,serviceaccount-token-controller,garbage-collector-controller,"
     "job-controller,pod-garbage-collector-controller,endpoints-controller,endpointslice-controller,"
@@ -139,7 +142,12 @@ class Control:
     def _start(self, name: str, command: Sequence[str]) -> None:
         with (self.folder / "log" / name).open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+                [*_ENDS_WITH_US, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
             )
 
     def _etcd(self) -> list[str]:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ MODULE = Path(__file__).parents[4] / "tools" / "kubernetes"
 VERSION = "1.36.3"
 SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBELET = "kubelet"
+LACKING = 3
+"""Exit code of this as a program where something is not on this machine."""
+
 _STAMP = "k8s.io/component-base/version"
 _SAID = f"-X {_STAMP}.gitVersion=v{VERSION} -X {_STAMP}.gitMajor=1 -X {_STAMP}.gitMinor={VERSION.split('.')[1]}"
 
@@ -28,6 +32,8 @@ def missing() -> str:
     """What a lab lacks on this machine, in one line; empty where nothing does."""
     if os.getuid() != 0:
         return "a Kubernetes for tests runs its pods in namespaces: needs root"
+    if lacking := [name for name in ("nsenter", "setpriv") if shutil.which(name) is None]:
+        return f"not on this machine: {', '.join(lacking)} (Debian: util-linux)"
     if etcd() is None:
         return "not on this machine: etcd (Debian: etcd-server)"
     if shutil.which("go") is None and not (_built(servers_folder(), SERVERS) and _built(kubelet_folder(), [KUBELET])):
@@ -51,9 +57,22 @@ def kubelet_folder() -> Path:
 
 
 def build() -> None:
-    """Have all programs; minutes where none is there yet. CalledProcessError, with Go's own words, where Go fails."""
+    """Have all programs; minutes where none is there yet. CalledProcessError where Go fails, whose words are on
+    stderr."""
     _have(servers_folder(), SERVERS, "tool")
     _have(kubelet_folder(), [KUBELET], "./kubelet")
+
+
+def main() -> int:
+    """For rig: build all, or say in one line what is missing here, and end with LACKING; else as Go ends."""
+    if lacking := missing():
+        print(lacking)
+        return LACKING
+    try:
+        build()
+    except subprocess.CalledProcessError as failed:
+        return failed.returncode
+    return 0
 
 
 def _have(folder: Path, names: Sequence[str], package: str) -> None:
@@ -66,8 +85,9 @@ def _have(folder: Path, names: Sequence[str], package: str) -> None:
             return
         fresh = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
-        command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags=-s -w {_SAID}"]
-        subprocess.run([*command, f"-o={fresh}/", package], cwd=MODULE, check=True, capture_output=True, text=True)
+        fresh.mkdir()
+        command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-v", f"-ldflags=-s -w {_SAID}"]
+        subprocess.run([*command, f"-o={fresh}/", package], cwd=MODULE, check=True, stdout=sys.stderr)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
 
@@ -85,3 +105,7 @@ def _hash(files: Iterable[Path]) -> str:
     for file in files:
         total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Kubernetes clusters on Azure: AKS with node pools that have GPUs and InfiniBand."""

@@ -1,0 +1,1 @@
+"""Kubernetes clusters on AWS: EKS with node groups whose nodes have EFA."""

@@ -1,0 +1,1 @@
+"""Kubernetes clusters on Google Cloud: GKE with node pools that have GPUDirect."""
