@@ -16,11 +16,11 @@ CODE = ("skyrig", "components", "stacks", "tools")
 THIS_MACHINE = "local is this machine: its nodes are processes here, which are asked without any cloud's API"
 STORE = "a store of buckets has its cloud's name; what differs is in data/stores, this is the form of its urls"
 SCHEDULER = "not the cloud but the scheduler of that name, a value of the config and of the description"
-MAKER = "makes a Kubernetes cluster on that cloud, in a program of the user's own: one folder each"
+MAKER = "it makes a Kubernetes cluster of one vendor's, whose facts (types, fabrics) are under that cloud's name"
 ALLOWED = {
+    "components/aks/": MAKER,
     "components/eks/": MAKER,
     "components/gke/": MAKER,
-    "components/aks/": MAKER,
     "skyrig/cluster/clouds.py": "the registration itself",
     "skyrig/task/": "SkyPilot's words: names of clouds in task files, and sections of its config",
     "skyrig/launch/environment.py": "SkyPilot's words: its classes of clouds, in SKYPILOT_CLUSTER_INFO",
