@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import yaml
 from api_mock import Answer, ApiMock
-from served import Served, free_address
+from machine_served import Served, free_address
 
 KEY, OTHER = "fs_" + secrets.token_hex(20), "fs_" + secrets.token_hex(20)
 PROJECT, OTHERS = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"

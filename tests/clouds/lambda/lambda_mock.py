@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import yaml
 from api_mock import Answer, ApiMock
-from served import Served, free_address
+from machine_served import Served, free_address
 
 KEY, OTHER = "secret_lambda_" + secrets.token_hex(16), "secret_other_" + secrets.token_hex(16)
 OWNER = "lrn:account:5f2b7a"
