@@ -3,7 +3,14 @@
 from typing import TypedDict
 
 import pulumi
-import pulumi_gcp as gcp
+from pulumi_gcp.compute.network import Network
+from pulumi_gcp.compute.router import Router
+from pulumi_gcp.compute.router_nat import RouterNat
+from pulumi_gcp.compute.subnetwork import Subnetwork
+from pulumi_gcp.container.cluster import Cluster
+from pulumi_gcp.container.node_pool import NodePool
+from pulumi_gcp.projects.iam_member import IAMMember
+from pulumi_gcp.serviceaccount.account import Account
 
 from components.kubernetes.kubeconfig import kubeconfig
 from components.refuse import refuse
@@ -51,17 +58,15 @@ class GkeCluster(pulumi.ComponentResource):
         super().__init__("skyrig:index:GkeCluster", name, {}, opts)
         child, project = pulumi.ResourceOptions(parent=self), args["project"]
         self.network, subnet = self._network(name, args, child)
-        account = gcp.serviceaccount.Account(
-            f"{name}-nodes", account_id=f"{name}-nodes"[:30], project=project, opts=child
-        )
+        account = Account(f"{name}-nodes", account_id=f"{name}-nodes"[:30], project=project, opts=child)
         held = [
-            gcp.projects.IAMMember(
+            IAMMember(
                 f"{name}-{role.rpartition('/')[2]}", project=project, role=role, member=account.member, opts=child
             ).id
             for role in ROLES
         ]
         self.account = pulumi.Output.all(account.email, *held).apply(lambda each: str(each[0]))
-        cluster = gcp.container.Cluster(
+        cluster = Cluster(
             name,
             project=project,
             location=args["zone"],
@@ -82,7 +87,7 @@ class GkeCluster(pulumi.ComponentResource):
             resource_labels=args["labels"],
             opts=child,
         )
-        gcp.container.NodePool(
+        NodePool(
             f"{name}-system",
             cluster=cluster.id,
             node_count=2,
@@ -99,10 +104,8 @@ class GkeCluster(pulumi.ComponentResource):
     ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         """The cluster's own network and subnet, with a way out that nobody comes in by."""
         project, region = args["project"], args["zone"].rpartition("-")[0]
-        network = gcp.compute.Network(
-            f"{name}-net", project=project, auto_create_subnetworks=False, mtu=args["mtu"], opts=child
-        )
-        subnet = gcp.compute.Subnetwork(
+        network = Network(f"{name}-net", project=project, auto_create_subnetworks=False, mtu=args["mtu"], opts=child)
+        subnet = Subnetwork(
             f"{name}-subnet",
             project=project,
             region=region,
@@ -111,8 +114,8 @@ class GkeCluster(pulumi.ComponentResource):
             private_ip_google_access=True,
             opts=child,
         )
-        router = gcp.compute.Router(f"{name}-router", project=project, region=region, network=network.id, opts=child)
-        gcp.compute.RouterNat(
+        router = Router(f"{name}-router", project=project, region=region, network=network.id, opts=child)
+        RouterNat(
             f"{name}-nat",
             project=project,
             region=region,

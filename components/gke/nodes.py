@@ -3,8 +3,11 @@
 from typing import Any, TypedDict
 
 import pulumi
-import pulumi_gcp as gcp
 import pulumi_kubernetes as k8s
+from pulumi_gcp.compute.firewall import Firewall
+from pulumi_gcp.compute.network import Network
+from pulumi_gcp.compute.subnetwork import Subnetwork
+from pulumi_gcp.container.node_pool import NodePool
 
 from components.gcp import gpudirect
 from components.gke.cluster import node_config
@@ -64,7 +67,7 @@ class GkeNodes(pulumi.ComponentResource):
             **bought(paid.kind, paid.id),
         }  # fmt: skip
         close = gpudirect.compact(kind, "best", paid.kind)
-        pool = gcp.container.NodePool(
+        pool = NodePool(
             f"{name}-pool",
             project=args["project"],
             cluster=args["cluster"],
@@ -94,7 +97,7 @@ class GkeNodes(pulumi.ComponentResource):
         wanted = gpudirect.networks(kind, "best", args["zone"])
         has_rdma = any(each.profile for each in wanted)
         for at, each in enumerate(wanted):
-            network = gcp.compute.Network(
+            network = Network(
                 f"{name}-{each.name}",
                 project=args["project"],
                 auto_create_subnetworks=False,
@@ -103,7 +106,7 @@ class GkeNodes(pulumi.ComponentResource):
             )
             for number in range(each.subnets):
                 called = f"rdma-{number}" if each.profile else f"gvnic-{at + 1}" if has_rdma else f"vpc{at + 1}"
-                subnet = gcp.compute.Subnetwork(
+                subnet = Subnetwork(
                     f"{name}-{called}",
                     project=args["project"],
                     region=region,
@@ -118,7 +121,7 @@ class GkeNodes(pulumi.ComponentResource):
 
     def _inside(self, name: str, project: str, network: pulumi.Output[str], child: pulumi.ResourceOptions) -> None:
         """Nodes say everything to each other there, and nobody else is."""
-        gcp.compute.Firewall(
+        Firewall(
             f"{name}-inside",
             project=project,
             network=network,

@@ -73,6 +73,7 @@ def test_the_script_runs_once_with_all_nodes_and_its_code_counts(tmp_path: Path)
     assert second == ranks.Rank(0, "", {})
 
 
+@pytest.mark.soak
 def test_the_shipped_example_learns_on_all_nodes(tmp_path: Path) -> None:
     ray_or_skip()
     shutil.copytree(ROOT / "examples" / "ray", tmp_path / "workdir")

@@ -7,7 +7,6 @@ import base64
 import io
 import json
 import re
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,6 @@ import attrs
 import pytest
 import yaml
 from kubernetes_lab import Lab
-
-sys.path.insert(0, str(Path(__file__).with_name("queue")))
-
-import jobset_controller
-from jobset_controller import JobSets
 from user import User, until
 
 from components.kubernetes.jobs import describe
@@ -35,6 +29,7 @@ from skyrig.schedulers.kubernetes.asked import Asked
 from skyrig.schedulers.kubernetes.client import CLIENT
 
 NOTHING = Asked()
+JOBSET = "jobset.x-k8s.io/v1alpha2"
 SECRET = "s3cret-of-the-queue-tests"
 
 
@@ -82,23 +77,17 @@ class Queue:
     def left(self) -> list[str]:
         """What is in the namespace, but for what Kubernetes itself puts there."""
         kinds = [("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "Service"), ("v1", "Pod"), ("batch/v1", "Job"),
-                 (jobset_controller.VERSION, "JobSet")]  # fmt: skip
+                 (JOBSET, "JobSet")]  # fmt: skip
         return [f"{kind} {each['metadata']['name']}" for version, kind in kinds
                 for each in self.lab.client.all(version, kind, self.space)
                 if each["metadata"]["name"] != "kube-root-ca.crt"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def jobsets(lab: Lab) -> Iterator[str]:
+def jobsets(lab: Lab) -> str:
     """A namespace in which JobSets are seen to."""
-    jobset_controller.install(lab.client)
-    space = lab.namespace("queue")
-    controller = JobSets(lab.client, space)
-    controller.start()
-    try:
-        yield space
-    finally:
-        controller.close()
+    lab.install("jobset")
+    return lab.namespace("queue")
 
 
 @pytest.fixture
@@ -127,7 +116,7 @@ def test_a_job_with_setup_variables_and_secrets(queue: Queue) -> None:
     assert re.fullmatch(r"\(setup, [a-z0-9-]+\) in setup", lines[1])
     for kind in ("ConfigMap", "Pod"):
         assert SECRET not in json.dumps(queue.lab.client.all("v1", kind, queue.space))
-    jobset = queue.lab.client.get(jobset_controller.VERSION, "JobSet", "q-1", queue.space)
+    jobset = queue.lab.client.get(JOBSET, "JobSet", "q-1", queue.space)
     assert jobset is not None and SECRET not in json.dumps(jobset)
     secret = queue.lab.client.get("v1", "Secret", "q-1", queue.space)
     assert secret is not None and secret["metadata"]["ownerReferences"][0]["uid"] == jobset["metadata"]["uid"]
@@ -171,11 +160,11 @@ def test_it_begins_anew_as_often_as_asked(queue: Queue) -> None:
 def test_a_queue_lets_it_begin(queue: Queue) -> None:
     """A job for a local queue of Kueue is made suspended, with its label, and has no pod until it is admitted."""
     record = queue.submit(queue.what("echo went\n", 2, asked=Asked(queue="team", priority="high")))
-    jobset = queue.lab.client.get(jobset_controller.VERSION, "JobSet", "q-1", queue.space)
+    jobset = queue.lab.client.get(JOBSET, "JobSet", "q-1", queue.space)
     assert jobset is not None and jobset["spec"]["suspend"] is True
     assert jobset["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
     assert queue.jobs()[1].reason == "waits for the queue team" and not queue.lab.pods(queue.space)
-    jobset_controller.admit(queue.lab.client, queue.space, "q-1")
+    queue.lab.client.patch(jobset, {"spec": {"suspend": False}})  # as Kueue does where there is room for all pods
     queue.until(record.id, JobStatus.SUCCEEDED)
     assert sorted(queue.logs(1)[1].splitlines()) == [f"(rank {rank}, {queue.jobs()[1].nodes[rank]}) went"
                                                      for rank in range(2)]  # fmt: skip
@@ -219,7 +208,7 @@ def test_of_two_with_one_key_the_first_counts(queue: Queue, monkeypatch: pytest.
         thread.start()
     for thread in threads:
         thread.join()
-    assert together == [2, 2] and len(queue.lab.client.all(jobset_controller.VERSION, "JobSet", queue.space)) == 2
+    assert together == [2, 2] and len(queue.lab.client.all(JOBSET, "JobSet", queue.space)) == 2
 
 
 def test_accelerators_find_their_nodes(queue: Queue) -> None:

@@ -83,6 +83,7 @@ def test_a_job_over_three_machines_and_then_nothing_is_left(
     user.run("down", "-c", "ring", "-y")
 
 
+@pytest.mark.soak
 def test_the_next_pool_is_taken_where_one_is_full_and_plain_ssh_gets_through_the_gate(
     own: OwnMachines, person: Person, whole: dict[str, Any], here: None
 ) -> None:
