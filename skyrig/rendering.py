@@ -11,7 +11,7 @@ from types import MappingProxyType
 from attrs import evolve, frozen
 
 from skyrig.catalog import fabrics, instances
-from skyrig.cluster.description import ClusterDescription, Fabric, Node, SshAccess
+from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.shape import Shape, resized
 from skyrig.errors import BadInput
 from skyrig.launch.environment import hostfile, masked, processes_per_node, rank_environment, setup_environment
@@ -78,7 +78,7 @@ def planned(stack: str, shape: Shape) -> ClusterDescription:
         ssh=SshAccess(""),
         records="",
         isolation="namespaces" if shape.cloud == "local" else "machine",
-        fabric=fabrics.of(kind, machine.network_tier) if kind is not None else Fabric(),
+        fabric=fabrics.of_machine(shape.cloud, machine, kind),
     )
 
 

@@ -15,7 +15,7 @@ from components.refuse import refuse
 from components.tags import tags
 from components.wanted import CloudArgs
 from skyrig import places
-from skyrig.catalog import facts
+from skyrig.catalog import fabrics, facts
 from skyrig.clouds.kubernetes import podspec
 from skyrig.clouds.kubernetes.gangs import Gang, WantedNode, gangs
 from skyrig.clouds.kubernetes.names import CLUSTER, cluster_name, labels, secret_name
@@ -129,7 +129,7 @@ def _jobs(made: dict[Gang, KubernetesGang]) -> pulumi.Output[dict[str, list[str]
 
 def _fabric(asked: Asked) -> dict[str, Any]:
     kind = facts.of(CLOUD, "fabric").get(asked.fabric, {}).get("kind", asked.fabric) or "none"
-    return {"kind": kind, "env": podspec.fabric_env(asked.fabric, asked.devices)}
+    return {"kind": kind, "env": fabrics.env(CLOUD, asked.fabric, asked.devices)}
 
 
 def _said(node: str, pod: dict[str, Any], host_key: str, place: tuple[str, str], head: str) -> SaidNode:

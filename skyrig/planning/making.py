@@ -17,7 +17,6 @@ from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
-from skyrig.cluster.description import Fabric
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.failover import memory
@@ -100,7 +99,7 @@ def _of(
         price=_price(shape, chosen, question.hours),
         forecast=_forecast(stack, shape, question, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
-        fabric=fabrics.of(kind, shape.machine.network_tier) if kind is not None else Fabric(),
+        fabric=fabrics.of_machine(shape.cloud, shape.machine, kind),
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
         notes=(*notes, *_limits(stack, shape)),
         is_settled=not notes,

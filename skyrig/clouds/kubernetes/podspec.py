@@ -102,14 +102,6 @@ def size_of(instance_type: str) -> Size:
     return sized.parse(instance_type) or Size(2.0, 8.0)
 
 
-def fabric_env(kind: str, devices: Mapping[str, str]) -> dict[str, str]:
-    """The environment that a fabric wants of a job."""
-    said = facts.of(CLOUD, "fabric").get(kind, {})
-    if any(name.startswith(tuple(said.get("env_without", ()))) for name in devices if said.get("env_without")):
-        return {}
-    return dict(said.get("env", {}))
-
-
 def template(pod: Pod) -> dict[str, Any]:
     """The template: ours, with what the fabric wants over it, and over both what the task says."""
     own = (pod.asked.config.get("custom_metadata") or {}) if pod.asked.config else {}

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from skyrig import shell_templates
-from skyrig.clouds.kubernetes.podspec import fabric_env
+from skyrig.catalog import fabrics
 from skyrig.cluster.description import ClusterDescription
 from skyrig.launch.environment import cluster_info, processes_per_node
 from skyrig.launch.job import JobRequest
@@ -69,7 +69,7 @@ def begin(
         grace_s=GRACE_S,
         procs=processes_per_node(request),
         cores=int(asked.cpus),
-        fabric={**desc.fabric.env, **fabric_env(asked.fabric, asked.devices)},
+        fabric={**desc.fabric.env, **fabrics.env("kubernetes", asked.fabric, asked.devices)},
         accelerators=request.accelerators,
         places=[(at, _target(target), is_file) for at, (target, is_file) in enumerate(places)],
         setup=request.setup.entry if request.setup is not None else "",
