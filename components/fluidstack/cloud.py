@@ -4,13 +4,12 @@ from typing import Any
 
 import pulumi
 
-from components.describe import USER, describe
+from components.describe import USER
 from components.fluidstack.machine import CLOUD, FluidstackMachine, FluidstackPower
 from components.refuse import refuse
 from components.rented import nodes
 from components.rented.wrong import wrong
 from components.wanted import CloudArgs
-from skyrig import places
 
 NO_PORTS = "Fluidstack's API has no firewall: what is reached from where is as it was agreed on for the project"
 
@@ -25,7 +24,6 @@ class FluidstackCloud(pulumi.ComponentResource):
         refuse("FluidstackCloud", wrong(args, ports=NO_PORTS))
         super().__init__("skyrig:index:FluidstackCloud", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        account = args["machine"]["account"]
         hosts = {each["id"]: nodes.host_key(name, args, each, child) for each in args["nodes"]}
         machines = {
             each["id"]: FluidstackMachine(
@@ -35,24 +33,6 @@ class FluidstackCloud(pulumi.ComponentResource):
             )
             for each in args["nodes"]
         }
-        power = FluidstackPower(
-            f"{name}-power",
-            {
-                "account": account,
-                "ids": pulumi.Output.all(**{node: made.id for node, made in machines.items()}),
-                "power": args["power"],
-                "starts": args["starts"],
-            },
-            child,
-        )
-        public = pulumi.Output.all(**{node: host.public_key for node, host in hosts.items()})
-        self.description = pulumi.Output.all(args["public_key"], power.nodes, public).apply(
-            lambda known: describe(
-                CLOUD,
-                args,
-                [nodes.said(each, known[1][each["id"]], known[2][each["id"]], USER) for each in args["nodes"]],
-                known[0],
-                places.records(args["stack"]).as_uri(),
-            )
-        )
+        power = FluidstackPower(f"{name}-power", nodes.power_args(args, machines), child)
+        self.description = nodes.described(CLOUD, args, hosts, power.nodes, USER)
         self.register_outputs({"description": self.description})

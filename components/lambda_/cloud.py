@@ -4,13 +4,12 @@ from typing import Any
 
 import pulumi
 
-from components.describe import USER, describe
+from components.describe import USER
 from components.lambda_.machine import CLOUD, LambdaKey, LambdaMachine, LambdaPower
 from components.refuse import refuse
 from components.rented import nodes
 from components.rented.wrong import wrong
 from components.wanted import CloudArgs
-from skyrig import places
 
 NO_PORTS = "Lambda's firewall is the account's, for all its machines: open them there (cloud.lambda.ai/firewall)"
 
@@ -38,24 +37,6 @@ class LambdaCloud(pulumi.ComponentResource):
             )
             for each in args["nodes"]
         }
-        power = LambdaPower(
-            f"{name}-power",
-            {
-                "account": account,
-                "ids": pulumi.Output.all(**{node: made.id for node, made in machines.items()}),
-                "power": args["power"],
-                "starts": args["starts"],
-            },
-            child,
-        )
-        public = pulumi.Output.all(**{node: host.public_key for node, host in hosts.items()})
-        self.description = pulumi.Output.all(args["public_key"], power.nodes, public).apply(
-            lambda known: describe(
-                CLOUD,
-                args,
-                [nodes.said(each, known[1][each["id"]], known[2][each["id"]], USER) for each in args["nodes"]],
-                known[0],
-                places.records(args["stack"]).as_uri(),
-            )
-        )
+        power = LambdaPower(f"{name}-power", nodes.power_args(args, machines), child)
+        self.description = nodes.described(CLOUD, args, hosts, power.nodes, USER)
         self.register_outputs({"description": self.description})

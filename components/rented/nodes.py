@@ -1,15 +1,18 @@
 """What the components of such clouds do alike: names, host keys, what a machine is told, and what is known of it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 
 from components import boot
-from components.describe import SaidNode
+from components.describe import SaidNode, describe
 from components.hostkey import HostKey
 from components.rented.machine import RentedMachineArgs
+from components.rented.power import RentedPowerArgs
 from components.tags import tags
 from components.wanted import CloudArgs, WantedNodeArgs
+from skyrig import places
 from skyrig.catalog import fabrics, instances
 from skyrig.clouds.machines_api import names
 from skyrig.clouds.machines_api.machine import HOST
@@ -95,3 +98,33 @@ def said(wanted: WantedNodeArgs, known: dict[str, Any], public_key: str, user: s
         "user": user,
         "port": int(known["port"]),
     }
+
+
+def power_args(args: CloudArgs, machines: Mapping[str, pulumi.CustomResource]) -> RentedPowerArgs:
+    """What the power of all machines is made from; `machines` by node id."""
+    return {
+        "account": args["machine"]["account"],
+        "ids": pulumi.Output.all(**{node: made.id for node, made in machines.items()}),
+        "power": args["power"],
+        "starts": args["starts"],
+    }
+
+
+def described(
+    cloud: str,
+    args: CloudArgs,
+    hosts: Mapping[str, HostKey],
+    there: pulumi.Output[dict[str, Any]],
+    user: str,
+) -> pulumi.Output[dict[str, Any]]:
+    """The description of a cluster whose machines, by node id, are `there`; `user` logs in."""
+    keys = pulumi.Output.all(**{node: host.public_key for node, host in hosts.items()})
+    return pulumi.Output.all(args["public_key"], there, keys).apply(
+        lambda known: describe(
+            cloud,
+            args,
+            [said(each, known[1][each["id"]], known[2][each["id"]], user) for each in args["nodes"]],
+            known[0],
+            places.records(args["stack"]).as_uri(),
+        )
+    )

@@ -4,7 +4,6 @@ from typing import Any
 
 import pulumi
 
-from components.describe import describe
 from components.hostkey import HostKey
 from components.refuse import refuse
 from components.rented import nodes
@@ -12,7 +11,6 @@ from components.rented.wrong import wrong
 from components.runpod.boot import script
 from components.runpod.pod import CLOUD, RunpodPod, RunpodPower
 from components.wanted import CloudArgs, WantedNodeArgs
-from skyrig import places
 from skyrig.catalog import facts, instances
 
 USER = "root"
@@ -31,26 +29,8 @@ class RunpodCloud(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         hosts = {each["id"]: nodes.host_key(name, args, each, child) for each in args["nodes"]}
         pods = {each["id"]: _pod(name, args, each, hosts[each["id"]], child) for each in args["nodes"]}
-        power = RunpodPower(
-            f"{name}-power",
-            {
-                "account": args["machine"]["account"],
-                "ids": pulumi.Output.all(**{node: made.id for node, made in pods.items()}),
-                "power": args["power"],
-                "starts": args["starts"],
-            },
-            child,
-        )
-        public = pulumi.Output.all(**{node: host.public_key for node, host in hosts.items()})
-        self.description = pulumi.Output.all(args["public_key"], power.nodes, public).apply(
-            lambda known: describe(
-                CLOUD,
-                args,
-                [nodes.said(each, known[1][each["id"]], known[2][each["id"]], USER) for each in args["nodes"]],
-                known[0],
-                places.records(args["stack"]).as_uri(),
-            )
-        )
+        power = RunpodPower(f"{name}-power", nodes.power_args(args, pods), child)
+        self.description = nodes.described(CLOUD, args, hosts, power.nodes, USER)
         self.register_outputs({"description": self.description})
 
 
