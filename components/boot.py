@@ -64,17 +64,18 @@ def programs_of(args: BootArgs) -> dict[str, str]:
     """Text of each program that the node gets, by its name in FOLDER. `expire` is there for a
     node that does not live without end. `ready` (run once, at the first boot), `stop`, `end` and `fabric` are its
     cloud's own, where that has them: templates/cloud-init/CLOUD/{ready,stop,end,fabric-KIND}.* in any language, with a
-    first line #!; one that is called *.j2 is a template, which knows
-    the `facts` of the fabric too (skyrig.catalog.fabrics)."""
+    first line #!; that of a fabric may be the same for all (templates/cloud-init/fabric-KIND.*). One that is called
+    *.j2 is a template, which knows the `facts` of the fabric too (skyrig.catalog.fabrics)."""
     templates, cloud = environment(), args["cloud"]
     sources = {"scratch": "scratch", "check": "check", **{name: f"{cloud}/{name}" for name in ("ready", "stop", "end")}}
+    files = {file.removesuffix(".j2").rpartition(".")[0]: file for file in templates.list_templates()}
     if args["fabric"] != "none":
-        sources["fabric"] = f"{cloud}/fabric-{args['fabric']}"
+        own, common = f"{cloud}/fabric-{args['fabric']}", f"fabric-{args['fabric']}"
+        sources["fabric"] = own if own in files else common
     if args.get("ends_at"):
         sources["expire"] = "expire"
     if args["container"]:
         sources["container"] = "container"
-    files = {file.removesuffix(".j2").rpartition(".")[0]: file for file in templates.list_templates()}
     there = {program: files[source] for program, source in sources.items() if source in files}
     return {program: _text(templates, file, args) for program, file in there.items()}
 

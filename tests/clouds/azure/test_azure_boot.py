@@ -36,9 +36,9 @@ sys.exit(22)
 
 def program(name: str) -> str:
     """Text of a program as a node gets it: what is called *.j2 is a template, anything else is taken as it is."""
-    plain = FOLDER / "azure" / f"{name}.sh"
-    if plain.exists():
-        return plain.read_text()
+    for plain in (FOLDER / "azure" / f"{name}.sh", FOLDER / f"{name}.sh"):
+        if plain.exists():
+            return plain.read_text()
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )

@@ -52,7 +52,7 @@ def test_user_data_is_the_golden_one(case: Path) -> None:
 
 def _copied(case: Path, name: str, body: str) -> bool:
     cloud = case.stem.partition("-")[0]
-    sources = [*TEMPLATES.glob(f"{name}.*"), *(TEMPLATES / cloud).glob(f"{name}*")]
+    sources = [*TEMPLATES.glob(f"{name}*"), *(TEMPLATES / cloud).glob(f"{name}*")]
     return any(source.suffix != ".j2" and source.read_text() == body for source in sources)
 
 
