@@ -37,6 +37,7 @@ def keys(bucket: datastacks.MadeBucket) -> server.Keys:
     return server.Keys(**bucket.keys)
 
 
+@pytest.mark.soak
 def test_a_bucket_is_made_found_kept_and_deleted(project: Path, rclone: Rclone) -> None:
     told: list[str] = []
     stack = datastacks.of("mine")

@@ -43,6 +43,7 @@ def places(user: User) -> dict[str, int]:
     return {row["place"]: row["nodes"] for row in user.json("local.capacity")["places"]}
 
 
+@pytest.mark.soak
 def test_the_next_place_is_taken_where_the_first_has_no_room(user: User) -> None:
     user.run("local.capacity", "here-a", "1")
     done = user.run("launch", "t.yaml", "-c", "dry")

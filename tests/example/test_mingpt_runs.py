@@ -64,6 +64,7 @@ def alone(out: Path, *words: str) -> list[str]:
     return [sys.executable, str(EXAMPLE / "train.py"), *SMALL, "--out", str(out), *words]
 
 
+@pytest.mark.soak
 def test_one_run_goes_on_under_torchrun_accelerate_and_plain(tmp_path: Path) -> None:
     logs = []
     for strategy, steps in (("torchrun", 40), ("accelerate", 60), ("plain", 80)):

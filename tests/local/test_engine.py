@@ -93,6 +93,7 @@ def test_a_destroy_leaves_nothing_whatever_became_of_the_nodes(stack: LocalStack
     assert not stack.nodes_folder.exists() and processes_of(stack.nodes_folder) == []
 
 
+@pytest.mark.soak
 def test_another_shape_replaces_nodes(engine: LocalEngine) -> None:
     stack = engine.stack("plain")
     try:

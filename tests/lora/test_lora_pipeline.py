@@ -75,6 +75,7 @@ def test_every_step_leaves_its_shards_and_the_model(trained: Bucket) -> None:
     assert not any("/shards/" in key for key in keys)
 
 
+@pytest.mark.soak
 def test_again_nothing_changes(trained: Bucket) -> None:
     before = trained.listing()
     for script in SCRIPTS:
@@ -122,6 +123,7 @@ def test_killed_anywhere_and_run_again_the_bucket_is_the_same(trained: Bucket, p
     assert bucket.contents() == trained.contents(), (seed, points)
 
 
+@pytest.mark.soak
 def test_a_failed_import_fails_the_run_before_anything_else(place: Any) -> None:
     bucket = place.bucket("failing")
     said = bucket.run("bash", "-c", TASK["run"], check=1, MODEL_NAME="synthetic/huge")

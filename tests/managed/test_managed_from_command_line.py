@@ -75,6 +75,7 @@ def test_what_cannot_be_is_one_line_and_makes_nothing(clone: Clone, words: str, 
     assert clone.made() == before
 
 
+@pytest.mark.soak
 def test_a_pipeline_is_followed_to_its_exit_code(clone: Clone) -> None:
     done = clone.run("skyrig", "jobs", "launch", "pipe.yaml")
     assert done.returncode == 7, said(done)

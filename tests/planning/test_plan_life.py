@@ -77,6 +77,7 @@ def test_the_life_of_a_plan(person: User, tmp_path: Path) -> None:
     assert planned(person, 2)["changes"]["create"] == 0, "the config was left as it was"
 
 
+@pytest.mark.soak
 def test_a_plan_that_does_not_hold_leaves_no_stack(person: User, tmp_path: Path) -> None:
     file = tmp_path / "forged.plan"
     person.run("plan", task(person, 2), "-c", "other", "--save", str(file))

@@ -36,6 +36,7 @@ def lose(managed: Host) -> None:
     folder.root().rename(managed.person.home / "lost")
 
 
+@pytest.mark.soak
 def test_a_job_goes_on_and_is_mended_when_the_controllers_folder_was_lost(managed: Host) -> None:
     job_id = managed.launch(UNTIL_SECOND, nodes=2)
     managed.running(job_id)

@@ -89,6 +89,7 @@ def test_changed_resources_are_a_plan_and_never_ignored(user: User) -> None:
     assert user.nodes() == before
 
 
+@pytest.mark.soak
 def test_fifty_detached_jobs_run_in_order_each_with_its_log_and_code(user: User) -> None:
     code = (
         "import sys; from skyrig import verbs; from skyrig.task import reading\n"

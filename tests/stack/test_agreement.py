@@ -34,6 +34,7 @@ def test_nothing_of_the_users_is_lost_unasked(
 
 
 @pytest.mark.e2e
+@pytest.mark.soak
 def test_older_is_brought_up_edited_is_kept_and_both_is_refused(
     project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
