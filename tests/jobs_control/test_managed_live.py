@@ -54,6 +54,7 @@ def managed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
         )
 
 
+@pytest.mark.soak
 def test_only_a_lost_node_is_made_anew_and_the_job_goes_on_under_its_own_id(managed: Jobs) -> None:
     person, job_id = managed.host, managed.node
     stack = person.running(job_id).current.stack
