@@ -30,6 +30,7 @@ _PARTS = (
     "cluster",
     "fleet",
     "launch",
+    "preflight",
     "serve/__init__.py",
     "serve/asking.py",
     "serve/balancer",
