@@ -131,7 +131,7 @@ def nodes(lab: AwsUser, subnet: str) -> None:
     assert said["InstanceMarketOptions"]["MarketType"] == "capacity-block" and "Placement" not in said
     target = said["CapacityReservationSpecification"]["CapacityReservationTarget"]
     assert target["CapacityReservationId"] == BLOCK and said["MetadataOptions"]["HttpTokens"] == "required"
-    among = {each for nic in said["NetworkInterfaces"] for each in nic["Groups"]}
+    among = {each for nic in said["NetworkInterfaces"] for each in nic["Groups"]} - {""}  # moto's EKS has no group
     [efa] = [each for each in ec2.describe_security_groups(GroupIds=sorted(among))["SecurityGroups"]
              if each["Description"] == "EFA between the nodes"]  # fmt: skip
     for rules in (efa["IpPermissions"], efa["IpPermissionsEgress"]):
