@@ -30,8 +30,8 @@ _STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
 class LocalNode:
     """One node of the local cloud; `rank` is -1 where its cluster does not name it any more. `status` is UP, STOPPED
     (on purpose) or DOWN. `zone` is "" where nobody has said which; `leaves_at` is when it will be preempted, unix time,
-    0 where nobody has said so. On purpose: `is_cut` whether it is cut off from the others, `hidden` how many accelerators
-    are hidden, `clock_off_s` by how much its clock is off."""
+    0 where nobody has said so. On purpose: `is_cut` whether it is cut off from the others, `hidden` how many
+    accelerators are hidden, `clock_off_s` by how much its clock is off."""
 
     name: str
     cluster: str
