@@ -37,6 +37,8 @@ import sys, types
 for name, text in {modules!r}:
     module = types.ModuleType(name)
     sys.modules[name] = module
+    above, _, last = name.rpartition(".")
+    setattr(sys.modules.setdefault(above, types.ModuleType(above)), last, module)
     exec(compile(text, name, "exec"), module.__dict__)
 """
 
@@ -108,6 +110,12 @@ def probe(root: str = "", patience_s: float | None = None) -> tuple[str, bytes]:
     `skyrig.preflight.findings` reads. `root` and `patience_s` as there."""
     given: dict[str, Any] = {"root": root, **({} if patience_s is None else {"patience_s": patience_s})}
     return sent(f"{modules(*_PROBE)}\nmodule.run(given)\n", given)
+
+
+def agent(given: dict[str, Any]) -> tuple[str, bytes]:
+    """The same of the program that takes orders during a preflight (skyrig.preflight.agent): what comes on its input
+    after this are those."""
+    return sent(f"{modules(*_PROBE, 'skyrig.preflight.agent')}\nmodule.run(given)\n", given)
 
 
 def sent(program: str, given: Any) -> tuple[str, bytes]:
