@@ -44,10 +44,15 @@ def add(desc: ClusterDescription, record: JobRecord, end: int = 0, payload: byte
 def note_autostop(desc: ClusterDescription, note: AutostopNote | None) -> None:
     """Keep what the keeper said of autostop, where it is ours to keep."""
     if is_ours(desc) and note is not None:
-        path = places.made(folder(desc)) / NOTE
-        fresh = path.with_name(f".{NOTE}.{os.getpid()}")
-        fresh.write_text(json.dumps(note.to_json()))
-        fresh.replace(path)
+        put(desc, NOTE, json.dumps(note.to_json()))
+
+
+def put(desc: ClusterDescription, name: str, text: str) -> None:
+    """Have a small file of this name hold `text`, whole."""
+    path = folder(desc) / name
+    fresh = places.made(path.parent) / f".{path.name}.{os.getpid()}"
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 async def fetch(link: KeeperLink, jobs: Sequence[JobRecord]) -> None:
