@@ -38,7 +38,7 @@ def namespace() -> Collection:
     spaces = {
         "catalog": (catalog.refresh,),
         "jobs": (jobs.launch, jobs.queue, jobs.logs, jobs.cancel),
-        "local": (local.ls, local.preempt, local.partition, local.capacity),
+        "local": (local.ls, local.preempt, local.partition, local.capacity, local.hide, local.clock),
         "serve": (services.up, services.status, services.logs, services.update, services.down),
         "storage": (storage.ls, storage.cp, storage.delete),
         "task": (tasks.show,),

@@ -186,7 +186,9 @@ def local_nodes(found: Sequence[LocalNode]) -> None:
 
 
 def _status(node: LocalNode) -> str:
-    return "CUT OFF" if node.is_cut else node.status
+    ails = [f"{node.hidden} hidden"] if node.hidden else []
+    ails += [f"clock {node.clock_off_s:+g} s"] if node.clock_off_s else []
+    return ", ".join(["CUT OFF" if node.is_cut else node.status, *ails])
 
 
 def local_rooms(found: Sequence[Room]) -> None:
