@@ -32,6 +32,9 @@ _MOUNTING = tuple(f"skyrig.launch.mounting.{name}" for name in ("mount", "flush"
 _PROBE = tuple(f"skyrig.preflight.{name}" for name in ("adapters", "nvidia", "probe"))
 """What looks at a node, each after those that it imports."""
 
+_FABRIC = ("skyrig.preflight.adapters", "skyrig.preflight.fabric")
+"""The same of what each rank's script asks."""
+
 _MODULES = """\
 import sys, types
 for name, text in {modules!r}:
@@ -116,6 +119,13 @@ def agent(given: dict[str, Any]) -> tuple[str, bytes]:
     """The same of the program that takes orders during a preflight (skyrig.preflight.agent): what comes on its input
     after this are those."""
     return sent(f"{modules(*_PROBE, 'skyrig.preflight.agent')}\nmodule.run(given)\n", given)
+
+
+@cache
+def fabric() -> str:
+    """What a rank's script runs to learn of the node's network (skyrig.preflight.fabric), as one text."""
+    title = "# Skyrig's own modules: what is on this node of its network, and what a job is told of it."
+    return f"{title}\n{modules(*_FABRIC)}module.main()\n"
 
 
 def sent(program: str, given: Any) -> tuple[str, bytes]:
