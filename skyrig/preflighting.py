@@ -80,7 +80,7 @@ def run(stack: str, wishes: Wishes, notify: Notify) -> Report:
         raise BadInput(f"{stack} has no node {strangers[0]}", hint=f"its nodes: {', '.join(known)}")
     wanted = [each for each in known if not wishes.nodes or each in wishes.nodes]
     mode = "refuse" if wishes.cordon else "warn"
-    asked = asked_of(cluster, mode, quick=wishes.quick, meter=wishes.meter)
+    asked = evolve(asked_of(cluster, mode, quick=wishes.quick, meter=wishes.meter), alone=True)
     current = partial(described.known, stack)
     out = _Lines(notify)
     return asyncio.run(preflights.run(cluster, wanted, asked, current, getpass.getuser(), out=out, notify=notify))
