@@ -46,9 +46,14 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if cluster.owner:
             how = "carries" if cluster.owner.startswith("service") else "belongs to"
             print(f"{cluster.name}: {how} {cluster.owner}")
+        for node in cluster.nodes:
+            if node.cordoned:
+                print(f"{cluster.name}: {node.name} gets no jobs: {node.cordoned}; `up -c {cluster.name}` replaces it")
     if detailed:
         nodes = [
-            [n.rank, n.name, f"{n.host}:{n.port}", n.status, _market(n.spot)] for each in found for n in each.nodes
+            [n.rank, n.name, f"{n.host}:{n.port}", f"{n.status}, cordoned" if n.cordoned else n.status, _market(n.spot)]
+            for each in found
+            for n in each.nodes
         ]
         if nodes:
             print()
