@@ -45,6 +45,16 @@ class Imaging(Protocol):
     def __init__(self, name: str, args: ImagingArgs, opts: pulumi.ResourceOptions) -> None: ...
 
 
+def called(args: ImagingArgs) -> str:
+    """What the cloud calls the image: a name of its own for every mark, since one goes only when the next is there."""
+    return f"skyrig-{args['name']}-{args['mark']}"
+
+
+def described(args: ImagingArgs) -> str:
+    """What it says of itself."""
+    return f"Image {args['name']} of Skyrig, made by recipe {args['digest'][:16]}"
+
+
 def of_cloud(cloud: str, name: str, args: ImagingArgs, opts: pulumi.ResourceOptions) -> Imaging:
     """The image on a cloud."""
     made: Imaging = getattr(clouds.module("components", cloud, "imaging"), f"{clouds.title(cloud)}Imaging")(
