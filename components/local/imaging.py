@@ -22,9 +22,10 @@ class LocalImageProvider(ResourceProvider):
         return DiffResult(changes=bool(replaces), replaces=replaces, delete_before_replace=False)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Keep what the node in the folder `source` holds. It is switched off."""
+        """Keep what the node holds whose folder is in `source`, before its incarnation. It is switched off."""
+        folder = props["source"].rpartition("@")[0]
         version = here.name_of(props["image"], props["mark"])
-        made = run("image-make", {"source": props["source"], "target": str(here.folder(version))})
+        made = run("image-make", {"source": folder, "target": str(here.folder(version))})
         said = {key: made[key] for key in ("level", "python", "binaries", "bytes")}
         return CreateResult(version, {**props, "version": version, "made": said})
 

@@ -117,8 +117,8 @@ def make_shims(folder: NodeFolder, path: str, accelerators: Mapping[str, Any]) -
 
 
 def make_home(folder: NodeFolder, authorized_key: str) -> None:
-    """Make the node's home: the client's key, the link to Skyrig's own runtime, and a profile that keeps PATH, unless an
-    image has brought one."""
+    """Make the node's home: the client's key, the link to Skyrig's own runtime, and a profile that keeps PATH, unless
+    an image has brought one."""
     (folder.home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.authorized_keys.write_text(authorized_key.strip() + "\n")
     folder.authorized_keys.chmod(0o600)
