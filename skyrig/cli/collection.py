@@ -10,6 +10,7 @@ from skyrig.cli import (
     clouds,
     clusters,
     develop,
+    images,
     jobs,
     local,
     money,
@@ -37,6 +38,7 @@ def namespace() -> Collection:
                 root.add_task(task)
     spaces = {
         "catalog": (catalog.refresh,),
+        "image": (images.build, images.ls, images.delete),
         "jobs": (jobs.launch, jobs.queue, jobs.logs, jobs.cancel),
         "local": (local.ls, local.preempt, local.partition, local.capacity, local.hide, local.clock),
         "serve": (services.up, services.status, services.logs, services.update, services.down),
