@@ -69,7 +69,7 @@ def main() -> None:
         per_device_train_batch_size=given.batch,
         per_device_eval_batch_size=4 * given.batch,
         learning_rate=given.lr,
-        logging_steps=max(1, given.steps // 10),
+        logging_steps=max(1, min(given.save_every // 4, 50)),
         save_steps=given.save_every,
         save_total_limit=3,
         bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
@@ -77,7 +77,6 @@ def main() -> None:
         report_to="none",
         disable_tqdm=True,
         use_cpu=not (torch.cuda.is_available() or given.deepspeed),
-        ddp_backend=None if torch.cuda.is_available() else "gloo",
         ddp_find_unused_parameters=False,
         average_tokens_across_devices=False,  # or the loss is that of all ranks added up
         dataloader_pin_memory=torch.cuda.is_available(),
