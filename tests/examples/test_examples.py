@@ -121,7 +121,7 @@ def run_apart(block: str, folder: Path, person: User, seconds: float) -> str:
 def test_full_size_is_what_a_person_has_read(case: Case, render: str, reader: User, tmp_path: Path) -> None:
     folder, out = copied(case, reader), tmp_path / "out"
     words = ["render", *case.words(render), "--out", str(out)]
-    done = forker().run("skyrig", words, folder, {**reader.env, "PULUMI_STACK": case.name})
+    done = forker().run("skyrig", words, folder, {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
     text = shown(out).replace(str(folder), "<here>").replace(str(reader.home), "<home>")
     golden = GOLDEN / case.name / f"{render}.txt"
@@ -169,7 +169,7 @@ def variables(rank: Path) -> str:
 )
 def test_the_price_in_the_readme_is_the_plans(case: Case, render: str, reader: User) -> None:
     words = ["plan", *case.words(render), "--json"]
-    done = forker().run("skyrig", words, copied(case, reader), {**reader.env, "PULUMI_STACK": case.name})
+    done = forker().run("skyrig", words, copied(case, reader), {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
     assert round(yaml.safe_load(done.stdout)["cost"]["hourly"], 2) == case.hourly[render]
 
