@@ -9,9 +9,11 @@ import pulumi
 
 from components.cluster import Cluster
 from components.data import Data, DataArgs
+from components.image import Image, ImageArgs
+from components.tags import STACK
 from components.wanted import ClusterArgs
 from skyrig.catalog import costs
-from skyrig.cluster import shape
+from skyrig.cluster import imagery, shape
 from skyrig.cluster.keys import NAMESPACE
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.stack import agreement
@@ -67,8 +69,28 @@ def data_args(stack: str, asked: shape.Shape) -> DataArgs:
     return {"stack": stack, "buckets": wanted, "owner": asked.owner}
 
 
+def image_args(stack: str, asked: shape.Shape, wanted: imagery.WantedImage) -> ImageArgs:
+    """What the component of a machine image is made from."""
+    ours = {STACK: stack, "skyrig-owner": asked.owner, "skyrig-image": wanted.name, "skyrig-recipe": wanted.digest}
+    return {
+        "cloud": wanted.cloud,
+        "name": wanted.name,
+        "stack": stack,
+        "mark": wanted.mark,
+        "source": wanted.source,
+        "digest": wanted.digest,
+        "region": wanted.region,
+        "regions": list(wanted.regions),
+        "account": wanted.account,
+        "size_gb": wanted.size_gb,
+        "facts": dict(wanted.facts),
+        "made_at": wanted.made_at,
+        "tags": {**dict(wanted.labels), **{name: value for name, value in ours.items() if value}},
+    }
+
+
 def main() -> None:
-    """Build cluster and buckets and export them; nothing where the config wants it down."""
+    """Build cluster and buckets, or an image, and export them; nothing where the config wants it down."""
     asked = wanted()
     stack = pulumi.get_stack()
     agreement.check(stack, asked)
@@ -79,7 +101,7 @@ def main() -> None:
                 hint=f"`up -c {stack}`, or pulumi in the activated environment, does",
             )
         agreement.note_run(stack, asked)
-    if asked.power == "down" and asked.is_data:
+    if asked.power == "down" and not asked.nodes:
         return
     if asked.power == "down":
         again = f"{asked}, {costs.said(costs.of_shape(asked))}"
@@ -90,6 +112,8 @@ def main() -> None:
         pulumi.export("buckets", data.buckets)
         if data.keys is not None:
             pulumi.export("bucket_keys", data.keys)
+    if asked.imaged is not None:
+        pulumi.export("image", Image(stack, image_args(stack, asked, asked.imaged)).description)
     if asked.nodes:
         cluster = Cluster(stack, cluster_args(stack, asked))
         pulumi.export("cluster", cluster.exported())

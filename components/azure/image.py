@@ -3,12 +3,14 @@
 import re
 from typing import NamedTuple
 
+from components.azure.names import SECURED
 from skyrig.catalog import facts
 from skyrig.catalog.instances import InstanceType
 
 _URN = re.compile(r"(?P<publisher>[\w.-]+):(?P<offer>[\w.-]+):(?P<sku>[\w.-]+):(?P<version>[\w.-]+)")
 _ID = re.compile(r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute/[\w./-]+", re.IGNORECASE)
 _COMMUNITY = re.compile(r"/communityGalleries/[^/]+/images/[\w./-]+", re.IGNORECASE)
+_MADE = re.compile(rf"/galleries/skyrig_[\w.]+/images/image-[0-9a-f]+-({'|'.join(SECURED)})/", re.IGNORECASE)
 CONTAINER = "docker:"
 
 
@@ -21,6 +23,8 @@ class Image(NamedTuple):
     """Whether it is known to boot under trusted launch."""
     driver_extension: bool
     """Whether the GPU's driver is not in it, and Azure's extension shall install one."""
+    secure_boot: bool = True
+    """Whether signed code alone may boot under trusted launch."""
 
 
 def container(wanted: str) -> str:
@@ -33,7 +37,7 @@ def find(kind: InstanceType, wanted: str) -> Image | None:
     accelerator where that is "" or a container. None where none is known, or `wanted` is neither."""
     if wanted and not container(wanted):
         reference = _reference(wanted)
-        return Image(reference, trusted_launch=False, driver_extension=False) if reference else None
+        return _own(wanted, reference) if reference else None
     said = facts.of("azure", "images")
     chosen = said["by_accelerator"].get(kind.accelerator, "") if kind.arch == "x86_64" else ""
     if not chosen:
@@ -49,9 +53,16 @@ def security(image: Image) -> dict[str, object]:
     does. Secure boot refuses drivers that nobody signed: those that the extension builds."""
     profile: dict[str, object] = {"encryption_at_host": True}
     if image.trusted_launch:
+        secure = image.secure_boot and not image.driver_extension
         profile["security_type"] = "TrustedLaunch"
-        profile["uefi_settings"] = {"secure_boot_enabled": not image.driver_extension, "v_tpm_enabled": True}
+        profile["uefi_settings"] = {"secure_boot_enabled": secure, "v_tpm_enabled": True}
     return profile
+
+
+def _own(wanted: str, reference: dict[str, str]) -> Image:
+    """An image that was named. One that Skyrig made of a machine under trusted launch boots under nothing else."""
+    made = _MADE.search(wanted)
+    return Image(reference, made is not None, driver_extension=False, secure_boot=made is None or SECURED[made[1]])
 
 
 def _reference(text: str) -> dict[str, str]:

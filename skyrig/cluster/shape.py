@@ -14,11 +14,12 @@ from typing import Any
 from attrs import Attribute, evolve, field, frozen
 
 from skyrig.cluster import buckets as wanted_buckets
-from skyrig.cluster import clouds, keys, machine, policy, sites
+from skyrig.cluster import clouds, imagery, keys, machine, policy, sites
 from skyrig.cluster import ports as port_ranges
 from skyrig.cluster.buckets import Bucket
 from skyrig.cluster.clouds import CLOUDS, registered
 from skyrig.cluster.description import Accelerators
+from skyrig.cluster.imagery import WantedImage
 from skyrig.cluster.keys import NAMESPACE, Key
 from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.policy import Policy
@@ -53,6 +54,9 @@ KEYS: Mapping[str, Key] = {
     "task": Key("", "the task that the cluster was made for; a tag likewise"),
     "managed": Key("", "the managed job that owns the cluster, NUMBER-INDEX of its task; a tag likewise"),
     "buckets": Key([], "buckets: {name, store, region, persistent, account}; without nodes the stack is a data stack"),
+    "machineImage": Key(
+        "", "image stacks: the machine image that the stack is, as a JSON object; it has no nodes then"
+    ),
     **policy.KEYS,
     **machine.KEYS,
 }
@@ -98,6 +102,14 @@ def _none_that_stays(shape: Shape, _: Attribute[Any], buckets: tuple[Bucket, ...
         )
 
 
+def _alone(shape: Shape, _: Attribute[Any], imaged: WantedImage | None) -> None:
+    if imaged is not None and (shape.nodes or shape.buckets):
+        raise BadInput(
+            f"{NAMESPACE}:machineImage: an image is alone in its stack, which outlives clusters and buckets",
+            hint="nodes: [], and no buckets",
+        )
+
+
 @frozen
 class Shape:
     """Desired state of one stack. `cpus` 0 means what the machine has; `ports` are sorted ranges, open on the head;
@@ -105,7 +117,7 @@ class Shape:
     `scheduler` is who runs its jobs ("": the keeper, "slurm": the Slurm that its head has, the cloud's own name: the
     queue that it has);
     `machine` says what its nodes are on a cloud, and of the local one place and market alone; `policy` what it may cost
-    and how long it lives."""
+    and how long it lives. With `imaged` the stack is an image stack: it makes that machine image, and no cluster."""
 
     cloud: str = "local"
     nodes: tuple[WantedNode, ...] = field(default=(WantedNode("n0"), WantedNode("n1")), validator=_of_one_market)
@@ -123,11 +135,12 @@ class Shape:
     machine: Machine = field(factory=Machine)
     buckets: tuple[Bucket, ...] = field(default=(), validator=_none_that_stays)
     policy: Policy = field(factory=Policy)
+    imaged: WantedImage | None = field(default=None, validator=_alone)
 
     @property
     def is_rented(self) -> bool:
         """Whether its nodes are machines of a cloud, which are paid for."""
-        return registered(self.cloud).is_rented and not self.is_queue
+        return registered(self.cloud).is_rented and not self.is_queue and self.imaged is None
 
     @property
     def is_queue(self) -> bool:
@@ -137,12 +150,17 @@ class Shape:
     @property
     def is_offered(self) -> bool:
         """Whether its nodes are had by an offer, which may not be there when it is taken."""
-        return registered(self.cloud).is_offered and not self.is_queue
+        return registered(self.cloud).is_offered and not self.is_queue and self.imaged is None
 
     @property
     def is_data(self) -> bool:
         """Whether this is a data stack: buckets, and no cluster."""
-        return not self.nodes
+        return not self.nodes and self.imaged is None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this is an image stack: a machine image, and no cluster."""
+        return self.imaged is not None
 
     @property
     def paid(self) -> tuple[Capacity, ...]:
@@ -156,6 +174,8 @@ class Shape:
 
     def __str__(self) -> str:
         """Size, kind and place in words."""
+        if self.imaged is not None:
+            return f"the machine image {self.imaged.name} on {self.cloud}"
         if self.is_data:
             return f"{len(self.buckets)} bucket{'' if len(self.buckets) == 1 else 's'}"
         if self.is_queue:
@@ -196,10 +216,17 @@ class Shape:
             "task": self.task,
             "managed": self.managed,
             "buckets": [bucket.to_config() for bucket in self.buckets],
+            "machineImage": self.imaged.to_config() if self.imaged is not None else "",
             **policy.to_config(self.policy),
             **machine.to_config(self.machine),
         }
         return {key: value for key, value in full.items() if key == "nodes" or value != KEYS[key].default}
+
+
+def of_image(wanted: WantedImage, owner: str = "") -> Shape:
+    """The shape of the stack of an image."""
+    place = Machine(region=wanted.region, account=wanted.account, labels=wanted.labels)
+    return Shape(cloud=wanted.cloud, nodes=(), owner=owner, machine=place, imaged=wanted)
 
 
 def stack_name(text: str) -> str:
@@ -233,10 +260,14 @@ def from_config(values: Mapping[str, Any]) -> Shape:
     them over. Unknown keys and bad values are BadInput, with the nearest right key."""
     keys.refuse_unknown(values, KEYS)
     given = {key: values.get(key, known.default) for key, known in KEYS.items()}
-    buckets = wanted_buckets.read(given["buckets"])
+    buckets, cloud = wanted_buckets.read(given["buckets"]), keys.one_of("cloud", given["cloud"], CLOUDS)
+    place = machine.from_config(given)
+    imaged = imagery.from_config(
+        given["machineImage"], cloud=cloud, region=place.region, account=place.account, labels=place.labels
+    )
     return Shape(
-        cloud=keys.one_of("cloud", given["cloud"], CLOUDS),
-        nodes=_nodes(given["nodes"], none=bool(buckets) or given["power"] == "down"),
+        cloud=cloud,
+        nodes=_nodes(given["nodes"], none=bool(buckets) or imaged is not None or given["power"] == "down"),
         accelerators=accelerators(str(given["accelerators"])),
         cpus=keys.whole("cpus", given["cpus"], "cores"),
         isolation=keys.one_of("isolation", given["isolation"], ISOLATIONS),
@@ -249,8 +280,9 @@ def from_config(values: Mapping[str, Any]) -> Shape:
         task=keys.word("task", given["task"], r"[ -~]{1,128}", "a name"),
         managed=keys.word("managed", given["managed"], r"[0-9]{1,12}-[0-9]{1,6}", "NUMBER-INDEX of a managed job"),
         policy=policy.from_config(given),
-        machine=machine.from_config(given),
+        machine=place,
         buckets=buckets,
+        imaged=imaged,
     )
 
 

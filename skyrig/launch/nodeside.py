@@ -29,6 +29,9 @@ _RUN_FROM_STDIN = "import json,sys; m=json.loads(sys.stdin.buffer.readline()); e
 _MOUNTING = tuple(f"skyrig.launch.mounting.{name}" for name in ("mount", "flush", "rclone", "watch", "program"))
 """What knows about buckets on nodes, each after those that it imports: two programs, which end with the last two."""
 
+_PROBE = tuple(f"skyrig.preflight.{name}" for name in ("adapters", "nvidia", "probe"))
+"""What looks at a node, each after those that it imports."""
+
 _MODULES = """\
 import sys, types
 for name, text in {modules!r}:
@@ -98,6 +101,13 @@ def mounting(given: dict[str, Any]) -> tuple[str, bytes]:
     helper = resources.files("skyrig.launch.mounting").joinpath("fusermount.py").read_text()
     run = f"{text}\nmodule.run(given)\n"
     return sent(run, {**given, "fusermount": helper})
+
+
+def probe(root: str = "", patience_s: float | None = None) -> tuple[str, bytes]:
+    """The same of the program that looks at what a node has (skyrig.preflight.probe); its one line of output is what
+    `skyrig.preflight.findings` reads. `root` and `patience_s` as there."""
+    given: dict[str, Any] = {"root": root, **({} if patience_s is None else {"patience_s": patience_s})}
+    return sent(f"{modules(*_PROBE)}\nmodule.run(given)\n", given)
 
 
 def sent(program: str, given: Any) -> tuple[str, bytes]:

@@ -123,11 +123,12 @@ def _fitted(document: CommentedMap, salt: str | None) -> bool:
 
 
 def _around(name: str, values: CommentedMap) -> dict[str, Any]:
-    """What a key is judged with that alone may make no sense: no nodes are right where there are buckets, or nothing;
-    buckets are right with nodes or without. Whether they fit each other is judged with all keys."""
-    if name == "buckets":
+    """What a key is judged with that alone may make no sense: no nodes are right where there are buckets, an image,
+    or nothing; buckets are right with nodes or without. Whether they fit each other is judged with all keys."""
+    if name in ("buckets", "machineImage"):
         return {"nodes": [], "power": "down"}
-    return {"power": "down"} if name == "nodes" and {f"{_PREFIX}buckets", f"{_PREFIX}power"} & set(values) else {}
+    alone = {f"{_PREFIX}{key}" for key in ("buckets", "power", "machineImage")}
+    return {"power": "down"} if name == "nodes" and alone & set(values) else {}
 
 
 def _load(file: Path) -> CommentedMap:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from skyrig.stack import (
     engine,
     foreseen,
     guard,
+    kinds,
     limits,
     lock,
     pending,
@@ -43,9 +43,6 @@ from skyrig.stack.risks import Risk
 
 DEFAULT = "dev"
 """The stack that is used where none is named or selected."""
-
-_CLUSTER, _DATA = "skyrig:index:Cluster", "skyrig:index:Data"
-"""Types of the components that a stack of ours is made of."""
 
 _PAUSES_S = (5.0, 15.0, 45.0)
 """How long after a run that a cloud has throttled the next one begins. Providers have tried for minutes by then."""
@@ -74,9 +71,9 @@ def selected() -> str:
 
 
 def known() -> list[str]:
-    """Names of all clusters of this project on the backend, sorted: its stacks but data stacks. Cheap on a file
-    backend."""
-    return [stack for stack in everything() if not is_data(stack)]
+    """Names of all clusters of this project on the backend, sorted: its stacks but those of data and images. Cheap
+    on a file backend."""
+    return [stack for stack in everything() if kinds.of(stack) is kinds.CLUSTER]
 
 
 def everything() -> list[str]:
@@ -90,34 +87,27 @@ def everything() -> list[str]:
 
 def exists(stack: str) -> bool:
     """Whether the backend has this stack, empty or not, as a cluster's."""
-    return is_there(stack) and not is_data(stack)
+    return is_there(stack) and kinds.of(stack) is kinds.CLUSTER
 
 
 def is_there(stack: str) -> bool:
-    """Whether the backend has this stack, empty or not, a cluster's or of data."""
+    """Whether the backend has this stack, empty or not, whatever it holds."""
     return stack in everything()
 
 
 def is_data(stack: str) -> bool:
     """Whether a stack is a data stack: what it has, or else its config, is buckets alone."""
-    held = _components(stack)
-    if held:
-        return held == {_DATA}
-    try:
-        return config.read_shape(stack).is_data
-    except BadInput:
-        return False
+    return kinds.of(stack) is kinds.DATA
 
 
 def refuse_data(stack: str) -> None:
-    """BadInput where `stack` is a data stack: no cluster is ever made in one."""
-    if is_there(stack) and is_data(stack):
-        raise BadInput(f"{stack} holds buckets and is no cluster", hint="choose another name for the cluster")
+    """BadInput where `stack` is one of data or of an image: no cluster is ever made in one."""
+    _refuse_other(stack, kinds.CLUSTER)
 
 
 def has_buckets(stack: str) -> bool:
     """Whether a stack has buckets, beside a cluster or alone."""
-    return _DATA in _components(stack) if backend.folder() is not None else bool(config.read_shape(stack).buckets)
+    return kinds.has_buckets(stack)
 
 
 def settled(stack: str, notify: Notify) -> Shape:
@@ -146,10 +136,8 @@ def up(
     or deleted; where it says no, the config is as before, and that is BadInput. So it is where the engine would do
     anything else than what was `planned`: nothing is made then, and no stack."""
     stack_name(stack)
-    if shape is not None and shape.is_data:
-        _refuse_cluster(stack)
-    elif shape is not None:
-        refuse_data(stack)
+    if shape is not None:
+        _refuse_other(stack, kinds.of_shape(shape))
 
     def make(at_work: int) -> Changes:
         is_new, had_config = not is_there(stack), project.config_file(stack).exists()
@@ -223,9 +211,15 @@ def refresh(stack: str, notify: Notify) -> Changes:
 
 def down(stack: str, notify: Notify) -> Changes:
     """Destroy everything the stack has, and write that into its config. The stack itself, its config and its job
-    records stay. BadInput for a data stack: its buckets are deleted one by one, by name."""
-    if is_data(stack):
-        raise BadInput(f"{stack} holds buckets and is no cluster", hint="buckets are deleted one by one")
+    records stay. BadInput for a stack that is no cluster's: what is in such a one is deleted by its name."""
+    kind = kinds.of(stack)
+    if kind is not kinds.CLUSTER:
+        raise BadInput(f"{stack} holds {kind.holds} and is no cluster", hint=kind.deleted)
+    return end(stack, notify)
+
+
+def end(stack: str, notify: Notify) -> Changes:
+    """As `down`, whatever the kind of the stack; whoever calls has asked the user."""
 
     def destroy(at_work: int) -> Changes:
         _ready(stack, notify, lenient=True)
@@ -323,12 +317,17 @@ def prepare(stack: str, verb: str, notify: Notify, at_work: int | None = None, *
 
 
 def joined(wanted: Shape, now: Shape, before: Shape) -> Shape:
-    """`wanted`, and after its nodes those that `now` has beyond it and `before` had not; likewise its buckets."""
+    """`wanted`, and after its nodes those that `now` has beyond it and `before` had not; likewise its buckets, and
+    the regions of its image."""
     known = {node.id for node in (*wanted.nodes, *before.nodes)}
     made = {(bucket.store, bucket.name) for bucket in (*wanted.buckets, *before.buckets)}
     more = tuple(bucket for bucket in now.buckets if (bucket.store, bucket.name) not in made)
-    nodes = () if wanted.is_data else (*wanted.nodes, *(node for node in now.nodes if node.id not in known))
-    return evolve(wanted, nodes=nodes, buckets=(*wanted.buckets, *more))
+    nodes = () if not wanted.nodes else (*wanted.nodes, *(node for node in now.nodes if node.id not in known))
+    imaged = wanted.imaged
+    if imaged is not None and now.imaged is not None and now.imaged.mark == imaged.mark:
+        had = before.imaged.regions if before.imaged is not None else ()
+        imaged = imaged.with_regions(*(region for region in now.imaged.regions if region not in had))
+    return evolve(wanted, nodes=nodes, buckets=(*wanted.buckets, *more), imaged=imaged)
 
 
 def with_ports(wanted: Shape, now: Shape) -> Shape:
@@ -336,21 +335,18 @@ def with_ports(wanted: Shape, now: Shape) -> Shape:
     return wanted if now.power == "down" else evolve(wanted, ports=ports.union(wanted.ports, now.ports))
 
 
-def _components(stack: str) -> set[str]:
-    """Which of cluster and data a file backend's state of the stack holds. The text is looked through, not read: this
-    is asked of every stack whenever some are listed."""
-    file = backend.state_file(stack)
-    try:
-        state = file.read_bytes() if file else b""
-    except OSError:
-        return set()
-    return {name for name in (_CLUSTER, _DATA) if re.search(rb'"type": ?"%s"' % name.encode(), state)}
-
-
-def _refuse_cluster(stack: str) -> None:
-    """BadInput where `stack` is a cluster's: data in it would go with the cluster."""
-    if exists(stack):
-        raise BadInput(f"stack {stack} is a cluster's and cannot hold data alone", hint="name the cluster otherwise")
+def _refuse_other(stack: str, wanted: kinds.Kind) -> None:
+    """BadInput where `stack` is there and of another kind than `wanted`: what outlives clusters would go with one."""
+    kind = kinds.of(stack) if is_there(stack) else wanted
+    if kind is wanted:
+        return
+    if kind is kinds.CLUSTER:
+        raise BadInput(
+            f"stack {stack} is a cluster's and cannot hold {wanted.holds}", hint="name the cluster otherwise"
+        )
+    if wanted is kinds.CLUSTER:
+        raise BadInput(f"{stack} holds {kind.holds} and is no cluster", hint="choose another name for the cluster")
+    raise BadInput(f"{stack} holds {kind.holds} and cannot hold {wanted.holds}", hint="choose another name")
 
 
 def _in_turn(verb: str, stack: str, notify: Notify, work: Callable[[int], Changes]) -> Changes:

@@ -36,6 +36,7 @@ def user(tmp_path: Path) -> Iterator[User]:
         yield person
 
 
+@pytest.mark.soak
 def test_it_ends_at_its_time_and_says_so(user: User) -> None:
     name, head = user.stack, user.home / "local" / user.stack / "n0" / "home" / ".skyrig"
     config = user.clone / "stacks" / f"Pulumi.{name}.yaml"

@@ -32,6 +32,7 @@ def pids(clone: Any) -> dict[str, int]:
     return {node["name"]: node["pid"] for node in json.loads(clone.run("invoke", "local.ls", "--json").stdout)["nodes"]}
 
 
+@pytest.mark.soak
 def test_a_cluster_from_up_to_after_its_end(clone: Any) -> None:
     folder = clone.path / "my project"
     folder.mkdir()

@@ -31,6 +31,7 @@ def one_line(done: Any) -> str:
     return str(done.stderr)
 
 
+@pytest.mark.soak
 def test_stop_start_and_shrink(clone: Any) -> None:
     (clone.path / "t.yaml").write_text(TASK)
     launch = ("launch", "t.yaml", "-c", "p")

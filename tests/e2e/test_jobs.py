@@ -286,6 +286,7 @@ def test_a_killed_node_fails_the_job_and_up_repairs_that_node_alone(user: User, 
     assert ranks_in(done.lines) == {"(rank 0, n0)", "(rank 1, n1)"}
 
 
+@pytest.mark.soak
 def test_a_killed_head_ends_the_job_and_its_log_still_answers(user: User, script: Callable[[str], Path]) -> None:
     path = script("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
     client = user.start("train", "--script", str(path), "--strategy", "plain", "-c", user.stack)

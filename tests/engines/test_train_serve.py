@@ -31,6 +31,7 @@ def user(tmp_path: Path) -> Iterator[User]:
     end_nodes(person.home)
 
 
+@pytest.mark.soak
 def test_train_serve_ask_down(user: User, mingpt: SimpleNamespace) -> None:
     told = user.run("serve", "-y", check=2).err.decode()
     assert "there is no model to serve yet" in told

@@ -221,8 +221,8 @@ def soaked(plan: FaultPlan, folder: Path) -> Soak:
     return run
 
 
-def test_eight_random_faults(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    soaked(plan_of(request.config, 8, 12.0, LANDING_SEED), tmp_path)
+def test_five_random_faults(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    soaked(plan_of(request.config, 5, 8.0, LANDING_SEED), tmp_path)
 
 
 @pytest.mark.soak

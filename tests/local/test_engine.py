@@ -75,6 +75,7 @@ def test_a_cluster_grows_shrinks_and_is_repaired(stack: LocalStack) -> None:
     assert (repaired.nodes[0], repaired.nodes[2]) == (grown.nodes[0], grown.nodes[2])
 
 
+@pytest.mark.soak
 def test_a_destroy_leaves_nothing_whatever_became_of_the_nodes(stack: LocalStack) -> None:
     told = stack.up()
     assert changed(told, "+") == {"n0", "n1"}

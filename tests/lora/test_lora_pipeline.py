@@ -47,6 +47,7 @@ def facts(bucket: Bucket, key: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.soak
 def test_every_step_leaves_its_shards_and_the_model(trained: Bucket) -> None:
     keys = trained.listing()
     for stage in ("raw", "standardized", f"model-ready/{MODEL}"):
@@ -83,6 +84,7 @@ def test_again_nothing_changes(trained: Bucket) -> None:
     assert trained.listing() == before
 
 
+@pytest.mark.soak
 def test_the_fused_model_is_the_base_with_the_adapter_and_knows_the_data_better(trained: Bucket) -> None:
     import torch
     from peft import PeftModel

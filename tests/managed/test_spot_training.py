@@ -49,6 +49,7 @@ def same(alone: Told, end: Told, steps: int) -> None:
     assert both[-1] == steps
 
 
+@pytest.mark.soak
 def test_a_node_is_lost_and_the_training_ends_the_same(person: User, tmp_path: Path) -> None:
     run = launched(person, tmp_path, steps=16, save_every=4, words=SMALL)
     until(lambda: Told.of(run.log()).losses.keys() >= {6}, "it trains", 90)

@@ -108,6 +108,7 @@ def submitted(cluster: KeeperCluster, scripts: Scripts) -> int:
     return int(cluster.ask(op="submit", request=request)["record"]["id"])
 
 
+@pytest.mark.soak
 def test_a_text_that_starts_ray_keeps_its_nodes_and_can_do_so_again(cluster: KeeperCluster) -> None:
     ray_or_skip()
     port, client = ranks.free_port(), ranks.free_port()

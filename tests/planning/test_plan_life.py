@@ -46,6 +46,7 @@ def planned(person: User, nodes: int, *words: str) -> dict[str, Any]:
     return plan
 
 
+@pytest.mark.soak
 def test_the_life_of_a_plan(person: User, tmp_path: Path) -> None:
     first, second = tmp_path / "first.plan", tmp_path / "second.plan"
     plan = planned(person, 2, "--save", str(first))

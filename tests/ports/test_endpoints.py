@@ -52,6 +52,7 @@ def newcomer(tmp_path: Path) -> Iterator[User]:
     end_nodes(person.home)
 
 
+@pytest.mark.soak
 def test_a_served_port_has_an_endpoint_for_as_long_as_the_cluster_is_there(newcomer: User, tmp_path: Path) -> None:
     port, other = str(free_port()), str(free_port())
     person, stack = newcomer, ["-c", newcomer.stack]

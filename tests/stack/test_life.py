@@ -48,6 +48,7 @@ def test_a_stack_comes_grows_shrinks_and_goes(project_folder: Path) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.soak
 def test_no_function_moves_the_selection_of_any_clone(
     project_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def launch(person: User, text: str, cluster: str) -> Result:
     return person.run("launch", "task.yaml", "-c", cluster, "--infra", "local", "-y")
 
 
+@pytest.mark.soak
 def test_from_task_to_bucket_and_back(person: User, tmp_path: Path) -> None:
     try:
         words = person.clone / "words"

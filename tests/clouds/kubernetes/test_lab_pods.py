@@ -32,6 +32,7 @@ def user(lab: Lab, tmp_path: Path) -> User:
     return made
 
 
+@pytest.mark.soak
 def test_a_node_with_accelerators_on_its_fabric(lab: Lab, user: User) -> None:
     label = f"{CLUSTER}={cluster_name(user.stack)}"
     (user.clone / "t.yaml").write_text(yaml.safe_dump(TASK))

@@ -270,7 +270,7 @@ def test_a_whole_life(lab: Lab, jobsets: str, tmp_path: Path) -> None:
     assert "kind: JobSet" in shown.told() and SECRET not in shown.told()
     (tmp_path / "long.yaml").write_text(yaml.safe_dump({**task, "run": "sleep 100"}))
     person.run("exec", str(tmp_path / "long.yaml"), "-c", "hpc", "-d")
-    until(lambda: person.jobs()[-1]["status"] == "RUNNING", 20)
+    until(lambda: person.jobs()[-1]["status"] == "RUNNING", 90)
     person.run("cancel", "-c", "hpc", "-j", "2")
     assert [row["status"] for row in person.jobs()] == ["SUCCEEDED", "CANCELLED"]
     assert person.json("status")["clusters"][0]["status"] == "UP"

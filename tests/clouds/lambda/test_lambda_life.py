@@ -28,6 +28,7 @@ def person(tmp_path_factory: pytest.TempPathFactory, lab: LambdaMock) -> RentedU
     return RentedUser(tmp_path_factory.mktemp("lambda"), stack, env, ["--infra", "lambda/us-east-1", "-t", KIND])
 
 
+@pytest.mark.soak
 def test_an_engine_that_is_killed_while_it_launches_leaves_one_machine(person: RentedUser, lab: LambdaMock) -> None:
     lab.slow = {"launchInstance": 60.0}
     killed_when(person, person.up(2), lambda: lab.count("launchInstance"))
@@ -41,6 +42,7 @@ def test_an_engine_that_is_killed_while_it_launches_leaves_one_machine(person: R
     assert len({node["host"] for node in person.nodes().values()}) == 2
 
 
+@pytest.mark.soak
 def test_a_task_runs_on_its_machines(person: RentedUser, lab: LambdaMock) -> None:
     (person.clone / "t.yaml").write_text("num_nodes: 2\nrun: echo this is $SKYPILOT_NODE_RANK\n")
     done = person.run("launch", "t.yaml", "-c", person.stack, timeout=LONG_S)
@@ -49,6 +51,7 @@ def test_a_task_runs_on_its_machines(person: RentedUser, lab: LambdaMock) -> Non
     assert "cannot end themselves" in refused.told()
 
 
+@pytest.mark.soak
 def test_it_all_goes(person: RentedUser, lab: LambdaMock) -> None:
     person.run("down", "-y", timeout=LONG_S)
     assert not lab.there() and not lab.ssh_keys
