@@ -46,9 +46,10 @@ def test_each_fault_is_named_and_up_makes_those_nodes_anew(tmp_path: Path) -> No
         person.run("local.clock", f"{stack}/n2", "--by", "-90")
         found = looked(person, code=4)
         assert [node["status"] for node in found["nodes"]] == ["ok", "bad", "bad"], found
-        (link,), (device, clock) = (found["nodes"][rank]["reasons"] for rank in (1, 2))
+        (link,), (device, *said, clock) = (found["nodes"][rank]["reasons"] for rank in (1, 2))
         assert link.startswith("its link carries ")
         assert device == "it has 1 of 2 H100 accelerators"
+        assert all(line.startswith("nvidia-smi") for line in said), said  # as it does of one that is off its bus
         assert clock.startswith("its clock is 90.") or clock.startswith("its clock is 89.")
         assert clock.endswith(" s behind the others'")
         assert found["cordoned"] == ["n1", "n2"]
@@ -61,7 +62,7 @@ def test_each_fault_is_named_and_up_makes_those_nodes_anew(tmp_path: Path) -> No
         assert b"preflight: all nodes are fit" in ran.out
         after = person.json("status", "-c", stack)["clusters"][0]["nodes"]
         assert [node["cordoned"] for node in after] == ["", "", ""]
-        kept = person.home / "records" / stack / "preflight.json"
-        assert json.loads(kept.read_text())["status"] == "ok"
+        kept = sorted(person.home.rglob(f"{stack}/**/preflight.json"))
+        assert {json.loads(file.read_text())["status"] for file in kept} == {"bad", "ok"}
     finally:
         end_nodes(person.home)
