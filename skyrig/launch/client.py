@@ -57,7 +57,11 @@ async def submit_and_follow(
             return 0
         view = View(desc, record, out, notify)
         lost = await interruptible(view.follow(link), view)
-    return await _finish(desc, view, lost, notify)
+    code = await _finish(desc, view, lost, notify)
+    if what.request.preflight is not None and keeping.is_ours(desc) and not view.detached:
+        async with keeper(desc) as link:
+            await keeping.fetch_fitness(link)
+    return code
 
 
 async def submit(desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
@@ -89,6 +93,7 @@ async def queue(desc: ClusterDescription) -> list[JobRecord]:
     try:
         async with keeper(desc) as link:
             live = await _jobs(link)
+            await keeping.fetch_fitness(link)
     except NoRuntime:
         live = []
     return [record for _, record in sorted({**kept, **{record.id: record for record in live}}.items())]

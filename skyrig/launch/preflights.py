@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO
@@ -72,14 +71,5 @@ async def _told(desc: ClusterDescription, message: Message) -> Message:
     async with keeper(desc) as link:
         client.refuse_older(link)
         told = await link.ask(message)
-    note(desc, told)
+    keeping.note_fitness(desc, told)
     return told
-
-
-def note(desc: ClusterDescription, told: Message) -> None:
-    """Keep what the keeper said of cordoned nodes and its newest report, where that is ours to keep."""
-    if keeping.is_ours(desc):
-        keeping.put(desc, cordons.NOTE, told["cordoned"])
-        if told["report"] is not None:
-            for name in (report.NOTE, f"{told['report']['job']}/{report.NOTE}"):
-                keeping.put(desc, name, json.dumps(told["report"]))

@@ -18,6 +18,8 @@ _BRAKES = ("hw", "thermal", "brake")
 _SYSTEM = ("/boot", "/snap", "/efi", "/etc", "/usr", "/proc", "/sys")
 """Places that no job writes to."""
 
+_MOST_PROBLEMS = 2
+
 _LIVE = "active"
 """What the state of a port says that can be used."""
 
@@ -25,6 +27,7 @@ _LIVE = "active"
 def reasons(found: Findings, others: Sequence[Findings], asked: Asked) -> Iterator[Reason]:
     """What is wrong with the devices of a node."""
     yield from _accelerators(found, asked)
+    yield from ((WARN, problem) for problem in found.problems[:_MOST_PROBLEMS])
     yield from _health(found)
     yield from _like_others(found, others)
     yield from _network(found, others, asked)
@@ -106,8 +109,11 @@ def _ports(found: Findings) -> int:
 
 
 def _disks(found: Findings, asked: Asked) -> Iterator[Reason]:
-    limits = asked.limits
+    limits, told = asked.limits, set()
     for disk in found.disks:
+        if (disk.free_gb, disk.total_gb) in told:
+            continue  # the same disk, seen at another place
+        told.add((disk.free_gb, disk.total_gb))
         if not disk.mount.startswith(_SYSTEM) and disk.free_gb < min(limits.disk_free * disk.total_gb, limits.disk_gb):
             yield WARN, f"{disk.free_gb:.1f} of {disk.total_gb:.0f} GB are free at {disk.mount}"
 
