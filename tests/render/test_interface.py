@@ -11,7 +11,7 @@ import pytest
 
 from skyrig.launch import nodeside
 
-_GLOO = re.compile(r"export GLOO_SOCKET_IFNAME='(.*)'")
+_GLOO = re.compile(r"skyrig-set GLOO_SOCKET_IFNAME (.*)")
 
 
 def interface_of(address: str, *before: str) -> str:
