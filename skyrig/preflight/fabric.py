@@ -12,6 +12,7 @@ match by prefix; a leading `=` makes it whole names, `^` all but these).
 from __future__ import annotations
 
 import os
+import sys
 
 from skyrig.preflight.adapters import at, efa, gid_index, interface_of, interfaces, names, ports, text
 
@@ -214,6 +215,19 @@ def orders(telling: Telling) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def shell(telling: Telling) -> str:
+    """The same for a shell to evaluate, where the python3 that says it is known."""
+    lines = [f"export {name}={_quoted(value)}" for name, value in telling.found.items()]
+    lines += [f"unset -v {name}" for name in telling.dropped]
+    lines += [f"echo {_quoted('[skyrig] ' + telling.warning)} >&2"] if telling.warning else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "'\\''") + "'"
+
+
 def main() -> None:
-    """What the rank's script reads."""
-    print(orders(told(os.environ)), end="")
+    """What the rank's script reads, with the word `orders`; else what a shell evaluates."""
+    said = orders if sys.argv[1:] == ["orders"] else shell
+    print(said(told(os.environ)), end="")

@@ -81,3 +81,13 @@ def test_the_script_does_what_is_told(tmp_path: Path) -> None:
     done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, env=env)
     assert done.stdout == "=a,b;c:1-2 it's $HOME `and`|none"
     assert done.stderr == f"[skyrig] {told.warning}\n"
+
+
+def test_a_shell_can_evaluate_it_too() -> None:
+    told = fabric.Telling({"SKYRIG_FABRIC_ENV": "FI_PROVIDER", "FI_PROVIDER": "efa"})
+    told.tell("ODD", "it's $HOME `and`")
+    told.drop("FI_PROVIDER")
+    told.missing("this node has none")
+    script = f'{fabric.shell(told)}printf "%s|%s" "$ODD" "${{FI_PROVIDER-none}}"'
+    done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, env={"FI_PROVIDER": "efa"})
+    assert (done.stdout, done.stderr) == ("it's $HOME `and`|none", f"[skyrig] {told.warning}\n")

@@ -16,7 +16,7 @@ _GLOO = re.compile(r"skyrig-set GLOO_SOCKET_IFNAME (.*)")
 
 def interface_of(address: str, *before: str) -> str:
     """The interface that the program names for an address."""
-    command = [*before, sys.executable, "-I", "-S", "-c", nodeside.fabric()]
+    command = [*before, sys.executable, "-I", "-S", "-c", nodeside.fabric(), "orders"]
     done = subprocess.run(command, capture_output=True, text=True, env={"SKYRIG_NODE_ADDRESS": address})
     assert (done.returncode, done.stderr) == (0, "")
     found = _GLOO.search(done.stdout)
