@@ -23,6 +23,9 @@ from skyrig.preflight.rounds import Pair, tournament
 _TRIES = 3
 """How often a suspect is measured with each of the others that it is measured with, at most."""
 
+_PLAIN = 0.2
+"""A link that has less than this part of what makes it a slow one is measured no more often."""
+
 _PARTNERS = 2
 """With how many others that is."""
 
@@ -136,4 +139,6 @@ async def _alone(
             own = max(own, await once(suspect, partner))
             if not links.confirmed(own, right, share):
                 return found
+        if links.confirmed(own, right, share * _PLAIN):
+            return found
     return found
