@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import node_trees
 import pytest
 
-from skyrig.launch import nodeside
+from skyrig.launch.render import TEMPLATES
 from skyrig.preflight import adapters, fabric
 
 WITH = [case for case in node_trees.CASES if "told" in node_trees.read(case)]
@@ -68,22 +67,27 @@ def test_ports_are_taken_as_nccl_takes_them(wanted: str, taken: bool) -> None:
     assert fabric.takes(wanted, {"name": "mlx5_10", "port": 1}) == taken
 
 
-def test_the_shell_takes_what_is_told() -> None:
-    told = fabric.Telling({"SKYRIG_FABRIC": "efa", "SKYRIG_FABRIC_ENV": "FI_PROVIDER", "FI_PROVIDER": "efa"})
-    told.tell("ODD", "it's $HOME `and`\nmore")
+def test_the_script_does_what_is_told(tmp_path: Path) -> None:
+    told = fabric.Telling({"SKYRIG_FABRIC_ENV": "FI_PROVIDER", "SKYRIG_FABRIC": "efa", "FI_PROVIDER": "efa"})
+    told.tell("ODD", "=a,b;c:1-2 it's $HOME `and`")
+    told.drop("FI_PROVIDER")
+    told.missing("this node has none")
+    python = tmp_path / "bin" / "python3"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\necho -I rm; echo hello\ncat <<'END'\n{fabric.orders(told)}END\n")
+    python.chmod(0o755)
+    script = (TEMPLATES / "network.sh.j2").read_text() + 'printf "%s|%s" "$ODD" "${FI_PROVIDER-none}"'
+    env = {"FI_PROVIDER": "efa", "PATH": f"{python.parent}:/usr/bin:/bin", "SKYRIG_RANK_DIR": str(tmp_path)}
+    done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, env=env)
+    assert done.stdout == "=a,b;c:1-2 it's $HOME `and`|none"
+    assert done.stderr == f"[skyrig] {told.warning}\n"
+
+
+def test_a_shell_can_evaluate_it_too() -> None:
+    told = fabric.Telling({"SKYRIG_FABRIC_ENV": "FI_PROVIDER", "FI_PROVIDER": "efa"})
+    told.tell("ODD", "it's $HOME `and`")
     told.drop("FI_PROVIDER")
     told.missing("this node has none")
     script = f'{fabric.shell(told)}printf "%s|%s" "$ODD" "${{FI_PROVIDER-none}}"'
     done = subprocess.run(["/bin/bash", "-c", script], capture_output=True, text=True, env={"FI_PROVIDER": "efa"})
-    assert done.stdout == "it's $HOME `and`\nmore|none"
-    assert done.stderr.startswith("[skyrig] the network of this cluster is efa, and this node has none")
-
-
-def test_the_rank_runs_it_alone(tmp_path: Path) -> None:
-    """As one text, with nothing of ours to import, in the oldest Python that is there."""
-    file = tmp_path / "fabric.py"
-    file.write_text(nodeside.fabric())
-    env = {"SKYRIG_NODE_ADDRESS": "127.0.0.1", "SKYRIG_FABRIC": "efa", "PATH": os.defpath}
-    done = subprocess.run(["python3", "-I", "-S", str(file)], capture_output=True, text=True, env=env, cwd="/")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "export NCCL_SOCKET_IFNAME=" in done.stdout and "no EFA device" in done.stdout
+    assert (done.stdout, done.stderr) == ("it's $HOME `and`|none", f"[skyrig] {told.warning}\n")
