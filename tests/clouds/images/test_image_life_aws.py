@@ -113,12 +113,18 @@ def test_a_copy_is_one_more_region_and_changes_nothing_else(person: ImageUser, m
 
 
 def test_an_image_that_a_cluster_uses_stays(person: ImageUser, made: Any) -> None:
-    words = ["up", "--infra", f"aws/{REGION}/{REGION}b", "-t", "m6i.large", "--nodes", "1", "--disk-tier", "low"]
-    person.run(*words, "--image-id", made["ids"][REGION], "-y", timeout=300)
-    told = person.call("delete", check=2, name=NAME)
-    assert f"image {NAME} is used by {person.stack} and is not deleted" in told
-    assert len(person.images(REGION)) == 1
-    person.run("down", "-y", timeout=300)
+    user = f"{person.stack}-user"
+    words = ["up", "-c", user, "--infra", f"aws/{REGION}/{REGION}b", "-t", "m6i.large", "--nodes", "1"]
+    person.run(*words, "--disk-tier", "low", "--image-id", made["ids"][REGION], "-y", timeout=300)
+    try:
+        wanted = [{"Name": "tag:skyrig-stack", "Values": [user]}]
+        [group] = person.ec2(REGION).describe_instances(Filters=wanted)["Reservations"]
+        assert group["Instances"][0]["ImageId"] == made["ids"][REGION]
+        told = person.call("delete", check=2, name=NAME)
+        assert f"image {NAME} is used by {user} and is not deleted" in told
+        assert len(person.images(REGION)) == 1
+    finally:
+        person.run("down", "-c", user, "-y", timeout=300)
 
 
 def test_nothing_is_left_of_one_that_is_deleted(person: ImageUser, made: Any) -> None:
