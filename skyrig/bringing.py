@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve, frozen
 
-from skyrig import leaving, local, orders, renting
+from skyrig import imaging, leaving, local, orders, renting
 from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster import grouping
@@ -97,7 +97,9 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
     exactly; BadInput, and nothing is made, where that cannot be. BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if asked.task is not None:
-        note_served(asked.task, notify)
+        task = imaging.resolved(asked.task)
+        asked = evolve(asked, task=task)
+        note_served(task, notify)
     wait_until_off(stack, notify)
     is_new = not stacks.is_there(stack)
     before, there = stacks.settled(stack, notify), described.describe(stack)
@@ -170,7 +172,8 @@ def _changed(
     def once(_: float, __: int) -> Changes:
         try:
             known = before if asked.at_least else None
-            return stacks.up(stack, shape, notify, before=known, may=may, planned=forecast)
+            wanted = imaging.ready(shape, notify)
+            return stacks.up(stack, wanted, notify, before=known, may=may, planned=forecast)
         except EngineError as error:
             refusal = renting.refused(shape, error)
             if refusal is None:
@@ -332,6 +335,7 @@ def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confi
         return
     fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
     fields += ["place"] if _place(before) != _place(shape) else []
+    fields += ["image"] if before.machine.image != shape.machine.image else []
     question = f"new {' and '.join(fields)} replace every node of {stack}"
     if not confirm(question + ". Go on?"):
         raise ResourcesMismatch(question, hint="-y agrees to that")
