@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from skyrig import batching, checkout, imaging, local, models
+from skyrig import batching, checkout, imaging, local, models, preflighting
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up, with_policy
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -275,15 +275,17 @@ def _submission(
     mounts = brought.mounts
     if cluster.scheduler:
         batch = batching.options(task, cluster)
+        preflighting.refuse_wished(task.config.preflight, cluster)
         return Submission(brought.request, brought.workdir, mounts.sources, batch=batch)
+    looked_at = preflighting.of_job(brought.request, task.config.preflight, cluster)
     if not brought.wanted:
-        return Submission(brought.request, brought.workdir, mounts.sources, stop, ttl)
+        return Submission(looked_at, brought.workdir, mounts.sources, stop, ttl)
     from skyrig.attaching import attach
 
     variables = {**task.env, **task.secrets}
     attached = attach(cluster, brought.wanted, variables, notify, confirm, task.config.data_stack)
     sources = {**mounts.sources, **attached.sources}
-    return Submission(attached.given_to(brought.request), brought.workdir, sources, stop, ttl)
+    return Submission(attached.given_to(looked_at), brought.workdir, sources, stop, ttl)
 
 
 def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:
@@ -311,7 +313,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
         notify("exec brings no file_mounts; launch does")
     workdir = _workdir(task, notify)
     _note_run(task, workdir, mounts_of(task).sources, notify)
-    return cluster, Submission(request, workdir)
+    return cluster, Submission(preflighting.of_job(request, task.config.preflight, cluster), workdir)
 
 
 def refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, shape: Shape) -> None:

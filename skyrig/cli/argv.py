@@ -17,6 +17,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "autostop": ("cluster*",),
     "status": ("cluster*",),
     "adopt": ("cluster",),
+    "preflight": ("cluster",),
     "ssh": ("cluster",),
     "queue": ("cluster",),
     "logs": ("cluster", "job"),

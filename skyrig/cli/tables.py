@@ -48,9 +48,14 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if cluster.owner:
             how = "carries" if cluster.owner.startswith("service") else "belongs to"
             print(f"{cluster.name}: {how} {cluster.owner}")
+        for node in cluster.nodes:
+            if node.cordoned:
+                print(f"{cluster.name}: {node.name} gets no jobs: {node.cordoned}; `up -c {cluster.name}` replaces it")
     if detailed:
         nodes = [
-            [n.rank, n.name, f"{n.host}:{n.port}", n.status, _market(n.spot)] for each in found for n in each.nodes
+            [n.rank, n.name, f"{n.host}:{n.port}", f"{n.status}, cordoned" if n.cordoned else n.status, _market(n.spot)]
+            for each in found
+            for n in each.nodes
         ]
         if nodes:
             print()
@@ -208,7 +213,9 @@ def local_nodes(found: Sequence[LocalNode]) -> None:
 
 
 def _status(node: LocalNode) -> str:
-    return "CUT OFF" if node.is_cut else node.status
+    ails = [f"{node.hidden} hidden"] if node.hidden else []
+    ails += [f"clock {node.clock_off_s:+g} s"] if node.clock_off_s else []
+    return ", ".join(["CUT OFF" if node.is_cut else node.status, *ails])
 
 
 def local_rooms(found: Sequence[Room]) -> None:

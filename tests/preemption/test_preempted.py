@@ -18,7 +18,8 @@ from skyrig.checkpoint import CheckpointManager  # noqa: E402
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore:torch.distributed is disabled")]
 
-NOTICE_S = 6
+NOTICE_S = 25
+"""Long enough for a few commands on a machine that does much else beside."""
 
 SCRIPT = """
 import os, sys, time, torch, torch.distributed as dist
@@ -66,18 +67,18 @@ def test_what_is_safe_is_said_before_a_node_goes(user: User, tmp_path: Path) -> 
     os.kill(keeper.pid, signal.SIGKILL)
     assert user.nodes()["n1"]["status"] == "UP"
 
-    row = until(lambda: next((row for row in user.jobs() if row["status"] == "FAILED"), None), "it ends", 40)
+    row = until(lambda: next((row for row in user.jobs() if row["status"] == "FAILED"), None), "it ends", 90)
     assert user.nodes()["n1"]["status"] == "DOWN"
     assert re.fullmatch(r"lost node n1: it was preempted \(notice \d\d:\d\d:\d\d UTC\)", row["reason"])
     assert (row["exit_code"], row["culprit"]) == (4, 1)
 
     lines = [line for line in log(user) if "preemption of n1" in line]
-    assert re.fullmatch(r"\(skyrig\) preemption of n1 in [56] s \(local.preempt\)", lines[0])
-    told = re.compile(r"\(rank 0, n0\) \[skyrig\] preemption of n1 in [3456] s: step (\d+) is safe in (\S+) \((.*)\)")
+    assert re.fullmatch(r"\(skyrig\) preemption of n1 in \d+ s \(local.preempt\)", lines[0])
+    told = re.compile(r"\(rank 0, n0\) \[skyrig\] preemption of n1 in \d+ s: step (\d+) is safe in (\S+) \((.*)\)")
     quick, slow = ([told.fullmatch(line) for line in lines if f"/{name} " in line] for name in ("quick", "slow"))
     assert len(quick) == 2 and quick[0] and quick[0][1] == "1" and quick[0][3] == "saving once more"
     assert len(slow) == 1 and slow[0] and slow[0][1] == "1"
-    assert re.fullmatch(r"a save takes 60.0 s, [3456].\d s are left", slow[0][3])
+    assert re.fullmatch(r"a save takes 60.0 s, \d+.\d s are left", slow[0][3])
     assert quick[1] and quick[1][3].startswith("saved in ")
     state = {"w": torch.zeros(1000)}
     found = CheckpointManager(where / "quick", {"weights": state}, readonly=True).restore()

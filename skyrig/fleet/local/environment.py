@@ -106,7 +106,7 @@ def make_shims(folder: NodeFolder, path: str, accelerators: Mapping[str, Any]) -
     """Make the shims of those programs that `path` holds, `shutdown`, and `nvidia-smi` where `accelerators` are only
     declared."""
     folder.shims.mkdir()
-    nvidia_smi = declared.nvidia_smi(accelerators)
+    nvidia_smi = declared.nvidia_smi(accelerators, folder.hidden)
     if nvidia_smi is not None:
         _script(folder.shims / "nvidia-smi", nvidia_smi)
     _script(folder.shims / "shutdown", _SHUTDOWN_SHIM)

@@ -120,6 +120,16 @@ class NodeFolder(NamedTuple):
         return self.home / ".skyrig" / "preemption.json"
 
     @property
+    def hidden(self) -> Path:
+        """How many declared accelerators are hidden on purpose (skyrig.fleet.local.ailing), if any are."""
+        return self.home / ".skyrig" / "hidden"
+
+    @property
+    def clock(self) -> Path:
+        """By how many seconds the node's clock is off on purpose (skyrig.fleet.local.ailing), if it is."""
+        return self.home / ".skyrig" / "clock"
+
+    @property
     def keeper_where(self) -> Path:
         """A file with the folder of the keeper's socket, where that lies in /tmp (skyrig.launch.keeper)."""
         return self.home / ".skyrig" / "keeper.where"

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).with_name("lab")))
 
+import lab_images
 import lab_programs
 from kubernetes_lab import Lab
 from lab_nodes import CPU, H100
@@ -23,7 +24,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
         pytest.skip(lacking)
     nodes = [*(CPU.named(f"cpu-{n}") for n in (1, 2, 3)), *(H100.named(f"h100-{n}", mode="run") for n in (1, 2))]
     if not _OPEN:
-        _OPEN.append(Lab(tmp_path_factory.mktemp("lab"), nodes).__enter__())
+        images = {lab_images.TORCH: lab_images.torch()}
+        _OPEN.append(Lab(tmp_path_factory.mktemp("lab"), nodes, images=images).__enter__())
     return _OPEN[0]
 
 

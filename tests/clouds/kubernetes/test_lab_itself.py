@@ -51,7 +51,7 @@ def test_a_job_with_gpus_is_scheduled_runs_and_completes(lab: Lab) -> None:
         made = lab.client.get("batch/v1", "Job", "gpus", space) or {}
         return any(each["type"] == "Complete" for each in made.get("status", {}).get("conditions", []))
 
-    lab.client.wait(complete, 30)
+    lab.client.wait(complete)
     assert {pod["spec"]["nodeName"] for pod in lab.pods(space)} == {"h100-1", "h100-2"}
 
 

@@ -25,6 +25,7 @@ type kubelet struct {
 	client   kubernetes.Interface
 	folder   string
 	hidden   []string
+	images   map[string]image
 	network  *network
 	nodes    lister.NodeLister
 	allPods  lister.PodLister

@@ -18,7 +18,7 @@ import (
 )
 
 type options struct {
-	kubeconfig, port, cert, key, authority, folder, pods, gateway, hide string
+	kubeconfig, port, cert, key, authority, folder, pods, gateway, hide, images string
 }
 
 func main() {
@@ -35,6 +35,7 @@ func main() {
 	flag.StringVar(&o.pods, "pods", "", "network of the pods")
 	flag.StringVar(&o.gateway, "gateway", "", "address of this kubelet there")
 	flag.StringVar(&o.hide, "hide", "", "folders of this machine that pods see empty, separated by commas")
+	flag.StringVar(&o.images, "images", "", "file of what images have beyond the files of this machine")
 	flag.Parse()
 	config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
@@ -51,6 +52,9 @@ func main() {
 	}
 	k := &kubelet{client: client, folder: o.folder, network: wire, pods: map[string]*pod{}, lost: map[string]bool{}}
 	k.hidden = strings.FieldsFunc(o.hide, func(r rune) bool { return r == ',' })
+	if k.images, err = readImages(o.images); err != nil {
+		log.Fatalf("images: %v", err)
+	}
 	if err := wire.forward("443", strings.TrimPrefix(config.Host, "https://")); err != nil {
 		log.Fatal(err)
 	}

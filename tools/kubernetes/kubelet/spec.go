@@ -35,7 +35,7 @@ func (p *pod) spec(c *v1.Container) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
-	said := &container{Hostname: p.hostname(), Dir: c.WorkingDir, Mounts: mounts, Own: !p.object.Spec.HostNetwork}
+	said := &container{Hostname: p.hostname(), Dir: c.WorkingDir, Mounts: append(p.k.images[c.Image].mounts(), mounts...), Own: !p.object.Spec.HostNetwork}
 	said.Hidden, said.Files = p.k.hidden, p.files()
 	for _, word := range append(append([]string{}, c.Command...), c.Args...) {
 		said.Args = append(said.Args, expand(word))
@@ -78,6 +78,9 @@ func (p *pod) environment(c *v1.Container) (map[string]string, error) {
 	all := map[string]string{
 		"PATH": defaultPath, "HOME": "/root", "HOSTNAME": p.hostname(),
 		"KUBERNETES_SERVICE_HOST": p.k.network.gateway.String(), "KUBERNETES_SERVICE_PORT": "443",
+	}
+	for name, value := range p.k.images[c.Image].Env {
+		all[name] = value
 	}
 	for _, each := range c.EnvFrom {
 		var found []part

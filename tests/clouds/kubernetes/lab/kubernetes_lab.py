@@ -30,11 +30,19 @@ CRDS = Path(__file__).with_name("crds")
 class Lab:
     """A cluster whose nodes are `nodes`: a context manager that is up inside. `flags` are more of the API server's.
 
+    `images` is what images have beyond this machine's files, as `lab_images.py` has it.
+
     `kubeconfig` is the administrator's, with the contexts `lab` (namespace default) and `team` (namespace team);
     `client` speaks as the administrator.
     """
 
-    def __init__(self, folder: Path, nodes: Sequence[NodeShape] = (), flags: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: Sequence[NodeShape] = (),
+        flags: Sequence[str] = (),
+        images: Mapping[str, Object] = {},
+    ) -> None:
         try:
             programs.build()
         except subprocess.CalledProcessError:  # Go has said why, on stderr
@@ -43,6 +51,7 @@ class Lab:
         folder.mkdir(parents=True, exist_ok=True)
         self._numbers = itertools.count(1)
         self._flags = flags
+        self._images = images
         self._wanted = nodes
         self._port = free_ports(1)[0]
         self._kinds: list[Object] = []
@@ -213,6 +222,8 @@ class Lab:
         pair = self.control.authority.issue("system:node:lab", ["system:masters"], ["127.77.0.1", "127.0.0.1"])
         config = self.control.kubeconfig(self.folder / "kubelet.kubeconfig", pair, {"lab": "default"}, user="kubelet")
         certificate, key = self.control.authority.issue("kubelet", hosts=[f"127.77.0.{n}" for n in range(1, 255)])
+        images = self.folder / "images.json"
+        images.write_text(json.dumps(self._images))
         words = {
             "kubeconfig": str(config),
             "port": str(self._port),
@@ -223,6 +234,7 @@ class Lab:
             "pods": PODS,
             "gateway": GATEWAY,
             "hide": ",".join([str(programs.MODULE.parents[1]), sys.prefix]),
+            "images": str(images),
         }
         program = programs.kubelet_folder() / programs.KUBELET
         self.control.run("kubelet", [str(program), *(f"--{name}={value}" for name, value in words.items())])

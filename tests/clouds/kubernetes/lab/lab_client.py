@@ -114,7 +114,7 @@ class Client:
         """What a port of a pod answers to these bytes until it closes, by a port-forward."""
         return lab_stream.ask_port(self.url, self.context, self.of(pod), port, question)
 
-    def wait(self, look: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
+    def wait(self, look: Callable[[], Any], seconds: float = 90.0, what: str = "") -> Any:
         """What `look` finds, as soon as that is something; AssertionError after so many seconds."""
         deadline = time.monotonic() + seconds
         while not (found := look()):
