@@ -10,6 +10,7 @@ from skyrig.cli import (
     clouds,
     clusters,
     develop,
+    examples,
     images,
     jobs,
     local,
@@ -31,7 +32,7 @@ def namespace() -> Collection:
     installed Skyrig has it as a verb."""
     root = Collection()
     root.add_task(catalog.gpus)
-    shared = (clusters, recovery, clouds, money, plans, runs, records, preflight)
+    shared = (clusters, recovery, clouds, money, plans, runs, records, preflight, examples)
     for module in (*shared, plain if places.is_installed() else develop):
         for task in vars(module).values():
             if hasattr(task, "get_arguments") and not isinstance(task, type):
