@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import yaml
 from attrs import field, frozen
@@ -37,6 +38,8 @@ class Case:
     programs: tuple[str, ...] = field(default=(), converter=tuple)
     seconds: float = 300
     promised: tuple[str, ...] = field(default=(), converter=tuple)
+    also: dict[str, dict[str, Any]] = field(factory=dict)
+    files: dict[str, str] = field(factory=dict)
     renders: dict[str, str] = field(factory=dict)
     hourly: dict[str, float] = field(factory=dict)
 
