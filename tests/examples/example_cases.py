@@ -7,6 +7,7 @@ seconds: 300              how long the README's block may take at most
 promised: ["regex", ...]  what its output must have, each on one line
 renders:                  commands of the README at full size, by the name of the golden file
   full: skyrig launch resnet.yaml --infra aws --gpus A100:8
+env: {KEY: value}         variables that the commands at full size take from the reader's own environment
 hourly: {full: 43.97}     what `plan` says that one costs an hour; the README has the same figure
 """
 
@@ -41,6 +42,7 @@ class Case:
     also: dict[str, dict[str, Any]] = field(factory=dict)
     files: dict[str, str] = field(factory=dict)
     renders: dict[str, str] = field(factory=dict)
+    env: dict[str, str] = field(factory=dict)
     hourly: dict[str, float] = field(factory=dict)
 
     @property

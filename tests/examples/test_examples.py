@@ -19,7 +19,7 @@ import pytest
 import yaml
 from example_cases import CASES, EXAMPLES, GOLDEN, Case
 from forked import forker
-from user import ROOT, User, end_nodes
+from user import User, end_nodes
 
 from skyrig import examples
 
@@ -138,7 +138,7 @@ def test_full_size_is_what_a_person_has_read(case: Case, render: str, reader: Us
     for name, text in case.files.items():
         (folder / name).write_text(text)
     words = ["render", *case.words(render), "--out", str(out)]
-    done = forker().run("skyrig", words, folder, {**reader.env, "PULUMI_STACK": case.name})
+    done = forker().run("skyrig", words, folder, {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
     text = shown(out).replace(str(folder), "<here>").replace(str(reader.home), "<home>")
     golden = GOLDEN / case.name / f"{render}.txt"
@@ -186,15 +186,20 @@ def variables(rank: Path) -> str:
 )
 def test_the_price_in_the_readme_is_the_plans(case: Case, render: str, reader: User) -> None:
     words = ["plan", *case.words(render), "--json"]
-    done = forker().run("skyrig", words, copied(case, reader), {**reader.env, "PULUMI_STACK": case.name})
+    done = forker().run("skyrig", words, copied(case, reader), {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
     assert round(yaml.safe_load(done.stdout)["cost"]["hourly"], 2) == case.hourly[render]
 
 
 def test_the_table_of_all_is_the_folders_own() -> None:
-    rows = re.findall(r"^\| \[(\S+)\]\((\S+)/README\.md\) \| (.+) \| (.*) \| (.*) \|$", TABLE, re.MULTILINE)
-    wanted = [(each.name, each.name, each.about, each.needs or "-", each.full or "-") for each in examples.listed()]
-    assert rows == wanted
-
-
-TABLE = (ROOT / "examples" / "README.md").read_text()
+    table, text = EXAMPLES / "README.md", (EXAMPLES / "README.md").read_text()
+    rows = [
+        f"| [{each.name}]({each.name}/README.md) | {each.about} | {each.needs or '-'} | {each.full or '-'} |"
+        for each in examples.listed()
+    ]
+    first = text.index("|---|")
+    before, after = text[: text.index("\n", first) + 1], text[text.index("\n\n", first) :]
+    wanted = before + "\n".join(rows) + after
+    if UPDATE:
+        table.write_text(wanted)
+    assert table.read_text() == wanted
