@@ -29,6 +29,7 @@ from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.pruning import Pruning
 from skyrig.launch.keeper.queue import Demand, place, refusal, waits_for
 from skyrig.launch.keeper.requests import RequestStore
+from skyrig.launch.keeper.sampler import Sampler
 from skyrig.launch.keeper.table import JobTable
 
 _CHORES_EVERY_S = 1.0
@@ -61,6 +62,7 @@ class Keeper:
             self.archive.base = records.folder(self.cluster.records)
         self.caretaker = Caretaker(self)
         self.lookout = Lookout(self)
+        self.sampler = Sampler(self)
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -295,6 +297,7 @@ class Keeper:
                         book.flush_silent()
                 self.table.write()
                 self.lookout.mind()
+                self.sampler.mind()
                 if self.nodes.described and self._avoided != self.lookout.notices.going(self.cluster.nodes):
                     self.schedule()
                 await self.settle()
