@@ -124,7 +124,7 @@ class Archive:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if copy.log.exists():
                 copy.size = _extend(copy.log, folder / "job.log", copy.size)
-            _follow(copy.log.with_name(records.SAMPLES), folder / records.SAMPLES)
+            follow(copy.log.with_name(records.SAMPLES), folder / records.SAMPLES)
             if record != copy.brought:
                 records.write(folder, record)
                 copy.brought = record
@@ -135,7 +135,7 @@ class Archive:
         return copy.record is record
 
 
-def _follow(source: Path, target: Path) -> None:
+def follow(source: Path, target: Path) -> None:
     """Make `target` what `source` is, if that is there: a file that grows, or is written anew with another first
     line."""
     if not source.exists():
