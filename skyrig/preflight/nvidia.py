@@ -68,6 +68,10 @@ def parsed(said: str, fields: list[str]) -> tuple[list[Gpu], list[str]]:
     problems: list[str] = []
     for line in filter(None, map(str.strip, said.splitlines())):
         values = [value.strip() for value in line.split(",")]
+        more = len(values) - len(fields)
+        if more > 0 and "name" in fields:  # a declared one has a comma in its name
+            at = fields.index("name")
+            values[at : at + more + 1] = [", ".join(values[at : at + more + 1])]
         if len(values) == len(fields) and values[0].isdigit():
             found.append(_gpu(dict(zip(fields, values))))  # noqa: B905  (strict is of 3.10)
         else:

@@ -113,7 +113,7 @@ def look(patience_s: float = PATIENCE_S) -> dict[str, Any]:
         "dcgm": _dcgm(node),
         "nccl_tests": _nccl_tests(node),
         "problems": node.problems,
-        "clock": _clock(),  # last, so that whoever reads it knows that it was said just now
+        "clock": clock(),  # last, so that whoever reads it knows that it was said just now
     }
 
 
@@ -231,7 +231,7 @@ def _nccl_tests(node: Node) -> str:
     return node.find("all_reduce_perf") or next((p for p in known if os.access(at(p), os.X_OK)), "")
 
 
-def _clock() -> float:
+def clock() -> float:
     """The node's clock, unix time; a node of the local cloud may be told to be off on purpose (`local.clock`)."""
     return time.time() + _told_off()
 

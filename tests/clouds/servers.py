@@ -47,6 +47,13 @@ def plugins(folder: Path) -> Path:
     return folder
 
 
+def echo(folder: Path, name: str) -> None:
+    """Add a provider of this name to a folder of plugins: an echo that takes anything and keeps nothing."""
+    source = bridge()
+    assert source is not None, "plugins() has skipped the test"
+    _write(folder / f"pulumi-resource-{name}", source / "lib" / "echo_provider.py")
+
+
 def _write(file: Path, program: Path, echo: Path = Path()) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     named = f'PULUMI_PLUGIN_NAME={file.name} SKYRIG_ECHO="{echo}"'

@@ -127,6 +127,19 @@ def _nat_hourly(described: Described, region: str) -> float | None:
     return facts.of("aws", "egress").get("nat_hourly")
 
 
+def _snapshot_hourly(described: Described, region: str) -> float | None:
+    """As if the disk had been full."""
+    return float(facts.of("aws", "imaging")["gb_month"]) * float(described["VolumeSize"]) / 730
+
+
+def _deregister(ec2: Any, each: Described) -> None:
+    """An AMI, and its snapshots, which have no tags yet where its making was cut off."""
+    ec2.deregister_image(ImageId=each["ImageId"])
+    for device in each.get("BlockDeviceMappings", ()):
+        if snapshot := device.get("Ebs", {}).get("SnapshotId"):
+            ec2.delete_snapshot(SnapshotId=snapshot)
+
+
 def _end_instance(ec2: Any, each: Described) -> None:
     ec2.terminate_instances(InstanceIds=[each["InstanceId"]])
     waiter = ec2.get_waiter("instance_terminated")
@@ -180,8 +193,11 @@ KINDS = (
          lambda ec2, each: ec2.delete_placement_group(GroupName=each["GroupName"])),
     Kind("key pair", "describe_key_pairs", "KeyPairs", "KeyPairId",
          lambda ec2, each: ec2.delete_key_pair(KeyPairId=each["KeyPairId"])),
+    Kind("image", "describe_images", "Images", "ImageId", _deregister),
+    Kind("snapshot", "describe_snapshots", "Snapshots", "SnapshotId",
+         lambda ec2, each: ec2.delete_snapshot(SnapshotId=each["SnapshotId"]), _snapshot_hourly),
 )  # fmt: skip
-"""What a cluster is made of, and what it leaves."""
+"""What a cluster or an image is made of, and what they leave."""
 
 ROLE = "role"
 """Kind of the one thing that is no region's."""

@@ -147,6 +147,12 @@ def _rule_hourly(described: Described) -> float | None:
     return facts.of("gcp", "balancer").get("hourly")
 
 
+def _image_hourly(described: Described) -> float | None:
+    """Of what an image takes, compressed."""
+    taken = float(described.get("archiveSizeBytes", 0)) / 2**30
+    return taken * float(facts.of("gcp", "imaging")["gb_month"]) / 730
+
+
 KINDS = (
     Kind("forwarding rule", "forwardingRules", "regions", _rule_hourly),
     Kind("backend service", "backendServices", "regions"),
@@ -160,8 +166,9 @@ KINDS = (
     Kind("subnet", "subnetworks", "regions"),
     Kind("network", "networks", "global"),
     Kind("placement policy", "resourcePolicies", "regions"),
+    Kind("image", "images", "global", _image_hourly),
 )
-"""What a cluster is made of, and what it leaves, but for what is not of Compute Engine."""
+"""What a cluster or an image is made of, and what they leave, but for what is not of Compute Engine."""
 
 _SLICE, _ROLE, _ACCOUNT = "TPU slice", "custom role", "service account"
 

@@ -55,6 +55,8 @@ class Door:
             "drain": self._drain,
             "autostop": self._autostop,
             "ttl": self._ttl,
+            "preflight": self._preflight,
+            "uncordon": self._uncordon,
         }
 
     async def serve(self) -> None:
@@ -105,6 +107,7 @@ class Door:
             "mounts": True,
             "buckets": True,
             "samples": True,
+            "preflight": True,
             "release": code.RELEASE,
             "build": code.build(),
             "superseded": code.superseded(self._keeper.home, message.get("build", "")),
@@ -184,6 +187,16 @@ class Door:
         note = self._keeper.caretaker.set_ttl(message["setting"])
         await self._keeper.archive.files_soon()
         return {"note": note.to_json()}
+
+    async def _preflight(self, message: Message, payload: bytes) -> Message:
+        """The newest report, and which nodes are cordoned."""
+        return self._keeper.fitness.told()
+
+    async def _uncordon(self, message: Message, payload: bytes) -> Message:
+        """Jobs may come to `nodes` again. Answers as `preflight`."""
+        self._keeper.fitness.uncordon(message["nodes"])
+        await self._keeper.archive.files_soon()
+        return self._keeper.fitness.told()
 
     # -- following a job
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from skyrig import shell_templates
 from skyrig.catalog import fabrics
 from skyrig.cluster.description import ClusterDescription
-from skyrig.launch.environment import cluster_info, processes_per_node
+from skyrig.launch.environment import cluster_info, of_fabric, processes_per_node
 from skyrig.launch.job import JobRequest
 from skyrig.launch.render import TEMPLATES
 from skyrig.schedulers.kubernetes.asked import Asked
@@ -41,7 +41,7 @@ def of_job(
     return {
         "begin.sh": begin(desc, request, asked, hosts, places),
         "env.sh": exports({**_both({"TASK_ID": task_id}), **request.env}),
-        "fixed.sh": fixed(desc, request, hosts, number),
+        "fixed.sh": fixed(desc, request, asked, hosts, number),
         **_below("run", request.run.files),
         **setup,
     }
@@ -69,7 +69,7 @@ def begin(
         grace_s=GRACE_S,
         procs=processes_per_node(request),
         cores=int(asked.cpus),
-        fabric={**desc.fabric.env, **fabrics.env("kubernetes", asked.fabric, asked.devices)},
+        fabric=_fabric(desc, asked),
         accelerators=request.accelerators,
         places=[(at, _target(target), is_file) for at, (target, is_file) in enumerate(places)],
         setup=request.setup.entry if request.setup is not None else "",
@@ -77,7 +77,12 @@ def begin(
     )
 
 
-def fixed(desc: ClusterDescription, request: JobRequest, hosts: Sequence[str], number: int) -> str:
+def _fabric(desc: ClusterDescription, asked: Asked) -> dict[str, str]:
+    """What the fabric of the pods' nodes wants of a job."""
+    return {**desc.fabric.env, **fabrics.env("kubernetes", asked.fabric, asked.devices)}
+
+
+def fixed(desc: ClusterDescription, request: JobRequest, asked: Asked, hosts: Sequence[str], number: int) -> str:
     """The variables that nothing replaces. What a pod alone knows, its rank, stands there by its name."""
     procs = processes_per_node(request)
     values = {
@@ -91,6 +96,7 @@ def fixed(desc: ClusterDescription, request: JobRequest, hosts: Sequence[str], n
         ),
         "SKYRIG_PROCS_PER_NODE": str(procs),
         "SKYRIG_DEVICE": "gpu" if request.accelerators else "cpu",
+        **of_fabric(asked.fabric or desc.fabric.kind, _fabric(desc, asked), request),
         **request.given,
     }
     ranked = "export SKYPILOT_NODE_RANK=$skyrig_rank SKYRIG_NODE_RANK=$skyrig_rank\n"
@@ -110,7 +116,8 @@ def _names(request: JobRequest) -> str:
     own = _both(dict.fromkeys(("NODE_IPS", "NUM_NODES", "TASK_ID", "CLUSTER_INFO", "USER", "NUM_GPUS_PER_NODE",
                                "NODE_RANK", "INTERNAL_JOB_ID"), ""))  # fmt: skip
     more = ("PYTHONUNBUFFERED", "OMP_NUM_THREADS", "MASTER_ADDR", "MASTER_PORT", "SKYRIG_PROCS_PER_NODE",
-            "SKYRIG_DEVICE", "SKYRIG_NODE_ADDRESS", "SKYRIG_TF_CONFIG")  # fmt: skip
+            "SKYRIG_DEVICE", "SKYRIG_NODE_ADDRESS", "SKYRIG_TF_CONFIG", "SKYRIG_FABRIC",
+            "SKYRIG_FABRIC_ENV")  # fmt: skip
     found: Iterable[str] = {*own, *more, *request.env, *request.secrets, *request.given}
     return " ".join(sorted(name for name in found if _NAME.fullmatch(name)))
 

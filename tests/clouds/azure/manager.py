@@ -110,6 +110,9 @@ class Manager:
                 return _error(409, "AlreadyExists", f"{path} exists")
             self.put(path, **(body or {}))
             return 201, self.things[lower], {}
+        if method == "PATCH" and lower in self.things:
+            self.things[lower] |= body
+            return 200, self.things[lower], {}
         if method == "DELETE":
             return self._delete(lower)
         if lower in self.things or lower in self.machines:
@@ -248,7 +251,7 @@ def serve(manager: Manager) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _say
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _say
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     manager.address = f"http://127.0.0.1:{server.server_port}"

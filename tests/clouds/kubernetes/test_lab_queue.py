@@ -32,6 +32,9 @@ NOTHING = Asked()
 JOBSET = "jobset.x-k8s.io/v1alpha2"
 SECRET = "s3cret-of-the-queue-tests"
 
+COLLECTED_S = 90.0
+"""The collector of what is owned looks for new kinds every 30 s: only then does it know what goes with a JobSet."""
+
 
 class Queue:
     """A queue in a namespace of its own, and somebody who submits there."""
@@ -100,7 +103,7 @@ def queue(lab: Lab, jobsets: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     made = Queue(lab, from_json(describe("q", "n0", found)))
     yield made
     asyncio.run(look.removed(Where("lab", jobsets), "q"))
-    lab.client.wait(lambda: not made.left(), what=f"nothing left, but there is {made.left()}")
+    lab.client.wait(lambda: not made.left(), COLLECTED_S, f"nothing left, but there is {made.left()}")
 
 
 def test_a_job_with_setup_variables_and_secrets(queue: Queue) -> None:
