@@ -49,8 +49,7 @@ class Keeper:
         self.nodes = Nodes(home, self.table, self.log)
         self.key, self.pool, self.store = self.nodes.key, self.nodes.pool, self.nodes.store
         self.secret = setups.kept_secret(home)
-        self.archive = Archive(None)
-        self.bell = Bell()
+        self.archive, self.bell = Archive(None), Bell()
         self.flows: dict[int, Flow] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -61,10 +60,8 @@ class Keeper:
         self.following: set[object] = set()
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
-        self.caretaker = Caretaker(self)
-        self.fitness = Fitness(self)
-        self.lookout = Lookout(self)
-        self.sampler = Sampler(self)
+        self.caretaker, self.fitness = Caretaker(self), Fitness(self)
+        self.lookout, self.sampler = Lookout(self), Sampler(self)
 
     @property
     def cluster(self) -> ClusterDescription:
