@@ -45,7 +45,7 @@ from skyrig.sdk.clouds import (
     Yotta,
 )
 from skyrig.sdk.cluster_jobs import cancel, download_logs, job_series, job_status, queue, tail_logs
-from skyrig.sdk.clusters import autostop, down, endpoints, exec, launch, start, status, stop
+from skyrig.sdk.clusters import autostop, down, endpoints, exec, launch, preflight_nodes, start, status, stop
 from skyrig.sdk.dag import Dag
 from skyrig.sdk.market import (
     check,
@@ -136,6 +136,7 @@ __all__ = [
     "launch",
     "list_accelerators",
     "optimize",
+    "preflight_nodes",
     "queue",
     "serve",
     "start",
