@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -14,10 +15,11 @@ from attrs import evolve, field, frozen
 
 from skyrig import places
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.launch import records
+from skyrig.launch import client, records
 from skyrig.plots import metrics, samples
 from skyrig.plots.gathering import Gathering
 from skyrig.plots.values import NodeUse, Picture
+from skyrig.stack import described, status
 
 Notify = Callable[[str], None]
 
@@ -138,6 +140,10 @@ def _picture(subject: Subject, found: Gathering, nodes: tuple[NodeUse, ...]) -> 
 
 def _samples(stack: str, job_id: int) -> list[bytes]:
     """The lines of a job's samples, from where they are kept; none where none were taken."""
+    cluster = described.known(stack)
+    if cluster is not None and not cluster.scheduler and not status.stopped(cluster):
+        with suppress(SkyrigError):  # a head that does not answer: what was kept of them is shown
+            asyncio.run(client.samples(cluster, job_id))
     return records.samples(places.records(stack), job_id)
 
 

@@ -86,6 +86,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
         secrets=dict(task.secrets),
         accelerators=task.resources.accelerator_count,
         flush_s=task.config.flush_s,
+        samples=task.config.samples,
         force_setup=options.force_setup,
         user=getpass.getuser(),
     )

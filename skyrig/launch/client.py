@@ -149,6 +149,15 @@ async def settle(desc: ClusterDescription) -> None:
                 await keeping.fetch(link, await _jobs(link))
 
 
+@_asked_again
+async def samples(desc: ClusterDescription, job_id: int) -> None:
+    """Have what a job's nodes were used for in the stack's own folder, as it is now."""
+    if keeping.is_ours(desc):
+        with suppress(NoRuntime):
+            async with keeper(desc) as link:
+                await keeping.fetch_samples(link, job_id)
+
+
 async def flush(
     desc: ClusterDescription, deadline_s: float, notify: Notify, node_ids: Sequence[str] | None = None
 ) -> list[str]:

@@ -32,6 +32,8 @@ _UNIT = re.compile(r"\s?([A-Za-z]+(?:/[A-Za-z]+|(?: per |_per_)[A-Za-z]+)?)")
 _BAR = re.compile(r"(\d+)/(\d+) (?:\[\d+:\d\d|\[[=>.]|[━─╸])")
 _SHARE = re.compile(r"\[(\d+)/(\d+) \(")
 _HEADER = re.compile(r"\s*epoch:?\s*\[?(\d+)\s*/\s*\d+\]?\s*:?\s*", re.IGNORECASE)
+_HELD_OUT = re.compile(r"\W*(?:test|valid|eval)[a-z]*\b", re.IGNORECASE)
+"""How a line about other data than that of the training begins: `Test set: Average loss: 0.2`."""
 _OTHER_LOSSES = frozenset({"aux", "auxiliary", "balance", "balancing", "router", "z", "kl", "policy", "value", "vf"})
 """`aux loss 0.1` is no training loss."""
 _CURVES = frozenset(names.KNOWN)
@@ -77,6 +79,8 @@ def read(text: str) -> Reading | None:
     bar = _bar(text) if "/" in text and ("[" in text or "%" in text or "━" in text) else None
     if bar is not None and not _is_of_training(text):
         return None
+    if names.LOSS in found and _HELD_OUT.match(text):
+        found.setdefault(names.VAL_LOSS, found.pop(names.LOSS))
     step, epoch = found.pop(names.STEP, None), found.pop(names.EPOCH, None)
     if not found.keys() <= _CURVES:
         found = _curves(found)
