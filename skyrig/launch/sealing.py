@@ -65,8 +65,8 @@ def clean_machine() -> None:
     end_keeper()
     root = [] if os.getuid() == 0 else ["sudo", "-n"]
     done = subprocess.run(
-        [*root, "/bin/bash", "-s", "--", *KEPT],
-        input=given["script"].encode(),
+        [*root, "/bin/bash", "-c", given["script"], "seal", *KEPT],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
