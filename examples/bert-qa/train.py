@@ -89,7 +89,7 @@ def main() -> None:
     trainer.save_model(str(given.out / "model"))
     if args.process_index == 0:
         trainer.log({"exact": exact, "f1": words})
-        kept.copy()
+        kept.finish()
         print(f"{len(data['validation'])} questions: exactly right {exact:.3f}, F1 {words:.3f}", flush=True)
         print(f"the model is in {given.out / 'model'}", flush=True)
 
