@@ -46,6 +46,8 @@ def main() -> None:
 
     logging.disable_progress_bar()
     set_seed(1)
+    if given.model == "toy":
+        torch.set_num_threads(1)  # a toy has nothing to share out
     tracking.prepare(given.project)
     cuda = torch.cuda.is_available()
     args = TrainingArguments(
