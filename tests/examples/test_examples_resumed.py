@@ -1,4 +1,4 @@
-"""The training examples beyond their READMEs' blocks: they go on where they stopped, on several nodes, and without some."""
+"""The training examples beyond their READMEs' blocks: they go on where they stopped, on several nodes, without some."""
 
 from __future__ import annotations
 
