@@ -1,6 +1,6 @@
 """Nodes of an AKS cluster that have GPUs and InfiniBand, and what shows both to pods."""
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pulumi
 import pulumi_azure_native as azure
@@ -8,12 +8,13 @@ import pulumi_kubernetes as k8s
 
 from components.kubernetes.addons import release
 from components.refuse import refuse
-from skyrig.catalog import instances
+from skyrig.catalog import facts, instances
 
 RESOURCE = "ib"
 """Pods ask for InfiniBand as rdma/ib."""
 
 _MELLANOX = "15b3"
+_BLACKLIST = "/host/etc/modprobe.d/blacklist-ofed-modules.conf"
 
 
 class AksNodesArgs(TypedDict):
@@ -70,43 +71,64 @@ class AksNodes(pulumi.ComponentResource):
             **(spot if args["spot"] else {}),
         )
         there = k8s.Provider(f"{name}-cluster", kubeconfig=args["kubeconfig"], opts=child)
-        self._operators(name, args["versions"], there, pool, infiniband=kind.fabric == "infiniband")
+        placed = pulumi.ResourceOptions(parent=self, provider=there, depends_on=[pool])
+        self._operators(name, args, placed, infiniband=kind.fabric == "infiniband")
         self.name = pool.name
         self.register_outputs({"name": self.name})
 
-    def _operators(
-        self, name: str, versions: dict[str, str], there: k8s.Provider, pool: pulumi.Resource, *, infiniband: bool
-    ) -> None:
+    def _operators(self, name: str, args: AksNodesArgs, placed: pulumi.ResourceOptions, *, infiniband: bool) -> None:
         """The network's driver and devices first: the GPU's driver is built against them."""
-        after: list[pulumi.Resource] = [pool]
-        tolerated = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
-        if infiniband:
-            network = release(
-                f"{name}-network-operator",
-                "network-operator",
-                versions.get("network-operator", ""),
-                {"nfd": {"enabled": True}},
-                pulumi.ResourceOptions(parent=self, provider=there, depends_on=after),
-                "network-operator",
-            )
-            after = [
-                k8s.apiextensions.CustomResource(
-                    f"{name}-infiniband",
-                    api_version="mellanox.com/v1alpha1",
-                    kind="NicClusterPolicy",
-                    metadata={"name": "nic-cluster-policy"},
-                    spec={"tolerations": tolerated, "rdmaSharedDevicePlugin": {"config": shared_devices()}},
-                    opts=pulumi.ResourceOptions(parent=self, provider=there, depends_on=[network]),
-                )
-            ]
+        versions, tolerated = args["versions"], tolerations(spot=args["spot"])
+        after = self._infiniband(name, versions.get("network-operator", ""), tolerated, placed) if infiniband else []
+        values: dict[str, Any] = {
+            "nfd": {"enabled": not infiniband},
+            "driver": {"rdma": {"enabled": infiniband}},
+            "daemonsets": {"tolerations": tolerated},
+        }
+        if not infiniband:
+            values["node-feature-discovery"] = {"worker": {"tolerations": tolerated}}
         release(
             f"{name}-gpu-operator",
             "gpu-operator",
             versions.get("gpu-operator", ""),
-            {"nfd": {"enabled": not infiniband}, "driver": {"rdma": {"enabled": infiniband}}},
-            pulumi.ResourceOptions(parent=self, provider=there, depends_on=after),
+            values,
+            pulumi.ResourceOptions.merge(placed, pulumi.ResourceOptions(depends_on=after)),
             "gpu-operator",
         )
+
+    def _infiniband(
+        self, name: str, version: str, tolerated: list[dict[str, str]], placed: pulumi.ResourceOptions
+    ) -> list[pulumi.Resource]:
+        """The network operator, which nodes have InfiniBand, and what is to be on these."""
+        operator = release(
+            f"{name}-network-operator",
+            "network-operator",
+            version,
+            {
+                "nfd": {"enabled": True, "deployNodeFeatureRules": False},
+                "node-feature-discovery": {"worker": {"tolerations": tolerated}},
+            },
+            placed,
+            "network-operator",
+        )
+        then = pulumi.ResourceOptions.merge(placed, pulumi.ResourceOptions(depends_on=[operator]))
+        cards = k8s.apiextensions.CustomResource(
+            f"{name}-cards",
+            api_version="nfd.k8s-sigs.io/v1alpha1",
+            kind="NodeFeatureRule",
+            metadata={"name": "infiniband"},
+            spec=cards_rule(),
+            opts=then,
+        )
+        policy = k8s.apiextensions.CustomResource(
+            f"{name}-infiniband",
+            api_version="mellanox.com/v1alpha1",
+            kind="NicClusterPolicy",
+            metadata={"name": "nic-cluster-policy"},
+            spec=nic_policy(tolerated),
+            opts=then,
+        )
+        return [cards, policy]
 
 
 def wrong(args: AksNodesArgs) -> dict[str, str]:
@@ -121,6 +143,40 @@ def pool_name(name: str) -> str:
     """A name as AKS takes it for a pool of Linux nodes: 12 small letters and digits, a letter first."""
     plain = "".join(each for each in name.lower() if each.isalnum() and each.isascii())
     return f"p{plain}"[:12] if not plain[:1].isalpha() else plain[:12]
+
+
+def tolerations(*, spot: bool) -> list[dict[str, str]]:
+    """Taints of the pool: ours, and the one that AKS gives to nodes that it may take back."""
+    ours = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    theirs = {"key": "kubernetes.azure.com/scalesetpriority", "operator": "Exists", "effect": "NoSchedule"}
+    return [ours, theirs] if spot else [ours]
+
+
+def cards_rule() -> dict[str, Any]:
+    """Which nodes have InfiniBand: those with such a card. The network operator's own rule takes any card of the same
+    maker, which nodes with accelerated networking have too."""
+    said = facts.of("kubernetes", "addons")["infiniband"]
+    card = {"device": {"op": "In", "value": said["azure_cards"]}}
+    rule = {"name": "infiniband", "labels": {said["label"]: "true"}}
+    return {"rules": [{**rule, "matchFeatures": [{"feature": "pci.device", "matchExpressions": card}]}]}
+
+
+def nic_policy(tolerated: list[dict[str, str]]) -> dict[str, Any]:
+    """What nodes with InfiniBand get: the driver, which the GPU's driver waits for, and the devices for pods."""
+    said = facts.of("kubernetes", "addons")["infiniband"]
+    labelled = {"matchExpressions": [{"key": said["label"], "operator": "In", "values": ["true"]}]}
+    return {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [labelled]}},
+        "tolerations": tolerated,
+        "ofedDriver": {
+            **said["driver"],
+            "env": [{"name": "OFED_BLACKLIST_MODULES_FILE", "value": _BLACKLIST}],
+            "startupProbe": {"initialDelaySeconds": 10, "periodSeconds": 20},
+            "livenessProbe": {"initialDelaySeconds": 30, "periodSeconds": 30},
+            "readinessProbe": {"initialDelaySeconds": 10, "periodSeconds": 30},
+        },
+        "rdmaSharedDevicePlugin": {**said["devices"], "config": shared_devices()},
+    }
 
 
 def shared_devices() -> str:

@@ -5,10 +5,11 @@ from typing import Any, TypedDict
 import pulumi
 import pulumi_aws as aws
 
-from components.aws import efa
+from components.aws import efa, market
 from components.refuse import refuse
 from skyrig.catalog import instances
 from skyrig.cluster import machine
+from skyrig.cluster.machine import Capacity
 
 
 class EksNodesArgs(TypedDict):
@@ -37,8 +38,9 @@ class EksNodesArgs(TypedDict):
 
 
 class EksNodes(pulumi.ComponentResource):
-    """A managed node group in a cluster placement group. Its nodes say `vpc.amazonaws.com/efa` and `nvidia.com/gpu`
-    once the device plugins are there (components.eks.plugins); other pods are kept away by a taint."""
+    """A managed node group, in a placement group of its own where its capacity is not reserved. Its nodes say
+    `vpc.amazonaws.com/efa` and `nvidia.com/gpu` once the device plugins are there (components.eks.plugins), of which
+    NVIDIA's goes only where a label says so; other pods are kept away by a taint."""
 
     name: pulumi.Output[str]
     """Name of the node group."""
@@ -48,12 +50,16 @@ class EksNodes(pulumi.ComponentResource):
         super().__init__("skyrig:index:EksNodes", name, {}, opts)
         child, tags = pulumi.ResourceOptions(parent=self), args["tags"]
         kind, paid = instances.find("aws", args["instance_type"]), machine.capacity(args["capacity"])
-        close = aws.ec2.PlacementGroup(f"{name}-close", strategy="cluster", tags=tags, opts=child)
+        close = (
+            aws.ec2.PlacementGroup(f"{name}-close", strategy="cluster", tags=tags, opts=child)
+            if market.placed(paid)
+            else None
+        )
         among = self._among(name, args, child)
         template = aws.ec2.LaunchTemplate(
             name,
             instance_type=args["instance_type"],
-            placement={"group_name": close.name},
+            placement={"group_name": close.name} if close else None,
             network_interfaces=[
                 {
                     "network_card_index": each.card,
@@ -71,7 +77,7 @@ class EksNodes(pulumi.ComponentResource):
             ],
             tag_specifications=[{"resource_type": each, "tags": tags} for each in ("instance", "volume")],
             tags=tags,
-            **bought(paid.kind, paid.id),
+            **bought(paid),
             opts=child,
         )  # fmt: skip
         group = aws.eks.NodeGroup(
@@ -84,7 +90,7 @@ class EksNodes(pulumi.ComponentResource):
             launch_template={"id": template.id, "version": template.latest_version.apply(str)},
             scaling_config={"desired_size": args["nodes"], "min_size": 0, "max_size": args["nodes"]},
             taints=[{"key": "nvidia.com/gpu", "value": "present", "effect": "NO_SCHEDULE"}],
-            labels={"skypilot.co/accelerator": kind.accelerator.lower()},
+            labels={"skypilot.co/accelerator": kind.accelerator.lower(), "nvidia.com/gpu.present": "true"},
             tags=tags,
             opts=child,
         )
@@ -115,10 +121,6 @@ def wrong(args: EksNodesArgs) -> dict[str, str]:
     return {} if args["nodes"] >= 1 else {"nodes": "at least one"}
 
 
-def bought(kind: str, name: str) -> dict[str, Any]:
-    """What a launch template says of nodes out of a reservation or a capacity block."""
-    if kind not in ("reservation", "block"):
-        return {}
-    target = {"capacity_reservation_target": {"capacity_reservation_id": name}}
-    more = {"instance_market_options": {"market_type": "capacity-block"}} if kind == "block" else {}
-    return {"capacity_reservation_specification": target, **more}
+def bought(capacity: Capacity) -> dict[str, Any]:
+    """What the launch template says of nodes out of a reservation or a capacity block; EKS itself buys all others."""
+    return {} if market.placed(capacity) else market.options(capacity)

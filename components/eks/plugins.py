@@ -7,7 +7,7 @@ import pulumi_kubernetes as k8s
 
 from components.kubernetes.addons import release
 
-TOLERATED = [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+TOLERATED = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
 class EksPluginsArgs(TypedDict):

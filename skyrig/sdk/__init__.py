@@ -44,7 +44,7 @@ from skyrig.sdk.clouds import (
     Vsphere,
     Yotta,
 )
-from skyrig.sdk.cluster_jobs import cancel, download_logs, job_status, queue, tail_logs
+from skyrig.sdk.cluster_jobs import cancel, download_logs, job_series, job_status, queue, tail_logs
 from skyrig.sdk.clusters import autostop, down, endpoints, exec, launch, start, status, stop
 from skyrig.sdk.dag import Dag
 from skyrig.sdk.market import (
@@ -130,6 +130,7 @@ __all__ = [
     "exec",
     "get",
     "get_async",
+    "job_series",
     "job_status",
     "jobs",
     "launch",

@@ -22,6 +22,10 @@ PATHS = {
     "authorization:RoleDefinition": f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions"
     "/{roleDefinitionId}",
     "compute:AvailabilitySet": "Compute/availabilitySets/{availabilitySetName}",
+    "compute:Gallery": "Compute/galleries/{galleryName}",
+    "compute:GalleryImage": "Compute/galleries/{galleryName}/images/{galleryImageName}",
+    "compute:GalleryImageVersion": "Compute/galleries/{galleryName}/images/{galleryImageName}/versions/"
+    "{galleryImageVersionName}",
     "compute:VirtualMachine": "Compute/virtualMachines/{vmName}",
     "compute:VirtualMachineExtension": "Compute/virtualMachines/{vmName}/extensions/{vmExtensionName}",
     "managedidentity:UserAssignedIdentity": "ManagedIdentity/userAssignedIdentities/{resourceName}",
@@ -36,6 +40,7 @@ PATHS = {
     "resources:ResourceGroup": GROUP,
 }
 plain, outputs, read, delete = echo.Echo.wrap, echo.Echo.outputs, echo.Echo.Read, echo.Echo.Delete
+update = echo.Echo.Update
 WHERE = Arm(LOOPBACK, lambda: "", pause_s=0.05) if LOOPBACK else None
 
 
@@ -74,6 +79,17 @@ def make(self: Any, token: str, name: str, inputs: dict[str, Any], id_: str, old
     return out, path
 
 
+def change(self: Any, request: Any, context: Any) -> Any:
+    """Change a thing in Resource Manager too: what it no longer names may go then."""
+    done = update(self, request, context)
+    inputs, _ = echo.from_struct(request.news)
+    if WHERE is not None and not request.preview and path_of(echo.urn_type(request.urn), inputs):
+        out, _ = echo.from_struct(done.properties)
+        body = {"tags": out.get("tags", {}), "properties": nested(out)}
+        WHERE._session.patch(f"{LOOPBACK}{request.id}", json=body, timeout=60).raise_for_status()
+    return done
+
+
 def nested(out: dict[str, Any]) -> dict[str, Any]:
     """Outputs as Azure nests them; what is secret stays here."""
     kept = {key: value for key, value in out.items() if key not in ("osProfile", "tags")}
@@ -108,5 +124,5 @@ def drop(self: Any, request: Any, context: Any) -> Any:
 
 
 echo.Echo.wrap, echo.Echo.outputs = staticmethod(wrap), make
-echo.Echo.Read, echo.Echo.Delete = look, drop
+echo.Echo.Read, echo.Echo.Update, echo.Echo.Delete = look, change, drop
 echo.main()

@@ -84,11 +84,23 @@ def requested(pod: Object) -> dict[str, float]:
     return found
 
 
+def resource_of(accelerator: str) -> str:
+    """The name under which Kubernetes counts an accelerator, in whatever letters it is written."""
+    listed = facts.of("kubernetes", "devices")["resources"]
+    named = (each["resource"] for each in listed if re.fullmatch(each["accelerators"], accelerator, re.IGNORECASE))
+    return str(next(named))
+
+
+def counted(has: Mapping[str, float]) -> str:
+    """The resource as which a node's accelerators are counted; "" of one without."""
+    known = {each["resource"] for each in facts.of("kubernetes", "devices")["resources"]}
+    return next((name for name in sorted(known) if has.get(name)), "")
+
+
 def accelerator(labels: Mapping[str, str], has: Mapping[str, float]) -> tuple[str, str, tuple[str, str]]:
     """The accelerator of a node, how it is counted, and the label that tells it; "" where it has none or does not say
     which."""
-    counted = {each["resource"] for each in facts.of("kubernetes", "devices")["resources"]}
-    resource = next((name for name in sorted(counted) if has.get(name)), "")
+    resource = counted(has)
     if not resource:
         return "", "", ("", "")
     for each in facts.of("kubernetes", "devices")["labels"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from attrs import field, frozen
 
 from skyrig.catalog import facts, sized
 from skyrig.catalog.sized import Size
+from skyrig.clouds.kubernetes import machines
 from skyrig.clouds.kubernetes.merging import OURS, merged
 from skyrig.clouds.kubernetes.names import CLUSTER
 
@@ -89,12 +89,6 @@ def asked_of(text: str) -> Asked:
         fabric=said.get("fabric", ""),
         devices=said.get("devices", {}),
     )
-
-
-def resource_of(accelerator: str) -> str:
-    """The name under which Kubernetes counts an accelerator."""
-    listed = facts.of(CLOUD, "devices")["resources"]
-    return str(next(each["resource"] for each in listed if re.fullmatch(each["accelerators"], accelerator)))
 
 
 def size_of(instance_type: str) -> Size:
@@ -183,7 +177,7 @@ def _limits(pod: Pod) -> dict[str, str]:
 
 
 def _resource(pod: Pod) -> str:
-    return pod.asked.resource or resource_of(pod.size.accelerator)
+    return pod.asked.resource or machines.resource_of(pod.size.accelerator)
 
 
 def _tolerations(pod: Pod) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 
 from attrs import evolve
 
-from skyrig.clouds.kubernetes import looking, podspec
+from skyrig.clouds.kubernetes import looking, machines, podspec
 from skyrig.clouds.kubernetes.machines import Machine as Seen
 from skyrig.cluster.machine import Machine
 
@@ -35,7 +35,7 @@ def chosen(there: list[Seen], accelerator: str, *, fabric: bool) -> dict[str, ob
     resource = next((each.resource for each in among), "")
     first = with_fabric[0] if with_fabric else None
     return {
-        "resource": resource or (podspec.resource_of(accelerator) if accelerator else ""),
+        "resource": resource or (machines.resource_of(accelerator) if accelerator else ""),
         **({"select": {label: values}} if label else {}),
         **({"fabric": first.fabric, "devices": dict(first.devices)} if first is not None else {}),
     }

@@ -56,6 +56,7 @@ _CLIENT_SIDE = (
     "launch/meeting.py",
     "launch/mends.py",
     "launch/mounts.py",
+    "launch/preflights.py",
     "launch/program.py",
     "launch/render.py",
     "launch/serving.py",

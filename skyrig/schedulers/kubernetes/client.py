@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 from attrs import evolve, frozen
 
-from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
-from skyrig.cluster.policy import TimeToLive
 from skyrig.errors import BadInput, Unreachable
 from skyrig.launch import keeping, records
 from skyrig.launch.client import Notify, interruptible
@@ -28,30 +25,15 @@ from skyrig.launch.view import View
 from skyrig.schedulers.kubernetes import ledger, look, names, statuses, submitting, tasks
 from skyrig.schedulers.kubernetes.api import CORE, JOBS, JOBSETS, Api, opened
 from skyrig.schedulers.kubernetes.follow import Line, Story, brought_up_to_date
+from skyrig.schedulers.queue import QueueClient
 
 _PATIENCE_S = 30.0
 """How long a follower tries to reach an API server that went away."""
 
 
 @frozen
-class KubernetesClient:
+class KubernetesClient(QueueClient):
     """What can be asked of the jobs of a Kubernetes cluster's queue."""
-
-    async def submit_and_follow(
-        self,
-        desc: ClusterDescription,
-        what: Submission,
-        current: Current,
-        *,
-        detach: bool,
-        out: BinaryIO,
-        notify: Notify,
-    ) -> int:
-        """Submit a job with its files, and unless `detach` follow it; the exit code for the caller's process."""
-        record = await self.submit(desc, what, current, notify)
-        if detach:
-            return 0
-        return await _followed(desc, View(None, record, out, notify), notify)
 
     async def submit(self, desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
         """Submit a job with its files; of two with one key only the first is taken."""
@@ -68,21 +50,6 @@ class KubernetesClient:
         keeping.add(desc, record)
         notify(f"job {record.id} ({record.name}) submitted to Kubernetes as {made['metadata']['name']}")
         return record
-
-    async def logs(
-        self,
-        desc: ClusterDescription,
-        job_id: int | None,
-        *,
-        rank: int | None,
-        follow: bool,
-        tail: int | None,
-        out: BinaryIO,
-        notify: Notify,
-    ) -> int:
-        """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends; its exit code."""
-        view = View(None, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow)
-        return await _followed(desc, view, notify)
 
     async def queue(self, desc: ClusterDescription) -> list[JobRecord]:
         """All jobs of this cluster's stack: those that are there, and the records of those that are not any more."""
@@ -115,22 +82,6 @@ class KubernetesClient:
                 await look.deleted(api, {names.STACK: names.slug(desc.name), names.JOB: str(record.id)})
         return [record.id for record in ended]
 
-    async def autostop(self, desc: ClusterDescription, wanted: Autostop | None) -> None:
-        """BadInput: its nodes are not ours to stop."""
-        if wanted is not None:
-            raise tasks.no_autostop(desc.name)
-
-    async def ttl(self, desc: ClusterDescription, wanted: TimeToLive | None) -> None:
-        """BadInput, likewise."""
-        if wanted is not None:
-            raise BadInput(
-                f"{desc.name} is a queue of Kubernetes: it has no time to live",
-                hint="a job has: activeDeadlineSeconds in config.kubernetes.pod_config.spec",
-            )
-
-    async def acquaint(self, desc: ClusterDescription) -> None:
-        """There is nobody who must know."""
-
     async def settle(self, desc: ClusterDescription) -> None:
         """Bring all records and lines home: what they are on goes with the stack."""
         async with opened(tasks.where(desc)) as api:
@@ -138,18 +89,24 @@ class KubernetesClient:
                 await brought_up_to_date(api, desc, number)
         await self.queue(desc)
 
-    async def flush(
-        self, desc: ClusterDescription, deadline_s: float, notify: Notify, node_ids: Sequence[str] | None = None
-    ) -> list[str]:
-        """Nothing is attached, so nothing waits to be brought to a bucket."""
-        return []
+    async def show(self, desc: ClusterDescription, view: View) -> None:
+        """Follow the view's job through breaks of the connection."""
+        await _followed(desc, view)
 
-    async def drain(self, desc: ClusterDescription, node_ids: Sequence[str], *, force: bool) -> dict[str, list[int]]:
-        """The way in runs no jobs."""
-        return {}
+    def kept_for(self, desc: ClusterDescription) -> ClusterDescription | None:
+        """Lines are kept as they come from the pods (skyrig.schedulers.kubernetes.follow)."""
+        return None
 
-    async def undrain(self, desc: ClusterDescription) -> None:
+    def no_autostop(self, name: str) -> BadInput:
+        """Its machines are not ours to stop."""
+        return tasks.no_autostop(name)
+
+    def no_ttl(self, name: str) -> BadInput:
         """Likewise."""
+        return BadInput(
+            f"{name} is a queue of Kubernetes: it has no time to live",
+            hint="a job has: activeDeadlineSeconds in config.kubernetes.pod_config.spec",
+        )
 
 
 CLIENT = KubernetesClient()
@@ -188,8 +145,7 @@ def _gone(record: JobRecord) -> JobRecord:
     return evolve(record, status=JobStatus.FAILED, exit_code=5, reason=reason, ended_at=time.time())
 
 
-async def _followed(desc: ClusterDescription, view: View, notify: Notify) -> int:
-    """Follow a job through breaks of the connection, and say how it ended."""
+async def _followed(desc: ClusterDescription, view: View) -> None:
     clock, story = asyncio.get_running_loop().time, Story()
     reached_at, lost = clock(), True
     while lost and not view.detached:
@@ -208,8 +164,3 @@ async def _followed(desc: ClusterDescription, view: View, notify: Notify) -> int
             if clock() > reached_at + _PATIENCE_S:
                 raise
             await asyncio.sleep(0.5)  # nothing tells when a server is there again
-    if view.detached:
-        job = f" -j {view.record.id}" if view.record else ""
-        notify(f"detached; the job goes on: `logs -c {desc.name}{job}` shows it")
-        return 0
-    return view.ended()

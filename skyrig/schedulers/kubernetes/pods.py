@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skyrig.catalog import facts
+from skyrig.clouds.kubernetes import machines
 from skyrig.clouds.kubernetes.merging import merged
-from skyrig.schedulers.kubernetes import devices, names, texts
+from skyrig.schedulers.kubernetes import names, texts
 from skyrig.schedulers.kubernetes.asked import Asked
 
 IMAGE = "python:3.12-slim-bookworm"
@@ -42,7 +43,7 @@ def pod(
     if asked.priority and not asked.queue:
         spec["priorityClassName"] = asked.priority
     if asked.count:
-        spec["tolerations"] = [{"key": devices.resource(asked.accelerator), "operator": "Exists"}]
+        spec["tolerations"] = [{"key": machines.resource_of(asked.accelerator), "operator": "Exists"}]
     affinity = _affinity(labels, nodes, chosen)
     if affinity:
         spec["affinity"] = affinity
@@ -100,7 +101,7 @@ def _resources(asked: Asked) -> dict[str, Any]:
         requests["memory"] = f"{int(asked.memory_gb * 1024)}Mi"
     if not asked.count:
         return {"requests": requests} if requests else {}
-    counted = {devices.resource(asked.accelerator): str(asked.count), **asked.devices}
+    counted = {machines.resource_of(asked.accelerator): str(asked.count), **asked.devices}
     return {"requests": {**requests, **counted}, "limits": counted}
 
 

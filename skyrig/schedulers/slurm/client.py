@@ -11,15 +11,11 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import BinaryIO
 
 from attrs import frozen
 
-from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import ClusterDescription
-from skyrig.cluster.policy import TimeToLive
 from skyrig.errors import BadInput, NodeLost, NotYet, SkyrigError
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.ssh import asyncssh
@@ -30,6 +26,7 @@ from skyrig.launch.meeting import Current
 from skyrig.launch.protocol import LINE_LIMIT, Message, encode, receive
 from skyrig.launch.submission import Submission
 from skyrig.launch.view import View
+from skyrig.schedulers.queue import QueueClient
 from skyrig.schedulers.slurm import door, files, look, statuses
 from skyrig.schedulers.slurm.options import partition_of, refuse_misfit
 from skyrig.schedulers.slurm.refusals import no_autostop
@@ -39,24 +36,8 @@ _HEAD_PATIENCE_S = 30.0
 
 
 @frozen
-class SlurmClient:
+class SlurmClient(QueueClient):
     """What can be asked of the jobs of a Slurm cluster."""
-
-    async def submit_and_follow(
-        self,
-        desc: ClusterDescription,
-        what: Submission,
-        current: Current,
-        *,
-        detach: bool,
-        out: BinaryIO,
-        notify: Notify,
-    ) -> int:
-        """Submit a job with its files, and unless `detach` follow it; the exit code for the caller's process."""
-        record = await self.submit(desc, what, current, notify)
-        if detach:
-            return 0
-        return await _followed(desc, View(desc, record, out, notify), notify)
 
     async def submit(self, desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
         """Submit a job with its files; of two with one key only the first is taken."""
@@ -85,21 +66,6 @@ class SlurmClient:
         notify(f"job {record.id} ({record.name}) submitted to Slurm on {desc.region or desc.name}")
         return record
 
-    async def logs(
-        self,
-        desc: ClusterDescription,
-        job_id: int | None,
-        *,
-        rank: int | None,
-        follow: bool,
-        tail: int | None,
-        out: BinaryIO,
-        notify: Notify,
-    ) -> int:
-        """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends; its exit code."""
-        view = View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow)
-        return await _followed(desc, view, notify)
-
     async def queue(self, desc: ClusterDescription) -> list[JobRecord]:
         """All jobs that went through this cluster's stack, by Slurm's numbers."""
         kept = {record.id: record for record in records.queue(keeping.folder(desc))}
@@ -118,39 +84,23 @@ class SlurmClient:
             ended: list[int] = await door.ask(pool, way.target, "cancel", base=base, ids=job_ids, reason=reason)
             return ended
 
-    async def autostop(self, desc: ClusterDescription, wanted: Autostop | None) -> None:
-        """BadInput: its nodes are not ours to stop."""
-        if wanted is not None:
-            raise no_autostop(desc.name)
-
-    async def ttl(self, desc: ClusterDescription, wanted: TimeToLive | None) -> None:
-        """BadInput, likewise."""
-        if wanted is not None:
-            raise BadInput(
-                f"{desc.name} is a Slurm cluster: it has no time to live", hint="a job has: --time of sbatch"
-            )
-
-    async def acquaint(self, desc: ClusterDescription) -> None:
-        """There is nobody who must know."""
-
     async def settle(self, desc: ClusterDescription) -> None:
         """Bring all records and logs home: the folder that they are in goes with the stack."""
         for record in await _jobs(desc):
             with suppress(SkyrigError):
                 await _fetched(desc, record)
 
-    async def flush(
-        self, desc: ClusterDescription, deadline_s: float, notify: Notify, node_ids: Sequence[str] | None = None
-    ) -> list[str]:
-        """Nothing is attached, so nothing waits to be brought to a bucket."""
-        return []
+    async def show(self, desc: ClusterDescription, view: View) -> None:
+        """Follow the view's job through breaks of the connection."""
+        await _followed(desc, view)
 
-    async def drain(self, desc: ClusterDescription, node_ids: Sequence[str], *, force: bool) -> dict[str, list[int]]:
-        """Ways in run no jobs."""
-        return {}
+    def no_autostop(self, name: str) -> BadInput:
+        """Its machines are not ours to stop."""
+        return no_autostop(name)
 
-    async def undrain(self, desc: ClusterDescription) -> None:
+    def no_ttl(self, name: str) -> BadInput:
         """Likewise."""
+        return BadInput(f"{name} is a Slurm cluster: it has no time to live", hint="a job has: --time of sbatch")
 
 
 CLIENT = SlurmClient()
@@ -190,8 +140,7 @@ def _task_id(desc: ClusterDescription, uid: str, now: float) -> str:
     return f"sky-{moment}-{int(now % 1 * 1e6):06d}_{desc.name}_{uid[:8]}"
 
 
-async def _followed(desc: ClusterDescription, view: View, notify: Notify) -> int:
-    """Follow a job through breaks of the connection, and say how it ended."""
+async def _followed(desc: ClusterDescription, view: View) -> None:
     clock = asyncio.get_running_loop().time
     reached_at, lost = clock(), True
     while lost and not view.detached:
@@ -209,11 +158,6 @@ async def _followed(desc: ClusterDescription, view: View, notify: Notify) -> int
             if clock() > reached_at + _HEAD_PATIENCE_S:
                 raise NodeLost(f"the login node of {desc.name} cannot be followed", node_id=desc.head.id)
             await asyncio.sleep(0.5)
-    if view.detached:
-        job = f" -j {view.record.id}" if view.record else ""
-        notify(f"detached; the job goes on: `logs -c {desc.name}{job}` shows it")
-        return 0
-    return view.ended()
 
 
 async def _fetched(desc: ClusterDescription, record: JobRecord) -> None:

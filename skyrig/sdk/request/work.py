@@ -73,9 +73,9 @@ def plan(
 
 def optimize(notify: Notify, *, tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """The best offer for each task on clouds that can be used, as fields of `Resources`."""
-    from skyrig import renting
+    from skyrig import imaging, renting
 
-    return [_fields(renting.offer(task)) for task in tasks]
+    return [_fields(renting.offer(imaging.resolved(task))) for task in tasks]
 
 
 def _fields(offer: Offer) -> dict[str, Any]:

@@ -72,12 +72,13 @@ class World:
 
     def machines(self, stack: str) -> Mapping[str, Machine]:
         kept = self._client("ec2").describe_addresses(**_of(stack))["Addresses"]
-        elastic = {each.get("InstanceId"): each["PublicIp"] for each in kept}
+        elastic = {each.get("NetworkInterfaceId"): each["PublicIp"] for each in kept}
         found = {}
         for each in self._instances(stack):
             tags = {tag["Key"]: tag["Value"] for tag in each["Tags"]}
             # moto makes an address up at each start, beside the one that is associated and that EC2 keeps
-            host = elastic[each["InstanceId"]] if tags["skyrig-node"] == "n0" else each["PrivateIpAddress"]
+            nic = each["NetworkInterfaces"][0]["NetworkInterfaceId"]
+            host = elastic[nic] if tags["skyrig-node"] == "n0" else each["PrivateIpAddress"]
             power = "up" if each["State"]["Name"] == "running" else "stopped"
             found[tags["skyrig-node"]] = Machine(power, host if power == "up" else "", tags=tags)
         return found

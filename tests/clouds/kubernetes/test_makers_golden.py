@@ -23,6 +23,7 @@ from components.eks.nodes import EksNodes, bought
 from components.eks.plugins import EksPlugins
 from components.gke.cluster import GkeCluster
 from components.gke.nodes import GkeNodes
+from skyrig.cluster.machine import Capacity
 
 FOLDER = Path(__file__).with_name("makers")
 TAGS = {"skyrig-stack": "lab", "skyrig-owner": "me"}
@@ -136,4 +137,5 @@ def test_what_is_refused() -> None:
     with pytest.raises(pulumi.InputPropertiesError, match="two zones"):
         record(lambda: EksCluster("a", {"region": "r", "subnets": [], "version": "", "open_to": [], "system_type": "s",
                                         "tags": {}}))  # fmt: skip
-    assert bought("spot", "") == {} and "instance_market_options" not in bought("reservation", "cr-1")
+    assert bought(Capacity("spot")) == {}
+    assert "instance_market_options" not in bought(Capacity("reservation", "cr-1"))
