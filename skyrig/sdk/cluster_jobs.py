@@ -79,9 +79,7 @@ def download_logs(
     return {folder.name.removeprefix("job-"): str(folder) for folder in folders}
 
 
-def job_series(
-    cluster_name: str, job_id: int | None = None, metrics: str | Path | None = None
-) -> dict[str, Any]:
+def job_series(cluster_name: str, job_id: int | None = None, metrics: str | Path | None = None) -> dict[str, Any]:
     """What `logs --plot` draws of a job (of the newest one without `job_id`), as plain data: the curves of its output,
     or of the file `metrics`, and what each node was used for (docs/pictures.md says what is what). Also of a cluster
     that is gone. BadInput where there is nothing to draw."""
