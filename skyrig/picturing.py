@@ -27,6 +27,9 @@ Notify = Callable[[str], None]
 _SAMPLES_EVERY_S = 5.0
 """How often samples of a job that is followed are asked for."""
 
+_REACH_S = 4.0
+"""How long a head may take to answer with them."""
+
 
 @frozen
 class Subject:
@@ -147,9 +150,9 @@ def _picture(subject: Subject, found: Gathering, nodes: tuple[NodeUse, ...]) -> 
 def _samples(stack: str, job_id: int) -> list[bytes]:
     """The lines of a job's samples, from where they are kept; none where none were taken."""
     cluster = described.known(stack)
-    if cluster is not None and not cluster.scheduler and not status.stopped(cluster):
-        with suppress(SkyrigError):  # a head that does not answer: what was kept of them is shown
-            asyncio.run(client.samples(cluster, job_id))
+    if cluster is not None and not cluster.scheduler:
+        with suppress(SkyrigError):  # a head that does not answer, or is stopped: what was kept of them is shown
+            asyncio.run(client.samples(cluster, job_id, _REACH_S))
     return records.samples(places.records(stack), job_id)
 
 
