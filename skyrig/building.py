@@ -22,9 +22,11 @@ from skyrig.cluster.imagery import MadeImage, Source, WantedImage
 from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
+from skyrig.fitting import local_candidate
 from skyrig.images import building, prepared
 from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
 from skyrig.images.prepared import Prepared
+from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import JobStatus
 from skyrig.planning import setups
@@ -76,6 +78,15 @@ class Listed:
             "monthly": self.monthly,
             "unfinished": self.unfinished,
         }
+
+
+def of_recipe(wanted: Wanted, recipe: Recipe, notify: Notify) -> Wanted:
+    """`wanted`, whose task is the recipe's builder with what else was said of it, with the texts of the recipe. What
+    needs a machine of a cloud is left out on nodes of the local one, which has this machine's, and that is said."""
+    is_local = local_candidate(imaging.resolved(wanted.task)) is not None
+    if is_local and recipe.devices:
+        notify(f"on the local cloud these say nothing: {', '.join(recipe.devices)}")
+    return evolve(wanted, before=recipe.texts(devices=not is_local))
 
 
 def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> MadeImage:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from skyrig.building import Listed as Image
     from skyrig.catalog.accelerators import Listed, Summary
     from skyrig.checking import Checked
+    from skyrig.images.containers import Container
     from skyrig.launch.job import JobRecord
     from skyrig.local import LocalNode, Room
     from skyrig.recovery.tagged import Found
@@ -71,8 +72,8 @@ def buckets(found: Sequence[OwnedBucket]) -> None:
     table(["BUCKET", "STORE", "URL", "STACK", "OUTLIVES ITS CLUSTER"], rows, "no buckets")
 
 
-def images(found: Sequence[Image]) -> None:
-    """Machine images, one a row."""
+def images(found: Sequence[Image], held: Sequence[Container]) -> None:
+    """Machine images, then containers, one a row."""
     from skyrig.cluster.imagery import EVERYWHERE
 
     rows = []
@@ -90,6 +91,9 @@ def images(found: Sequence[Image]) -> None:
                 "its build was cut off" if each.unfinished else "",
             ]
         )
+    for one in held:
+        built = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.made_at))
+        rows.append([one.name, "container", one.pushed or str(one.folder), built, f"{one.seconds:.0f} s", "", ""])
     table(["IMAGE", "CLOUD", "WHERE", "BUILT", "SAVES SETUP OF", "USED BY", ""], rows, "no images")
 
 

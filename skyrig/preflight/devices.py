@@ -76,8 +76,10 @@ def _health(found: Findings) -> Iterator[Reason]:
 
 
 def _like_others(found: Findings, others: Sequence[Findings]) -> Iterator[Reason]:
+    if not found.gpus:
+        return
     driver = _usual([each.driver for each in others if each.driver])
-    if driver and found.driver != driver and found.gpus:
+    if driver and found.driver != driver:
         yield WARN, f"its driver is {found.driver or 'not there'}, that of the others {driver}"
     if odd := _odd(found, others, lambda each: min((gpu.nvlinks for gpu in each.gpus), default=0)):
         yield BAD, f"an accelerator has {odd[0]} NVLinks, those of the others {odd[1]}"

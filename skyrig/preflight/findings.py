@@ -139,6 +139,15 @@ class Findings:
         """All accelerators of the node, of whatever kind, those that are only declared too."""
         return len(self.gpus) + len(self.accelerators)
 
+    @property
+    def rails(self) -> tuple[Port, ...]:
+        """The ports that a fabric is made of: those of InfiniBand, or all where there are none of it; of those that
+        work the quickest, since slower ones are for storage or control."""
+        layer = [port for port in self.ib if port.layer == "InfiniBand"] or list(self.ib)
+        working = [port for port in layer if port.works]
+        most = max((port.rate_gbps for port in working), default=0.0)
+        return tuple(port for port in working if port.rate_gbps == most)
+
     @classmethod
     def read(cls, said: str) -> Findings:
         """What the probe printed; lines around it, as of a chatty login, do not matter. BadFindings where there is

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import yaml
 from attrs import field, frozen
@@ -38,6 +39,8 @@ class Case:
     programs: tuple[str, ...] = field(default=(), converter=tuple)
     seconds: float = 300
     promised: tuple[str, ...] = field(default=(), converter=tuple)
+    also: dict[str, dict[str, Any]] = field(factory=dict)
+    files: dict[str, str] = field(factory=dict)
     renders: dict[str, str] = field(factory=dict)
     env: dict[str, str] = field(factory=dict)
     hourly: dict[str, float] = field(factory=dict)

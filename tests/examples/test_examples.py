@@ -12,13 +12,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 from example_cases import CASES, EXAMPLES, GOLDEN, Case
 from forked import forker
-from user import ROOT, User, end_nodes
+from user import User, end_nodes
 
 from skyrig import examples
 
@@ -67,7 +68,7 @@ def test_no_golden_folder_is_without_its_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_its_readme_is_one_screen_and_tells_all(case: Case) -> None:
     assert len(case.readme.splitlines()) <= 60
-    for command in case.renders.values():
+    for command in (*case.renders.values(), *(each["run"] for each in case.also.values())):
         assert command in " ".join(case.readme.replace("\\\n", " ").split()), f"README does not have: {command}"
     for hourly in case.hourly.values():
         assert f"${hourly:,.2f}/h" in case.readme
@@ -81,6 +82,20 @@ def test_its_readme_is_one_screen_and_tells_all(case: Case) -> None:
 
 @pytest.mark.parametrize("case", RUN)
 def test_the_readmes_block_keeps_its_promise(case: Case, reader: User) -> None:
+    kept(case.block, case.promised, case, reader)
+
+
+@pytest.mark.soak
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("case", "name"), [pytest.param(case, each, id=f"{case.name}-{each}") for case in CASES for each in case.also]
+)
+def test_the_other_ways_do_too(case: Case, name: str, reader: User) -> None:
+    kept(case.also[name]["run"], case.also[name]["promised"], case, reader)
+
+
+def kept(block: str, promised: Sequence[str], case: Case, reader: User) -> None:
+    """Run commands of an example, and find in the output what is promised."""
     for module in case.needs:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed here")
@@ -89,10 +104,10 @@ def test_the_readmes_block_keeps_its_promise(case: Case, reader: User) -> None:
             pytest.skip(f"no {program} on this machine")
     folder = copied(case, reader)
     try:
-        said = run_apart(case.block, folder, reader, case.seconds)
+        said = run_apart(block, folder, reader, case.seconds)
     finally:
         end_nodes(reader.home)
-    for promise in case.promised:
+    for promise in promised:
         assert re.search(promise, said, re.MULTILINE), f"not in it: {promise}\n{said}"
 
 
@@ -120,6 +135,8 @@ def run_apart(block: str, folder: Path, person: User, seconds: float) -> str:
 @pytest.mark.parametrize(("case", "render"), RENDERS)
 def test_full_size_is_what_a_person_has_read(case: Case, render: str, reader: User, tmp_path: Path) -> None:
     folder, out = copied(case, reader), tmp_path / "out"
+    for name, text in case.files.items():
+        (folder / name).write_text(text)
     words = ["render", *case.words(render), "--out", str(out)]
     done = forker().run("skyrig", words, folder, {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
@@ -175,9 +192,14 @@ def test_the_price_in_the_readme_is_the_plans(case: Case, render: str, reader: U
 
 
 def test_the_table_of_all_is_the_folders_own() -> None:
-    rows = re.findall(r"^\| \[(\S+)\]\((\S+)/README\.md\) \| (.+) \| (.*) \| (.*) \|$", TABLE, re.MULTILINE)
-    wanted = [(each.name, each.name, each.about, each.needs or "-", each.full or "-") for each in examples.listed()]
-    assert rows == wanted
-
-
-TABLE = (ROOT / "examples" / "README.md").read_text()
+    table, text = EXAMPLES / "README.md", (EXAMPLES / "README.md").read_text()
+    rows = [
+        f"| [{each.name}]({each.name}/README.md) | {each.about} | {each.needs or '-'} | {each.full or '-'} |"
+        for each in examples.listed()
+    ]
+    first = text.index("|---|")
+    before, after = text[: text.index("\n", first) + 1], text[text.index("\n\n", first) :]
+    wanted = before + "\n".join(rows) + after
+    if UPDATE:
+        table.write_text(wanted)
+    assert table.read_text() == wanted

@@ -15,10 +15,11 @@ from attrs import frozen
 
 from skyrig.catalog import disks, facts, sources
 from skyrig.clouds.aws import balancers, machines, session
-from skyrig.clouds.cloud import Leftover
+from skyrig.clouds.cloud import Leftover, NotUsable
 
 _OFF = ("terminated", "shutting-down", "deleted", "deleting")
 _WAIT_S = 600
+_OF_IMAGES = ("image", "snapshot")
 
 Described = Mapping[str, Any]
 
@@ -94,11 +95,16 @@ def _found(kind: Kind, stack: str, region: str) -> list[Described]:
     ec2 = session.client("ec2", region)
     key = "Filter" if kind.call == "describe_nat_gateways" else "Filters"
     wanted = {key: [{"Name": "tag:skyrig-stack", "Values": [stack]}]}
-    with session.asking(f"looking for {kind.name}s"):
-        if ec2.can_paginate(kind.call):
-            pages = list(ec2.get_paginator(kind.call).paginate(**wanted))
-        else:
-            pages = [getattr(ec2, kind.call)(**wanted)]
+    try:
+        with session.asking(f"looking for {kind.name}s"):
+            if ec2.can_paginate(kind.call):
+                pages = list(ec2.get_paginator(kind.call).paginate(**wanted))
+            else:
+                pages = [getattr(ec2, kind.call)(**wanted)]
+    except NotUsable:
+        if kind.name not in _OF_IMAGES:
+            raise
+        return []  # who may not look for images has made none
     there = [each for page in pages for each in page[kind.listed]]
     return [each for each in there if each.get("State") not in _OFF and not _is_main(each)]
 

@@ -48,8 +48,17 @@ class Kind:
         if self.scope == "zones":
             there = door.everywhere(self.noun, asked)
         else:
-            there = door.listed(f"{_scope(self.scope, region)}/{self.noun}", query=asked)
+            there = self._listed(door, f"{_scope(self.scope, region)}/{self.noun}", asked)
         return [self.left(each, region) for each in there if _ours(each, stack)]
+
+    def _listed(self, door: Door, path: str, asked: dict[str, str]) -> list[Described]:
+        """Those of a region, or of none. Who may not look for images has made none."""
+        try:
+            return door.listed(path, query=asked)
+        except NotUsable:
+            if self.noun != "images":
+                raise
+            return []
 
     def left(self, described: Described, region: str) -> Leftover:
         """One of them, as the API describes it."""
