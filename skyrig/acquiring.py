@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from attrs import evolve, frozen
 
-from skyrig import fitting, renting
+from skyrig import fitting, imaging, renting
 from skyrig.cluster import sites
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
@@ -63,7 +63,8 @@ def acquire(
 
         def make(shape: Shape) -> Changes:
             _remove_from_elsewhere(stack, shape, notify)
-            return stacks.up(stack, shape, notify, before=wanted.before if wanted.at_least else None, may=may)
+            ready = imaging.ready(shape, notify)
+            return stacks.up(stack, ready, notify, before=wanted.before if wanted.at_least else None, may=may)
 
         doing = Doing(
             allow=lambda shape: _allow(stack, shape),

@@ -4,12 +4,12 @@ and the engine's run that makes it so."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 from attrs import evolve, frozen
 
-from skyrig import leaving, local, orders, renting
+from skyrig import imaging, leaving, local, orders, renting
 from skyrig.acquiring import Wanted, acquire
 from skyrig.catalog import costs
 from skyrig.cluster import grouping
@@ -23,7 +23,7 @@ from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.jobs import kept
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, described, powers, stacks, status
+from skyrig.stack import autostopped, cordoned, described, powers, stacks, status
 from skyrig.stack.foreseen import PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
@@ -55,9 +55,9 @@ class Asked:
     """What a cluster shall be, beside what its stack's config says: fit for `task`, with so many `nodes`, of which
     `ondemand` at least are not spot as far as nodes that come can do that, limits and time to live as `wish` says;
     `ports` and `reaches` (buckets) come beside those that are there. The nodes `without` go, whatever their rank, and
-    those in `anew` are made anew, alive or not; neither is ever the head. With `at_least`, nodes stay that another run
-    has asked for while this one waited for it. Of a cluster that is not there yet, offers in the
-    region `avoid` are tried last. What was `planned` stands for all of it."""
+    those in `anew` are made anew, alive or not, as cordoned ones are in any case; neither is ever the head. With
+    `at_least`, nodes stay that another run has asked for while this one waited for it. Of a cluster that is not there
+    yet, offers in the region `avoid` are tried last. What was `planned` stands for all of it."""
 
     task: Task | None = None
     nodes: int | None = None
@@ -97,10 +97,14 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
     exactly; BadInput, and nothing is made, where that cannot be. BadInput for a stack of data."""
     stacks.refuse_data(stack)
     if asked.task is not None:
-        note_served(asked.task, notify)
+        task = imaging.resolved(asked.task)
+        asked = evolve(asked, task=task)
+        note_served(task, notify)
     wait_until_off(stack, notify)
     is_new = not stacks.is_there(stack)
     before, there = stacks.settled(stack, notify), described.describe(stack)
+    if asked.planned is None:
+        asked = evolve(asked, anew=(*asked.anew, *_bad(there, notify)))
     shape = _owned(stack, _shape(asked, before, is_new=is_new, there=there))
     _confirm_replacement(stack, before, shape, manner.confirm)
     note = autostopped.note(there) if there is not None else None
@@ -168,7 +172,8 @@ def _changed(
     def once(_: float, __: int) -> Changes:
         try:
             known = before if asked.at_least else None
-            return stacks.up(stack, shape, notify, before=known, may=may, planned=forecast)
+            wanted = imaging.ready(shape, notify)
+            return stacks.up(stack, wanted, notify, before=known, may=may, planned=forecast)
         except EngineError as error:
             refusal = renting.refused(shape, error)
             if refusal is None:
@@ -181,7 +186,7 @@ def _changed(
                 _undone(stack, before, notify)
             raise NoneLeft(refusal.message, hint=refusal.hint) from error
 
-    with _drained(shape, there, notify, force=manner.force, flush_s=manner.flush_s):
+    with _drained(shape, there, asked.anew, notify, force=manner.force, flush_s=manner.flush_s):
         notify(f"cluster {stack}: {shape}, {costs.said(costs.of_shape(shape))}")
         changes = rounds.until_up(once, notify, rounds.pauses(), stack) if manner.retry else once(0.0, 1)
     journal.clear(stack)
@@ -287,11 +292,32 @@ def _asked_apart(stack: str, notify: Notify, manner: Manner) -> Callable[[list[R
     return may
 
 
+def _bad(there: ClusterDescription | None, notify: Notify) -> tuple[str, ...]:
+    """Ids of the cordoned nodes of a cluster, which are made anew. The head stays: a cluster without it is another
+    one."""
+    found = cordoned.of(there) if there is not None else {}
+    for node_id, each in found.items():
+        if there is not None and node_id == there.head.id:
+            notify(f"{node_id} is cordoned ({each.reason}), and stays: it is the head; `down` and `up` make it anew")
+        else:
+            notify(f"{node_id} is cordoned ({each.reason}): another machine takes its place")
+    return tuple(node_id for node_id in found if there is not None and node_id != there.head.id)
+
+
 def _drained(
-    shape: Shape, there: ClusterDescription | None, notify: Notify, *, force: bool, flush_s: float | None
+    shape: Shape,
+    there: ClusterDescription | None,
+    anew: Collection[str],
+    notify: Notify,
+    *,
+    force: bool,
+    flush_s: float | None,
 ) -> AbstractContextManager[None]:
-    """Keeps jobs away from the nodes that `shape` lacks; there is nobody to ask where the head is stopped."""
+    """Keeps jobs away from the nodes that `shape` lacks, and the cordoned ones among those that are made `anew`; there
+    is nobody to ask where the head is stopped."""
     wanted = {node.id for node in shape.nodes}
+    if there is not None:
+        wanted -= {each for each in cordoned.of(there) if each in anew}
     going = [node.id for node in there.nodes if node.id not in wanted] if there is not None else []
     if there is None or not going or there.head.id in status.stopped(there):
         return nullcontext()
@@ -309,6 +335,7 @@ def _confirm_replacement(stack: str, before: Shape, shape: Shape, confirm: Confi
         return
     fields = [name for name in ("cloud", "accelerators", "cpus", "isolation") if _differs(name, before, shape)]
     fields += ["place"] if _place(before) != _place(shape) else []
+    fields += ["image"] if before.machine.image != shape.machine.image else []
     question = f"new {' and '.join(fields)} replace every node of {stack}"
     if not confirm(question + ". Go on?"):
         raise ResourcesMismatch(question, hint="-y agrees to that")

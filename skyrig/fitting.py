@@ -60,7 +60,8 @@ def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
     if (batch := batching.candidate(task)) is not None:
         return batching.shape_of(shape, batch)
-    if will_do(shape, task) and not (shape.power == "down" and renting.other_pods(shape, task)):
+    other = renting.other_pods(shape, task) or renting.other_image(shape, task)
+    if will_do(shape, task) and not (shape.power == "down" and other):
         return shape
     asked = local_candidate(task)
     if asked is None:
@@ -82,7 +83,19 @@ def _local_machine(shape: Shape, asked: Resources) -> Machine:
     if region in ("", there.region) and zone in ("", there.zone):
         region, zone = there.region, there.zone
     paid = there.capacity if asked.use_spot is None else Capacity("spot" if asked.use_spot else "on-demand")
-    return Machine(region=region, zone=zone, capacity=paid)
+    return Machine(region=region, zone=zone, capacity=paid, image=_local_image(asked) or there.image)
+
+
+def _local_image(asked: Resources) -> str:
+    """The image that local nodes begin with; "" where none of theirs is asked for. BadInput for one of a cloud."""
+    if asked.image is None or asked.image.ours is None:
+        return ""
+    if asked.image.cloud != sites.CLOUD:
+        raise BadInput(
+            f"image {asked.image.ours} is on the {asked.image.cloud} cloud, and these nodes are local",
+            hint=f"--infra {asked.image.cloud}, or `image.build` another one with --infra local",
+        )
+    return asked.image.by_region[None]
 
 
 def local_places(shape: Shape) -> list[Shape]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from skyrig import schedulers
 from skyrig.errors import BadInput, SkyrigError
+from skyrig.stack import cordoned as noted
 
 if TYPE_CHECKING:
+    from skyrig.cluster.cordons import Cordon
     from skyrig.cluster.description import ClusterDescription
     from skyrig.launch.job import JobRecord
 
@@ -67,6 +69,20 @@ def flush(
     except SkyrigError as error:
         notify(f"whether all files are in their buckets cannot be asked: {error.message}")
         return []
+
+
+def cordoned(cluster: ClusterDescription, notify: Notify) -> dict[str, Cordon]:
+    """The cordoned nodes, by id. The head is asked where it brings no word of them to the records folder; one that does
+    not answer holds up nothing."""
+    if cluster.scheduler or cluster.records.startswith("file:"):
+        return noted.of(cluster)
+    from skyrig.launch import preflights
+
+    try:
+        return asyncio.run(preflights.cordoned(cluster))
+    except SkyrigError as error:
+        notify(f"whether a preflight found nodes bad cannot be asked: {error.message}")
+        return noted.of(cluster)
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from skyrig.cluster import owner, sites
 from skyrig.cluster.description import Node
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
-from skyrig.fleet.local import capacity, partition, preemption
-from skyrig.fleet.local.layout import NodeFolder
+from skyrig.fleet.local import ailing, capacity, partition, preemption
+from skyrig.fleet.local.layout import LocalNodeError, NodeFolder
 
 _STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
 
@@ -30,7 +30,8 @@ _STATUS = {"up": "UP", "stopped": "STOPPED", "gone": "DOWN", "ended": "DOWN"}
 class LocalNode:
     """One node of the local cloud; `rank` is -1 where its cluster does not name it any more. `status` is UP, STOPPED
     (on purpose) or DOWN. `zone` is "" where nobody has said which; `leaves_at` is when it will be preempted, unix time,
-    0 where nobody has said so; `is_cut` whether it is cut off from the others on purpose."""
+    0 where nobody has said so. On purpose: `is_cut` whether it is cut off from the others, `hidden` how many
+    accelerators are hidden, `clock_off_s` by how much its clock is off."""
 
     name: str
     cluster: str
@@ -42,6 +43,8 @@ class LocalNode:
     spot: bool = False
     leaves_at: float = 0.0
     is_cut: bool = False
+    hidden: int = 0
+    clock_off_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """The object of `local.ls --json`."""
@@ -55,6 +58,8 @@ class LocalNode:
             "zone": self.zone,
             "spot": self.spot,
             "cut": self.is_cut,
+            "hidden": self.hidden,
+            "clock_off_s": self.clock_off_s,
         }
 
 
@@ -153,6 +158,26 @@ def connect(name: str, cluster: str | None = None) -> LocalNode:
     node = _named(name, cluster)
     if not _asked("mend", {"folder": str(places.local_nodes(node.cluster) / node.name)})["mended"]:
         raise BadInput(f"node {node.cluster}/{node.name} is not cut off")
+    return node
+
+
+def hide(name: str, cluster: str | None = None, *, devices: int = 1) -> LocalNode:
+    """Hide the last so many declared accelerators of a node from its nvidia-smi, as a GPU that fell off its bus is
+    hidden; 0 shows all of them again. `name` and errors as for `preempt`, and BadInput where it does not declare so
+    many."""
+    node = _named(name, cluster)
+    try:
+        ailing.hide(places.local_nodes(node.cluster) / node.name, devices)
+    except LocalNodeError as error:
+        raise BadInput(error.message) from None
+    return node
+
+
+def set_clock(name: str, cluster: str | None = None, *, off_s: float) -> LocalNode:
+    """Have a node say a clock that is off by so many seconds when it is looked at; 0 ends that. `name` and errors as
+    for `preempt`."""
+    node = _named(name, cluster)
+    ailing.set_clock(places.local_nodes(node.cluster) / node.name, off_s)
     return node
 
 
@@ -275,6 +300,8 @@ def _node(folder: Path, known: Node | None) -> LocalNode:
         spot=known.spot if known is not None else bool(request.get("spot")),
         leaves_at=preemption.told(folder),
         is_cut=partition.is_cut(folder),
+        hidden=ailing.hidden(folder),
+        clock_off_s=ailing.clock(folder),
     )
 
 

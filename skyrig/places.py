@@ -63,6 +63,11 @@ def storage(name: str) -> Path:
     return home() / "storage" / name
 
 
+def images() -> Path:
+    """Folder of the images that were built here: machines' of the local cloud, and containers'."""
+    return home() / "images"
+
+
 def models(name: str) -> Path:
     """Folder of the models that training on one stack has made and that were brought here; it outlives the stack."""
     return home() / "models" / name

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 
-from skyrig import fitting, local
+from skyrig import fitting, imaging, local
 from skyrig.control import table
 from skyrig.control.services import wards as services
 from skyrig.control.ward import JOB, SERVICE, Ward
@@ -40,7 +40,7 @@ def alone(name: str, stack: str, *, named: bool, selected: bool) -> bool:
 
 def fitted(task: Task, ward: Ward, said: Said) -> Asked:
     """What is asked for, as it can be where it shall be. BadInput where the machines there cannot do that."""
-    found = asked.of(task, ward.name, said)
+    found = asked.of(imaging.resolved(task), ward.name, said)
     there = described.describe(ward.stack)
     before = config.read_shape(ward.stack)
     shape = before if there is not None else fitting.shape_for(before, found.task)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from skyrig import batching, checkout, local, models
+from skyrig import batching, checkout, imaging, local, models, preflighting
 from skyrig.bringing import Asked, Confirm, Manner, Notify, up, with_policy
 from skyrig.cluster.autostop import WAITS, Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -86,6 +86,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
         secrets=dict(task.secrets),
         accelerators=task.resources.accelerator_count,
         flush_s=task.config.flush_s,
+        samples=task.config.samples,
         force_setup=options.force_setup,
         user=getpass.getuser(),
     )
@@ -173,6 +174,7 @@ def for_launch(
 ) -> tuple[ClusterDescription, Submission | None]:
     """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; and the
     job, None where there is nothing to run. All that can be wrong is found before anything is made."""
+    task = imaging.resolved(task)
     stop = options.autostop or autostop_of(task)
     brought = _checked(task, task, stack, options, notify)
     cluster = _brought_up(task, stack, ports_of(task), options, notify, confirm)
@@ -190,6 +192,7 @@ def for_service(
     """The cluster for a service whose replicas are copies of `task`, as it is `wanted`, and what every replica's job is
     made of. As for a launch, nothing is made before all is found that can be wrong. Where the cluster is all of that
     already, it costs no engine call."""
+    task = imaging.resolved(task)
     machines = _machines(task, wanted.count)
     batching.refuse_service(task, described.describe(stack))
     brought = _checked(task, machines, stack, options, notify)
@@ -200,6 +203,7 @@ def for_service(
 def for_new_cluster(task: Task, options: RunOptions, notify: Notify) -> Shape:
     """What a launch of a task on a cluster of its own would ask for: nothing is made. BadInput for all that can be
     wrong with the task; NoCapacity where nobody has that."""
+    task = imaging.resolved(task)
     brought = _checked(task, task, None, options, notify)
     note_unheeded(local_candidate(task), notify)
     _note_run(task, brought.workdir, brought.mounts.sources, notify)
@@ -272,15 +276,17 @@ def _submission(
     mounts = brought.mounts
     if cluster.scheduler:
         batch = batching.options(task, cluster)
+        preflighting.refuse_wished(task.config.preflight, cluster)
         return Submission(brought.request, brought.workdir, mounts.sources, batch=batch)
+    looked_at = preflighting.of_job(brought.request, task.config.preflight, cluster)
     if not brought.wanted:
-        return Submission(brought.request, brought.workdir, mounts.sources, stop, ttl)
+        return Submission(looked_at, brought.workdir, mounts.sources, stop, ttl)
     from skyrig.attaching import attach
 
     variables = {**task.env, **task.secrets}
     attached = attach(cluster, brought.wanted, variables, notify, confirm, task.config.data_stack)
     sources = {**mounts.sources, **attached.sources}
-    return Submission(attached.given_to(brought.request), brought.workdir, sources, stop, ttl)
+    return Submission(attached.given_to(looked_at), brought.workdir, sources, stop, ttl)
 
 
 def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tuple[ClusterDescription, Submission]:
@@ -295,6 +301,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
         raise is_stopped(cluster)
     if cluster.scheduler:
         batching.refuse_misfit(task, cluster)
+        preflighting.refuse_wished(task.config.preflight, cluster)
         return cluster, Submission(request, _workdir(task, notify), batch=batching.options(task, cluster))
     batching.refuse_unscheduled(task, cluster)
     if task.num_nodes > len(cluster.nodes):
@@ -308,7 +315,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
         notify("exec brings no file_mounts; launch does")
     workdir = _workdir(task, notify)
     _note_run(task, workdir, mounts_of(task).sources, notify)
-    return cluster, Submission(request, workdir)
+    return cluster, Submission(preflighting.of_job(request, task.config.preflight, cluster), workdir)
 
 
 def refuse_outside_home(mounts: Mounts, cluster: ClusterDescription | None, shape: Shape) -> None:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from attrs import evolve
 
-from skyrig import batching, models, owning, places, provision, rendering, renting, schedulers
+from skyrig import batching, imaging, models, owning, places, provision, rendering, renting, schedulers
 from skyrig.bringing import Asked, Confirm, Manner, Notify, nobody, up
 from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.description import Accelerators, ClusterDescription
@@ -323,6 +323,7 @@ def render_training(stack: str, run: TrainingRun, options: RunOptions) -> list[R
 
 def render_task(stack: str, task: Task, options: RunOptions) -> list[RenderedRank]:
     """What `launch` would put on every node, also where no cloud is usable that has what the task asks for."""
+    task = imaging.resolved(task)
     shape = rendered_shape(config.read_shape(stack), task)
     mounts = mounts_of(task)
     refuse_outside_home(mounts, described.describe(stack), shape)

@@ -4,6 +4,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.imaging import ImagingArgs, called, described
+from components.tags import STACK
 
 _MADE_OF = ["sourceInstanceId", "snapshotWithoutReboot", "ebsBlockDevices", "ephemeralBlockDevices"]
 _COPIED_FROM = ["sourceAmiId", "sourceAmiRegion", "encrypted", "kmsKeyId", "ebsBlockDevices", "ephemeralBlockDevices"]
@@ -21,6 +22,7 @@ class AwsImaging(pulumi.ComponentResource):
     def __init__(self, name: str, args: ImagingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("skyrig:index:AwsImaging", name, {}, opts)
         self._name, self._args = name, args
+        self._providers: dict[str, aws.Provider] = {}
         self._tags = {**args["tags"], "Name": called(args)}
         home = aws.ec2.AmiFromInstance(
             f"{name}-{args['mark']}",
@@ -31,13 +33,14 @@ class AwsImaging(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._placed(args["region"], _MADE_OF),
         )
+        self._mark(home, args["region"])
         made = {args["region"]: home.id, **{region: self._copy(home, region).id for region in args["regions"]}}
         self.ids = pulumi.Output.all(**made)
         self.register_outputs({"ids": self.ids})
 
     def _copy(self, home: aws.ec2.AmiFromInstance, region: str) -> aws.ec2.AmiCopy:
         """The same in another region: encrypted where the source is, by that region's own key."""
-        return aws.ec2.AmiCopy(
+        made = aws.ec2.AmiCopy(
             f"{self._name}-{self._args['mark']}-{region}",
             name=called(self._args),
             description=described(self._args),
@@ -48,13 +51,30 @@ class AwsImaging(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._placed(region, _COPIED_FROM),
         )
+        self._mark(made, region)
+        return made
+
+    def _mark(self, image: aws.ec2.AmiFromInstance | aws.ec2.AmiCopy, region: str) -> None:
+        """The stack's tag on the snapshot of an image, which has none of the image's own: so it is found where it was
+        left alone. The tag goes with the snapshot, not before it."""
+        aws.ec2.Tag(
+            f"{self._name}-{self._args['mark']}-{region}-snapshot",
+            resource_id=image.root_snapshot_id,
+            key=STACK,
+            value=self._args["stack"],
+            opts=pulumi.ResourceOptions(
+                parent=self, provider=self._providers[region], retain_on_delete=True, deleted_with=image
+            ),
+        )
 
     def _placed(self, region: str, read_once: list[str]) -> pulumi.ResourceOptions:
         """Options of what is in a region: a provider that touches no other account, and what is read once alone."""
-        provider = aws.Provider(
+        self._providers[region] = aws.Provider(
             f"{self._name}-{region}-provider",
             region=region,
             allowed_account_ids=[self._args["account"]] if self._args["account"] else None,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        return pulumi.ResourceOptions(parent=self, provider=provider, ignore_changes=read_once, custom_timeouts=_TIME)
+        return pulumi.ResourceOptions(
+            parent=self, provider=self._providers[region], ignore_changes=read_once, custom_timeouts=_TIME
+        )

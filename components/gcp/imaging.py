@@ -4,8 +4,8 @@ import pulumi
 from pulumi_gcp.compute.image import Image
 from pulumi_gcp.provider import Provider
 
-from components.imaging import ImagingArgs, called, described
-from skyrig.clouds.gcp.names import labels
+from components.imaging import ImagingArgs, described
+from skyrig.clouds.gcp.names import cluster_name, labels
 from skyrig.cluster.imagery import EVERYWHERE
 
 _MADE_OF = ["sourceDisk", "diskSizeGb", "guestOsFeatures", "licenses", "storageLocations"]
@@ -29,7 +29,7 @@ class GcpImaging(pulumi.ComponentResource):
         )
         made = Image(
             f"{name}-{args['mark']}",
-            name=called(args),
+            name=f"{cluster_name(args['stack'])}-{args['mark']}",  # by this beginning it is found
             family=f"skyrig-{args['name']}",
             description=described(args),
             source_disk=args["source"],

@@ -17,6 +17,7 @@ from skyrig import places
 from skyrig.catalog import balancers
 from skyrig.cluster import sites
 from skyrig.cluster.machine import Capacity, capacity, paid_in
+from skyrig.images import here
 
 if sys.version_info >= (3, 11):
     from typing import NotRequired
@@ -48,7 +49,8 @@ class LocalCloudArgs(TypedDict):
     starts: int
     """How often a start was asked for; another number starts nodes that stopped themselves."""
     machine: NotRequired[MachineArgs]
-    """Region, zone and capacity are heeded: "" is no place in particular, spot a mark; not there: neither is said."""
+    """Region, zone, capacity and image are heeded: "" is no place in particular, spot a mark, the image one that this
+    machine has made; not there: none is said."""
     public_key: pulumi.Input[str]
     """Public key that may log in from the start."""
 
@@ -98,6 +100,7 @@ class LocalCloud(pulumi.ComponentResource):
                     "starts": args["starts"],
                     "zone": zone,
                     "spot": _is_spot(args, group),
+                    "image": _image(args),
                 },
                 child,
             )
@@ -122,6 +125,12 @@ def _is_spot(args: LocalCloudArgs, group: str) -> bool:
     """Whether nodes of a group are spot."""
     paid = capacity(args["machine"]["capacity"]) if "machine" in args else Capacity()
     return paid_in(paid, group).kind == "spot"
+
+
+def _image(args: LocalCloudArgs) -> str:
+    """Folder of the version of an image that the nodes begin with; "" where they begin with nothing."""
+    named = args["machine"]["image"] if "machine" in args else ""
+    return str(here.folder(named)) if named else ""
 
 
 def isolation_level(wanted: str) -> str:

@@ -42,6 +42,8 @@ class LocalNodeGroupArgs(TypedDict):
     """Zone of the nodes; not there, or "", where nobody has said which."""
     spot: NotRequired[bool]
     """Whether they are spot; not there: they are not."""
+    image: NotRequired[str]
+    """Folder of the version of an image that they begin with; not there, or "", where they begin with nothing."""
 
 
 class LocalNodeGroup(pulumi.ComponentResource):
@@ -86,4 +88,6 @@ def _node_args(args: LocalNodeGroupArgs, wanted: WantedNodeArgs) -> LocalNodeArg
         made["zone"] = zone
     if args.get("spot", False):
         made["spot"] = True
+    if image := args.get("image", ""):
+        made["image"] = image
     return made

@@ -17,7 +17,7 @@ else:
 
 _INPUTS = (
     "stack", "node_id", "group", "version", "level", "alias", "address", "network", "authorized_key", "accelerator",
-    "accelerator_count", "cpus", "zone",
+    "accelerator_count", "cpus", "zone", "image",
 )  # fmt: skip
 
 
@@ -56,6 +56,8 @@ class LocalNodeArgs(TypedDict):
     """Zone whose capacity it takes (skyrig.cluster.sites); not there where nobody has said which."""
     spot: NotRequired[bool]
     """There, and true, where it takes capacity of spot; a mark."""
+    image: NotRequired[str]
+    """Folder of the version of an image that it begins with; not there where it begins with nothing."""
 
 
 class LocalNodeProvider(ResourceProvider):
@@ -142,4 +144,5 @@ def _request(props: dict[str, Any]) -> dict[str, Any]:
         "cpus": int(props["cpus"]),
         "zone": props.get("zone", ""),
         "spot": bool(props.get("spot", False)),
+        "image": props.get("image", ""),
     }

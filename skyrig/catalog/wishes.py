@@ -45,7 +45,7 @@ class Wish(NamedTuple):
 
 def of(asked: Resources, nodes: int, market: Market) -> Wish:
     """A candidate for so many nodes, in a market. BadInput where it cannot be meant."""
-    if asked.image is not None and asked.infra.cloud is None and not _container(asked):
+    if asked.image is not None and asked.infra.cloud is None and asked.image.cloud is None and not _container(asked):
         images = [name for region, name in asked.image.by_region.items() if region is None]
         if images:
             raise BadInput(f"image {images[0]}: images belong to one cloud", hint="name the cloud too, as infra")
@@ -124,6 +124,8 @@ def _barred(asked: Resources, cloud: str, nodes: int, places: Mapping[str, str |
     """Why a whole cloud cannot serve; "" where it can."""
     if cloud not in places:
         return f"{asked.infra} is asked for"
+    if asked.image is not None and asked.image.cloud not in (None, cloud):
+        return f"image {asked.image.ours} is on the {asked.image.cloud} cloud"
     return lacking(asked, cloud, nodes)
 
 

@@ -17,12 +17,15 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "autostop": ("cluster*",),
     "status": ("cluster*",),
     "adopt": ("cluster",),
+    "preflight": ("cluster",),
     "ssh": ("cluster",),
     "queue": ("cluster",),
     "logs": ("cluster", "job"),
     "cancel": ("cluster", "job*"),
     "exec": ("cluster", "file"),
     "cost": ("cluster*",),
+    "image.build": ("image", "file"),
+    "image.delete": ("image",),
     "storage.delete": ("bucket", "name*"),
     "gpus": ("accelerator",),
     "jobs.launch": ("file",),
@@ -38,10 +41,10 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 }
 """What bare words mean to a verb, in order; `*` takes all that are left. A place whose flag is given is left out."""
 
-_BARE = ("file", "bucket", "accelerator")
+_BARE = ("file", "bucket", "accelerator", "image")
 """Places that are the verb's own bare words."""
 
-SPACES = ("catalog", "jobs", "local", "serve", "storage", "task")
+SPACES = ("catalog", "image", "jobs", "local", "serve", "storage", "task")
 """First halves of two-word verbs."""
 
 DEFAULTS = {"serve": "serve.up"}

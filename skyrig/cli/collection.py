@@ -10,11 +10,14 @@ from skyrig.cli import (
     clouds,
     clusters,
     develop,
+    examples,
+    images,
     jobs,
     local,
     money,
     plain,
     plans,
+    preflight,
     records,
     recovery,
     runs,
@@ -29,15 +32,16 @@ def namespace() -> Collection:
     installed Skyrig has it as a verb."""
     root = Collection()
     root.add_task(catalog.gpus)
-    shared = (clusters, recovery, clouds, money, plans, runs, records)
+    shared = (clusters, recovery, clouds, money, plans, runs, records, preflight, examples)
     for module in (*shared, plain if places.is_installed() else develop):
         for task in vars(module).values():
             if hasattr(task, "get_arguments") and not isinstance(task, type):
                 root.add_task(task)
     spaces = {
         "catalog": (catalog.refresh,),
+        "image": (images.build, images.ls, images.delete),
         "jobs": (jobs.launch, jobs.queue, jobs.logs, jobs.cancel),
-        "local": (local.ls, local.preempt, local.partition, local.capacity),
+        "local": (local.ls, local.preempt, local.partition, local.capacity, local.hide, local.clock),
         "serve": (services.up, services.status, services.logs, services.update, services.down),
         "storage": (storage.ls, storage.cp, storage.delete),
         "task": (tasks.show,),

@@ -237,6 +237,20 @@ def file_of(values: Values, file: str) -> TaskFile:
     return evolve(found, tasks=tuple(tasks), missing=tuple(missing))
 
 
+def laid_over(values: Values, task: Task) -> Task:
+    """`task` with what the flags say of its nodes."""
+    from skyrig.task.override import overridden, placed
+
+    told = override(values)
+    task = overridden(task, told)
+    return task if {"infra", "cloud"} & told.resources.keys() else placed(task)
+
+
+def variables(values: Values) -> tuple[dict[str, str], dict[str, str]]:
+    """Environment and secrets of the command line. To be asked once: a file of them may be a pipe."""
+    return _variables(values)
+
+
 def _minimizing(task: Task, what: str | None) -> Task:
     """`task` with `--minimize`. BadInput where time is to be minded, and nothing says how long it takes."""
     from attrs import evolve

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from skyrig import managed
-from skyrig.cli import flags
+from skyrig.cli import flags, pictures
 from skyrig.cli.verb import Values, agreed, flag, notify, positional, repeated, verb, whole
 from skyrig.errors import BadInput
 
@@ -88,11 +88,12 @@ def queue(values: Values) -> None:
         flag("tail", "only the last so many lines, of the newest attempt"),
         flag("controller", "what the controller did for it", kind=bool),
         flag("sync-down s", "write the output of each rank of each attempt into files under this folder"),
+        *pictures.FLAGS,
     ],
 )
 def logs(values: Values) -> int:
     """Show a managed job's output over all its attempts, of the newest job without a number, and end with its exit
-    code."""
+    code; with --plot a picture of it."""
     from skyrig.jobs.following import Wanted
 
     managing = managed.verbs()
@@ -100,6 +101,13 @@ def logs(values: Values) -> int:
     number, name = values.whole("job"), values.text("name")
     if number is not None and name is not None:
         raise BadInput("-j and -n say different things", hint="give one of them")
+    if pictures.wanted(values):
+        from skyrig import picturing
+
+        pictures.require(values)
+        file = pictures.metrics_file(values)
+        pictures.show(values, picturing.of_managed(number, name, values.whole("task"), file))
+        return 0
     job = managing.find(number, name).job
     follow, tail, folder = not values.switch("no-follow"), values.whole("tail"), values.text("sync-down")
     if values.switch("controller"):

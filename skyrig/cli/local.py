@@ -104,6 +104,56 @@ def partition(values: Values) -> None:
 
 
 @verb(
+    "hide",
+    [
+        positional("node", "NODE or CLUSTER/NODE"),
+        flags.CLUSTER,
+        flag("devices", "so many of its declared accelerators, 1 without it"),
+        flag("end", "show all of them again", kind=bool),
+    ],
+)
+def hide(values: Values) -> None:
+    """Hide accelerators that a node declares, as GPUs that have fallen off their bus."""
+    from skyrig import local
+
+    devices, ends = values.whole("devices"), values.switch("end")
+    if ends and devices is not None:
+        raise BadInput("--end and --devices say different things", hint="give one of them")
+    if devices == 0:
+        raise BadInput("--devices 0: at least 1 is wanted", hint="--end shows all of them again")
+    count = 0 if ends else devices or 1
+    node = local.hide(str(values.given["node"]), values.text("cluster"), devices=count)
+    named = f"{node.cluster}/{node.name}"
+    done = "shows all its accelerators again" if ends else f"hides {count} of its accelerators"
+    print(f"node {named} {done}")
+
+
+@verb(
+    "clock",
+    [
+        positional("node", "NODE or CLUSTER/NODE"),
+        flags.CLUSTER,
+        flag("by", "so many seconds: 30, -2.5"),
+        flag("end", "as it was", kind=bool),
+    ],
+)
+def clock(values: Values) -> None:
+    """Have a node's clock be off, for whoever looks at the node."""
+    from skyrig import local
+
+    said = values.text("by")
+    if (said is None) != values.switch("end"):
+        raise BadInput("--by SECONDS is wanted, or --end: one of them")
+    try:
+        off_s = float(said or 0)
+    except ValueError:
+        raise BadInput(f"--by {said}: a number of seconds is wanted", hint="30, -2.5") from None
+    node = local.set_clock(str(values.given["node"]), values.text("cluster"), off_s=off_s)
+    named = f"node {node.cluster}/{node.name}"
+    print(f"the clock of {named} is off by {off_s:+g} s" if off_s else f"the clock of {named} is as it was")
+
+
+@verb(
     "capacity",
     [
         positional("place", "local, here, there, here-a, here-b or there-a; all without it", optional=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from skyrig.cli import flags
+from skyrig.cli import flags, pictures
 from skyrig.cli.verb import Values, flag, notify, repeated, verb, whole
 from skyrig.errors import BadInput
 
@@ -39,12 +39,20 @@ def queue(values: Values) -> None:
         flag("tail", "only the last so many lines"),
         flag("status", "only end with the job's exit code", kind=bool),
         flag("sync-down", "write each rank's output into files under this folder"),
+        *pictures.FLAGS,
     ],
 )
 def logs(values: Values) -> int:
-    """Show a job's output, of the newest job without -j, and end with its exit code."""
+    """Show a job's output, of the newest job without -j, and end with its exit code; with --plot a picture of it."""
     from skyrig import verbs
 
+    if pictures.wanted(values):
+        from skyrig import picturing
+
+        pictures.require(values)
+        stack, file = flags.cluster(values), pictures.metrics_file(values)
+        pictures.show(values, picturing.of_job(stack, values.whole("job"), notify, file))
+        return 0
     job, rank, tail = values.whole("job"), values.whole("rank"), values.whole("tail")
     stack, folder = flags.cluster(values), values.text("sync-down")
     if folder is not None:

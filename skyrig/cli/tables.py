@@ -12,8 +12,10 @@ from skyrig.cluster.policy import said_left
 from skyrig.progress import columns
 
 if TYPE_CHECKING:
+    from skyrig.building import Listed as Image
     from skyrig.catalog.accelerators import Listed, Summary
     from skyrig.checking import Checked
+    from skyrig.images.containers import Container
     from skyrig.launch.job import JobRecord
     from skyrig.local import LocalNode, Room
     from skyrig.recovery.tagged import Found
@@ -46,9 +48,14 @@ def clusters(found: Sequence[ClusterStatus], *, detailed: bool) -> None:
         if cluster.owner:
             how = "carries" if cluster.owner.startswith("service") else "belongs to"
             print(f"{cluster.name}: {how} {cluster.owner}")
+        for node in cluster.nodes:
+            if node.cordoned:
+                print(f"{cluster.name}: {node.name} gets no jobs: {node.cordoned}; `up -c {cluster.name}` replaces it")
     if detailed:
         nodes = [
-            [n.rank, n.name, f"{n.host}:{n.port}", n.status, _market(n.spot)] for each in found for n in each.nodes
+            [n.rank, n.name, f"{n.host}:{n.port}", f"{n.status}, cordoned" if n.cordoned else n.status, _market(n.spot)]
+            for each in found
+            for n in each.nodes
         ]
         if nodes:
             print()
@@ -63,6 +70,31 @@ def buckets(found: Sequence[OwnedBucket]) -> None:
     """Buckets, one a row."""
     rows = [[each.name, each.store, each.url, each.stack, "yes" if each.persistent else "no"] for each in found]
     table(["BUCKET", "STORE", "URL", "STACK", "OUTLIVES ITS CLUSTER"], rows, "no buckets")
+
+
+def images(found: Sequence[Image], held: Sequence[Container]) -> None:
+    """Machine images, then containers, one a row."""
+    from skyrig.cluster.imagery import EVERYWHERE
+
+    rows = []
+    for each in found:
+        made, setup = each.made, each.saves
+        where = "this machine" if made and EVERYWHERE in made.ids else ", ".join(made.ids) if made else ""
+        rows.append(
+            [
+                each.name,
+                made.cloud if made else "",
+                where,
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(made.made_at)) if made else "",
+                f"{setup.seconds:.0f} s" if setup else "",
+                ", ".join(each.used_by),
+                "its build was cut off" if each.unfinished else "",
+            ]
+        )
+    for one in held:
+        built = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.made_at))
+        rows.append([one.name, "container", one.pushed or str(one.folder), built, f"{one.seconds:.0f} s", "", ""])
+    table(["IMAGE", "CLOUD", "WHERE", "BUILT", "SAVES SETUP OF", "USED BY", ""], rows, "no images")
 
 
 def checked(found: Sequence[Checked]) -> None:
@@ -181,7 +213,9 @@ def local_nodes(found: Sequence[LocalNode]) -> None:
 
 
 def _status(node: LocalNode) -> str:
-    return "CUT OFF" if node.is_cut else node.status
+    ails = [f"{node.hidden} hidden"] if node.hidden else []
+    ails += [f"clock {node.clock_off_s:+g} s"] if node.clock_off_s else []
+    return ", ".join(["CUT OFF" if node.is_cut else node.status, *ails])
 
 
 def local_rooms(found: Sequence[Room]) -> None:

@@ -13,7 +13,7 @@ NAMESPACES = {
     "jobs": ("launch", "queue", "logs", "cancel"),
     "storage": ("ls", "cp", "delete"),
     "catalog": ("refresh",),
-    "local": ("ls", "preempt", "partition", "capacity"),
+    "local": ("ls", "preempt", "partition", "capacity", "hide", "clock"),
     "task": ("show",),
 }
 """Verbs that have a dot, by the word before it."""

@@ -52,18 +52,22 @@ async def submit_and_follow(
     are waited for."""
     async with meeting(desc, current, notify) as link:
         desc = link.desc
-        record = await _submitted(link, what, notify)
+        record = await submitted(link, what, notify)
         if detach:
             return 0
         view = View(desc, record, out, notify)
         lost = await interruptible(view.follow(link), view)
-    return await _finish(desc, view, lost, notify)
+    code = await _finish(desc, view, lost, notify)
+    if what.request.preflight is not None and keeping.is_ours(desc) and not view.detached:
+        async with keeper(desc) as link:
+            await keeping.fetch_fitness(link)
+    return code
 
 
 async def submit(desc: ClusterDescription, what: Submission, current: Current, notify: Notify) -> JobRecord:
     """Submit a job with its files, `current` as for `submit_and_follow`; the job as it was then."""
     async with meeting(desc, current, notify) as link:
-        return await _submitted(link, what, notify)
+        return await submitted(link, what, notify)
 
 
 async def logs(
@@ -78,11 +82,8 @@ async def logs(
 ) -> int:
     """Write a job's log (None: the newest job) to `out`, and with `follow` go on until it ends. Returns its exit code,
     0 while it has none."""
-    view, lost = View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow), True
-    with suppress(KeeperGone):
-        async with keeper(desc, notify=notify) as link:
-            lost = await interruptible(view.follow(link), view)
-    return await _finish(desc, view, lost, notify)
+    view = View(desc, None, out, notify, job_id=job_id, rank=rank, tail=tail, keep_on=follow)
+    return await followed(desc, view, notify)
 
 
 @_asked_again
@@ -92,6 +93,7 @@ async def queue(desc: ClusterDescription) -> list[JobRecord]:
     try:
         async with keeper(desc) as link:
             live = await _jobs(link)
+            await keeping.fetch_fitness(link)
     except NoRuntime:
         live = []
     return [record for _, record in sorted({**kept, **{record.id: record for record in live}}.items())]
@@ -147,6 +149,16 @@ async def settle(desc: ClusterDescription) -> None:
                 await keeping.fetch(link, await _jobs(link))
 
 
+@_asked_again
+async def samples(desc: ClusterDescription, job_id: int, patience_s: float) -> None:
+    """Have what a job's nodes were used for in the stack's own folder, as it is now: where the keeper brings it there,
+    it is. NodeLost where the head cannot be reached within `patience_s` seconds."""
+    if keeping.is_ours(desc):
+        with suppress(NoRuntime):
+            async with keeper(desc, patience_s=patience_s) as link:
+                await keeping.fetch_samples(link, job_id)
+
+
 async def flush(
     desc: ClusterDescription, deadline_s: float, notify: Notify, node_ids: Sequence[str] | None = None
 ) -> list[str]:
@@ -196,6 +208,8 @@ async def brought(link: KeeperLink, what: Submission, notify: Notify) -> JobRequ
             "the cluster's keeper is of an older Skyrig, which attaches no buckets",
             hint="run this on the clone that made the cluster, once that is updated",
         )
+    if request.preflight is not None:
+        refuse_older(link)
     if what.autostop is not None:
         keeping.note_autostop(link.desc, await link.autostop(what.autostop))
         notify(f"{link.desc.name} {what.autostop}")
@@ -206,7 +220,8 @@ async def brought(link: KeeperLink, what: Submission, notify: Notify) -> JobRequ
     return evolve(request, first_id=records.next_id(keeping.folder(link.desc)))
 
 
-async def _submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobRecord:
+async def submitted(link: KeeperLink, what: Submission, notify: Notify) -> JobRecord:
+    """Bring what a job needs, and submit it; the job as it was then."""
     request = await brought(link, what, notify)
     answer = await link.ask({"op": "submit", "request": CONVERTER.unstructure(request)})
     record = CONVERTER.structure(answer["record"], JobRecord)
@@ -240,6 +255,24 @@ async def interruptible(following: Coroutine[None, None, bool], view: View) -> b
         return False
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+
+
+async def followed(desc: ClusterDescription, view: View, notify: Notify) -> int:
+    """Follow a job to its end; its exit code, 0 where the view was detached."""
+    lost = True
+    with suppress(KeeperGone):
+        async with keeper(desc, notify=notify) as link:
+            lost = await interruptible(view.follow(link), view)
+    return await _finish(desc, view, lost, notify)
+
+
+def refuse_older(link: KeeperLink) -> None:
+    """ProtocolMismatch where the keeper knows no preflight."""
+    if not link.takes_preflights:
+        raise ProtocolMismatch(
+            "the cluster's keeper is of an older Skyrig, which knows no preflight",
+            hint="run this on the clone that made the cluster, once that is updated",
+        )
 
 
 async def _finish(desc: ClusterDescription, view: View, lost: bool, notify: Notify) -> int:

@@ -10,8 +10,9 @@ SkyPilot's precedence by itself:
    them.
 
 SKYRIG_RANK_DIR, SKYRIG_NOTICE_FILE, SKYRIG_HEARTBEAT_FILE and SKYRIG_GRACE_S come from the supervisor; SKYRIG_HOSTFILE,
-GLOO_SOCKET_IFNAME and TP_SOCKET_IFNAME are set by the rendered scripts on the node itself, since only the node knows
-them.
+GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME, NCCL_IB_HCA and the like are set by the rendered scripts on the node itself
+(skyrig.preflight.fabric), since only the node knows them: SKYRIG_FABRIC_ENV names those of the fabric's variables that
+may be replaced there, because nobody but the fabric's kind has set them.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ def rank_environment(
         "SKYRIG_DEVICE": "gpu" if request.accelerators and not node.accelerators.declared else "cpu",
         "SKYRIG_NODE_ADDRESS": node.address,
         "SKYRIG_TF_CONFIG": tf_config(nodes, rank, port),
+        **of_fabric(cluster.fabric.kind, cluster.fabric.env, request),
     }
     if request.min_nodes:
         defaults |= elastic_torchrun(nodes, rank, request.min_nodes, record_id, port)
@@ -124,6 +126,14 @@ def setup_environment(
         }
     )
     return _layered(defaults, request, task_id, fixed)
+
+
+def of_fabric(kind: str, env: Iterable[str], request: JobRequest) -> dict[str, str]:
+    """What the node's own look at its fabric goes by; nothing where the nodes have none."""
+    if kind in ("", "none"):
+        return {}
+    own = {*request.env, *request.secrets, *request.given}
+    return {"SKYRIG_FABRIC": kind, "SKYRIG_FABRIC_ENV": " ".join(name for name in env if name not in own)}
 
 
 def processes_per_node(request: JobRequest) -> int:

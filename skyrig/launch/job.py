@@ -7,6 +7,7 @@ from enum import Enum
 import cattrs
 from attrs import field, frozen
 
+from skyrig.preflight.asked import Asked
 from skyrig.storage.mount import BucketMount
 
 
@@ -96,7 +97,9 @@ class JobRequest:
     `given` are variables of whoever runs it for the user (a managed job's ids), which nothing replaces and no
     comparison of setups heeds. With `min_nodes` it goes on while so many of its nodes are left, and those that come
     back join it again (0: it needs all). With `hang_s` it has failed when for so long no rank has written or given a
-    sign of life (0: it never has).
+    sign of life (0: it never has). `samples` has the use of its nodes be written beside its log. `preflight` is
+    what its nodes must pass before it begins (None: nothing); where that is `alone`, it is all of the job, which has
+    the nodes it names in `on` to itself, cordoned ones too.
     """
 
     name: str
@@ -121,6 +124,8 @@ class JobRequest:
     given: dict[str, str] = field(factory=dict)
     min_nodes: int = 0
     hang_s: float = 0.0
+    samples: bool = True
+    preflight: Asked | None = None
 
     @property
     def manifests(self) -> frozenset[str]:

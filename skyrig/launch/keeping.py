@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from skyrig import places
+from skyrig.cluster import cordons
 from skyrig.cluster.autostop import NOTE, AutostopNote
 from skyrig.cluster.description import ClusterDescription
 from skyrig.launch import records
 from skyrig.launch.job import JobRecord
 from skyrig.launch.link import KeeperLink
-from skyrig.launch.protocol import receive, send
+from skyrig.launch.protocol import Message, ask, receive, send
+from skyrig.preflight import report
 
 
 def folder(desc: ClusterDescription) -> Path:
@@ -44,10 +46,30 @@ def add(desc: ClusterDescription, record: JobRecord, end: int = 0, payload: byte
 def note_autostop(desc: ClusterDescription, note: AutostopNote | None) -> None:
     """Keep what the keeper said of autostop, where it is ours to keep."""
     if is_ours(desc) and note is not None:
-        path = places.made(folder(desc)) / NOTE
-        fresh = path.with_name(f".{NOTE}.{os.getpid()}")
-        fresh.write_text(json.dumps(note.to_json()))
-        fresh.replace(path)
+        put(desc, NOTE, json.dumps(note.to_json()))
+
+
+def put(desc: ClusterDescription, name: str, text: str) -> None:
+    """Have a small file of this name hold `text`, whole."""
+    path = folder(desc) / name
+    fresh = places.made(path.parent) / f".{path.name}.{os.getpid()}"
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+async def fetch_fitness(link: KeeperLink) -> None:
+    """Keep what the keeper knows of the nodes' fitness, where that is ours to keep."""
+    if is_ours(link.desc) and link.takes_preflights:
+        note_fitness(link.desc, await link.ask({"op": "preflight"}))
+
+
+def note_fitness(desc: ClusterDescription, told: Message) -> None:
+    """Keep what the keeper said of cordoned nodes and its newest report, where that is ours to keep."""
+    if is_ours(desc):
+        put(desc, cordons.NOTE, told["cordoned"])
+        if told["report"] is not None:
+            for name in (report.NOTE, f"{told['report']['job']}/{report.NOTE}"):
+                put(desc, name, json.dumps(told["report"]))
 
 
 async def fetch(link: KeeperLink, jobs: Sequence[JobRecord]) -> None:
@@ -63,3 +85,17 @@ async def fetch(link: KeeperLink, jobs: Sequence[JobRecord]) -> None:
                 add(desc, job, received[0]["offset"], received[1])
         line.writer.close()
         add(desc, job)
+        await fetch_samples(link, job.id)
+
+
+async def fetch_samples(link: KeeperLink, job_id: int) -> None:
+    """Keep what the keeper has of a job's samples."""
+    if link.has_samples:
+        line = await link.another()
+        _, lines = await ask(line.reader, line.writer, {"op": "samples", "id": job_id})
+        line.writer.close()
+        path = places.made(folder(link.desc) / str(job_id)) / records.SAMPLES
+        if lines:
+            fresh = path.with_name(f".{path.name}.{os.getpid()}")
+            fresh.write_bytes(lines)
+            fresh.replace(path)

@@ -32,11 +32,16 @@ _MOUNTING = tuple(f"skyrig.launch.mounting.{name}" for name in ("mount", "flush"
 _PROBE = tuple(f"skyrig.preflight.{name}" for name in ("adapters", "nvidia", "probe"))
 """What looks at a node, each after those that it imports."""
 
+_FABRIC = ("skyrig.preflight.adapters", "skyrig.preflight.fabric")
+"""The same of what each rank's script asks."""
+
 _MODULES = """\
 import sys, types
 for name, text in {modules!r}:
     module = types.ModuleType(name)
     sys.modules[name] = module
+    above, _, last = name.rpartition(".")
+    setattr(sys.modules.setdefault(above, types.ModuleType(above)), last, module)
     exec(compile(text, name, "exec"), module.__dict__)
 """
 
@@ -108,6 +113,19 @@ def probe(root: str = "", patience_s: float | None = None) -> tuple[str, bytes]:
     `skyrig.preflight.findings` reads. `root` and `patience_s` as there."""
     given: dict[str, Any] = {"root": root, **({} if patience_s is None else {"patience_s": patience_s})}
     return sent(f"{modules(*_PROBE)}\nmodule.run(given)\n", given)
+
+
+def agent(given: dict[str, Any]) -> tuple[str, bytes]:
+    """The same of the program that takes orders during a preflight (skyrig.preflight.agent): what comes on its input
+    after this are those."""
+    return sent(f"{modules(*_PROBE, 'skyrig.preflight.agent')}\nmodule.run(given)\n", given)
+
+
+@cache
+def fabric() -> str:
+    """What a rank's script runs to learn of the node's network (skyrig.preflight.fabric), as one text."""
+    title = "# Skyrig's own modules: what is on this node of its network, and what a job is told of it."
+    return f"{title}\n{modules(*_FABRIC)}module.main()\n"
 
 
 def sent(program: str, given: Any) -> tuple[str, bytes]:

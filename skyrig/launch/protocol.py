@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 from skyrig.errors import BadInput, ProtocolMismatch, SkyrigError
 
-MAJOR, MINOR = 1, 4
+MAJOR, MINOR = 1, 5
 """Version of the protocol that this code speaks. 1.2 has `autostop`, `hold` in `hello`, and mounts; 1.3 buckets and
-`flush`; 1.4 `watch`."""
+`flush`; 1.4 `watch`; 1.5 `preflight` and `uncordon`."""
 
 LINE_LIMIT = 64 * 1024 * 1024
 """Longest JSON line in bytes; the manifest of a million files stays under it."""

@@ -1,4 +1,5 @@
-"""Job records and logs that outlive their cluster: one folder a job, `record.json` and `job.log`.
+"""Job records and logs that outlive their cluster: one folder a job, `record.json`, `job.log` and, of
+jobs that ran for a while, `job.samples`.
 
 The keeper brings them there while the job runs; when head or cluster are gone, `queue` and `logs` read them here.
 """
@@ -21,6 +22,9 @@ from skyrig.launch.lines import NOTE, Shown, tail_offset
 
 LOST = "lost node: the job's head went away before it ended"
 """Reason of a job whose keeper wrote no end of it."""
+
+SAMPLES = "job.samples"
+"""What the nodes were used for while the job ran, beside its log."""
 
 
 def folder(url: str) -> Path | None:
@@ -61,6 +65,14 @@ def _last_sign(base: Path, record: JobRecord) -> float:
 def read_one(base: Path, job_id: int) -> JobRecord:
     """One record as it was last written (OSError, ValueError)."""
     return CONVERTER.structure(json.loads((base / str(job_id) / "record.json").read_text()), JobRecord)
+
+
+def samples(base: Path, job_id: int) -> list[bytes]:
+    """The kept lines of what a job's nodes were used for (skyrig.plots.samples); none where none were taken."""
+    try:
+        return (base / str(job_id) / SAMPLES).read_bytes().splitlines()
+    except OSError:
+        return []
 
 
 def end_lost(base: Path, job_id: int, reason: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from skyrig import places, shell_templates
 from skyrig.errors import BadInput
-from skyrig.launch import mends
+from skyrig.launch import mends, nodeside
 from skyrig.launch.job import STRATEGIES, Scripts
 from skyrig.launch.mends import Mend
 from skyrig.launch.program import Program, UserText
@@ -39,7 +39,8 @@ def render_launch(program: Program, strategy: str, num_nodes: int = 1) -> Script
     files = {
         "run.sh": _rendered(f"{strategy}.sh.j2"),
         "rank.sh": _rendered("rank.sh.j2", script=_no_option(program.path), arguments=program.args),
-        **_programs("interface.py", *_OF_STRATEGY.get(strategy, ())),
+        "fabric.py": nodeside.fabric(),
+        **_programs(*_OF_STRATEGY.get(strategy, ())),
         **_fallbacks(),
     }
     return Scripts(files=files)
@@ -56,7 +57,8 @@ def _user_text(text: str, what: str, added: tuple[Mend, ...] = ()) -> Scripts:
     wrapper = _rendered("user_text.sh.j2", what=what, mends=added, conda=mends.names_conda(text))
     files = {entry: wrapper, "user.sh": text, **_fallbacks()}
     if what == "run":
-        files |= _programs("interface.py", *(["gather.py"] if any(mend.stays for mend in added) else []))
+        files["fabric.py"] = nodeside.fabric()
+        files |= _programs(*(["gather.py"] if any(mend.stays for mend in added) else []))
     for mend in added:
         files |= {f"shims/{name}": program for name, program in mend.shims.items()}
     return Scripts(files=files, entry=entry)

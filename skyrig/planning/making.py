@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
-from skyrig import places, rendering, renting
+from skyrig import imaging, places, rendering, renting
 from skyrig.bringing import with_policy
 from skyrig.catalog import costs, fabrics, facts, instances, rights
 from skyrig.catalog import market as markets
@@ -21,6 +21,7 @@ from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.failover import memory
 from skyrig.fitting import local_candidate, note_served, shape_for, will_do
+from skyrig.planning import setups
 from skyrig.planning.plan import NoOffer, Plan, Price
 from skyrig.provision import new_name
 from skyrig.rendering import RenderedRank
@@ -79,6 +80,7 @@ def _of(
 ) -> Plan:
     """The plan for what a task asks of its nodes; `ranks` renders what runs on them."""
     stacks.refuse_data(stack)
+    task = imaging.resolved(task)
     is_there = stacks.is_there(stack)
     before = agreement.come_to(stack) if is_there else config.read_shape(stack)
     among = markets.of_file(question.catalog) if question.catalog is not None else renting.market(task)
@@ -103,6 +105,7 @@ def _of(
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
         notes=(*notes, *_limits(stack, shape)),
         is_settled=not notes,
+        saving=setups.saving(task, shape),
     )
 
 

@@ -59,6 +59,8 @@ def _sections(plan: Plan) -> Iterator[tuple[str, list[Text | Table]]]:
     if plan.fabric.kind != "none":
         env = [f"{name}={value}" for name, value in sorted(plan.fabric.env.items())]
         yield f"Fabric: {plan.fabric.kind}", [_line(each) for each in env or ["no environment of its own"]]
+    if plan.saving is not None:
+        yield "Image", [_line(str(plan.saving))]
     if plan.buckets:
         yield "Buckets", [_line(each) for each in plan.buckets]
     yield "Scripts", [_line(each) for each in _scripts(plan)]

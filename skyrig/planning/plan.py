@@ -14,6 +14,7 @@ from skyrig.catalog.rights import Right
 from skyrig.cluster.description import Fabric
 from skyrig.cluster.shape import Shape
 from skyrig.errors import NoCapacity
+from skyrig.planning.setups import Saving
 from skyrig.stack.foreseen import Forecast
 
 
@@ -55,7 +56,8 @@ class Plan:
     """What `up` or `launch` would do for a task. `shape` is what the stack would be, `is_there` whether something of it
     is. `chosen` is what would be rented (None: nothing, `why` says what the task gets instead), out of `ranking`.
     `missing` says by cloud why it cannot be used. `scripts` are the rendered files, `notes` what else is to be known.
-    `is_settled` says that nothing in the shape stands for what an up would have to find out first."""
+    `is_settled` says that nothing in the shape stands for what an up would have to find out first; `saving` is what an
+    image that was built here means for the task (None: it names none)."""
 
     stack: str
     task: str
@@ -73,6 +75,7 @@ class Plan:
     buckets: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     is_settled: bool = True
+    saving: Saving | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document of `plan --json`."""
@@ -93,6 +96,7 @@ class Plan:
             "identity": [{"action": r.action, "resource": r.resource, "reason": r.reason} for r in self.rights],
             "fabric": {"kind": self.fabric.kind, "env": dict(self.fabric.env)},
             "buckets": list(self.buckets),
+            "image": self.saving.to_json() if self.saving is not None else None,
             "scripts": [str(path) for path in self.scripts],
             "notes": list(self.notes),
         }

@@ -41,6 +41,9 @@ FIELDS = (
 DECLARED = "declared by Skyrig, not present"
 """What nodes of the local cloud say of accelerators that are rehearsed."""
 
+SILENT = 124
+"""Exit code that stands for a program that did not answer in time."""
+
 _NOT_A_FIELD = re.compile(r'Field "([^"]+)" is not a valid field')
 _LINK = re.compile(r"Link \d+: [0-9.]+ GB/s")
 _CUDA = re.compile(r"CUDA Version\s*:\s*([0-9.]+)")
@@ -57,7 +60,7 @@ def gpus(run: Run) -> tuple[list[Gpu], list[str]]:
             break
         fields.remove(unknown.group(1))
     found, problems = parsed(said, fields)
-    if code != 0 and not problems:
+    if code not in (0, SILENT) and not problems:
         problems.append(f"nvidia-smi ended with code {code}")
     return found, problems
 
@@ -68,6 +71,10 @@ def parsed(said: str, fields: list[str]) -> tuple[list[Gpu], list[str]]:
     problems: list[str] = []
     for line in filter(None, map(str.strip, said.splitlines())):
         values = [value.strip() for value in line.split(",")]
+        more = len(values) - len(fields)
+        if more > 0 and "name" in fields:  # a declared one has a comma in its name
+            at = fields.index("name")
+            values[at : at + more + 1] = [", ".join(values[at : at + more + 1])]
         if len(values) == len(fields) and values[0].isdigit():
             found.append(_gpu(dict(zip(fields, values))))  # noqa: B905  (strict is of 3.10)
         else:

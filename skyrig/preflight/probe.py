@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from skyrig.preflight.adapters import at, efa, interfaces, is_living, look_at, names, number, ports, text
-from skyrig.preflight.nvidia import DECLARED, cuda, gpus, nvlinks
+from skyrig.preflight.nvidia import DECLARED, SILENT, cuda, gpus, nvlinks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Node:
             self._silent.add(command[0])
             self.problems.append(f"{command[0]} did not answer within {self.patience_s:g} s")
             _leave(process)
-            return 124, ""
+            return SILENT, ""
         return process.returncode, said.decode(errors="replace")
 
 
@@ -113,7 +113,7 @@ def look(patience_s: float = PATIENCE_S) -> dict[str, Any]:
         "dcgm": _dcgm(node),
         "nccl_tests": _nccl_tests(node),
         "problems": node.problems,
-        "clock": _clock(),  # last, so that whoever reads it knows that it was said just now
+        "clock": clock(),  # last, so that whoever reads it knows that it was said just now
     }
 
 
@@ -231,7 +231,7 @@ def _nccl_tests(node: Node) -> str:
     return node.find("all_reduce_perf") or next((p for p in known if os.access(at(p), os.X_OK)), "")
 
 
-def _clock() -> float:
+def clock() -> float:
     """The node's clock, unix time; a node of the local cloud may be told to be off on purpose (`local.clock`)."""
     return time.time() + _told_off()
 

@@ -96,7 +96,7 @@ def is_known(seen: TaggedStack, names: Sequence[str]) -> bool:
     if backend.folder() is not None and not backend.has_anything(seen.stack):
         return False
     shape = _shape(seen.stack)
-    if shape is None or shape.is_data:
+    if shape is None or shape.is_data or shape.is_image:
         return True
     theirs = bool(seen.owner and shape.owner) and not owner.same(seen.owner, shape.owner)
     place = (shape.cloud, shape.machine.region if seen.region else "")

@@ -135,9 +135,9 @@ def used_by(name: str) -> list[str]:
 
 
 def _image(stack: str) -> str:
-    """The image that a cluster was made from; "" where it is none of a name."""
+    """The image that a cluster was made from; "" where it is none of a name. A container runs on it, perhaps."""
     last = deployed.last(stack) or config.read_shape(stack)
-    return last.machine.image if last.power != "down" else ""
+    return last.machine.image.partition(",")[0] if last.power != "down" else ""
 
 
 def _refuse_used(name: str, what: str) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from attrs import field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from skyrig.cluster.autostop import shown_ttl
 from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.fleet.deadline import timeout
-from skyrig.stack import autostopped, described, endpoints, lock, powers
+from skyrig.stack import autostopped, cordoned, described, endpoints, lock, powers
 
 PROBE_S = 3.0
 """How long a node may take to say that it is an SSH server, in seconds."""
@@ -25,7 +25,7 @@ PROXIED_S = 10.0
 @frozen
 class NodeStatus:
     """One node: `name` is its id, `status` UP, STOPPED (on purpose, also by itself) or DOWN; `spot` says that its cloud
-    may take it back."""
+    may take it back; `cordoned` is why no job comes to it any more, "" where jobs do."""
 
     rank: int
     name: str
@@ -33,6 +33,11 @@ class NodeStatus:
     port: int
     status: str
     spot: bool = False
+    cordoned: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """One of `nodes` in `status --json`."""
+        return asdict(self)
 
 
 @frozen
@@ -66,10 +71,7 @@ class ClusterStatus:
             "region": self.region,
             "zone": self.zone,
             "isolation": self.isolation,
-            "nodes": [
-                {"rank": n.rank, "name": n.name, "host": n.host, "port": n.port, "status": n.status, "spot": n.spot}
-                for n in self.nodes
-            ],
+            "nodes": [node.to_json() for node in self.nodes],
             "hourly_cost": self.hourly_cost,
             "autostop": self.autostop,
             "ttl": self.ttl,
@@ -108,6 +110,10 @@ async def _cluster(stack: str, described_as: ClusterDescription | None) -> Clust
     probes: dict[str, asyncio.Task[bool]] = {}
     nodes = tuple(
         await asyncio.gather(*(_node(described_as, node, power[node.id], probes) for node in described_as.nodes))
+    )
+    kept_away = cordoned.of(described_as)
+    nodes = tuple(
+        evolve(node, cordoned=kept_away[node.name].reason) if node.name in kept_away else node for node in nodes
     )
     note = autostopped.note(described_as)
     return ClusterStatus(

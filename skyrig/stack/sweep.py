@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from skyrig.clouds import cloud as clouds
-from skyrig.clouds.cloud import Leftover
+from skyrig.clouds.cloud import Cloud, Leftover
 from skyrig.cluster import owner
 from skyrig.cluster.shape import Shape
 from skyrig.errors import SkyrigError
@@ -23,10 +23,16 @@ def sweep(stack: str, shape: Shape, notify: Notify) -> None:
     """Remove what a destroyed stack has left on its cloud. LeftBehind names what stays, each with its hourly price."""
     if shape.is_queue or shape.cloud not in clouds.known():
         return
-    cloud, region = clouds.of(shape.cloud, shape.machine.account), shape.machine.region
+    cloud = clouds.of(shape.cloud, shape.machine.account)
     if lacking := cloud.missing():  # the engine's plugins know more ways to credentials than we do
         notify(f"{stack}: destroyed, and nobody has looked for what is left on {shape.cloud}: {lacking}")
         return
+    for region in (shape.machine.region, *(shape.imaged.regions if shape.imaged is not None else ())):
+        _swept(cloud, stack, region, shape, notify)
+
+
+def _swept(cloud: Cloud, stack: str, region: str, shape: Shape, notify: Notify) -> None:
+    """The same in one region."""
     left = _ours(cloud.leftovers(stack, region), shape)
     if not left:
         return
@@ -35,9 +41,10 @@ def sweep(stack: str, shape: Shape, notify: Notify) -> None:
     stays = _ours(cloud.leftovers(stack, region), shape)
     if stays:
         known = sum(each.hourly or 0.0 for each in stays)
+        again = "image.delete again" if shape.is_image else f"`down -c {stack}` tries again"
         raise LeftBehind(
             f"{stack} has left on {shape.cloud} in {region}, at ${known:.4f}/h: {', '.join(map(str, stays))}",
-            hint=f"`down -c {stack}` tries again; else remove it there",
+            hint=f"{again}; else remove it there",
         )
 
 

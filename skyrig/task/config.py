@@ -17,6 +17,9 @@ from skyrig.task.node import Node, either, texts_by_name
 MINIMIZE = ("cost", "time")
 """What may be minded most."""
 
+PREFLIGHTS = ("off", "warn", "refuse")
+"""What becomes of a job whose nodes a preflight finds unfit; "off": there is none."""
+
 SCHEDULERS = ("slurm", "kubernetes")
 """Queues that may run a task in the place of Skyrig's own."""
 
@@ -68,11 +71,22 @@ class Config:
         return evolve(self, values={**self.values, "skyrig": own}, mended={**self.mended, "skyrig": own})
 
     @property
+    def preflight(self) -> str:
+        """Whether the job's nodes are looked at before it, and what follows, of PREFLIGHTS: our own key
+        `skyrig.preflight`."""
+        return str((self.values.get("skyrig") or {}).get("preflight") or PREFLIGHTS[0]).lower()
+
+    @property
     def flush_s(self) -> float | None:
         """Seconds that files may take to reach their buckets before an autostop goes on: our own key
         `skyrig.flush_timeout`; None where it says none."""
         found = (self.values.get("skyrig") or {}).get("flush_timeout")
         return None if found is None else float(found)
+
+    @property
+    def samples(self) -> bool:
+        """Whether it is written down what the task's nodes are used for: our own key `skyrig.samples`."""
+        return (self.values.get("skyrig") or {}).get("samples") is not False
 
     @property
     def front_door(self) -> FrontDoor:
@@ -208,6 +222,11 @@ def _hours_on(name: str, node: Node) -> float:
     return node.number()
 
 
+def _preflight(node: Node) -> str:
+    """YAML reads a bare `off` as a truth value."""
+    return PREFLIGHTS[0] if node.data is False else node.one_of(PREFLIGHTS)
+
+
 _BUILDS = ("ALL", "BUILD")
 _WHOLE: Callable[[Node], Any] = Node.whole
 _POD_FIELDS: dict[str, Callable[[Node], Any]] = {
@@ -225,10 +244,12 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
             "data_stack": lambda node: node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a stack's name"),
             "hours": _hours,
             "scheduler": lambda node: node.one_of(SCHEDULERS),
+            "preflight": _preflight,
             "minimize": lambda node: node.one_of(MINIMIZE),
             "flush_timeout": lambda node: node.number(0),
             "serve": frontdoor.read,
             "recovery": comeback.read,
+            "samples": Node.switch,
         }
     ),
     "gcp": _section(

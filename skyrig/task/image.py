@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
+from skyrig.cluster.imagery import PREFIX, check_name
+from skyrig.errors import BadInput
 from skyrig.task.infra import Infra
 from skyrig.task.node import Node
 
@@ -15,17 +17,24 @@ _CONTAINER = "docker:"
 @frozen
 class Image:
     """Images by region (None: the one region of the place, or any), and a `container` that stands apart from them. A
-    container may also be the image itself, `docker:REPOSITORY/NAME:TAG`."""
+    container may also be the image itself, `docker:REPOSITORY/NAME:TAG`. `skyrig:NAME` is one that was built here; once
+    it was looked up, `cloud` says where it is, and its regions stand beside the name."""
 
     by_region: Mapping[str | None, str] = field(factory=dict)
     container: str | None = None
+    cloud: str | None = None
+
+    @property
+    def ours(self) -> str | None:
+        """NAME of a machine image that was built here; None for any other."""
+        return next((name_of(each) for each in self.by_region.values() if each.startswith(PREFIX)), None)
 
     def at(self, place: Infra) -> Image:
         """The image for a place: what is for any region is for that of the place; Kubernetes runs containers only."""
         images = dict(self.by_region)
         if None in images:
             images = {place.region: images[None]}
-        if place.cloud == "kubernetes":
+        if place.cloud == "kubernetes" and self.ours is None:
             images = {
                 region: name if name.startswith(_CONTAINER) else _CONTAINER + name for region, name in images.items()
             }
@@ -42,16 +51,34 @@ class Image:
         return None
 
 
+def _checked(node: Node, image: str) -> str:
+    """An image's name; one of ours is one that an image can have."""
+    if image.startswith(PREFIX):
+        try:
+            check_name(name_of(image))
+        except BadInput as error:
+            raise node.wrong(f"{image}: {error.hint} is wanted") from error
+    return image
+
+
+def name_of(image: str) -> str:
+    """NAME of `skyrig:NAME`, and of a version of it."""
+    return image.removeprefix(PREFIX).partition("/")[0].partition(",")[0]
+
+
 def read(node: Node) -> Image | None:
     """From `ami-...`, `docker:...`, `{REGION: ami-...}`, `{docker: ..., REGION: ...}`; None where there is none."""
     if node.is_null:
         return None
     if not isinstance(node.data, dict):
-        return Image({None: node.text().strip()})
+        return Image({None: _checked(node, node.text().strip())})
     images = {key: each.text().strip() for key, each in node.data.items() if key is None or isinstance(key, str)}
     container = images.pop("docker", None)
     if container is not None and any(name.startswith(_CONTAINER) for name in images.values()):
         raise node.wrong("names containers twice: as docker and by region")
+    for region, name in images.items():
+        if name.startswith(PREFIX) and region is not None and container is None:
+            raise node.wrong(f"{name} is found in every region by itself: image_id: {name}")
     if None in images:
         images = {None: images[None]}
     return Image(images, container.removeprefix(_CONTAINER) if container is not None else None)

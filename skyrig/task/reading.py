@@ -54,6 +54,11 @@ def of_plain(data: Mapping[str, Any], name: str) -> TaskFile:
     return _tasks([document.of_plain(data, name, problems)], name, problems, {}, {})
 
 
+def of_node(node: Node, name: str, *, env: Mapping[str, str], secrets: Mapping[str, str]) -> TaskFile:
+    """The same from fields that stand in another file, with their places there."""
+    return _tasks([node], name, node.problems, env, secrets)
+
+
 def _tasks(
     documents: list[Node], name: str, problems: Problems, env: Mapping[str, str], secrets: Mapping[str, str]
 ) -> TaskFile:

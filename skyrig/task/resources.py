@@ -64,7 +64,10 @@ class Resources:
     @property
     def needs_cloud(self) -> bool:
         """Whether this asks for what a cloud alone has. What names the local cloud is a rehearsal, and does not."""
-        return self.infra.cloud != "local" and (self.accelerator is not None or self.infra.cloud is not None)
+        elsewhere = self.image is not None and self.image.cloud not in (None, "local")
+        return self.infra.cloud != "local" and (
+            self.accelerator is not None or self.infra.cloud is not None or elsewhere
+        )
 
     @property
     def unheeded_locally(self) -> list[str]:
@@ -74,6 +77,8 @@ class Resources:
                   "disks", "hooks", "job_recovery")  # fmt: skip
         place = self.infra if self.infra.cloud != "local" else infra.Infra()  # there are places of that name there
         given = {**attrs.asdict(self, recurse=False), "region": place.region, "zone": place.zone}
+        if self.image is not None and self.image.ours is not None:
+            given["image"] = None  # it is the nodes' there, or refused
         names = {"image": "image_id", "disks": "volumes", "hooks": "config.hooks"}
         return [names.get(name, name) for name in fields if given[name]] + [
             f"config.{key}" for key in self.config if key != "skyrig"

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from skyrig.launch.render import TEMPLATES
+from skyrig.launch import nodeside
 
-PROGRAM = TEMPLATES / "interface.py"
+_GLOO = re.compile(r"skyrig-set GLOO_SOCKET_IFNAME (.*)")
 
 
 def interface_of(address: str, *before: str) -> str:
-    """What the program prints for an address."""
-    command = [*before, sys.executable, "-I", "-S", str(PROGRAM), address]
-    return subprocess.run(command, capture_output=True, text=True).stdout
+    """The interface that the program names for an address."""
+    command = [*before, sys.executable, "-I", "-S", "-c", nodeside.fabric(), "orders"]
+    done = subprocess.run(command, capture_output=True, text=True, env={"SKYRIG_NODE_ADDRESS": address})
+    assert (done.returncode, done.stderr) == (0, "")
+    found = _GLOO.search(done.stdout)
+    return found.group(1) if found else ""
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from render_cases import CASES, HERE, rendered
 
+from skyrig.launch import nodeside
 from skyrig.launch.render import TEMPLATES
 
 UPDATE = os.environ.get("SKYRIG_UPDATE_GOLDEN") == "1"
@@ -21,6 +22,7 @@ SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 def test_rendered_files_are_the_golden_ones(case: Path) -> None:
     golden = HERE / "golden" / case.stem
     files = {name: text.encode(errors="surrogateescape") for name, text in rendered(case).files.items()}
+    assert files.pop("fabric.py", None) in (None, nodeside.fabric().encode())
     for name in [name for name in files if name.endswith(".py") or "/" in name]:
         copied = name if name.endswith(".py") else f"shims/{name.partition('/')[2]}"
         assert files.pop(name) == (TEMPLATES / copied).read_bytes()

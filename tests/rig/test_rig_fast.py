@@ -73,6 +73,7 @@ def test_checks_need_the_tools_for_them(clone: Clone, verb: str) -> None:
         "lora",
         "lightning",
         "serve",
+        "wandb",
         "postgres",
         "storage",
         "system",

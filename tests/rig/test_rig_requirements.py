@@ -26,6 +26,7 @@ SETS = (
     "lora",
     "lightning",
     "serve",
+    "wandb",
     "postgres",
 )
 MOST_PACKAGES = 45

@@ -44,6 +44,7 @@ SETS = {
     "lora": PackageSet("Hugging Face's Transformers, Datasets and PEFT", 85, 290),
     "lightning": PackageSet("PyTorch Lightning", 3, 12),
     "serve": PackageSet("Hugging Face's Transformers, its server and OpenAI's client", 35, 160),
+    "wandb": PackageSet("the client of Weights & Biases", 22, 80),
     "postgres": PackageSet("the client of PostgreSQL", 6, 20),
 }
 """In the order of installation: a later set may build on an earlier one."""

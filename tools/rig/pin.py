@@ -34,6 +34,7 @@ BUILDS_ON: dict[str, tuple[str, ...]] = {
     "lora": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure"),
     "lightning": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora"),
     "serve": ("base", "dev", "torch", "accelerate", "deepspeed", "ray", "aws", "gcp", "azure", "lora", "lightning"),
+    "wandb": ("base", "dev", "torch", "accelerate", "ray", "aws", "gcp", "azure", "lora", "lightning", "serve"),
     "postgres": ("base", "dev"),
 }
 KEEPER = ("asyncssh", "attrs", "cattrs", "jinja2", "tenacity")

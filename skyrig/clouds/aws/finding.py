@@ -39,12 +39,15 @@ _LISTED = {
     "aws:ec2/keyPair:KeyPair": _Listing("describe_key_pairs", "KeyPairs", "KeyName"),
     "aws:ec2/vpcEndpoint:VpcEndpoint": _Listing("describe_vpc_endpoints", "VpcEndpoints", "VpcEndpointId"),
     "aws:ec2/instance:Instance": _Listing("describe_instances", "Reservations", "InstanceId"),
+    "aws:ec2/amiFromInstance:AmiFromInstance": _Listing("describe_images", "Images", "ImageId"),
+    "aws:ec2/amiCopy:AmiCopy": _Listing("describe_images", "Images", "ImageId"),
 }
 
 TIES = (
     "aws:ec2/eipAssociation:EipAssociation",
     "aws:ec2/mainRouteTableAssociation:MainRouteTableAssociation",
     "aws:ec2/route:Route",
+    "aws:ec2/tag:Tag",
     "aws:ec2/vpcEndpointRouteTableAssociation:VpcEndpointRouteTableAssociation",
     "aws:ec2transitgateway/instanceState:InstanceState",
     "aws:iam/rolePolicy:RolePolicy",
@@ -72,7 +75,7 @@ def find(kind: str, inputs: Mapping[str, Any], region: str) -> str | None:
     listing = _LISTED[kind]
     key = "Filter" if listing.call == "describe_nat_gateways" else "Filters"
     wanted = [{"Name": f"tag:{name}", "Values": [value]} for name, value in _tags(inputs).items()]
-    ec2 = session.client("ec2", region)
+    ec2 = session.client("ec2", str(inputs.get("region") or region))  # copies of images are elsewhere, and say so
     with session.asking(f"looking for a {kind}"):
         there = list(getattr(ec2, listing.call)(**{key: wanted})[listing.listed])
     if kind == "aws:ec2/instance:Instance":

@@ -15,10 +15,11 @@ from attrs import frozen
 
 from skyrig.catalog import disks, facts, sources
 from skyrig.clouds.aws import balancers, machines, session
-from skyrig.clouds.cloud import Leftover
+from skyrig.clouds.cloud import Leftover, NotUsable
 
 _OFF = ("terminated", "shutting-down", "deleted", "deleting")
 _WAIT_S = 600
+_OF_IMAGES = ("image", "snapshot")
 
 Described = Mapping[str, Any]
 
@@ -94,11 +95,16 @@ def _found(kind: Kind, stack: str, region: str) -> list[Described]:
     ec2 = session.client("ec2", region)
     key = "Filter" if kind.call == "describe_nat_gateways" else "Filters"
     wanted = {key: [{"Name": "tag:skyrig-stack", "Values": [stack]}]}
-    with session.asking(f"looking for {kind.name}s"):
-        if ec2.can_paginate(kind.call):
-            pages = list(ec2.get_paginator(kind.call).paginate(**wanted))
-        else:
-            pages = [getattr(ec2, kind.call)(**wanted)]
+    try:
+        with session.asking(f"looking for {kind.name}s"):
+            if ec2.can_paginate(kind.call):
+                pages = list(ec2.get_paginator(kind.call).paginate(**wanted))
+            else:
+                pages = [getattr(ec2, kind.call)(**wanted)]
+    except NotUsable:
+        if kind.name not in _OF_IMAGES:
+            raise
+        return []  # who may not look for images has made none
     there = [each for page in pages for each in page[kind.listed]]
     return [each for each in there if each.get("State") not in _OFF and not _is_main(each)]
 
@@ -125,6 +131,19 @@ def _address_hourly(described: Described, region: str) -> float | None:
 
 def _nat_hourly(described: Described, region: str) -> float | None:
     return facts.of("aws", "egress").get("nat_hourly")
+
+
+def _snapshot_hourly(described: Described, region: str) -> float | None:
+    """As if the disk had been full."""
+    return float(facts.of("aws", "imaging")["gb_month"]) * float(described["VolumeSize"]) / 730
+
+
+def _deregister(ec2: Any, each: Described) -> None:
+    """An AMI, and its snapshots, which have no tags yet where its making was cut off."""
+    ec2.deregister_image(ImageId=each["ImageId"])
+    for device in each.get("BlockDeviceMappings", ()):
+        if snapshot := device.get("Ebs", {}).get("SnapshotId"):
+            ec2.delete_snapshot(SnapshotId=snapshot)
 
 
 def _end_instance(ec2: Any, each: Described) -> None:
@@ -180,8 +199,11 @@ KINDS = (
          lambda ec2, each: ec2.delete_placement_group(GroupName=each["GroupName"])),
     Kind("key pair", "describe_key_pairs", "KeyPairs", "KeyPairId",
          lambda ec2, each: ec2.delete_key_pair(KeyPairId=each["KeyPairId"])),
+    Kind("image", "describe_images", "Images", "ImageId", _deregister),
+    Kind("snapshot", "describe_snapshots", "Snapshots", "SnapshotId",
+         lambda ec2, each: ec2.delete_snapshot(SnapshotId=each["SnapshotId"]), _snapshot_hourly),
 )  # fmt: skip
-"""What a cluster is made of, and what it leaves."""
+"""What a cluster or an image is made of, and what they leave."""
 
 ROLE = "role"
 """Kind of the one thing that is no region's."""

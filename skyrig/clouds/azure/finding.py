@@ -13,7 +13,7 @@ from attrs import frozen
 
 from skyrig.clouds.azure import arm, group
 from skyrig.clouds.azure.arm import COMPUTE, NETWORK, RESOURCES, Arm
-from skyrig.clouds.azure.leftovers import AUTHORIZATION, IDENTITY
+from skyrig.clouds.azure.leftovers import AUTHORIZATION, GALLERIES, IDENTITY
 from skyrig.errors import SkyrigError
 
 STORAGE = "2024-01-01"
@@ -41,6 +41,12 @@ _PLACES = {
         "{scope}/providers/Microsoft.Authorization/roleDefinitions/{roleDefinitionId}", AUTHORIZATION, "name"
     ),
     "compute:AvailabilitySet": _Place("Microsoft.Compute/availabilitySets/{availabilitySetName}", COMPUTE),
+    "compute:Gallery": _Place("Microsoft.Compute/galleries/{galleryName}", GALLERIES),
+    "compute:GalleryImage": _Place("Microsoft.Compute/galleries/{galleryName}/images/{galleryImageName}", GALLERIES),
+    "compute:GalleryImageVersion": _Place(
+        "Microsoft.Compute/galleries/{galleryName}/images/{galleryImageName}/versions/{galleryImageVersionName}",
+        GALLERIES,
+    ),
     "compute:ProximityPlacementGroup": _Place(
         "Microsoft.Compute/proximityPlacementGroups/{proximityPlacementGroupName}", COMPUTE
     ),

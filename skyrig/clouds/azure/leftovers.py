@@ -24,6 +24,8 @@ AUTHORIZATION = "2022-04-01"
 """Version of the API of roles and their assignments."""
 IDENTITY = "2023-01-31"
 """Version of the API of identities."""
+GALLERIES = "2024-03-03"
+"""Version of the API of galleries and their images; the one of pulumi-azure-native 3."""
 
 _GROUP, _ROLE, _ASSIGNMENT = "resource group", "role", "role assignment"
 _ROLES = "providers/Microsoft.Authorization/roleDefinitions"
@@ -65,6 +67,15 @@ def _balancer_hourly(thing: Thing) -> float | None:
     return float(said) - float(facts.of("azure", "egress")["address_hourly"])
 
 
+def _replicas_hourly(version: Thing) -> float | None:
+    """All replicas of an image's version, as if its disk were full."""
+    properties = version["properties"]
+    size = (properties.get("storageProfile") or {}).get("osDiskImage", {}).get("sizeInGB")
+    regions = (properties.get("publishingProfile") or {}).get("targetRegions", ())
+    count = sum(int(each.get("regionalReplicaCount", 1)) for each in regions)
+    return float(facts.of("azure", "imaging")["gb_month"]) * size * count / 730 if size else None
+
+
 @frozen
 class Kind:
     """One kind of thing: its type in Resource Manager, its API's version, and what one costs an hour."""
@@ -89,8 +100,11 @@ KINDS = (
     Kind("scale set", "Microsoft.Compute/virtualMachineScaleSets", COMPUTE),
     Kind("proximity placement group", "Microsoft.Compute/proximityPlacementGroups", COMPUTE),
     Kind("identity", "Microsoft.ManagedIdentity/userAssignedIdentities", IDENTITY),
+    Kind("image version", "Microsoft.Compute/galleries/images/versions", GALLERIES, _replicas_hourly),
+    Kind("image definition", "Microsoft.Compute/galleries/images", GALLERIES),
+    Kind("gallery", "Microsoft.Compute/galleries", GALLERIES),
 )
-"""What a cluster's group holds. Subnets go with their network, a machine's extensions with it."""
+"""What the group of a cluster, or of an image, holds. Subnets go with their network, a machine's extensions with it."""
 
 
 @frozen

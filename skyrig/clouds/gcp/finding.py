@@ -13,6 +13,7 @@ _PATHS = {
     "gcp:compute/address:Address": ("compute", "regions/{region}/addresses/{name}"),
     "gcp:compute/firewall:Firewall": ("compute", "global/firewalls/{name}"),
     "gcp:compute/forwardingRule:ForwardingRule": ("compute", "regions/{region}/forwardingRules/{name}"),
+    "gcp:compute/image:Image": ("compute", "global/images/{name}"),
     "gcp:compute/instance:Instance": ("compute", "zones/{zone}/instances/{name}"),
     "gcp:compute/instanceGroup:InstanceGroup": ("compute", "zones/{zone}/instanceGroups/{name}"),
     "gcp:compute/network:Network": ("compute", "global/networks/{name}"),

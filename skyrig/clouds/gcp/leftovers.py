@@ -48,8 +48,17 @@ class Kind:
         if self.scope == "zones":
             there = door.everywhere(self.noun, asked)
         else:
-            there = door.listed(f"{_scope(self.scope, region)}/{self.noun}", query=asked)
+            there = self._listed(door, f"{_scope(self.scope, region)}/{self.noun}", asked)
         return [self.left(each, region) for each in there if _ours(each, stack)]
+
+    def _listed(self, door: Door, path: str, asked: dict[str, str]) -> list[Described]:
+        """Those of a region, or of none. Who may not look for images has made none."""
+        try:
+            return door.listed(path, query=asked)
+        except NotUsable:
+            if self.noun != "images":
+                raise
+            return []
 
     def left(self, described: Described, region: str) -> Leftover:
         """One of them, as the API describes it."""
@@ -147,6 +156,12 @@ def _rule_hourly(described: Described) -> float | None:
     return facts.of("gcp", "balancer").get("hourly")
 
 
+def _image_hourly(described: Described) -> float | None:
+    """Of what an image takes, compressed."""
+    taken = float(described.get("archiveSizeBytes", 0)) / 2**30
+    return taken * float(facts.of("gcp", "imaging")["gb_month"]) / 730
+
+
 KINDS = (
     Kind("forwarding rule", "forwardingRules", "regions", _rule_hourly),
     Kind("backend service", "backendServices", "regions"),
@@ -160,8 +175,9 @@ KINDS = (
     Kind("subnet", "subnetworks", "regions"),
     Kind("network", "networks", "global"),
     Kind("placement policy", "resourcePolicies", "regions"),
+    Kind("image", "images", "global", _image_hourly),
 )
-"""What a cluster is made of, and what it leaves, but for what is not of Compute Engine."""
+"""What a cluster or an image is made of, and what they leave, but for what is not of Compute Engine."""
 
 _SLICE, _ROLE, _ACCOUNT = "TPU slice", "custom role", "service account"
 

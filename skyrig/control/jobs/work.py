@@ -11,7 +11,7 @@ from functools import partial
 
 from attrs import evolve, frozen
 
-from skyrig import bringing, provision, renting, submitting
+from skyrig import bringing, leaving, provision, renting, submitting
 from skyrig.bringing import Asked, Manner
 from skyrig.cluster.description import ClusterDescription
 from skyrig.control import table
@@ -225,10 +225,12 @@ def _repaired(stack: str, lost: _Lost, notify: Notify) -> None:
 
 
 def _silent(cluster: ClusterDescription, lost: _Lost, notify: Notify) -> tuple[str, ...]:
-    """Which of the lost nodes are there, but for the head, and do not come back."""
+    """Which of the lost nodes are there, but for the head, and do not come back, or are not to: a preflight found them
+    bad."""
     found = powers.of(cluster)
     machines = {node.id: node.incarnation for node in cluster.nodes[1:]}
-    doubtful = [each for each in lost.nodes if found.get(each) == "up" and each in machines]
+    bad = [each for each in leaving.cordoned(cluster, notify) if each in machines] if lost.nodes else []
+    doubtful = [each for each in lost.nodes if found.get(each) == "up" and each in machines and each not in bad]
     if doubtful:
         notify(f"{', '.join(doubtful)}: there, but lost to the job: waited for up to {_BACK_S:.0f} s")
     while doubtful:
@@ -237,7 +239,7 @@ def _silent(cluster: ClusterDescription, lost: _Lost, notify: Notify) -> tuple[s
         if time.time() > lost.since + _BACK_S:
             break
         time.sleep(_POLL_S)
-    return tuple(doubtful)
+    return (*bad, *doubtful)
 
 
 async def _submitted(cluster: ClusterDescription, what: Submission, job: ManagedJob, notify: Notify) -> JobRecord:

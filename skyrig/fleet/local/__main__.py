@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from skyrig.fleet.local import node, partition, ports, power, preemption, probe, switch
+from skyrig.fleet.local import images, node, partition, ports, power, preemption, probe, switch
 from skyrig.fleet.local.layout import HostKey, NodeRequest
 from skyrig.fleet.local.verbs import Verbs, answer
 
@@ -30,6 +30,9 @@ _VERBS: Verbs = {
     "kill": lambda data: preemption.kill(Path(data["folder"]), data["incarnation"], data["at"]),
     "cut": lambda data: partition.cut(Path(data["folder"]), data.get("until", 0.0)),
     "mend": lambda data: partition.mend(Path(data["folder"]), data.get("id", ""), data.get("at", 0.0)),
+    "image-make": lambda data: images.make(Path(data["source"]), Path(data["target"])),
+    "image-check": lambda data: images.check(Path(data["target"])),
+    "image-remove": lambda data: images.remove(Path(data["target"])),
     "probe": lambda data: probe.level(Path(data["folder"])),
 }
 

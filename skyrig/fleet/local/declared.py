@@ -1,13 +1,16 @@
 """`nvidia-smi` on a node that declares accelerators which are not there, so that a text that counts them goes on.
 
 It lists them and answers queries about them, each time saying that they are declared; anything else ends as it does
-where there is no driver.
+where there is no driver. Those that are hidden on purpose (skyrig.fleet.local.ailing) are the last ones: they are named
+on standard error and left out, and the program ends with 15, which is NVIDIA's for a GPU that has fallen off the bus.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 _MEMORY_MIB = {
@@ -22,6 +25,9 @@ _PROGRAM = """\
 #!/bin/sh
 # Put here by Skyrig: this local node declares {what}, which are not present.
 name={name} count={count} memory={memory}
+hidden=''
+[ ! -r {hidden} ] || read -r hidden <{hidden}
+case $hidden in '' | *[!0-9]*) hidden=0 ;; esac
 
 show='' query='' format='' only=''
 while [ $# -gt 0 ]; do
@@ -84,7 +90,7 @@ if [ -n "$query" ]; then
   case ",$format," in *,noheader,*) ;; *) row '' ;; esac
 fi
 index=0
-while [ "$index" -lt "$count" ]; do
+while [ "$index" -lt $((count - hidden)) ]; do
   case ",${{only:-$index}}," in
     *,"$index",*)
       if [ -n "$query" ]; then
@@ -96,14 +102,25 @@ while [ "$index" -lt "$count" ]; do
   esac
   index=$((index + 1))
 done
+while [ "$index" -lt "$count" ]; do
+  echo "Unable to determine the device handle for GPU $index: hidden on purpose (local.hide)" >&2
+  index=$((index + 1))
+  lost=yes
+done
+[ -z "${{lost-}}" ] || exit 15
 """
 
 
-def nvidia_smi(accelerators: Mapping[str, Any]) -> str | None:
-    """Text of the program for a node; None where no accelerators are declared, or they are real."""
+def nvidia_smi(accelerators: Mapping[str, Any], hidden: Path = Path(os.devnull)) -> str | None:
+    """Text of the program for a node; None where no accelerators are declared, or they are real. In the file `hidden`
+    stands how many are hidden, if any are."""
     if not accelerators["declared"] or not accelerators["count"]:
         return None
     name, count = str(accelerators["name"]), int(accelerators["count"])
     return _PROGRAM.format(
-        what=f"{count} {shlex.quote(name)}", name=shlex.quote(name), count=count, memory=_MEMORY_MIB.get(name, "''")
+        what=f"{count} {shlex.quote(name)}",
+        name=shlex.quote(name),
+        count=count,
+        memory=_MEMORY_MIB.get(name, "''"),
+        hidden=shlex.quote(str(hidden)),
     )

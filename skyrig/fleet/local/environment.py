@@ -78,15 +78,17 @@ def project_prefix() -> Path:
 
 
 def make_python(folder: NodeFolder) -> None:
-    """Make the node's environment at `folder.environment`, with `python`, `python3` and `pip` in its bin."""
+    """Make the node's environment at `folder.environment`, with `python`, `python3` and `pip` in its bin; what an image
+    has put there stays."""
     root = folder.environment
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     site = root / "lib" / version / "site-packages"
-    site.mkdir(parents=True)
+    site.mkdir(parents=True, exist_ok=True)
     binaries = root / "bin"
-    binaries.mkdir()
+    binaries.mkdir(exist_ok=True)
     for name in ("python", "python3", version):
+        (binaries / name).unlink(missing_ok=True)
         (binaries / name).symlink_to(base)
     full = ".".join(str(part) for part in sys.version_info[:3])
     (root / "pyvenv.cfg").write_text(
@@ -96,6 +98,7 @@ def make_python(folder: NodeFolder) -> None:
     lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in inherited)
     (site / "zz-inherited.pth").write_text(lines)
     for name in ("pip", "pip3"):
+        (binaries / name).unlink(missing_ok=True)  # an installed pip has put a script of its own there
         _script(binaries / name, f'#!/bin/sh\nexec {shlex.quote(str(binaries / "python"))} -m pip "$@"\n')
 
 
@@ -103,7 +106,7 @@ def make_shims(folder: NodeFolder, path: str, accelerators: Mapping[str, Any]) -
     """Make the shims of those programs that `path` holds, `shutdown`, and `nvidia-smi` where `accelerators` are only
     declared."""
     folder.shims.mkdir()
-    nvidia_smi = declared.nvidia_smi(accelerators)
+    nvidia_smi = declared.nvidia_smi(accelerators, folder.hidden)
     if nvidia_smi is not None:
         _script(folder.shims / "nvidia-smi", nvidia_smi)
     _script(folder.shims / "shutdown", _SHUTDOWN_SHIM)
@@ -114,14 +117,16 @@ def make_shims(folder: NodeFolder, path: str, accelerators: Mapping[str, Any]) -
 
 
 def make_home(folder: NodeFolder, authorized_key: str) -> None:
-    """Make the node's home: the client's key, the link to Skyrig's own runtime, and a profile that keeps PATH."""
-    (folder.home / ".ssh").mkdir(mode=0o700, parents=True)
+    """Make the node's home: the client's key, the link to Skyrig's own runtime, and a profile that keeps PATH, unless
+    an image has brought one."""
+    (folder.home / ".ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.authorized_keys.write_text(authorized_key.strip() + "\n")
     folder.authorized_keys.chmod(0o600)
-    (folder.home / ".skyrig").mkdir(mode=0o700)
+    (folder.home / ".skyrig").mkdir(mode=0o700, exist_ok=True)
     (folder.home / ".skyrig" / "runtime").symlink_to(project_prefix())
     front = ":".join(shlex.quote(str(path)) for path in (folder.shims, folder.environment / "bin"))
-    (folder.home / ".profile").write_text(_PROFILE.format(front=front))
+    if not (folder.home / ".profile").exists():
+        (folder.home / ".profile").write_text(_PROFILE.format(front=front))
 
 
 def search_path(folder: NodeFolder, creator: Mapping[str, str]) -> str:

@@ -25,7 +25,8 @@ class NodeRequest(NamedTuple):
 
     `folder` is the node's own, its parent the stack's, in which the network lies too; `records` (a folder, made if need
     be) stays the host's inside the node. `cpus` (cores) and `memory_gb` (GiB) 0 are what the machine has. `address` is
-    used on level `namespaces` alone. `zone` ("": nobody has said) and `spot` say whose capacity it takes.
+    used on level `namespaces` alone. `zone` ("": nobody has said) and `spot` say whose capacity it takes. `image` is
+    the folder of the version that it begins with (skyrig.fleet.local.images), "" for nothing.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class NodeRequest(NamedTuple):
     address: str = "127.0.0.1"
     zone: str = ""
     spot: bool = False
+    image: str = ""
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> NodeRequest:
@@ -54,9 +56,9 @@ class NodeRequest(NamedTuple):
         return cls(**{**data, "folder": Path(data["folder"]), "records": Path(data["records"])})
 
     def as_json(self) -> dict[str, Any]:
-        """What `read` reads; of a node of no place in particular what it was before there were places."""
+        """What `read` reads; of a node of no place and no image what it was before there were such."""
         said = {**self._asdict(), "folder": str(self.folder), "records": str(self.records)}
-        return {key: value for key, value in said.items() if value or key not in ("zone", "spot")}
+        return {key: value for key, value in said.items() if value or key not in ("zone", "spot", "image")}
 
 
 class HostKey(NamedTuple):
@@ -116,6 +118,16 @@ class NodeFolder(NamedTuple):
     def preemption(self) -> Path:
         """JSON that says until when the node is there, if somebody said so (see skyrig.fleet.local.preemption)."""
         return self.home / ".skyrig" / "preemption.json"
+
+    @property
+    def hidden(self) -> Path:
+        """How many declared accelerators are hidden on purpose (skyrig.fleet.local.ailing), if any are."""
+        return self.home / ".skyrig" / "hidden"
+
+    @property
+    def clock(self) -> Path:
+        """By how many seconds the node's clock is off on purpose (skyrig.fleet.local.ailing), if it is."""
+        return self.home / ".skyrig" / "clock"
 
     @property
     def keeper_where(self) -> Path:

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from skyrig.fleet.local import attached, boot, capacity, environment, plain, power, switch
+from skyrig.fleet.local import attached, boot, capacity, environment, images, plain, power, switch
 from skyrig.fleet.local.files import remove_tree, wait_for
 from skyrig.fleet.local.layout import HostKey, LocalNodeError, NodeFolder, NodeRequest
 
@@ -104,6 +104,8 @@ def _living(folder: NodeFolder) -> dict[str, Any] | None:
 def _make(request: NodeRequest, folder: NodeFolder, lock: int, host_key: HostKey, wanted: str) -> dict[str, Any]:
     user = pwd.getpwuid(os.getuid()).pw_name
     folder.tmp.mkdir(mode=0o700)
+    if request.image:
+        images.begin(Path(request.image), folder, request.level)
     environment.make_python(folder)
     environment.make_shims(folder, environment.search_path(folder, os.environ), request.accelerators)
     environment.make_home(folder, request.authorized_key)

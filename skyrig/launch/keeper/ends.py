@@ -14,6 +14,8 @@ from skyrig.cluster.description import Node
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.launch.job import LOST_NODE, Cause, JobRecord, JobStatus
 from skyrig.launch.keeper.gang import GangEnd
+from skyrig.preflight.asked import Asked
+from skyrig.preflight.report import Report
 
 _THEIR_FILES = re.compile(
     r"permission denied|read-only file system|not a directory|is a directory|but a folder with files on the node"
@@ -75,6 +77,22 @@ def of_unfit(problems: Mapping[str, str], nodes: Sequence[Node]) -> End | None:
     culprit = next((rank for rank, node in enumerate(nodes) if node.id in problems), -1)
     reason = "; ".join(f"{node_id}: {problem}" for node_id, problem in problems.items())
     return End(JobStatus.FAILED_SETUP, SkyrigError.exit_code, culprit=culprit, reason=reason, cause=Cause.SURROUNDINGS)
+
+
+def of_preflight(report: Report, asked: Asked, nodes: Sequence[Node]) -> End | None:
+    """The end of a job with ranks on `nodes` that a preflight makes: where it refuses what was found, or where nothing
+    was to follow; None where the job goes on. A bad node is as one that is lost: another machine is to take its
+    place."""
+    refused = asked.mode == "refuse" and (report.bad or report.remarks)
+    if not refused and not asked.alone:
+        return None
+    if not (report.bad or report.remarks):
+        return End(JobStatus.SUCCEEDED, 0)
+    reason = f"preflight: {'; '.join(report.lines())}"
+    if not report.bad:
+        return End(JobStatus.FAILED, SkyrigError.exit_code, reason=reason, cause=Cause.SURROUNDINGS)
+    culprit = next((rank for rank, node in enumerate(nodes) if node.id in report.bad), -1)
+    return End(JobStatus.FAILED, LOST_NODE, (), culprit, reason, Cause.NODE, report.bad)
 
 
 def of_stillness(reason: str, codes: tuple[int, ...]) -> End:

@@ -69,6 +69,11 @@ class Flow:
         return self.record.status is not JobStatus.RUNNING and self._is_for_all and not self._request.on
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether its ranks run, and it wants to know what they do to their nodes."""
+        return self._request.samples and self.record.status is JobStatus.RUNNING
+
+    @property
     def silent(self) -> Mapping[str, float]:
         """The nodes of its ranks that cannot be heard, with the seconds for which that is so by now."""
         found = {rank.target.id: rank.silent_s for rank in self._at_work}
@@ -137,7 +142,21 @@ class Flow:
             return unfit
         if self._cancel.is_set() and self.plan.setup is None:
             return self._cancelled()
-        return await self._setup(setup) if setup is not None else None
+        ended = await self._setup(setup) if setup is not None else None
+        return ended if ended is not None or self._request.preflight is None else await self._preflighted()
+
+    async def _preflighted(self) -> End | None:
+        """See whether the job's nodes are fit: the job's end where they are not, or where that is all of it."""
+        asked, found = self._request.preflight, []
+
+        async def look() -> None:
+            assert asked is not None
+            found.append(await self._keeper.fitness.run(self.record, self._nodes, asked, self.logbook.note))
+
+        await self._unless_cancelled(look())
+        if self._cancel.is_set():
+            return self._cancelled()
+        return ends.of_preflight(found[0], asked, self._nodes) if asked is not None else None
 
     async def _booted(self, nodes: Sequence[Node]) -> End | None:
         """Wait until what each node's boot starts is done: the job's end where that came out badly on one."""

@@ -12,6 +12,7 @@ from skyrig.fleet.pool import Pool
 from skyrig.fleet.progress import Report
 from skyrig.launch.job import JobRecord, JobRequest
 from skyrig.launch.keeper.bell import Bell
+from skyrig.launch.keeper.fitness import Fitness
 from skyrig.launch.keeper.lookout import Lookout
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.table import JobTable
@@ -26,6 +27,7 @@ class House(Protocol):
     secret: bytes
     lookout: Lookout
     bell: Bell
+    fitness: Fitness
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -53,7 +55,7 @@ class House(Protocol):
         """Whether a node was given what it needs, since it is this machine."""
 
     def usable(self, nodes: Sequence[Node], own: Container[str] = ()) -> list[Node]:
-        """Those of `nodes` that are not about to go, or whose ids are in `own`."""
+        """Those of `nodes` that are neither about to go nor cordoned, or whose ids are in `own`."""
 
     def advance(self, record: JobRecord, plan: Plan) -> None:
         """Write a job's new state and plan at once, and tell its followers."""

@@ -21,6 +21,7 @@ from skyrig.launch.keeper import attaching, ends, setups
 from skyrig.launch.keeper.archive import Archive
 from skyrig.launch.keeper.bell import Bell
 from skyrig.launch.keeper.caretaker import Caretaker
+from skyrig.launch.keeper.fitness import Fitness
 from skyrig.launch.keeper.flow import Flow
 from skyrig.launch.keeper.logbook import Logbook
 from skyrig.launch.keeper.lookout import Lookout
@@ -29,6 +30,7 @@ from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.pruning import Pruning
 from skyrig.launch.keeper.queue import Demand, place, refusal, waits_for
 from skyrig.launch.keeper.requests import RequestStore
+from skyrig.launch.keeper.sampler import Sampler
 from skyrig.launch.keeper.table import JobTable
 
 _CHORES_EVERY_S = 1.0
@@ -47,8 +49,7 @@ class Keeper:
         self.nodes = Nodes(home, self.table, self.log)
         self.key, self.pool, self.store = self.nodes.key, self.nodes.pool, self.nodes.store
         self.secret = setups.kept_secret(home)
-        self.archive = Archive(None)
-        self.bell = Bell()
+        self.archive, self.bell = Archive(None), Bell()
         self.flows: dict[int, Flow] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -59,8 +60,8 @@ class Keeper:
         self.following: set[object] = set()
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
-        self.caretaker = Caretaker(self)
-        self.lookout = Lookout(self)
+        self.caretaker, self.fitness = Caretaker(self), Fitness(self)
+        self.lookout, self.sampler = Lookout(self), Sampler(self)
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -76,6 +77,7 @@ class Keeper:
         """Take a description; returns the ids of the nodes that do not know the keeper's key."""
         unprepared = self.nodes.describe(document, undrain=undrain)
         self.archive.base = records.folder(self.cluster.records)
+        self.fitness.tell()
         for running in list(self.flows.values()):
             running.meet(self.cluster)
         return unprepared
@@ -115,6 +117,7 @@ class Keeper:
         why_not = refusal(Demand.of(request), self.cluster.nodes)
         if why_not:
             raise BadInput(why_not, hint="ask for less, or grow the cluster: `up --nodes K`")
+        self.fitness.admit(request)
         job_id = self.table.next_id(request.first_id)
         record = JobRecord(
             id=job_id,
@@ -156,11 +159,13 @@ class Keeper:
             if request is None:
                 self._end(ends.of_loss(record, "the head was restarted: the job's environment is gone with its memory"))
                 continue
-            never = refusal(Demand.of(request), usable)
+            demand = Demand.of(request)
+            there = self.usable(self.cluster.nodes, self.nodes.cordoned()) if demand.whole else usable
+            never = refusal(demand, there)
             self._explain(record, never)
             held = [running.plan.placement for running in self.flows.values()]
             waits = never is not None or (full and not request.on)
-            placement = None if waits else place(Demand.of(request), usable, held)
+            placement = None if waits else place(demand, there, held)
             if placement is not None:
                 incarnations = {node.id: node.incarnation for node in self.cluster.nodes}
                 plan = Plan(dict(placement.shares), incarnations, manifest=request.manifest)
@@ -274,8 +279,8 @@ class Keeper:
         return self.nodes.lets_in(node)
 
     def usable(self, nodes: Sequence[Node], own: Container[str] = ()) -> list[Node]:
-        """Those of `nodes` that are not about to go, or whose ids are in `own`."""
-        going = {*self.nodes.going(), *self.lookout.notices.going(nodes)}
+        """Those of `nodes` that are neither about to go nor cordoned, or whose ids are in `own`."""
+        going = {*self.nodes.going(), *self.lookout.notices.going(nodes), *self.nodes.cordoned()}
         return [node for node in nodes if node.id in own or node.id not in going]
 
     def promised_ports(self, node_id: str) -> set[int]:
@@ -295,6 +300,7 @@ class Keeper:
                         book.flush_silent()
                 self.table.write()
                 self.lookout.mind()
+                self.sampler.mind()
                 if self.nodes.described and self._avoided != self.lookout.notices.going(self.cluster.nodes):
                     self.schedule()
                 await self.settle()
@@ -356,7 +362,7 @@ class Keeper:
 
     def _explain(self, record: JobRecord, never: str | None) -> None:
         """Say in a waiting job's record why it cannot run on the nodes that are left, or no more."""
-        reason = waits_for(never, self.nodes.going(), self._avoided) if never else ""
+        reason = waits_for(never, self.nodes.going(), self._avoided, list(self.nodes.cordoned())) if never else ""
         if reason != record.reason:
             record = evolve(record, reason=reason)
             self.table.put(record)

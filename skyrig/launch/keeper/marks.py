@@ -6,6 +6,9 @@ nothing but this file must be able to compare. So who reads it can try out value
 HMAC each, and of a secret at that of _ROUNDS. That is acceptable: the file is its user's alone (0600), who sees each of
 these values in the environment of the processes of every job on that node, without trying; and secrets that are not to
 be guessed at once, as tokens and keys are, are not found by trying. None of the values is in it.
+
+An image (skyrig.images) brings the file along to every node that begins with it, as the mark of no node's life but its
+own, and without what was made of secrets: a setup is the same whoever's tokens it was done with.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import asyncio
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from attrs import evolve, field, frozen
 
@@ -27,6 +30,9 @@ from skyrig.launch.job import JobRequest
 
 FILE = "~/.skyrig/setup.json"
 """The file. A supervisor removes it before it starts a setup."""
+
+IMAGE = "image"
+"""Stands for the life of a node in a mark that came with its image: no setup has run there since, or it were gone."""
 
 _READ = f"cat {FILE} 2>/dev/null || true"
 _WRITE = f"umask 077; cat > {FILE}.part && mv {FILE}.part {FILE}"
@@ -44,6 +50,16 @@ class Mark:
     life: str
     salt: str = field(repr=False)
     parts: Mapping[str, str]
+
+    @property
+    def is_of_image(self) -> bool:
+        """Whether it came with the image that the node began with."""
+        return self.life == IMAGE
+
+    def of_image(self, secrets: Collection[str]) -> Mark:
+        """The same for an image; `secrets` are names of the secrets that the setup had."""
+        parts = {name: value for name, value in self.parts.items() if name.removeprefix("variable:") not in secrets}
+        return Mark(IMAGE, self.salt, parts)
 
     def text(self) -> str:
         """As the file has it."""
@@ -70,8 +86,8 @@ async def read(pool: Pool, nodes: Sequence[Node]) -> dict[str, Mark]:
     found: dict[str, Mark] = {}
     for node in nodes:
         result = done[node.id]
-        mark = None if isinstance(result, SkyrigError) else _parsed(result.stdout)
-        if mark is not None and mark.life == node.life:
+        mark = None if isinstance(result, SkyrigError) else parsed(result.stdout)
+        if mark is not None and mark.life in (node.life, IMAGE):
             found[node.id] = mark
     return found
 
@@ -88,7 +104,8 @@ async def write(pool: Pool, marks: Mapping[Node, Mark]) -> None:
     await asyncio.gather(*(one(node, mark) for node, mark in marks.items()))
 
 
-def _parsed(text: bytes) -> Mark | None:
+def parsed(text: bytes) -> Mark | None:
+    """The mark in what a node has printed of its file; None where there is none that this version can read."""
     for line in text.splitlines():  # a node's shell start-up files may print something first
         try:
             said = json.loads(line)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from skyrig.cluster import cordons
+from skyrig.cluster.cordons import Cordon
 from skyrig.cluster.description import ClusterDescription, Node, from_json
 from skyrig.errors import BadInput, NodeLost, SkyrigError
 from skyrig.fleet.blobs import BlobStore
@@ -156,6 +159,31 @@ class Nodes:
     def going(self) -> list[str]:
         """Ids of the nodes that are marked."""
         return [node.id for node in self.cluster.nodes if self._marks().get(node.id) == node.incarnation]
+
+    # -- nodes that a preflight found bad
+
+    def cordon(self, reasons: Mapping[str, str]) -> None:
+        """Place no more jobs on these nodes, by id, for these reasons."""
+        present = {node.id: node.incarnation for node in self.cluster.nodes}
+        fresh = [Cordon(each, present[each], why, time.time()) for each, why in reasons.items() if each in present]
+        self._keep_cordons({**self.cordoned(), **{each.node: each for each in fresh}})
+
+    def uncordon(self, node_ids: Iterable[str]) -> None:
+        """Let jobs in on these nodes again. BadInput for one that is not cordoned."""
+        known = self.cordoned()
+        for node_id in node_ids:
+            if known.pop(node_id, None) is None:
+                there = ", ".join(known) or "none"
+                raise BadInput(f"{node_id} is not cordoned", hint=f"cordoned: {there}")
+        self._keep_cordons(known)
+
+    def cordoned(self) -> dict[str, Cordon]:
+        """The cordoned nodes of the cluster, by id."""
+        kept = cordons.read(json.dumps(self._table.fact("cordoned") or []))
+        return cordons.of(kept, self.cluster.nodes)
+
+    def _keep_cordons(self, known: Mapping[str, Cordon]) -> None:
+        self._table.set_fact("cordoned", json.loads(cordons.text(known.values())))
 
     def _marks(self) -> dict[str, str]:
         return self._table.fact("draining") or {}

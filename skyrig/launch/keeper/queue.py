@@ -17,17 +17,20 @@ from skyrig.launch.job import JobRequest
 
 @frozen
 class Demand:
-    """What one job takes of each of its nodes: whole accelerators and cores. `on` are its nodes where it names them."""
+    """What one job takes of each of its nodes: whole accelerators and cores, or all of it with `whole`. `on` are its
+    nodes where it names them."""
 
     num_nodes: int
     accelerators: int
     cpus: float
     on: tuple[str, ...] = ()
+    whole: bool = False
 
     @classmethod
     def of(cls, request: JobRequest) -> Demand:
         """What `request` takes."""
-        return cls(request.num_nodes, request.accelerators, request.cpus, request.on)
+        whole = request.preflight is not None and request.preflight.alone
+        return cls(request.num_nodes, request.accelerators, request.cpus, request.on, whole)
 
 
 @frozen
@@ -73,10 +76,12 @@ def refusal(demand: Demand, nodes: Sequence[Node]) -> str | None:
     return None
 
 
-def waits_for(never: str, removed: Sequence[str], taken: Sequence[str]) -> str:
-    """`never`, a refusal, with the nodes named that are not counted: those about to be removed, or taken away."""
-    fates = {"removed": removed, "taken away": [each for each in taken if each not in removed]}
-    without = [f"without {', '.join(nodes)}, about to be {fate}" for fate, nodes in fates.items() if nodes]
+def waits_for(never: str, removed: Sequence[str], taken: Sequence[str], cordoned: Sequence[str] = ()) -> str:
+    """`never`, a refusal, with the nodes named that are not counted: those about to be removed, or taken away, and
+    those that a preflight found bad."""
+    fates = {"about to be removed": removed, "about to be taken away": [each for each in taken if each not in removed]}
+    fates["cordoned"] = [each for each in cordoned if each not in (*removed, *taken)]
+    without = [f"without {', '.join(nodes)}, {fate}" for fate, nodes in fates.items() if nodes]
     return ", ".join([never, *without])
 
 
@@ -87,6 +92,8 @@ def _candidates(demand: Demand, nodes: Sequence[Node]) -> Sequence[Node]:
 
 
 def _share(demand: Demand, node: Node, held: Sequence[Share]) -> Share | None:
+    if demand.whole:
+        return None if held else Share(tuple(range(node.accelerators.count)), node.cpus)
     taken = {gpu for share in held for gpu in share.gpus}
     free = [gpu for gpu in range(node.accelerators.count) if gpu not in taken]
     if len(free) < demand.accelerators:

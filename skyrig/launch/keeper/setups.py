@@ -60,6 +60,8 @@ async def recall(
                 name: ours[name] if theirs[mark.salt].get(name) == value else value
                 for name, value in mark.parts.items()
             }
+            if mark.is_of_image:  # it knows nothing of secrets
+                told |= {name: ours[name] for name in map("variable:{}".format, request.secrets) if name in ours}
             house.table.set_setup_key(node.id, node.life, sameness.kept(told))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from skyrig import shell_templates
 from skyrig.catalog import fabrics
 from skyrig.cluster.description import ClusterDescription
-from skyrig.launch.environment import cluster_info, processes_per_node
+from skyrig.launch.environment import cluster_info, of_fabric, processes_per_node
 from skyrig.launch.job import JobRequest
 from skyrig.launch.render import TEMPLATES
 from skyrig.schedulers.kubernetes.asked import Asked
@@ -41,7 +41,7 @@ def of_job(
     return {
         "begin.sh": begin(desc, request, asked, hosts, places),
         "env.sh": exports({**_both({"TASK_ID": task_id}), **request.env}),
-        "fixed.sh": fixed(desc, request, hosts, number),
+        "fixed.sh": fixed(desc, request, asked, hosts, number),
         **_below("run", request.run.files),
         **setup,
     }
@@ -69,7 +69,7 @@ def begin(
         grace_s=GRACE_S,
         procs=processes_per_node(request),
         cores=int(asked.cpus),
-        fabric={**desc.fabric.env, **fabrics.env("kubernetes", asked.fabric, asked.devices)},
+        fabric=_fabric(desc, asked),
         accelerators=request.accelerators,
         places=[(at, _target(target), is_file) for at, (target, is_file) in enumerate(places)],
         setup=request.setup.entry if request.setup is not None else "",
@@ -77,9 +77,15 @@ def begin(
     )
 
 
-def fixed(desc: ClusterDescription, request: JobRequest, hosts: Sequence[str], number: int) -> str:
+def _fabric(desc: ClusterDescription, asked: Asked) -> dict[str, str]:
+    """What the fabric of the pods' nodes wants of a job."""
+    return {**desc.fabric.env, **fabrics.env("kubernetes", asked.fabric, asked.devices)}
+
+
+def fixed(desc: ClusterDescription, request: JobRequest, asked: Asked, hosts: Sequence[str], number: int) -> str:
     """The variables that nothing replaces. What a pod alone knows, its rank, stands there by its name."""
     procs = processes_per_node(request)
+    seen = of_fabric(asked.fabric or desc.fabric.kind, _fabric(desc, asked), request)
     values = {
         **_both(
             {
@@ -91,13 +97,14 @@ def fixed(desc: ClusterDescription, request: JobRequest, hosts: Sequence[str], n
         ),
         "SKYRIG_PROCS_PER_NODE": str(procs),
         "SKYRIG_DEVICE": "gpu" if request.accelerators else "cpu",
+        **seen,
         **request.given,
     }
     ranked = "export SKYPILOT_NODE_RANK=$skyrig_rank SKYRIG_NODE_RANK=$skyrig_rank\n"
     workers = json.dumps([f"{host}:{PORT}" for host in hosts])
     start, end = f'{{"cluster": {{"worker": {workers}}}, "task": {{"type": "worker", "index": ', "}}"
     ranked += f"export SKYRIG_TF_CONFIG={shlex.quote(start)}$skyrig_rank{shlex.quote(end)}\n"
-    return ranked + exports({**values, "SKYRIG_ENV_NAMES": _names(request)})
+    return ranked + exports({**values, "SKYRIG_ENV_NAMES": _names(request, seen)})
 
 
 def exports(values: Mapping[str, str]) -> str:
@@ -105,13 +112,13 @@ def exports(values: Mapping[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items() if _NAME.fullmatch(name))
 
 
-def _names(request: JobRequest) -> str:
+def _names(request: JobRequest, more_fixed: Iterable[str]) -> str:
     """The names by which a rendered script knows what a node's .bashrc must not replace."""
     own = _both(dict.fromkeys(("NODE_IPS", "NUM_NODES", "TASK_ID", "CLUSTER_INFO", "USER", "NUM_GPUS_PER_NODE",
                                "NODE_RANK", "INTERNAL_JOB_ID"), ""))  # fmt: skip
     more = ("PYTHONUNBUFFERED", "OMP_NUM_THREADS", "MASTER_ADDR", "MASTER_PORT", "SKYRIG_PROCS_PER_NODE",
             "SKYRIG_DEVICE", "SKYRIG_NODE_ADDRESS", "SKYRIG_TF_CONFIG")  # fmt: skip
-    found: Iterable[str] = {*own, *more, *request.env, *request.secrets, *request.given}
+    found: Iterable[str] = {*own, *more, *more_fixed, *request.env, *request.secrets, *request.given}
     return " ".join(sorted(name for name in found if _NAME.fullmatch(name)))
 
 

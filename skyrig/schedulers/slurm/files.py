@@ -20,7 +20,7 @@ from skyrig.fleet.place import Place
 from skyrig.fleet.pool import Pool
 from skyrig.fleet.spread import Load, Means
 from skyrig.fleet.target import Target
-from skyrig.launch.environment import cluster_info, processes_per_node
+from skyrig.launch.environment import cluster_info, of_fabric, processes_per_node
 from skyrig.launch.files import Bundle, Notify, gathered
 from skyrig.launch.job import JobRequest, Scripts
 from skyrig.launch.keeper.gang import PEER_LOSS
@@ -125,6 +125,7 @@ def secret(desc: ClusterDescription, request: JobRequest, task_id: str) -> dict[
         "env": {**request.env, **request.secrets},
         "given": dict(request.given),
         "fabric": dict(desc.fabric.env),
+        "seen": of_fabric(desc.fabric.kind, desc.fabric.env, request),
         "task_id": task_id,
         "cluster_info": cluster_info(desc),
         "user": request.user,

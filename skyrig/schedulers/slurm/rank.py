@@ -56,6 +56,7 @@ def rank_variables(said: dict[str, Any], attempt: dict[str, Any], rank: int, job
         "SKYRIG_DEVICE": "gpu" if said["accelerators"] else "cpu",
         "SKYRIG_NODE_ADDRESS": addresses[rank],
         "SKYRIG_TF_CONFIG": tf_config(addresses, rank, port),
+        **said.get("seen", {}),
     }  # fmt: skip
     return _layered(defaults, said, fixed)
 

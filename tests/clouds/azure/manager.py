@@ -24,7 +24,7 @@ class Manager:
     `said` are fixed answers by path. `next` are answers that are given instead of the right ones, each once: code,
     error code, headers. `polls` is how often an operation is still in progress when it is asked for, `page` how many
     things a page has. Of `subscriptions` (None: all) only these are there; what is named in `locked` stays, and what
-    has something of `denied` in its path nobody may ask for."""
+    has something of `denied` in its path nobody may ask for; `generalized` are machines that start no more."""
 
     machines: dict[str, str] = attrs.field(factory=dict)
     things: dict[str, dict[str, Any]] = attrs.field(factory=dict)
@@ -36,6 +36,7 @@ class Manager:
     subscriptions: set[str] | None = None
     locked: set[str] = attrs.field(factory=set)
     denied: set[str] = attrs.field(factory=set)
+    generalized: set[str] = attrs.field(factory=set)
     asked: list[str] = attrs.field(factory=list)
     tokens: list[str] = attrs.field(factory=list)
     address: str = ""
@@ -103,7 +104,7 @@ class Manager:
     def _of_thing(self, method: str, path: str, body: Any, url: str, query: dict[str, list[str]]) -> Answer:
         lower = path.lower()
         last = lower.rpartition("/")[2]
-        if last in ("start", "deallocate", "instanceview"):
+        if last in ("start", "deallocate", "generalize", "instanceview"):
             return self._power(method, lower.rpartition("/")[0], last)
         if method == "PUT":
             if lower in self.things:
@@ -126,6 +127,7 @@ class Manager:
         properties = dict(thing["properties"])
         if path in self.machines:
             statuses = [{"code": "ProvisioningState/succeeded"}, {"code": f"PowerState/{self.machines[path]}"}]
+            statuses += [{"code": "OSState/generalized"}] if path in self.generalized else []
             properties |= {
                 "timeCreated": self._made.get(path, _START).isoformat(),
                 "instanceView": {"statuses": statuses},
@@ -169,6 +171,9 @@ class Manager:
             return _error(404, "ResourceNotFound", "no such machine")
         if verb == "instanceview":
             return 200, self._described(machine)["properties"]["instanceView"], {}
+        if verb == "generalize":
+            self.generalized.add(machine)
+            return 200, {}, {}
         return self._accept(machine, "running" if verb == "start" else "deallocated")
 
     def _delete(self, path: str) -> Answer:
@@ -216,6 +221,8 @@ def _is_machine(path: str) -> bool:
 
 def _is_resource(kind: str) -> bool:
     """Whether a group lists things of this type: neither subnets, nor roles and their assignments."""
+    if "/galleries/" in kind.lower():
+        return True
     return kind.lower().endswith("/extensions") or (kind.count("/") == 1 and "Authorization" not in kind)
 
 

@@ -24,14 +24,16 @@ if command -v conda >/dev/null && [ "$(type -t conda)" != function ]; then
 fi
 export PATH="$PATH:$SKYRIG_RANK_DIR/fallbacks"
 
-# Unless told, torch's CPU transports use whatever address the host name leads to: name the node's own interface.
+# What torch, NCCL, MPI and libfabric are told of this node's own network, which only the node knows.
 export SKYRIG_HOSTFILE=$SKYRIG_RANK_DIR/hostfile
-skyrig_interface=$(python3 -I -S "$SKYRIG_RANK_DIR/interface.py" "$SKYRIG_NODE_ADDRESS" 2>/dev/null)
-if [ -n "$skyrig_interface" ]; then
-  export GLOO_SOCKET_IFNAME="${GLOO_SOCKET_IFNAME:-$skyrig_interface}"
-  export TP_SOCKET_IFNAME="${TP_SOCKET_IFNAME:-$skyrig_interface}"
-fi
-unset -v skyrig_interface
+while read -r skyrig_order skyrig_name skyrig_value; do
+  case $skyrig_order in
+    skyrig-set) export "$skyrig_name=$skyrig_value" ;;
+    skyrig-unset) unset -v "$skyrig_name" ;;
+    skyrig-say) echo "[skyrig] $skyrig_name $skyrig_value" >&2 ;;
+  esac
+done <<<"$(python3 -I -S "$SKYRIG_RANK_DIR/fabric.py" orders 2>/dev/null)"
+unset -v skyrig_order skyrig_name skyrig_value
 
 # shellcheck disable=SC1091 # the user's own text
 . "$SKYRIG_RANK_DIR/user.sh"

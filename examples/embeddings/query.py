@@ -1,0 +1,46 @@
+"""Asks all shards a question and prints the nearest texts."""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import re
+import time
+from pathlib import Path
+
+import encoder
+import shards
+
+PATIENCE_S = 120
+
+
+def all_of(folder: Path) -> list[Path]:
+    """The shards, once all are there: a mounted bucket shows what other nodes wrote some seconds later."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        found = sorted(folder.glob("shard-*.db"))
+        wanted = max((int(re.findall(r"-of-(\d+)", file.name)[0]) for file in found), default=1)
+        if len(found) >= wanted:
+            return found
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{len(found)} of {wanted} shards are in {folder}: run embed.yaml again")
+        time.sleep(1)
+
+
+def main() -> None:
+    """Ask."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("question")
+    parser.add_argument("--model", default="toy")
+    parser.add_argument("--shards", type=Path, required=True, help="folder of the shards: the bucket")
+    parser.add_argument("--count", type=int, default=5)
+    given = parser.parse_args()
+    (vector,) = encoder.of(given.model)([given.question])
+    answers = [shards.nearest(file, vector, given.count) for file in all_of(given.shards)]
+    print(f"{len(answers)} shards, {sum(total for total, _ in answers)} texts")
+    for distance, text in heapq.nsmallest(given.count, (each for _, found in answers for each in found)):
+        print(f"{distance:.3f} {text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,324 @@
+"""Machine images built, listed, deleted: a node in a throw-away stack of its own is brought up by the ordinary way,
+made ready by the ordinary setup, cleaned, switched off and kept as an image; then it goes.
+
+Each step is written down before the next one begins. A build that was cut off anywhere goes on when it is asked for
+again, or is given up by `delete`; what costs money meanwhile is a stack like any other, with a time to live.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+from attrs import evolve, field, frozen
+
+from skyrig import imaging, local, places, verbs
+from skyrig.bringing import Confirm, Notify
+from skyrig.cluster import imagery, owner, sites
+from skyrig.cluster.description import ClusterDescription
+from skyrig.cluster.imagery import MadeImage, Source, WantedImage
+from skyrig.cluster.policy import Wish
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput, JobFailed, SkyrigError
+from skyrig.fitting import local_candidate
+from skyrig.images import building, prepared, sealing
+from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
+from skyrig.images.prepared import Prepared
+from skyrig.images.recipe import Recipe
+from skyrig.launch import nodeside, records
+from skyrig.launch.job import JobStatus
+from skyrig.planning import setups
+from skyrig.stack import agreement, described, imagestacks, stacks
+from skyrig.submitting import RunOptions
+from skyrig.task.model import Task
+
+LONGEST = "6h"
+"""Time to live of a builder where nobody says another one."""
+
+_PATIENCE_S = 20.0
+_SEAL_S = 300.0
+_EACH_NODE = re.compile(r"\b(?:SKYPILOT|SKYRIG)_SETUP_NODE_RANK\b")
+"""In the text of a setup: it does something else on each node, and an image is of one."""
+
+
+@frozen
+class Wanted:
+    """An image that shall be there: `task` says what its builder is and what its setup does; `before` are texts that
+    run there first, by name, which belong to no task. `again` builds it also where it is there already."""
+
+    name: str
+    task: Task
+    before: Mapping[str, str] = field(factory=dict)
+    wish: Wish = field(factory=Wish)
+    again: bool = False
+
+
+@frozen
+class Listed:
+    """One image as it is shown: what was `made` of it, what it `saves` (None: not known), the clusters `used_by`,
+    USD a month for its storage (None: not known, or nothing), and whether a build of it is `unfinished`."""
+
+    name: str
+    made: MadeImage | None
+    saves: Prepared | None = None
+    used_by: tuple[str, ...] = ()
+    monthly: float | None = None
+    unfinished: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `image.ls --json`."""
+        shown = self.made.to_json() if self.made is not None else {"name": self.name}
+        return {
+            **{key: value for key, value in shown.items() if key != "version"},
+            "kind": "machine",
+            "setup_s": self.saves.seconds if self.saves is not None else None,
+            "used_by": list(self.used_by),
+            "monthly": self.monthly,
+            "unfinished": self.unfinished,
+        }
+
+
+def of_recipe(wanted: Wanted, recipe: Recipe, notify: Notify) -> Wanted:
+    """`wanted`, whose task is the recipe's builder with what else was said of it, with the texts of the recipe. What
+    needs a machine of a cloud is left out on nodes of the local one, which has this machine's, and that is said."""
+    is_local = local_candidate(imaging.resolved(wanted.task)) is not None
+    if is_local and recipe.devices:
+        notify(f"on the local cloud these say nothing: {', '.join(recipe.devices)}")
+    return evolve(wanted, before=recipe.texts(devices=not is_local))
+
+
+def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> MadeImage:
+    """Have this image. What is there already, of the same recipe, stays as it is. BadInput for what cannot be, before
+    anything is made; JobFailed, and no builder is left, where its setup fails."""
+    name = imagery.check_name(wanted.name)
+    task = _builder_task(imaging.resolved(wanted.task), name)
+    parts = setups.parts(task)
+    digest = prepared.digest({**parts, **{f"before:{key}": text for key, text in wanted.before.items()}})
+    with building.alone(name):
+        made = imagestacks.read(name)
+        progress = building.read(name)
+        if made is not None and made.digest == digest and not wanted.again and progress is None:
+            notify(f"image {name} is there already, of this recipe; --force builds it again")
+            return made
+        if made is not None and not (progress is not None and progress.has(MADE)):
+            _refuse_used(name)
+        if progress is not None and progress.digest != digest:
+            notify(f"image {name}: a build of another recipe was cut off: removing its builder")
+            _give_up(name, notify)
+            progress = None
+        progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
+        return _built(wanted, task, parts, progress, out, notify, confirm)
+
+
+def listed() -> list[Listed]:
+    """Every machine image of this backend, and every build that was begun and not ended, by name."""
+    known = {each.name: each for each in imagestacks.all_known()}
+    unfinished = building.unfinished()
+    return [_listed(name, known.get(name), name in unfinished) for name in sorted({*known, *unfinished})]
+
+
+def delete(name: str, notify: Notify, confirm: Confirm) -> None:
+    """Delete a machine image with all its copies, and what a build of it has left. BadInput where there is neither,
+    while a cluster uses it, or without consent."""
+    name = imagery.check_name(name)
+    with building.alone(name):
+        made, begun = imagestacks.read(name), building.read(name) is not None
+        if made is None and not begun:
+            imaging.found(name)
+        places_of = f" in {', '.join(made.ids)}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
+        if not confirm(f"delete image {name}{places_of}?"):
+            raise BadInput(f"image {name} stays", hint="answer y, or give -y")
+        if begun:
+            _give_up(name, notify)
+        if made is not None:
+            imagestacks.delete(name, notify)
+        notify(f"image {name} is gone")
+
+
+def _listed(name: str, made: MadeImage | None, unfinished: bool) -> Listed:
+    if made is None:
+        return Listed(name, None, unfinished=unfinished)
+    cloud = imagestacks.of_cloud(made.cloud)
+    return Listed(
+        name,
+        made,
+        setups.of_image(name),
+        tuple(imagestacks.used_by(name)),
+        cloud.monthly(made) if cloud is not None else None,
+        unfinished,
+    )
+
+
+def _builder_task(task: Task, name: str) -> Task:
+    """What the builder is brought up for: one node, on demand, with the task's setup and nothing to run."""
+    if task.resources.image is not None and task.resources.image.ours == name:
+        task = evolve(
+            task, choice=evolve(task.choice, each=tuple(evolve(each, image=None) for each in task.choice.each))
+        )
+    each = tuple(
+        evolve(one, ports=None, autostop=None, hooks=(), use_spot=None, job_recovery=None) for one in task.choice.each
+    )
+    return evolve(
+        task, name=f"{name}-image", num_nodes=1, run=None, service=None, choice=evolve(task.choice, each=each)
+    )
+
+
+def _built(
+    wanted: Wanted,
+    task: Task,
+    parts: Mapping[str, str],
+    progress: Progress,
+    out: BinaryIO,
+    notify: Notify,
+    confirm: Confirm,
+) -> MadeImage:
+    """The image, from wherever its build has come to."""
+    name, builder = wanted.name, building.builder_of(wanted.name)
+    if progress.has(MADE):
+        made = imagestacks.read(name)
+        _give_up(name, notify)
+        return made if made is not None else imaging.found(name)
+    cluster = described.describe(builder)
+    if not progress.has(SEALED):
+        progress = _prepared(wanted, task, progress, out, notify, confirm)
+        cluster = described.describe(builder)
+        assert cluster is not None, "its setup has run there"
+        again = progress.has(SEALING)
+        progress = building.write(name, progress.past(SEALING))
+        try:
+            asyncio.run(_sealed(cluster, task))
+        except SkyrigError:
+            if not again:
+                raise
+            notify(f"image {name}: its builder was cut off while it was cleaned: it is made anew")
+            _give_up(name, notify)
+            progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+            return _built(wanted, task, parts, progress, out, notify, confirm)
+        progress = building.write(name, progress.past(SEALED))
+    if cluster is None:
+        notify(f"image {name}: its builder is gone: it is made anew")
+        progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+        return _built(wanted, task, parts, progress, out, notify, confirm)
+    shape = stacks.settled(builder, notify)
+    notify(f"image {name}: switching its builder off")
+    stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
+    known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if task.setup else None
+    made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
+    building.write(name, progress.past(MADE))
+    _give_up(name, notify)
+    priced = imagestacks.of_cloud(made.cloud)
+    if priced is not None and (monthly := priced.monthly(made)) is not None:
+        notify(f"image {name}: its storage costs at most ${monthly:.2f} a month")
+    where = "this machine" if made.cloud == sites.CLOUD else ", ".join(made.ids)
+    notify(f"image {name} is on {where}: image_id: skyrig:{name}")
+    return made
+
+
+def _image(name: str, builder: str, shape: Shape, progress: Progress, known: Prepared | None) -> WantedImage:
+    """What the engine is asked for, of a builder that is switched off."""
+    machine, cluster = shape.machine, described.describe(builder, fresh=True)
+    if cluster is None:
+        raise SkyrigError(f"{builder} is gone", hint=f"`image.build {name}` again")
+    if shape.cloud == sites.CLOUD:
+        source, region = Source(f"{places.local_nodes(builder) / cluster.head.id}@{cluster.head.incarnation}"), ""
+    else:
+        source, region = imagestacks.source(cluster, machine.account), machine.region
+    facts = dict(source.facts) | ({prepared.FACT: known.to_text()} if known is not None else {})
+    return WantedImage(
+        name=name,
+        cloud=shape.cloud,
+        region=region,
+        source=source.id,
+        digest=progress.digest,
+        account=machine.account,
+        labels=machine.labels,
+        size_gb=source.size_gb,
+        facts=tuple(sorted(facts.items())),
+    )
+
+
+def _prepared(
+    wanted: Wanted, task: Task, progress: Progress, out: BinaryIO, notify: Notify, confirm: Confirm
+) -> Progress:
+    """All texts have run on the builder: each once, and the task's setup last, so that the node remembers it."""
+    builder = building.builder_of(wanted.name)
+    wish = wanted.wish if wanted.wish.ttl is not None else evolve(wanted.wish, ttl=LONGEST)
+    texts = {**wanted.before, **({"setup": task.setup} if task.setup else {})}
+    if progress.has(PREPARED):
+        return progress
+    for step, text in (texts or {"setup": ""}).items():
+        if progress.has(step):
+            continue
+        what = evolve(task, setup=text or None)
+        had = _last_job(builder)
+        code = verbs.launch(what, builder, RunOptions(wish=wish), out, notify, confirm=confirm)
+        if code != 0:
+            _give_up(wanted.name, notify)
+            raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
+        took = _took(builder, had) if step == "setup" else 0.0
+        progress = building.write(wanted.name, progress.past(step, took))
+    return building.write(wanted.name, progress.past(PREPARED))
+
+
+def _last_job(builder: str) -> int:
+    return max((job.id for job in records.read(places.records(builder))), default=0)
+
+
+def _took(builder: str, had: int) -> float:
+    """Seconds that the setup took: that of a run before this one, which was cut off, where it was skipped now."""
+    ended = [job for job in records.read(places.records(builder)) if job.status is JobStatus.SUCCEEDED]
+    times = [job.ended_at - job.started_at for job in ended if job.ended_at and job.started_at and job.id >= had]
+    return max(times, default=0.0)
+
+
+async def _sealed(cluster: ClusterDescription, task: Task) -> None:
+    """Make the builder ready to be an image (skyrig.launch.sealing). SkyrigError where that cannot be."""
+    from skyrig.fleet.connection import Credentials, connect
+    from skyrig.fleet.ssh import asyncssh
+    from skyrig.fleet.target import from_description
+
+    given = {
+        "secrets": sorted(task.secrets),
+        "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
+        "forget": bool(_EACH_NODE.search(task.setup or "")),
+        "patience_s": _PATIENCE_S if task.setup else 0.0,
+    }
+    command, stdin = nodeside.program("sealing", given)
+    key = Credentials(cluster.ssh.private_key)
+    try:
+        target = from_description(cluster, cluster.head.id)
+        async with await connect(target, key, deadline_s=_PATIENCE_S) as connection:
+            done = await asyncio.wait_for(connection.run(command, input=stdin, encoding=None), _SEAL_S)
+    except (asyncssh.Error, OSError, asyncio.TimeoutError) as error:
+        raise SkyrigError(f"{cluster.name} could not be cleaned: {error}", hint="build the image again") from error
+    told = f"{_text(done.stdout)}{_text(done.stderr)}"
+    if done.exit_status != 0 or "sealed" not in told:
+        said = told.strip().splitlines()
+        raise SkyrigError(f"{cluster.name} could not be cleaned: {said[-1] if said else 'no word'}")
+
+
+def _text(said: str | bytes | None) -> str:
+    """What a program on a node has printed."""
+    return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+
+
+def _refuse_used(name: str) -> None:
+    """BadInput where clusters use an image that is to be built again: sooner than after its builder was paid for."""
+    if users := imagestacks.used_by(name):
+        raise BadInput(
+            f"image {name} is used by {', '.join(users)} and is not replaced: lost nodes could not be made again",
+            hint=f"`down -c {users[0]}` first, or choose another name",
+        )
+
+
+def _give_up(name: str, notify: Notify) -> None:
+    """Remove the builder and what is known of the build. What its jobs said stays in its records."""
+    builder = building.builder_of(name)
+    if stacks.is_there(builder):
+        agreement.settle(builder, notify, lenient=True)
+        stacks.down(builder, notify)
+        local.sweep(builder, notify)
+        stacks.remove(builder, notify)
+    building.forget(name)

@@ -1,0 +1,235 @@
+"""Images of the local cloud: what setup has made on a node, kept as a folder that new nodes begin with.
+
+A version of an image is a folder that nobody writes to once it is there: home, python environment, and on level
+`namespaces` what was changed below the host's folders. A node that begins with it gets a copy (of blocks where the file
+system shares them), in which the place of the node that it was made of is replaced by its own: programs that pip has
+installed, links and configuration files name their place. What belonged to that node alone is left out: keys, jobs,
+history, the keeper's files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from skyrig.fleet.local.files import remove_tree
+from skyrig.fleet.local.layout import LocalNodeError, NodeFolder
+
+PARTS = ("home", "env", "changes")
+"""What of a node's folder is in an image."""
+
+_DESCRIPTION = "image.json"
+"""In a version's folder; written last, so that a version is whole or not there."""
+
+_KEPT_OF_SKYRIG = ("setup.json", "workdir.json")
+"""What stays of ~/.skyrig: which setup was done, and which files of the workdir were brought."""
+
+_KEPT_OF_SSH = ("config", "known_hosts")
+
+_LEFT_OUT = (
+    "sky_logs", ".bash_history", ".python_history", ".sh_history", ".zsh_history", ".lesshst", ".wget-hsts", ".viminfo",
+    ".node_repl_history", ".sqlite_history", ".cache/pip", ".netrc.lock",
+)  # fmt: skip
+"""Of the home: logs, histories, and what is only there to be had again."""
+
+_LONGEST_TEXT = 16 << 20
+_CHUNK = 1 << 20
+
+
+class Made(NamedTuple):
+    """What is known of one version: `level` of the node it was made of, its `python` (version and machine), the `place`
+    of that node, `texts` and `links` that name it, how many `binaries` do, whether folders of the system `changed`, and
+    its size in `bytes`."""
+
+    level: str
+    python: str
+    place: str
+    texts: tuple[str, ...]
+    links: tuple[str, ...]
+    binaries: int
+    changed: bool
+    bytes: int
+
+
+def python() -> str:
+    """The python that an environment made here is of."""
+    return f"{platform.python_implementation()} {platform.python_version()} {platform.machine()}"
+
+
+def make(source: Path, target: Path) -> dict[str, Any]:
+    """Make the version `target` of the node in the folder `source`, which is switched off; what is there already stays.
+    LocalNodeError where there is no such node."""
+    if (found := read(target)) is not None:
+        return found._asdict()
+    folder = NodeFolder(source)
+    state = folder.read_state()
+    if state is None or folder.power() != "stopped" or folder.alive():
+        raise LocalNodeError(f"{source} is no node that is switched off", hint="build the image again")
+    fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _clear_half_made(target)
+    fresh.mkdir(mode=0o700)
+    for part in PARTS:
+        if (source / part).is_dir():
+            _copy(source / part, fresh / part)
+    _clean(fresh)
+    made = _described(fresh, source, str(state["level"]))
+    (fresh / _DESCRIPTION).write_text(json.dumps(made._asdict()))
+    fresh.rename(target)
+    return made._asdict()
+
+
+def read(version: Path) -> Made | None:
+    """What is known of a version; None where it is not there."""
+    try:
+        said = json.loads((version / _DESCRIPTION).read_bytes())
+        return Made(**{**said, "texts": tuple(said["texts"]), "links": tuple(said["links"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def check(version: Path) -> dict[str, Any]:
+    """What is known of a version; {} where it is not there."""
+    found = read(version)
+    return found._asdict() if found is not None else {}
+
+
+def remove(version: Path) -> dict[str, Any]:
+    """Remove a version, and the folder of its image with the last one."""
+    if version.parent.is_dir():
+        remove_tree(version)
+        _clear_half_made(version)
+        if not any(version.parent.iterdir()):
+            version.parent.rmdir()
+    return {}
+
+
+def begin(version: Path, folder: NodeFolder, level: str) -> None:
+    """Put what a version holds into the folder of a node that is being made. LocalNodeError where the version is not
+    there, or is of no use on this level or with this python."""
+    made = read(version)
+    if made is None:
+        raise LocalNodeError(f"the image in {version} is gone", hint="build it again")
+    if made.python != python():
+        raise LocalNodeError(f"the image is of {made.python}, and this is {python()}", hint="build it again")
+    if level == "plain" and made.changed:
+        raise LocalNodeError(
+            "the image holds changes of the system's folders, which nodes of level plain share", hint="build it again"
+        )
+    for part in PARTS:
+        if (version / part).is_dir():
+            _copy(version / part, folder.path / part)
+    before, now = made.place.encode(), str(folder.path).encode()
+    for name in made.texts:
+        _rewrite(folder.path / name, before, now)
+    for name in made.links:
+        link = folder.path / name
+        goal = os.fsencode(link.readlink()).replace(before, now)
+        link.unlink()
+        link.symlink_to(os.fsdecode(goal))
+
+
+def _clear_half_made(target: Path) -> None:
+    """Remove what runs before this one have left of a version. The engine runs one at a time for a stack."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        remove_tree(left)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a folder with all that files have, and what overlays are made of, into `target`, which may be there."""
+    target.mkdir(parents=True, exist_ok=True)
+    how = ["-ac"] if sys.platform == "darwin" else ["-a", "--reflink=auto"]
+    command = ["cp", *how, f"{source}/.", str(target)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise LocalNodeError(f"{source} could not be copied: {said[-1]}", hint="is there room on the disk?")
+
+
+def _clean(root: Path) -> None:
+    """Take out what belonged to the one node alone."""
+    home = root / "home"
+    for folder, kept in ((home / ".skyrig", _KEPT_OF_SKYRIG), (home / ".ssh", _KEPT_OF_SSH)):
+        for entry in list(folder.iterdir()) if folder.is_dir() else ():
+            if entry.name not in kept:
+                remove_tree(entry)
+    for name in _LEFT_OUT:
+        remove_tree(home / name)
+    for entry in list((root / "changes").iterdir()) if (root / "changes").is_dir() else ():
+        remove_tree(entry / "work")
+        if entry.name in _own_pythons():
+            remove_tree(entry)
+    for where, folders, files in os.walk(root):
+        for name in files:
+            entry = Path(where, name)
+            if not entry.is_symlink() and (entry.is_socket() or entry.is_fifo()):
+                entry.unlink()
+        if "__pycache__" in folders and Path(where).is_relative_to(root / "changes"):
+            remove_tree(Path(where, "__pycache__"))
+            folders.remove("__pycache__")
+
+
+def _own_pythons() -> set[str]:
+    """Names below `changes` of the python installations that Skyrig itself consists of: what runs in the node leaves
+    compiled files there (see skyrig.fleet.local.mounts)."""
+    places = [Path(place).resolve() for place in (sys.prefix, sys.base_prefix, *sys.path)]
+    return {str(place).strip("/").replace("/", "%") for place in places if len(place.parts) > 2}
+
+
+def _described(root: Path, source: Path, level: str) -> Made:
+    """What a version holds that names the place `source`."""
+    place = os.fsencode(source)
+    texts: list[str] = []
+    links: list[str] = []
+    binaries, size, changed = 0, 0, False
+    for path in _entries(root):
+        name = str(path.relative_to(root))
+        changed = changed or (name.startswith("changes/") and not name.endswith("/etc/upper/passwd"))
+        if path.is_symlink():
+            links += [name] if place in os.fsencode(path.readlink()) else []
+        elif path.is_file():
+            size += path.stat().st_size
+            kind = _naming(path, place)
+            texts += [name] if kind == "text" else []
+            binaries += kind == "binary"
+    return Made(level, python(), str(source), tuple(texts), tuple(links), binaries, changed, size)
+
+
+def _naming(path: Path, place: bytes) -> str:
+    """text or binary for a file that holds `place`, "" for one that does not. Python looks up by itself where compiled
+    files lie."""
+    if path.suffix == ".pyc":
+        return ""
+    with path.open("rb") as file:
+        if path.stat().st_size <= _LONGEST_TEXT:
+            content = file.read()
+            return "" if place not in content else "binary" if b"\0" in content else "text"
+        before = b""
+        while chunk := file.read(_CHUNK):
+            if place in before + chunk:
+                return "binary"
+            before = chunk[-len(place) :]
+    return ""
+
+
+def _entries(root: Path) -> Iterator[Path]:
+    """All that is no folder."""
+    for where, folders, files in os.walk(root):
+        yield from (Path(where, name) for name in files)
+        yield from (Path(where, name) for name in folders if Path(where, name).is_symlink())
+
+
+def _rewrite(path: Path, before: bytes, now: bytes) -> None:
+    """Replace a place in a text; the file keeps its mode and times."""
+    found = path.stat()
+    path.write_bytes(path.read_bytes().replace(before, now))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    shutil.copymode(path, path)

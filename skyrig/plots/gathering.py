@@ -1,0 +1,163 @@
+"""A job's log as it comes, in bytes, and what can be drawn of it: lines are told apart by rank, progress bars by their
+total, and what several ranks print alike is taken from the first of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from attrs import define, field
+
+from skyrig.plots import marks, names, reading
+from skyrig.plots.reading import Reading
+from skyrig.plots.tracks import Track
+from skyrig.plots.values import Curve, Mark, Segment, Training
+
+_WHOSE = re.compile(rb"\((?:rank (\d{1,9}), [^()]{0,100}|(setup, [^()]{0,100})|(skyrig))\) ")
+_PROCESS = re.compile(rb"\s*\[(?:rank|default)(\d{1,6})\]:?\s?")
+_LONGEST = 64 * 1024
+_RANKS = 4
+"""Of so many ranks, the first ones, it is kept what they say."""
+_BARS = 16
+_MARKS = 1000
+
+Whose = tuple[int, int]
+"""Rank, and process of it."""
+
+
+@define
+class _Program:
+    """What one process has said."""
+
+    lines: Track = field(factory=Track)
+    bars: dict[int, Track] = field(factory=dict)
+    epoch: float | None = None
+
+    def add(self, number: int, found: Reading) -> None:
+        if not found.bar:
+            self.lines.add(number, found)
+        elif found.bar in self.bars or len(self.bars) < _BARS:
+            self.bars.setdefault(found.bar, Track()).add(number, found)
+
+    @property
+    def tracks(self) -> list[Track]:
+        """What it has said, by which the axis is chosen first: where there is a loss, and lines before bars."""
+        most = sorted(self.bars.values(), key=lambda each: -each.readings)[:1]
+        found = [each for each in (self.lines, *most) if each.points]
+        return sorted(found, key=lambda each: names.LOSS not in each.points)
+
+
+class Gathering:
+    """Takes a log in pieces of any size, as `logs` shows it: `(rank K, NODE) ` before the lines of several nodes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._number = 0
+        self._programs: dict[Whose, _Program] = {}
+        self._marks: list[tuple[int, str]] = []
+
+    def write(self, data: bytes) -> int:
+        """Take the next piece; how much that was (all of it, as of a file)."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[-_LONGEST:]
+        for line in lines:
+            self._line(line)
+        return len(data)
+
+    def flush(self) -> None:
+        """As of a file: nothing is held back."""
+
+    def end(self) -> None:
+        """No more comes: what has no line feed is a line too."""
+        rest, self._rest = self._rest, b""
+        self._line(rest)
+
+    def training(self) -> Training:
+        """What is known by now."""
+        for whose in sorted(self._programs):
+            program = self._programs[whose]
+            if program.tracks:
+                return self._drawn(program)
+        return Training()
+
+    def _line(self, line: bytes) -> None:
+        whose = _WHOSE.match(line) if line.startswith(b"(") else None
+        rank = 0
+        if whose is not None:
+            if whose[2]:
+                return
+            line = line[whose.end() :]
+            if whose[3]:
+                self._mark(line)
+                return
+            rank = int(whose[1])
+        for part in line.split(b"\r") if b"\r" in line else (line,):
+            if reading.may_tell(part):
+                self._part(rank, part)
+
+    def _part(self, rank: int, part: bytes) -> None:
+        process = _PROCESS.match(part) if part.lstrip().startswith(b"[") else None
+        local = int(process[1]) if process else 0
+        text = part[process.end() if process else 0 :][: reading.LONGEST].decode("utf-8", "replace")
+        found, epoch = reading.read(text), reading.header(text)
+        if found is None and epoch is None:
+            return
+        program = self._program((rank, local))
+        if program is None:
+            return
+        if epoch is not None:
+            program.epoch = epoch
+        if found is not None:
+            self._number += 1
+            if found.bar and found.epoch is None:
+                found = Reading(found.values, found.step, program.epoch, found.bar)
+            program.add(self._number, found)
+
+    def _program(self, whose: Whose) -> _Program | None:
+        """The program that is meant; None for one of a rank that does not count."""
+        if whose not in self._programs:
+            if len(self._programs) >= _RANKS:
+                last = max(self._programs)
+                if whose > last:
+                    return None
+                del self._programs[last]
+            self._programs[whose] = _Program()
+        return self._programs[whose]
+
+    def _mark(self, line: bytes) -> None:
+        what = marks.of_line(line)
+        if what is not None and len(self._marks) < _MARKS:
+            self._marks.append((self._number, what))
+
+    def _drawn(self, program: _Program) -> Training:
+        first, *others = program.tracks
+        axis = first.axis
+        curves = {name: first.curve(name, axis) for name in first.points}
+        for other in others:
+            for curve in _alongside(first, axis, other):
+                curves.setdefault(curve.name, curve)
+        placed = tuple(Mark(first.place_of(number + 1, axis), what) for number, what in self._marks)
+        return Training(axis, tuple(curves[name] for name in names.KNOWN if name in curves), placed)
+
+
+def _alongside(first: Track, axis: str, other: Track) -> Iterator[Curve]:
+    """Curves of another track on the axis of the first: as they are where both count alike, else stretched to where
+    the first one was when both had come as far as they are known."""
+    for name in other.points:
+        if axis == other.axis:
+            yield other.curve(name, axis)
+        elif other.axis == "step":
+            curve = other.curve(name, "step")
+            newest = max(point.number for points in first.points.values() for point in points)
+            done = other.place_of(newest + 1, "step")
+            if done > 0:
+                scale = first.place_of(newest + 1, axis) / done
+                yield Curve(name, tuple(Segment(tuple(x * scale for x in s.x), s.y) for s in curve.segments))
+
+
+def of_text(data: bytes) -> Training:
+    """What can be drawn of a whole log."""
+    found = Gathering()
+    found.write(data)
+    found.end()
+    return found.training()

@@ -1,0 +1,136 @@
+"""Readings of one program in the order in which they came, and the curves that they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from attrs import define, field
+
+from skyrig.plots import names
+from skyrig.plots.reading import Reading
+from skyrig.plots.values import Curve, Segment
+
+HELD = 1 << 15
+"""Points of a curve that are held; of more every second one goes."""
+
+TOLD = 2000
+"""Points of a curve that come out."""
+
+
+class Point(NamedTuple):
+    """One number as it came: `number` is that of its line, counted from 1 over all that told something."""
+
+    number: int
+    step: float | None
+    epoch: float | None
+    value: float
+
+
+@define
+class Track:
+    """The readings of one kind (lines, or a progress bar of one total) of one process."""
+
+    points: dict[str, list[Point]] = field(factory=dict)
+    readings: int = 0
+    _epoch: float | None = None
+    _last: float = -1.0
+    _before: dict[float, float] = field(factory=dict)
+
+    def add(self, number: int, reading: Reading) -> None:
+        """Take the next reading."""
+        self.readings += 1
+        step = self._in_all(reading)
+        for name, value in reading.values.items():
+            held = self.points.get(name)
+            if held is None:
+                held = self.points[name] = []
+            held.append(Point(number, step, reading.epoch, value))
+            if len(held) > HELD:
+                del held[1::2]
+
+    @property
+    def axis(self) -> str:
+        """What its curves are over; see values.AXES."""
+        shown = next((self.points[name] for name in names.KNOWN if name in self.points), [])
+        for axis in ("step", "epoch"):
+            if any(getattr(point, axis) is not None for point in shown):
+                return axis
+        return "line"
+
+    def curve(self, name: str, axis: str) -> Curve:
+        """One of its curves."""
+        return Curve(name, segments([(self._place(each, axis), each.value) for each in self._placed(name, axis)]))
+
+    def place_of(self, number: int, axis: str) -> float:
+        """How far its curves had come before the line with that number."""
+        before = [each for name in self.points for each in self._placed(name, axis) if each.number < number]
+        return self._place(max(before, key=lambda each: each.number), axis) if before else 0.0
+
+    def _placed(self, name: str, axis: str) -> list[Point]:
+        """The points of a curve that have a place, or had one before them."""
+        if axis == "line":
+            return self.points.get(name, [])
+        anchors = sorted(
+            ((each.number, value) for points in self.points.values() for each in points
+             if (value := getattr(each, axis)) is not None), reverse=True,
+        )  # fmt: skip
+        found, place = [], 0.0
+        for each in self.points.get(name, []):
+            while anchors and anchors[-1][0] <= each.number:
+                place = anchors.pop()[1]
+            own = getattr(each, axis)
+            at = place if own is None else own
+            found.append(Point(each.number, at, at, each.value))
+        return found
+
+    def _place(self, point: Point, axis: str) -> float:
+        place = {"step": point.step, "epoch": point.epoch}.get(axis, float(point.number))
+        return 0.0 if place is None else place
+
+    def _in_all(self, reading: Reading) -> float | None:
+        """The step over all epochs, where a program counts anew in each: it goes back as the epoch goes on."""
+        step, epoch = reading.step, reading.epoch
+        if step is None:
+            return None
+        if epoch is not None and epoch != self._epoch and float(epoch).is_integer():
+            if epoch not in self._before:
+                back = step < self._last or (reading.bar > 0 and step == self._last)
+                anew = back and self._epoch is not None and epoch > self._epoch
+                done = self._before.get(self._epoch or 0.0, 0.0)
+                self._before[epoch] = done + self._last if anew else done
+            self._epoch = epoch
+        self._last = step
+        return step + (self._before.get(self._epoch, 0.0) if self._epoch is not None else 0.0)
+
+
+def segments(places: Sequence[tuple[float, float]]) -> tuple[Segment, ...]:
+    """Values by their places in the order in which they came, as stretches that only go forward. Of one place the last
+    value counts. One single place that lies back is a line that came late, and left out; two begin a new stretch."""
+    parts: list[list[tuple[float, float]]] = [[]]
+    ordered = [list(group)[-1] for _, group in groupby(places, key=lambda each: each[0])]
+    for at, (place, value) in enumerate(ordered):
+        if parts[-1] and place < parts[-1][-1][0]:
+            if at + 1 < len(ordered) and ordered[at + 1][0] > parts[-1][-1][0]:
+                continue
+            parts.append([])
+        if parts[-1] and place == parts[-1][-1][0]:
+            parts[-1].pop()
+        parts[-1].append((place, value))
+    most = max(2, TOLD // len(parts))
+    return tuple(_segment(_thinned(part, most)) for part in parts[-TOLD:] if part)
+
+
+def _segment(part: Sequence[tuple[float, float]]) -> Segment:
+    return Segment(
+        tuple(place for place, _ in part), tuple(value if math.isfinite(value) else None for _, value in part)
+    )
+
+
+def _thinned(part: Sequence[tuple[float, float]], most: int) -> Sequence[tuple[float, float]]:
+    """At most about that many of them, the first and the last among these."""
+    if len(part) <= most:
+        return part
+    return [part[round(at * (len(part) - 1) / (most - 1))] for at in range(most)]

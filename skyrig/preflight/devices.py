@@ -1,0 +1,132 @@
+"""A node's devices against what it shall have, and against what the other nodes have. Pure functions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+from skyrig.preflight.asked import Asked
+from skyrig.preflight.findings import Findings
+from skyrig.preflight.report import BAD, WARN
+
+Reason = tuple[str, str]
+"""WARN or BAD, and why in one clause."""
+
+_BRAKES = ("hw", "thermal", "brake")
+"""Words in the reasons for which an accelerator runs slower than it could that are nobody's wish."""
+
+_SYSTEM = ("/boot", "/snap", "/efi", "/etc", "/usr", "/proc", "/sys")
+"""Places that no job writes to."""
+
+_MOST_PROBLEMS = 2
+
+
+def reasons(found: Findings, others: Sequence[Findings], asked: Asked) -> Iterator[Reason]:
+    """What is wrong with the devices of a node."""
+    yield from _accelerators(found, asked)
+    yield from ((WARN, problem) for problem in found.problems[:_MOST_PROBLEMS])
+    yield from _health(found)
+    yield from _like_others(found, others)
+    yield from _network(found, others, asked)
+    yield from _disks(found, asked)
+
+
+def named(found: Findings) -> str:
+    """What a node has, in short."""
+    names = Counter(gpu.name for gpu in found.gpus) or Counter(each.name for each in found.accelerators)
+    parts = [f"{count}x {name}" for name, count in names.items()]
+    parts += [f"driver {found.driver}"] if found.driver else []
+    for what, devices in (("IB", found.ib), ("EFA", found.efa)):
+        parts += [f"{len(devices)} {what}"] if devices else []
+    return ", ".join(parts)
+
+
+def _accelerators(found: Findings, asked: Asked) -> Iterator[Reason]:
+    wanted = asked.devices
+    if not wanted.count:
+        return
+    there = [each.name for each in found.accelerators] if wanted.declared else [gpu.name for gpu in found.gpus]
+    what = f"{wanted.accelerator} " if wanted.accelerator else ""
+    if len(there) < wanted.count:
+        gone = "" if there else ": no driver answers" if not wanted.declared and not found.driver else ""
+        yield BAD, f"it has {len(there)} of {wanted.count} {what}accelerators{gone}"
+    strange = sorted({name for name in there if not is_called(name, wanted.accelerator)})
+    if strange:
+        yield BAD, f"it has {', '.join(strange)} where {wanted.accelerator} is expected"
+
+
+def is_called(name: str, catalog: str) -> bool:
+    """Whether a device that calls itself `name` ("NVIDIA H100 80GB HBM3") may be the catalog's `catalog` ("H100-80GB");
+    so it is where the catalog says nothing."""
+    theirs = "".join(each for each in name.lower() if each.isalnum())
+    words = [word for word in catalog.lower().replace("_", "-").split("-") if word]
+    return not words or words[0] in theirs or theirs in words[0]
+
+
+def _health(found: Findings) -> Iterator[Reason]:
+    for gpu in found.gpus:
+        if gpu.ecc_uncorrected > 0:
+            yield BAD, f"accelerator {gpu.index} has {gpu.ecc_uncorrected} uncorrected memory errors"
+        held = [why for why in gpu.throttled if any(word in why.lower() for word in _BRAKES)]
+        if held:
+            yield WARN, f"accelerator {gpu.index} is slowed down: {', '.join(held)}"
+
+
+def _like_others(found: Findings, others: Sequence[Findings]) -> Iterator[Reason]:
+    if not found.gpus:
+        return
+    driver = _usual([each.driver for each in others if each.driver])
+    if driver and found.driver != driver:
+        yield WARN, f"its driver is {found.driver or 'not there'}, that of the others {driver}"
+    if odd := _odd(found, others, lambda each: min((gpu.nvlinks for gpu in each.gpus), default=0)):
+        yield BAD, f"an accelerator has {odd[0]} NVLinks, those of the others {odd[1]}"
+    if odd := _odd(found, others, lambda each: min((gpu.pcie_gen_max for gpu in each.gpus), default=0)):
+        yield WARN, f"an accelerator is at PCIe generation {odd[0]}, those of the others at {odd[1]}"
+
+
+def _network(found: Findings, others: Sequence[Findings], asked: Asked) -> Iterator[Reason]:
+    kinds: dict[str, tuple[int, Callable[[Findings], int]]] = {
+        "network devices that are up": (asked.devices.nics, _nics),
+        "InfiniBand ports that are active": (asked.devices.ib, _ports),
+        "EFA devices": (asked.devices.efa, lambda each: sum(one.works for one in each.efa)),
+    }
+    for what, (wanted, count) in kinds.items():
+        if count(found) < wanted:
+            yield BAD, f"it has {count(found)} of {wanted} {what}"
+        elif count is not _nics and (odd := _odd(found, others, count)):
+            yield BAD, f"it has {odd[0]} {what}, the others {odd[1]}"
+    if odd := _odd(found, others, lambda each: int(min((port.rate_gbps for port in each.working), default=0))):
+        yield BAD, f"an InfiniBand port runs at {odd[0]} Gb/s, those of the others at {odd[1]}"
+
+
+def _nics(found: Findings) -> int:
+    return sum(bool(each.up) for each in found.nics)
+
+
+def _ports(found: Findings) -> int:
+    return len(found.working)
+
+
+def _disks(found: Findings, asked: Asked) -> Iterator[Reason]:
+    limits, told = asked.limits, set()
+    for disk in found.disks:
+        if (disk.free_gb, disk.total_gb) in told:
+            continue  # the same disk, seen at another place
+        told.add((disk.free_gb, disk.total_gb))
+        if not disk.mount.startswith(_SYSTEM) and disk.free_gb < min(limits.disk_free * disk.total_gb, limits.disk_gb):
+            yield WARN, f"{disk.free_gb:.1f} of {disk.total_gb:.0f} GB are free at {disk.mount}"
+
+
+def _usual(values: Sequence[str]) -> str:
+    """The value that most have; "" where nobody has one."""
+    return Counter(values).most_common(1)[0][0] if values else ""
+
+
+def _odd(found: Findings, others: Sequence[Findings], count: Callable[[Findings], int]) -> tuple[int, int] | None:
+    """A number that is lower than the one that most of the others have, which are two at least: of two nodes that
+    differ, nobody knows which is right. None where it is not."""
+    theirs = Counter(map(count, others)).most_common(1)
+    own = count(found)
+    if not theirs or theirs[0][1] < max(2, len(others) / 2) or own >= theirs[0][0]:
+        return None
+    return own, theirs[0][0]

@@ -1,0 +1,101 @@
+"""image_id: skyrig:NAME, from the task file to what stands in a stack's config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from skyrig import fitting, imaging, renting
+from skyrig.cluster.imagery import EVERYWHERE, MadeImage
+from skyrig.cluster.machine import Machine
+from skyrig.cluster.shape import Shape
+from skyrig.errors import BadInput
+from skyrig.stack import imagestacks
+from skyrig.task import reading
+from skyrig.task.model import Task
+
+MADE = {
+    "here": MadeImage("here", "local", {EVERYWHERE: "skyrig:here/0a1b2c3d"}),
+    "there": MadeImage("there", "aws", {"us-east-1": "ami-1", "eu-west-1": "ami-2"}, region="us-east-1"),
+    "wide": MadeImage("wide", "gcp", {EVERYWHERE: "projects/p/global/images/wide"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def _made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagestacks, "read", lambda name, **_: MADE.get(name))
+    monkeypatch.setattr(imagestacks, "all_known", lambda: list(MADE.values()))
+
+
+def task(image: Any, **resources: str) -> Task:
+    fields = "".join(f"  {key}: {value}\n" for key, value in {**resources, "image_id": image}.items())
+    return imaging.resolved(reading.loads(f"resources:\n{fields}run: echo\n").only())
+
+
+def by_region(found: Task) -> dict[str | None, str]:
+    assert found.resources.image is not None
+    return dict(found.resources.image.by_region)
+
+
+def test_one_is_found_in_every_region_where_it_is() -> None:
+    found = task("skyrig:there", infra="aws/us-west-2")
+    assert by_region(found) == {None: "skyrig:there", "us-east-1": "ami-1", "eu-west-1": "ami-2"}
+    assert by_region(task("skyrig:wide")) == {None: "projects/p/global/images/wide"}
+    assert imaging.resolved(found) == found and found.resources.image is not None
+    assert found.resources.image.ours == "there" and found.resources.needs_cloud
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    {
+        "skyrig:nowhere": "there is no image nowhere (there are: here, there, wide)",
+        "skyrig:No": "image_id: skyrig:No: small letters, digits and single '-'",
+        "{us-east-1: 'skyrig:there'}": "skyrig:there is found in every region by itself",
+        "'docker:skyrig:here'": "there is no container image here",
+    }.items(),
+)
+def test_what_cannot_be_is_one_line(image: str, said: str) -> None:
+    with pytest.raises(BadInput) as told:
+        task(image)
+    assert said in str(told.value) and "\n" not in str(told.value)
+
+
+def test_other_clouds_are_rejected_with_the_reason() -> None:
+    ranking = renting.ranking(task("skyrig:there", cpus="4"))
+    assert {offer.cloud for offer in ranking.offers} == {"aws"}
+    whole = {each.cloud: each.reason for each in ranking.rejected if not each.instance_type}
+    assert whole["gcp"] == whole["azure"] == "image there is on the aws cloud"
+
+
+def test_the_region_decides_about_the_id() -> None:
+    found = task("skyrig:there", cpus="4")
+    offer = next(iter(renting.ranking(found).offers))
+    assert renting.shape_of(Shape(), offer._replace(region="eu-west-1"), found).machine.image == "ami-2"
+    elsewhere = renting.shape_of(Shape(), offer._replace(region="us-west-2"), found)
+    assert elsewhere.machine.image == "skyrig:there" and imaging.is_missing(elsewhere)
+
+
+def test_it_is_copied_to_a_region_that_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(name: str, region: str, _: Any) -> MadeImage:
+        return evolve(MADE[name], ids={**MADE[name].ids, region: f"ami-in-{region}"})
+
+    monkeypatch.setattr(imagestacks, "copy", copy)
+    shape = Shape(cloud="aws", machine=Machine(region="us-west-2", image="skyrig:there,docker:x"))
+    ready = imaging.ready(shape, lambda line: None)
+    assert ready.machine.image == "ami-in-us-west-2,docker:x" and imaging.ready(ready, print) == ready
+
+
+def test_local_nodes_begin_with_local_ones_alone() -> None:
+    shape = fitting.shape_for(Shape(), task("skyrig:here", infra="local"))
+    assert (shape.cloud, shape.machine.image) == ("local", "skyrig:here/0a1b2c3d")
+    assert not imaging.is_missing(shape) and not task("skyrig:here").resources.needs_cloud
+    with pytest.raises(BadInput, match="image there is on the aws cloud, and these nodes are local"):
+        fitting.shape_for(Shape(), task("skyrig:there", infra="local"))
+
+
+def test_nodes_that_come_later_begin_with_the_same() -> None:
+    there = fitting.shape_for(Shape(), task("skyrig:here", infra="local"))
+    grown = fitting.shape_for(there, reading.loads("num_nodes: 3\nrun: echo\n").only())
+    assert grown.machine.image == there.machine.image
