@@ -52,8 +52,9 @@ ALLOWED = {
 }
 """Where a cloud is named all the same, each with its reason."""
 
-WORDS = {"ssh"}
-"""Clouds whose name is a word for much else: they count where something is compared with them that is called so."""
+WORDS = {"ssh", "oci"}
+"""Clouds whose name is a word for much else (oci: what container images are laid out by): they count where something is
+compared with them that is called so."""
 
 
 def named(path: Path) -> Iterator[tuple[int, str]]:
