@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import json
+from importlib import resources
 from typing import Any
 
 from attrs import evolve
@@ -108,3 +110,17 @@ def test_one_node_with_accelerators_goes_the_way_of_nccl_tests() -> None:
     assert found.measured.rate == 468.46e9
     assert [words[0] for words in agent.asked] == ["dcgmi", "/opt/all_reduce_perf"]
     assert judged("c", ["n0"], found, asked).status == "ok"
+
+
+def test_what_runs_on_nodes_is_python_3_8() -> None:
+    for name in ("agent", "allreduce"):
+        text = resources.files("skyrig.preflight").joinpath(f"{name}.py").read_text()
+        tree = ast.parse(text, feature_version=(3, 8))
+        names = {
+            each.name.partition(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for each in node.names
+        }
+        assert names - {"torch"} <= {"contextlib", "datetime", "json", "os", "select", "signal", "socket", "subprocess",
+                                     "sys", "threading", "time"}  # fmt: skip
