@@ -129,5 +129,8 @@ def test_an_image_in_use_is_neither_replaced_nor_deleted(monkeypatch: pytest.Mon
         imagestacks.delete("torch", print)
     with pytest.raises(BadInput, match="image torch is used by a and is not replaced"):
         imagestacks.make(evolve(WANTED, digest="d2"), print)
+    with pytest.raises(BadInput, match="image torch is used by a and is not deleted"):
+        imagestacks.refuse_end("torch-image")
+    imagestacks.refuse_end("torch")
     with pytest.raises(BadInput, match="no machine images are made on lambda"):
         imagestacks.make(evolve(WANTED, cloud="lambda"), print)
