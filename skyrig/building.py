@@ -209,6 +209,9 @@ def _built(
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
     _give_up(name, notify)
+    priced = imagestacks.of_cloud(made.cloud)
+    if priced is not None and (monthly := priced.monthly(made)) is not None:
+        notify(f"image {name}: its storage costs at most ${monthly:.2f} a month")
     where = "this machine" if made.cloud == sites.CLOUD else ", ".join(made.ids)
     notify(f"image {name} is on {where}: image_id: skyrig:{name}")
     return made

@@ -73,6 +73,8 @@ def clean_machine() -> None:
     if done.returncode != 0:
         sys.stdout.write(done.stdout.decode(errors="replace")[-2000:])
         sys.exit(1)
+    # Whoever asked for this switches it off now; should they be gone, it does so itself: no timer of ours is left.
+    subprocess.run([*root, "shutdown", "-h", "+3"], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
 
 if given["forget"]:
