@@ -94,7 +94,6 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
     anything is made; JobFailed, and no builder is left, where its setup fails."""
     name = imagery.check_name(wanted.name)
     task = _builder_task(imaging.resolved(wanted.task), name)
-    _refuse_elsewhere(task)
     parts = setups.parts(task)
     digest = prepared.digest({**parts, **{f"before:{key}": text for key, text in wanted.before.items()}})
     with building.alone(name):
@@ -303,15 +302,6 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
 def _text(said: str | bytes | None) -> str:
     """What a program on a node has printed."""
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
-
-
-def _refuse_elsewhere(task: Task) -> None:
-    """BadInput where the builder could only be on clouds on which no machine images are made: sooner than it is paid
-    for."""
-    named = {each.infra.cloud for each in task.choice.each}
-    if None not in named and not any(imagestacks.makes(str(cloud)) for cloud in named):
-        told = ", ".join(sorted(map(str, named)))
-        raise BadInput(f"no machine images are made on {told}", hint="a container image works there: --container")
 
 
 def _refuse_used(name: str) -> None:
