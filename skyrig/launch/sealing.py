@@ -21,6 +21,9 @@ home = os.path.expanduser("~")
 ours = os.path.join(home, ".skyrig")
 file = os.path.join(ours, "setup.json")
 
+AFTERWARDS = "\nshutdown -h +3 >/dev/null 2>&1 || :"
+"""Whoever asked for this switches the machine off now. Should they be gone, it does so itself: no timer of ours is
+left."""
 KEPT = ("setup.json", "workdir.json", "runtime")
 """What stays of our folder on a machine."""
 
@@ -65,7 +68,7 @@ def clean_machine() -> None:
     end_keeper()
     root = [] if os.getuid() == 0 else ["sudo", "-n"]
     done = subprocess.run(
-        [*root, "/bin/bash", "-c", given["script"], "seal", *KEPT],
+        [*root, "/bin/bash", "-c", given["script"] + AFTERWARDS, "seal", *KEPT],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -73,8 +76,6 @@ def clean_machine() -> None:
     if done.returncode != 0:
         sys.stdout.write(done.stdout.decode(errors="replace")[-2000:])
         sys.exit(1)
-    # Whoever asked for this switches it off now; should they be gone, it does so itself: no timer of ours is left.
-    subprocess.run([*root, "shutdown", "-h", "+3"], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
 
 if given["forget"]:
