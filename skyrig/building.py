@@ -24,7 +24,7 @@ from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.fitting import local_candidate, shape_for
-from skyrig.images import building, prepared
+from skyrig.images import building, prepared, sealing
 from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
@@ -312,7 +312,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
 
     given = {
         "secrets": sorted(task.secrets),
-        "machine": cluster.isolation == "machine",
+        "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
         "forget": bool(_EACH_NODE.search(task.setup or "")),
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }

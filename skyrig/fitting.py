@@ -60,7 +60,8 @@ def _placed(shape: Shape, task: Task) -> Shape:
     """`shape` where a task can run: as it is if its machines will do, else local if a candidate can be, else rented."""
     if (batch := batching.candidate(task)) is not None:
         return batching.shape_of(shape, batch)
-    if will_do(shape, task) and not (shape.power == "down" and renting.other_pods(shape, task)):
+    other = renting.other_pods(shape, task) or renting.other_image(shape, task)
+    if will_do(shape, task) and not (shape.power == "down" and other):
         return shape
     asked = local_candidate(task)
     if asked is None:

@@ -11,6 +11,8 @@ from functools import partial
 from attrs import evolve, frozen
 
 from skyrig.bringing import Confirm, Manner, nobody, up
+from skyrig.catalog import bandwidths, instances
+from skyrig.catalog.instances import InstanceType
 from skyrig.cluster.cordons import Cordon
 from skyrig.cluster.description import ClusterDescription
 from skyrig.errors import BadInput
@@ -18,8 +20,11 @@ from skyrig.launch.job import JobRequest
 from skyrig.preflight.asked import LARGE, METERS, SMALL, Asked, Devices, Sizes
 from skyrig.preflight.report import Report
 from skyrig.provision import is_stopped, not_up
+from skyrig.stack import config, described, status
 from skyrig.stack import cordoned as noted
-from skyrig.stack import described, status
+
+_MOST_BYTES = 8 << 30
+"""Largest message that is measured: it is there twice on each accelerator."""
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -40,9 +45,23 @@ def asked_of(cluster: ClusterDescription, mode: str, *, quick: bool = False, met
     """What is asked of the nodes of a cluster, by what its description and the catalog say of them."""
     if meter not in METERS:
         raise BadInput(f"--meter {meter}: one of {', '.join(METERS)} is wanted")
-    there = cluster.head.accelerators
-    devices = Devices(there.name, there.count, there.declared)
-    return Asked(mode, meter=meter, devices=devices, sizes=sizes(cluster, quick=quick))
+    there, size = cluster.head.accelerators, sizes(cluster, quick=quick)
+    devices, expected = Devices(there.name, there.count, there.declared), None
+    if (kind := _type_of(cluster)) is not None:
+        devices = bandwidths.shall_have(kind, fabric=cluster.fabric.kind != "none")
+        largest = size.ring if quick else _MOST_BYTES
+        figure = bandwidths.expected(kind.cloud, kind.name, len(cluster.nodes), size=largest)
+        if figure is not None:
+            expected, size = figure.of_bytes(), evolve(size, ring=figure.size)
+    return Asked(mode, meter=meter, devices=devices, expected=expected, sizes=size, diagnose=not quick)
+
+
+def _type_of(cluster: ClusterDescription) -> InstanceType | None:
+    """The type of a cluster's machines, where the catalog knows it."""
+    try:
+        return instances.find(cluster.cloud, config.read_shape(cluster.name).machine.instance_type)
+    except BadInput:
+        return None
 
 
 def sizes(cluster: ClusterDescription, *, quick: bool) -> Sizes:

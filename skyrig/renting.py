@@ -173,6 +173,12 @@ def other_pods(shape: Shape, task: Task) -> bool:
     return bool((json.loads(said) if said else {}).get("config") != there.get("config"))
 
 
+def other_image(shape: Shape, task: Task) -> bool:
+    """Whether a task asks for another image of rented machines than the shape has; one that asks for none does not."""
+    wanted = {_image(each, shape.machine.region) for each in task.choice.each}
+    return shape.is_rented and "" not in wanted and shape.machine.image not in wanted
+
+
 def _pods(cloud: str, region: str, task: Task) -> str:
     """What the task says of nodes that are pods; "" where they are none, or it says nothing."""
     if not cluster_clouds.registered(cloud).is_sized:

@@ -86,6 +86,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
         secrets=dict(task.secrets),
         accelerators=task.resources.accelerator_count,
         flush_s=task.config.flush_s,
+        samples=task.config.samples,
         force_setup=options.force_setup,
         user=getpass.getuser(),
     )
@@ -300,6 +301,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
         raise is_stopped(cluster)
     if cluster.scheduler:
         batching.refuse_misfit(task, cluster)
+        preflighting.refuse_wished(task.config.preflight, cluster)
         return cluster, Submission(request, _workdir(task, notify), batch=batching.options(task, cluster))
     batching.refuse_unscheduled(task, cluster)
     if task.num_nodes > len(cluster.nodes):

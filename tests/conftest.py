@@ -20,6 +20,7 @@ KUBERNETES = Path(__file__).parent / "clouds" / "kubernetes"
 CLUSTERS = {
     "tests/e2e/test_jobs.py": "two nodes",
     "tests/e2e/test_latency.py": "two nodes",
+    "tests/e2e/test_job_pictures.py": "two nodes",
     "tests/mounts/test_launches.py": "two nodes",
     "tests/faults/test_flood.py": "faults",
     "tests/faults/test_keeper_killed.py": "faults",

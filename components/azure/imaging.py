@@ -40,12 +40,12 @@ class AzureImaging(pulumi.ComponentResource):
             opts=self._child,
         )
         self._placed = {"resource_group_name": group.name, "location": args["region"], "tags": args["tags"]}
-        version = self._made(*self._defined())
+        version = self._made(self._defined())
         regions = [args["region"], *args["regions"]]
         self.ids = version.id.apply(lambda made: dict.fromkeys(regions, made))
         self.register_outputs({"ids": self.ids})
 
-    def _defined(self) -> tuple[compute.Gallery, compute.GalleryImage]:
+    def _defined(self) -> compute.GalleryImage:
         """Gallery and definition: what a machine has to be that boots the image."""
         args = self._args
         gallery = compute.Gallery(
@@ -56,9 +56,9 @@ class AzureImaging(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(ignore_changes=["description"])),
         )
         known = args["facts"]
-        definition = compute.GalleryImage(
+        return compute.GalleryImage(
             f"{self._name}-definition-{args['mark']}",
-            gallery_name=gallery.name,
+            gallery_name=names.gallery(args["stack"]),
             gallery_image_name=names.definition(args["mark"], known),
             os_type="Linux",
             os_state="Generalized",
@@ -67,11 +67,10 @@ class AzureImaging(pulumi.ComponentResource):
             features=[{"name": "SecurityType", "value": known["security"]}] if known.get("security") else None,
             identifier={"publisher": "skyrig", "offer": args["name"], "sku": args["mark"]},
             **self._placed,
-            opts=self._child,
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[gallery])),
         )
-        return gallery, definition
 
-    def _made(self, gallery: compute.Gallery, definition: compute.GalleryImage) -> compute.GalleryImageVersion:
+    def _made(self, definition: compute.GalleryImage) -> compute.GalleryImageVersion:
         """The version itself, which is made of the machine."""
         args, wanted = self._args, facts.of("azure", "imaging")
         kept: dict[str, Any] = {
@@ -80,8 +79,8 @@ class AzureImaging(pulumi.ComponentResource):
         }
         return compute.GalleryImageVersion(
             f"{self._name}-{args['mark']}",
-            gallery_name=gallery.name,
-            gallery_image_name=definition.name,
+            gallery_name=names.gallery(args["stack"]),
+            gallery_image_name=names.definition(args["mark"], args["facts"]),
             gallery_image_version_name="1.0.0",
             storage_profile={"source": {"virtual_machine_id": args["source"]}},
             publishing_profile={
@@ -92,7 +91,9 @@ class AzureImaging(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 self._child,
                 pulumi.ResourceOptions(
-                    ignore_changes=_MADE_OF, custom_timeouts=pulumi.CustomTimeouts(create="180m", update="180m")
+                    depends_on=[definition],
+                    ignore_changes=_MADE_OF,
+                    custom_timeouts=pulumi.CustomTimeouts(create="180m", update="180m"),
                 ),
             ),
         )

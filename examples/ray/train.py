@@ -1,72 +1,89 @@
-"""Learns a linear rule by gradients that Ray computes on all nodes: one actor a node, each with a share of the data.
-
-Run on rank 0 with RAY_ADDRESS set (`--strategy ray` does that), or alone, where Ray then starts on this machine.
-"""
+"""Ray Train: a network learns a curve, data parallel, one worker a GPU (or as many as WORKERS says on CPUs)."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import socket
+import threading
 import time
+from typing import Any
 
-import numpy as np
 import ray
+import ray.train
+import torch
+from ray.train import ScalingConfig
+from ray.train.torch import TorchTrainer, prepare_model
+from ray.util.queue import Queue
+from torch import nn
+from torch.nn import functional as F
 
-FEATURES = 16
-
-
-@ray.remote(num_cpus=0.5)
-class Worker:
-    """Holds one share of the data; the rule behind it is the same for all."""
-
-    def __init__(self, number: int, rows: int) -> None:
-        made = np.random.default_rng(number)
-        self.x = made.normal(size=(rows, FEATURES))
-        self.y = self.x @ np.arange(FEATURES) + made.normal(scale=0.1, size=rows)
-
-    def gradient(self, weights: np.ndarray) -> tuple[np.ndarray, float]:
-        """Gradient and mean squared error of this share."""
-        error = self.x @ weights - self.y
-        return 2 * self.x.T @ error / len(error), float(np.mean(error**2))
-
-    def where(self) -> str:
-        """The node, and the rank of the job that lends it."""
-        return f"rank {os.environ.get('SKYRIG_NODE_RANK', '-')} on {socket.gethostname()}"
+BATCH = 64
 
 
-def alive(wanted: int, patience_s: float = 60) -> list[str]:
-    """Ids of the cluster's nodes, once it has as many as are `wanted`."""
+def alive(wanted: int, patience_s: float = 120) -> None:
+    """Return when the Ray cluster has as many nodes as are `wanted`."""
     deadline = time.monotonic() + patience_s
-    while len(found := [node["NodeID"] for node in ray.nodes() if node["Alive"]]) < wanted:
-        assert time.monotonic() < deadline, f"{len(found)} of {wanted} nodes have joined"
+    while (count := sum(node["Alive"] for node in ray.nodes())) < wanted:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{count} of {wanted} nodes have joined")
         time.sleep(0.1)
-    return found
+
+
+def worker(given: dict[str, Any]) -> None:
+    """What each worker does: its share of the rows, with gradients that are averaged over all."""
+    context = ray.train.get_context()
+    rank, size = context.get_world_rank(), context.get_world_size()
+    given["said"].put(f"worker {rank} of {size} is on node {context.get_node_rank()}")
+    device = ray.train.torch.get_device()
+    own = torch.Generator().manual_seed(rank)
+    x = 4 * torch.rand(given["rows"] // size, 1, generator=own) - 2
+    y = torch.sin(3 * x)
+    torch.manual_seed(0)
+    model = prepare_model(nn.Sequential(nn.Linear(1, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1)))
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for epoch in range(1, given["epochs"] + 1):
+        total = torch.zeros((), device=device)
+        order = torch.randperm(len(x), generator=own).split(BATCH)
+        for rows in order:
+            loss = F.mse_loss(model(x[rows].to(device)), y[rows].to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        mean = total.item() / len(order)
+        ray.train.report({"epoch": epoch, "loss": mean})
+        if rank == 0:
+            given["said"].put(f"epoch {epoch} loss {mean:.4f}")
+    assert mean < 0.1, "nothing was learnt"
+
+
+def show(said: Queue) -> None:
+    """Print what workers say, wherever they are, until there is an empty line. (What Ray would bring from them has its
+    own messages in between.)"""
+    while line := said.get():
+        print(line, flush=True)
 
 
 def main() -> None:
-    """Train, and fail where nothing was learnt."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--rows", type=int, default=4096, help="of each worker's data")
-    given = parser.parse_args()
+    """Train; it fails where a worker does."""
     ray.init(log_to_driver=False)
-    nodes = alive(int(os.environ.get("SKYPILOT_NUM_NODES", "1")))
-    place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    workers = [
-        Worker.options(scheduling_strategy=place(node, soft=False)).remote(number, given.rows)
-        for number, node in enumerate(nodes)
-    ]
-    for text in ray.get([worker.where.remote() for worker in workers]):
-        print("a worker is at", text, flush=True)
-    weights, loss = np.zeros(FEATURES), 0.0
-    for step in range(1, given.steps + 1):
-        shares = ray.get([worker.gradient.remote(weights) for worker in workers])
-        weights -= 0.1 * np.mean([gradient for gradient, _ in shares], axis=0)
-        loss = float(np.mean([error for _, error in shares]))
-        if step % 20 == 0:
-            print(f"step {step}/{given.steps} loss {loss:.4f}", flush=True)
-    assert loss < 1, "nothing was learnt"
+    alive(int(os.environ.get("SKYPILOT_NUM_NODES", "1")))
+    workers, said = int(os.environ.get("WORKERS", "1")), Queue(actor_options={"num_cpus": 0})
+    shown = threading.Thread(target=show, args=[said])
+    shown.start()
+    try:
+        TorchTrainer(
+            worker,
+            train_loop_config={"rows": int(os.environ["ROWS"]), "epochs": int(os.environ["EPOCHS"]), "said": said},
+            scaling_config=ScalingConfig(
+                num_workers=workers,
+                use_gpu=ray.cluster_resources().get("GPU", 0) >= workers,
+                placement_strategy="SPREAD",
+            ),
+        ).fit()
+    finally:
+        said.put("")
+        shown.join()
+    print(f"learnt by {workers} workers", flush=True)
     ray.shutdown()
 
 

@@ -44,9 +44,11 @@ def queue(values: Values) -> None:
 )
 def logs(values: Values) -> int:
     """Show a job's output, of the newest job without -j, and end with its exit code; with --plot a picture of it."""
-    from skyrig import picturing, verbs
+    from skyrig import verbs
 
     if pictures.wanted(values):
+        from skyrig import picturing
+
         pictures.require(values)
         stack, file = flags.cluster(values), pictures.metrics_file(values)
         pictures.show(values, picturing.of_job(stack, values.whole("job"), notify, file))

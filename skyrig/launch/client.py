@@ -149,6 +149,16 @@ async def settle(desc: ClusterDescription) -> None:
                 await keeping.fetch(link, await _jobs(link))
 
 
+@_asked_again
+async def samples(desc: ClusterDescription, job_id: int, patience_s: float) -> None:
+    """Have what a job's nodes were used for in the stack's own folder, as it is now: where the keeper brings it there,
+    it is. NodeLost where the head cannot be reached within `patience_s` seconds."""
+    if keeping.is_ours(desc):
+        with suppress(NoRuntime):
+            async with keeper(desc, patience_s=patience_s) as link:
+                await keeping.fetch_samples(link, job_id)
+
+
 async def flush(
     desc: ClusterDescription, deadline_s: float, notify: Notify, node_ids: Sequence[str] | None = None
 ) -> list[str]:

@@ -97,8 +97,9 @@ class JobRequest:
     `given` are variables of whoever runs it for the user (a managed job's ids), which nothing replaces and no
     comparison of setups heeds. With `min_nodes` it goes on while so many of its nodes are left, and those that come
     back join it again (0: it needs all). With `hang_s` it has failed when for so long no rank has written or given a
-    sign of life (0: it never has). `preflight` is what its nodes must pass before it begins (None: nothing); where that
-    is `alone`, it is all of the job, which has the nodes it names in `on` to itself, cordoned ones too.
+    sign of life (0: it never has). `samples` has the use of its nodes be written beside its log. `preflight` is
+    what its nodes must pass before it begins (None: nothing); where that is `alone`, it is all of the job, which has
+    the nodes it names in `on` to itself, cordoned ones too.
     """
 
     name: str
@@ -123,6 +124,7 @@ class JobRequest:
     given: dict[str, str] = field(factory=dict)
     min_nodes: int = 0
     hang_s: float = 0.0
+    samples: bool = True
     preflight: Asked | None = None
 
     @property

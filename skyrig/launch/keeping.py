@@ -18,7 +18,7 @@ from skyrig.cluster.description import ClusterDescription
 from skyrig.launch import records
 from skyrig.launch.job import JobRecord
 from skyrig.launch.link import KeeperLink
-from skyrig.launch.protocol import Message, receive, send
+from skyrig.launch.protocol import Message, ask, receive, send
 from skyrig.preflight import report
 
 
@@ -85,3 +85,17 @@ async def fetch(link: KeeperLink, jobs: Sequence[JobRecord]) -> None:
                 add(desc, job, received[0]["offset"], received[1])
         line.writer.close()
         add(desc, job)
+        await fetch_samples(link, job.id)
+
+
+async def fetch_samples(link: KeeperLink, job_id: int) -> None:
+    """Keep what the keeper has of a job's samples."""
+    if link.has_samples:
+        line = await link.another()
+        _, lines = await ask(line.reader, line.writer, {"op": "samples", "id": job_id})
+        line.writer.close()
+        path = places.made(folder(link.desc) / str(job_id)) / records.SAMPLES
+        if lines:
+            fresh = path.with_name(f".{path.name}.{os.getpid()}")
+            fresh.write_bytes(lines)
+            fresh.replace(path)

@@ -74,7 +74,7 @@ class KeeperLink:
     def __init__(self, desc: ClusterDescription, way: _Way, channel: Channel) -> None:
         self.desc = desc
         self.reader, self.writer = channel
-        self.takes_mounts = self.takes_buckets = self.takes_preflights = False
+        self.takes_mounts = self.takes_buckets = self.takes_preflights = self.has_samples = False
         self._way = way
 
     def broken(self, error: Exception) -> SkyrigError:
@@ -104,6 +104,7 @@ class KeeperLink:
         hello = await self.ask({"op": "hello", "digest": _digest(self.desc.public().to_json()), **asking})
         self.takes_mounts = bool(hello.get("mounts"))
         self.takes_buckets = bool(hello.get("buckets"))
+        self.has_samples = bool(hello.get("samples"))
         self.takes_preflights = bool(hello.get("preflight"))
         return hello
 

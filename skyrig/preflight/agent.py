@@ -5,17 +5,21 @@ Orders come as JSON lines on standard input, an answer goes back as one line eac
 it is doing, so nothing of it outlives whoever has started it; and after `life_s` seconds of its own accord. `given`:
 `address` is where it listens, `token` what others must say before they are listened to.
 
+Programs that it runs for whoever asks end with it too.
+
 A ring does what an all-reduce does to the links, without the sums: in each of `steps` steps every member sends `chunk`
 bytes to the next one and gets as many from the one before it. With two members that is one link in both directions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _HEADER = 64
+_MOST_SAID = 400_000
 
 
 class Broken(Exception):
@@ -134,10 +139,50 @@ def step(ahead: socket.socket, behind: socket.socket, count: int, end: float, ca
             came[0] += got
 
 
+def free_port() -> int:
+    """A port that nothing listens at now."""
+    with socket.socket() as looking:
+        looking.bind(("", 0))
+        return int(looking.getsockname()[1])
+
+
+_children: set[int] = set()
+"""Process groups of the programs that run."""
+
+
+def program(order: dict[str, Any]) -> dict[str, Any]:
+    """Run `words` with `env` over the environment, for `limit_s` seconds at most: exit code (-1: it was ended, or could
+    not begin) and the end of what it said."""
+    try:
+        process = subprocess.Popen(order["words"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, start_new_session=True,
+                                   env={**os.environ, **order["env"]})  # fmt: skip
+    except OSError as error:
+        return {"code": -1, "said": str(error)}
+    _children.add(process.pid)
+    try:
+        said, _ = process.communicate(timeout=order["limit_s"])
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        code, said = -1, b"it took too long"
+    end_children()
+    process.wait()
+    _children.discard(process.pid)
+    return {"code": code, "said": said[-_MOST_SAID:].decode(errors="replace")}
+
+
+def end_children() -> None:
+    """Kill whatever runs of the programs that were begun."""
+    for group in list(_children):
+        with contextlib.suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+
+
 def listen(orders: Queue[dict[str, Any]]) -> None:
     """Take orders; the end of the input is the end of all."""
     for line in sys.stdin.buffer:
         orders.put(json.loads(line))
+    end_children()
     os._exit(0)
 
 
@@ -154,6 +199,10 @@ def run(given: dict[str, Any]) -> None:
             answer = {"clock": probe.clock()}
         elif order["op"] == "probe":
             answer = {"found": probe.look()}
+        elif order["op"] == "run":
+            answer = program(order)
+        elif order["op"] == "port":
+            answer = {"port": free_port()}
         elif order["op"] == "listen":
             try:
                 member = member or Member(given["address"], given["token"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from skyrig.preflight.links import SLOW_SHARE
 
@@ -78,8 +78,7 @@ LARGE = Sizes(ring=256 << 20, pair=64 << 20, rounds=15, ring_s=30.0, pair_s=10.0
 class Asked:
     """A preflight. `mode` is of MODES; `alone` is one that no job follows. `devices` says what every node shall have,
     `expected` what the network between them shall carry, None where nobody knows: then nodes are compared with each
-    other. `driver` is a driver's version that all shall have ("": the same one). `answer_s` is how long a node has to
-    answer a question."""
+    other. With `diagnose` DCGM looks too, where it is. `answer_s` is how long a node has to answer a question."""
 
     mode: str = "warn"
     alone: bool = False
@@ -88,4 +87,12 @@ class Asked:
     expected: Expected | None = None
     limits: Limits = field(factory=Limits)
     sizes: Sizes = field(factory=Sizes)
+    diagnose: bool = False
     answer_s: float = 30.0
+
+    @property
+    def by_tcp(self) -> Asked:
+        """The same where our own program measures: it reaches less than NCCL, so links are compared with each
+        other."""
+        sizes = evolve(self.sizes, ring=min(self.sizes.ring, LARGE.ring))
+        return evolve(self, expected=None, sizes=sizes)

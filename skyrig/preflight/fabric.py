@@ -1,5 +1,5 @@
 """Run by each rank's script before anything else (stdlib only, Python 3.8, few imports): what a job's transports are
-told of this node's network, as lines of shell.
+told of this node's network, as lines that the script acts on.
 
 The fabric's kind comes in SKYRIG_FABRIC, and in SKYRIG_FABRIC_ENV the names of the variables that the kind alone has
 set: these may be replaced by what is found here, and what nobody has set may be added. Whatever the user, the node's
@@ -12,6 +12,7 @@ match by prefix; a leading `=` makes it whole names, `^` all but these).
 from __future__ import annotations
 
 import os
+import sys
 
 from skyrig.preflight.adapters import at, efa, gid_index, interface_of, interfaces, names, ports, text
 
@@ -205,12 +206,20 @@ def _on_the_bus(name: str) -> str:
         return name
 
 
+def orders(telling: Telling) -> str:
+    """The same as lines for the rank's script: what to set, to take back and to say. It looks at each line's first
+    word, so that a python3 which says more than it should does no harm."""
+    lines = [f"skyrig-set {name} {value}" for name, value in telling.found.items()]
+    lines += [f"skyrig-unset {name}" for name in telling.dropped]
+    lines += [f"skyrig-say {telling.warning}"] if telling.warning else []
+    return "".join(f"{line}\n" for line in lines)
+
+
 def shell(telling: Telling) -> str:
-    """The same for a shell to evaluate."""
+    """The same for a shell to evaluate, where the python3 that says it is known."""
     lines = [f"export {name}={_quoted(value)}" for name, value in telling.found.items()]
     lines += [f"unset -v {name}" for name in telling.dropped]
-    if telling.warning:
-        lines.append(f"echo {_quoted('[skyrig] ' + telling.warning)} >&2")
+    lines += [f"echo {_quoted('[skyrig] ' + telling.warning)} >&2"] if telling.warning else []
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -219,5 +228,6 @@ def _quoted(value: str) -> str:
 
 
 def main() -> None:
-    """What the rank's script evaluates."""
-    print(shell(told(os.environ)), end="")
+    """What the rank's script reads, with the word `orders`; else what a shell evaluates."""
+    said = orders if sys.argv[1:] == ["orders"] else shell
+    print(said(told(os.environ)), end="")

@@ -139,6 +139,18 @@ class Findings:
         """All accelerators of the node, of whatever kind, those that are only declared too."""
         return len(self.gpus) + len(self.accelerators)
 
+    @property
+    def working(self) -> tuple[Port, ...]:
+        """The ports that work: those of InfiniBand, or all where there are none of it."""
+        layer = [port for port in self.ib if port.layer == "InfiniBand"] or list(self.ib)
+        return tuple(port for port in layer if port.works)
+
+    @property
+    def rails(self) -> tuple[Port, ...]:
+        """The quickest of these, which a fabric is made of: slower ones are for storage or control."""
+        most = max((port.rate_gbps for port in self.working), default=0.0)
+        return tuple(port for port in self.working if port.rate_gbps == most)
+
     @classmethod
     def read(cls, said: str) -> Findings:
         """What the probe printed; lines around it, as of a chatty login, do not matter. BadFindings where there is

@@ -41,6 +41,9 @@ FIELDS = (
 DECLARED = "declared by Skyrig, not present"
 """What nodes of the local cloud say of accelerators that are rehearsed."""
 
+SILENT = 124
+"""Exit code that stands for a program that did not answer in time."""
+
 _NOT_A_FIELD = re.compile(r'Field "([^"]+)" is not a valid field')
 _LINK = re.compile(r"Link \d+: [0-9.]+ GB/s")
 _CUDA = re.compile(r"CUDA Version\s*:\s*([0-9.]+)")
@@ -57,7 +60,7 @@ def gpus(run: Run) -> tuple[list[Gpu], list[str]]:
             break
         fields.remove(unknown.group(1))
     found, problems = parsed(said, fields)
-    if code != 0 and not problems:
+    if code not in (0, SILENT) and not problems:
         problems.append(f"nvidia-smi ended with code {code}")
     return found, problems
 

@@ -15,7 +15,7 @@ import subprocess
 import time
 
 from skyrig.preflight.adapters import at, efa, interfaces, is_living, look_at, names, number, ports, text
-from skyrig.preflight.nvidia import DECLARED, cuda, gpus, nvlinks
+from skyrig.preflight.nvidia import DECLARED, SILENT, cuda, gpus, nvlinks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Node:
             self._silent.add(command[0])
             self.problems.append(f"{command[0]} did not answer within {self.patience_s:g} s")
             _leave(process)
-            return 124, ""
+            return SILENT, ""
         return process.returncode, said.decode(errors="replace")
 
 

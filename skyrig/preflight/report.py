@@ -107,6 +107,8 @@ def from_json(data: Any) -> Report:
 
 def said(rate: float) -> str:
     """A rate for the reader."""
+    if rate < 1:
+        return "nothing"
     for unit, size in (("GB/s", 1e9), ("MB/s", 1e6)):
         if rate >= size:
             return f"{rate / size:.3g} {unit}" if rate < 1000 * size else f"{rate / size:.0f} {unit}"

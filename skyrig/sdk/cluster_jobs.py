@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, BinaryIO, TypeVar, cast
+from typing import IO, Any, BinaryIO, TypeVar, cast
 
 from skyrig.cluster.shape import stack_name
 from skyrig.errors import BadInput
@@ -77,6 +77,20 @@ def download_logs(
 
     folders = [_beside(lambda: verbs.saved_logs(name, each, base, notify))[0].parent for each in ids]  # noqa: B023
     return {folder.name.removeprefix("job-"): str(folder) for folder in folders}
+
+
+def job_series(cluster_name: str, job_id: int | None = None, metrics: str | Path | None = None) -> dict[str, Any]:
+    """What `logs --plot` draws of a job (of the newest one without `job_id`), as plain data: the curves of its output,
+    or of the file `metrics`, and what each node was used for (docs/pictures.md says what is what). Also of a cluster
+    that is gone. BadInput where there is nothing to draw."""
+    from skyrig import picturing
+
+    name, file = stack_name(cluster_name), None if metrics is None else Path(metrics)
+
+    def remark(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return _beside(lambda: picturing.series(picturing.of_job(name, job_id, remark, file)))
 
 
 def _beside(work: Callable[[], Done]) -> Done:

@@ -28,6 +28,7 @@ __all__ = [
     "pool_down",
     "pool_status",
     "queue",
+    "series",
     "tail_logs",
 ]
 
@@ -99,6 +100,15 @@ def download_logs(
     base = Path(local_dir).expanduser()
     _beside(lambda: asked.saved_logs(number, base, _remark))
     return {number: str(managing.folder_of(base, number))}
+
+
+def series(name: str | None = None, job_id: int | None = None, metrics: str | Path | None = None) -> dict[str, Any]:
+    """What `jobs.logs --plot` draws of a managed job over all its attempts (of the newest one, or the newest of a name,
+    without its number), as plain data, as for `sky.job_series`."""
+    from skyrig import picturing
+
+    file = None if metrics is None else Path(metrics)
+    return _beside(lambda: picturing.series(picturing.of_managed(job_id, name, None, file)))
 
 
 def pool_apply(task: Task | Dag, pool_name: str) -> RequestId[None]:

@@ -84,6 +84,11 @@ class Config:
         return None if found is None else float(found)
 
     @property
+    def samples(self) -> bool:
+        """Whether it is written down what the task's nodes are used for: our own key `skyrig.samples`."""
+        return (self.values.get("skyrig") or {}).get("samples") is not False
+
+    @property
     def front_door(self) -> FrontDoor:
         """What a service's endpoint shall be, beyond SkyPilot's words: our own section `skyrig.serve`."""
         own = self.values.get("skyrig")
@@ -244,6 +249,7 @@ _TABLE: dict[str, Callable[[Node], Any]] = {
             "flush_timeout": lambda node: node.number(0),
             "serve": frontdoor.read,
             "recovery": comeback.read,
+            "samples": Node.switch,
         }
     ),
     "gcp": _section(

@@ -22,6 +22,10 @@ PATHS = {
     "authorization:RoleDefinition": f"/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Authorization/roleDefinitions"
     "/{roleDefinitionId}",
     "compute:AvailabilitySet": "Compute/availabilitySets/{availabilitySetName}",
+    "compute:Gallery": "Compute/galleries/{galleryName}",
+    "compute:GalleryImage": "Compute/galleries/{galleryName}/images/{galleryImageName}",
+    "compute:GalleryImageVersion": "Compute/galleries/{galleryName}/images/{galleryImageName}/versions/"
+    "{galleryImageVersionName}",
     "compute:VirtualMachine": "Compute/virtualMachines/{vmName}",
     "compute:VirtualMachineExtension": "Compute/virtualMachines/{vmName}/extensions/{vmExtensionName}",
     "managedidentity:UserAssignedIdentity": "ManagedIdentity/userAssignedIdentities/{resourceName}",

@@ -39,10 +39,13 @@ def ids(name: str, inputs: dict[str, Any], said: dict[str, Any]) -> None:
         said["networkEndpoints"] = [
             {"ipAddress": echo.ip(), "accessConfigs": [{"externalIp": echo.ip(private=False)}]} for _ in range(hosts)
         ]
+    elif "sourceDisk" in inputs:
+        said["id"] = f"projects/{project}/global/images/{inputs['name']}"
     elif "member" in inputs:
         said["id"] = f"{project}/{inputs['role']}/{inputs['member']}"
 
 
+echo.TABLE.insert(0, ("gcp:compute/image:*", ids))
 echo.TABLE.insert(0, ("gcp:compute/router:*", echo.gcp_link("routers", "region")))
 echo.TABLE.insert(0, ("gcp:compute/resourcePolicy:*", echo.gcp_link("resourcePolicies", "region")))
 for kind in ("gcp:projects/*", "gcp:compute/routerNat:*", "gcp:tpu/*"):

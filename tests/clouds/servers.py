@@ -65,11 +65,14 @@ def _write(file: Path, program: Path, echo: Path = Path()) -> None:
 def moto(log: Path, **environment: str) -> Iterator[str]:
     """moto's server on a free port, with what the bridge adds to it where that is there; its url."""
     source = bridge()
-    program = ["-m", "moto.server"] if source is None else [str(source / "lib" / "bridge_moto.py")]
     env = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true", "PYTHONUNBUFFERED": "1", **environment}
+    env["SKYRIG_ECHO"] = str(source / "lib") if source else ""
     with log.open("wb") as out:
         server = subprocess.Popen(
-            [sys.executable, *program, "-H", "127.0.0.1", "-p", "0"], stdout=out, stderr=out, env=env
+            [sys.executable, str(Path(__file__).with_name("moto_aws.py")), "-H", "127.0.0.1", "-p", "0"],
+            stdout=out,
+            stderr=out,
+            env=env,
         )
     try:
         yield _url(log, server)

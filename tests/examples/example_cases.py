@@ -9,6 +9,7 @@ renders:                  commands of the README at full size, by the name of th
   full: skyrig launch resnet.yaml --infra aws --gpus A100:8
 env: {KEY: value}         variables that the commands at full size take from the reader's own environment
 hourly: {full: 43.97}     what `plan` says that one costs an hour; the README has the same figure
+    fabric: {efa: [FI_...]}   variables that the fast network of the planned machine needs, and the plan has
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import yaml
 from attrs import field, frozen
@@ -38,9 +40,12 @@ class Case:
     programs: tuple[str, ...] = field(default=(), converter=tuple)
     seconds: float = 300
     promised: tuple[str, ...] = field(default=(), converter=tuple)
+    also: dict[str, dict[str, Any]] = field(factory=dict)
+    files: dict[str, str] = field(factory=dict)
     renders: dict[str, str] = field(factory=dict)
     env: dict[str, str] = field(factory=dict)
     hourly: dict[str, float] = field(factory=dict)
+    fabric: dict[str, list[str]] = field(factory=dict)
 
     @property
     def readme(self) -> str:

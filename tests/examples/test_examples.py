@@ -7,18 +7,19 @@ SKYRIG_UPDATE_GOLDEN=1 writes those anew.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 from example_cases import CASES, EXAMPLES, GOLDEN, Case
 from forked import forker
-from user import ROOT, User, end_nodes
+from user import User, end_nodes
 
 from skyrig import examples
 
@@ -26,6 +27,8 @@ UPDATE = os.environ.get("SKYRIG_UPDATE_GOLDEN") == "1"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 SHOWN = ("user.sh", "mounts", "environment", "setup/user.sh")
 """What is of the task; tests/render has the rest, which is the same for every text."""
+THIS_MACHINES = ("SKYPILOT_USER", "OMP_NUM_THREADS")
+"""Variables that depend on who renders, and where the machine is not known yet."""
 NO_WAY_OUT = {
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
     **dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "PIP_NO_INDEX", "UV_OFFLINE"), "1"),
@@ -67,7 +70,7 @@ def test_no_golden_folder_is_without_its_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_its_readme_is_one_screen_and_tells_all(case: Case) -> None:
     assert len(case.readme.splitlines()) <= 60
-    for command in case.renders.values():
+    for command in (*case.renders.values(), *(each["run"] for each in case.also.values())):
         assert command in " ".join(case.readme.replace("\\\n", " ").split()), f"README does not have: {command}"
     for hourly in case.hourly.values():
         assert f"${hourly:,.2f}/h" in case.readme
@@ -81,6 +84,20 @@ def test_its_readme_is_one_screen_and_tells_all(case: Case) -> None:
 
 @pytest.mark.parametrize("case", RUN)
 def test_the_readmes_block_keeps_its_promise(case: Case, reader: User) -> None:
+    kept(case.block, case.promised, case, reader)
+
+
+@pytest.mark.soak
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("case", "name"), [pytest.param(case, each, id=f"{case.name}-{each}") for case in CASES for each in case.also]
+)
+def test_the_other_ways_do_too(case: Case, name: str, reader: User) -> None:
+    kept(case.also[name]["run"], case.also[name]["promised"], case, reader)
+
+
+def kept(block: str, promised: Sequence[str], case: Case, reader: User) -> None:
+    """Run commands of an example, and find in the output what is promised."""
     for module in case.needs:
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed here")
@@ -89,10 +106,10 @@ def test_the_readmes_block_keeps_its_promise(case: Case, reader: User) -> None:
             pytest.skip(f"no {program} on this machine")
     folder = copied(case, reader)
     try:
-        said = run_apart(case.block, folder, reader, case.seconds)
+        said = run_apart(block, folder, reader, case.seconds)
     finally:
         end_nodes(reader.home)
-    for promise in case.promised:
+    for promise in promised:
         assert re.search(promise, said, re.MULTILINE), f"not in it: {promise}\n{said}"
 
 
@@ -120,6 +137,8 @@ def run_apart(block: str, folder: Path, person: User, seconds: float) -> str:
 @pytest.mark.parametrize(("case", "render"), RENDERS)
 def test_full_size_is_what_a_person_has_read(case: Case, render: str, reader: User, tmp_path: Path) -> None:
     folder, out = copied(case, reader), tmp_path / "out"
+    for name, text in case.files.items():
+        (folder / name).write_text(text)
     words = ["render", *case.words(render), "--out", str(out)]
     done = forker().run("skyrig", words, folder, {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
@@ -158,7 +177,7 @@ def variables(rank: Path) -> str:
     uses = (rank / "user.sh").read_text()
     for variable in re.findall(r"^\w+=(?:'[^']*'|.*)(?:'[^']*'|.*)*$", text, re.MULTILINE):
         name = variable.partition("=")[0]
-        if name != "SKYPILOT_USER" and (not name.startswith("SKYRIG_") or name in uses):
+        if name not in THIS_MACHINES and (not name.startswith("SKYRIG_") or name in uses):
             own.append(variable)
     return "".join(f"{variable}\n" for variable in own)
 
@@ -167,17 +186,24 @@ def variables(rank: Path) -> str:
 @pytest.mark.parametrize(
     ("case", "render"), [pytest.param(case, each, id=f"{case.name}-{each}") for case in CASES for each in case.hourly]
 )
-def test_the_price_in_the_readme_is_the_plans(case: Case, render: str, reader: User) -> None:
+def test_the_price_in_the_readme_is_the_plans_and_the_fabric_is_set(case: Case, render: str, reader: User) -> None:
     words = ["plan", *case.words(render), "--json"]
     done = forker().run("skyrig", words, copied(case, reader), {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert round(yaml.safe_load(done.stdout)["cost"]["hourly"], 2) == case.hourly[render]
+    plan = json.loads(done.stdout)
+    assert round(plan["cost"]["hourly"], 2) == case.hourly[render]
+    assert set(case.fabric.get(render, ())) <= set((plan["fabric"] or {}).get("env", {}))
 
 
 def test_the_table_of_all_is_the_folders_own() -> None:
-    rows = re.findall(r"^\| \[(\S+)\]\((\S+)/README\.md\) \| (.+) \| (.*) \| (.*) \|$", TABLE, re.MULTILINE)
-    wanted = [(each.name, each.name, each.about, each.needs or "-", each.full or "-") for each in examples.listed()]
-    assert rows == wanted
-
-
-TABLE = (ROOT / "examples" / "README.md").read_text()
+    table, text = EXAMPLES / "README.md", (EXAMPLES / "README.md").read_text()
+    rows = [
+        f"| [{each.name}]({each.name}/README.md) | {each.about} | {each.needs or '-'} | {each.full or '-'} |"
+        for each in examples.listed()
+    ]
+    first = text.index("|---|")
+    before, after = text[: text.index("\n", first) + 1], text[text.index("\n\n", first) :]
+    wanted = before + "\n".join(rows) + after
+    if UPDATE:
+        table.write_text(wanted)
+    assert table.read_text() == wanted

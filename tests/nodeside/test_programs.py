@@ -107,6 +107,20 @@ def test_declared_cards_are_listed(smi: Path, words: str, lines: list[str]) -> N
     assert (done.returncode, done.stdout.splitlines(), done.stderr) == (0, lines, "")
 
 
+@pytest.mark.parametrize(
+    ("hides", "lost"), [("1\n", [1]), ("2\n", [0, 1]), ("7\n", [0, 1]), ("0\n", []), ("x\n", []), ("", [])]
+)
+def test_hidden_cards_have_fallen_off(tmp_path: Path, hides: str, lost: list[int]) -> None:
+    hidden = tmp_path / "it's hidden"
+    hidden.write_text(hides)
+    text = nvidia_smi({"name": "A100", "count": 2, "declared": True}, hidden)
+    command = Path(program(tmp_path, "nvidia-smi", text or ""), "nvidia-smi")
+    words = ["--query-gpu=index", "--format=csv,noheader"]
+    done = subprocess.run([command, *words], capture_output=True, text=True, timeout=10)
+    assert [int(line) for line in done.stdout.split()] == [index for index in (0, 1) if index not in lost]
+    assert done.returncode == (15 if lost else 0) and done.stderr.count("Unable to determine") == len(lost)
+
+
 @pytest.mark.parametrize("words", ["", "topo -m", "-q -d MEMORY", "-L --unknown", "--query-gpu=name", "-i", "--format"])
 def test_what_a_driver_would_have_to_say_is_refused(smi: Path, words: str) -> None:
     done = subprocess.run([smi, *words.split()], capture_output=True, text=True, timeout=10)

@@ -77,7 +77,7 @@ def test_the_script_runs_once_with_all_nodes_and_its_code_counts(tmp_path: Path)
 def test_the_shipped_example_learns_on_all_nodes(tmp_path: Path) -> None:
     ray_or_skip()
     shutil.copytree(ROOT / "examples" / "ray", tmp_path / "workdir")
-    first, _ = ranks.run(render_launch(Script("train.py"), "ray"), tmp_path)
+    first, _ = ranks.run(render_launch(Script("actors.py"), "ray"), tmp_path)
     assert first.code == 0, first.log
     said = {line.partition(" on ")[0] for line in first.log.splitlines()}
     assert {"a worker is at rank 0", "a worker is at rank 1"} <= said

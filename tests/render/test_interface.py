@@ -11,12 +11,12 @@ import pytest
 
 from skyrig.launch import nodeside
 
-_GLOO = re.compile(r"export GLOO_SOCKET_IFNAME='(.*)'")
+_GLOO = re.compile(r"skyrig-set GLOO_SOCKET_IFNAME (.*)")
 
 
 def interface_of(address: str, *before: str) -> str:
     """The interface that the program names for an address."""
-    command = [*before, sys.executable, "-I", "-S", "-c", nodeside.fabric()]
+    command = [*before, sys.executable, "-I", "-S", "-c", nodeside.fabric(), "orders"]
     done = subprocess.run(command, capture_output=True, text=True, env={"SKYRIG_NODE_ADDRESS": address})
     assert (done.returncode, done.stderr) == (0, "")
     found = _GLOO.search(done.stdout)

@@ -198,3 +198,13 @@ def test_an_elastic_job_tells_torchrun_how_its_nodes_meet_again() -> None:
     assert env["PET_LOCAL_ADDR"] == "10.0.0.2"
     assert env["PET_MAX_RESTARTS"] == "3", "the user's own counts"
     assert of_rank(0, request_of(min_nodes=1))["PET_RDZV_CONF"].startswith("is_host=1,")
+
+
+def test_the_node_may_replace_what_the_fabric_alone_has_set() -> None:
+    fabric = Fabric("efa", {"FI_PROVIDER": "efa", "NCCL_SOCKET_IFNAME": "^lo", "SECRET_ONE": "1"})
+    cluster = evolve(on_machines(2), fabric=fabric)
+    request = request_of(env={"NCCL_SOCKET_IFNAME": "eth1"}, secrets={"SECRET_ONE": "2"})
+    env = of_rank(0, request, cluster)
+    assert (env["SKYRIG_FABRIC"], env["SKYRIG_FABRIC_ENV"]) == ("efa", "FI_PROVIDER")
+    assert env["NCCL_SOCKET_IFNAME"] == "eth1"
+    assert "SKYRIG_FABRIC" not in of_rank(0, request_of())

@@ -115,6 +115,12 @@ def test_the_users_choice_of_interface_stays(tmp_path: Path) -> None:
     assert one_rank('echo "$GLOO_SOCKET_IFNAME"', tmp_path, GLOO_SOCKET_IFNAME="ib0").log == "ib0\n"
 
 
+def test_a_rank_is_told_that_its_node_has_no_fabric(tmp_path: Path) -> None:
+    got = one_rank('echo "$SKYRIG_FABRIC_DEVICES"', tmp_path, SKYRIG_FABRIC="efa")
+    assert got.log.startswith("[skyrig] the network of this cluster is efa, and this node has no EFA device")
+    assert got.log.endswith("\n0\n")
+
+
 def test_a_node_without_python_says_so(tmp_path: Path) -> None:
     scripts = render_launch(Script("x.py"), "plain")
     (got,) = ranks.run(scripts, tmp_path, nodes=1, env={"PATH": "/nowhere"})

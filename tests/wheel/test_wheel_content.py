@@ -77,6 +77,15 @@ def test_the_list_and_the_version_are_there(installed: Installed) -> None:
     assert not verbs & {"test", "lint", "bench"}
 
 
+def test_the_examples_are_there_to_be_copied(installed: Installed) -> None:
+    names = [each["name"] for each in installed.json("examples")["examples"]]
+    assert names == sorted({path.split("/")[1] for path in tracked("examples") if path.count("/") > 1})
+    installed.skyrig("examples", "network", "of-the-wheel")
+    copied = {str(path.relative_to(installed.work)) for path in installed.work.glob("of-the-wheel/**/*")}
+    assert copied == {path.replace("examples/network", "of-the-wheel") for path in tracked("examples/network")}
+    assert "is not empty" in installed.skyrig("examples", "network", "of-the-wheel", code=2)
+
+
 def test_the_list_costs_little(installed: Installed) -> None:
     took = []
     for _ in range(4):  # the first one compiles

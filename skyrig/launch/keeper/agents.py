@@ -10,7 +10,7 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -72,6 +72,17 @@ class Agent:
     async def look(self) -> Findings:
         """What the node has. BadFindings where that makes no sense."""
         return Findings.from_json((await self.ask("probe"))["found"])
+
+    async def run(self, words: Sequence[str], env: Mapping[str, str], limit_s: float) -> tuple[int, str]:
+        """Run a program there: its exit code (-1: it took longer than `limit_s` seconds, or is not there) and the end
+        of what it said, both outputs together."""
+        order = {"words": list(words), "env": dict(env), "limit_s": limit_s}
+        answer = await self.ask("run", within_s=limit_s + self._answer_s, **order)
+        return int(answer["code"]), str(answer["said"])
+
+    async def free_port(self) -> int:
+        """A port of the node that nothing listens at now."""
+        return int((await self.ask("port"))["port"])
 
     async def listen(self) -> None:
         """Have it listen for others. SkyrigError where it cannot."""

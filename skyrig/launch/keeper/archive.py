@@ -124,6 +124,7 @@ class Archive:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if copy.log.exists():
                 copy.size = _extend(copy.log, folder / "job.log", copy.size)
+            follow(copy.log.with_name(records.SAMPLES), folder / records.SAMPLES)
             if record != copy.brought:
                 records.write(folder, record)
                 copy.brought = record
@@ -132,6 +133,26 @@ class Archive:
             return False
         self.problem = ""
         return copy.record is record
+
+
+def follow(source: Path, target: Path) -> None:
+    """Make `target` what `source` is, if that is there: a file that grows, or is written anew with another first
+    line."""
+    if not source.exists():
+        return
+    with source.open("rb") as new:
+        head = new.readline()
+    try:
+        with target.open("rb") as old:
+            same = old.readline() == head
+    except FileNotFoundError:
+        same = False
+    if same:
+        _extend(source, target, -1)
+    else:
+        fresh = target.with_name(f".{target.name}.new")
+        fresh.write_bytes(source.read_bytes())
+        fresh.replace(target)
 
 
 def _extend(source: Path, target: Path, known: int) -> int:

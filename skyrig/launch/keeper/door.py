@@ -19,6 +19,7 @@ from skyrig.launch.keeper.keeper import Keeper
 from skyrig.launch.keeper.watch import watch
 from skyrig.launch.lines import tail_offset
 from skyrig.launch.protocol import LINE_LIMIT, MAJOR, MINOR, Message, encode, receive, send
+from skyrig.launch.records import SAMPLES
 from skyrig.launch.runtime import code
 
 _CHUNK = 256 * 1024
@@ -72,6 +73,8 @@ class Door:
                 answering.add(self)
                 if asked[0]["op"] == "flush":
                     await self._flush(asked[0])
+                elif asked[0]["op"] == "samples":
+                    await send(self._writer, {}, await asyncio.to_thread(self._samples, asked[0]))
                 else:
                     await send(self._writer, await self._answer(*asked))
                 answering.discard(self)
@@ -103,6 +106,7 @@ class Door:
             "protocol": [MAJOR, MINOR],
             "mounts": True,
             "buckets": True,
+            "samples": True,
             "preflight": True,
             "release": code.RELEASE,
             "build": code.build(),
@@ -240,6 +244,14 @@ class Door:
                 return
             if changed is not None:
                 await changed.wait()
+
+    def _samples(self, message: Message) -> bytes:
+        """What the nodes of the job `id` were used for, as lines; none where none were taken."""
+        record = self._keeper.table.get(message["id"])
+        try:
+            return self._log(record).with_name(SAMPLES).read_bytes() if record is not None else b""
+        except OSError:
+            return b""
 
     def _log(self, record: JobRecord) -> Path:
         """Where a job's log is to be read: here, or in the records folder when it is no longer here."""

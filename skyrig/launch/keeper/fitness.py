@@ -73,7 +73,7 @@ class Fitness:
         refuse them."""
         others = {job: on for job, on in self._jobs_on([node.id for node in nodes]).items() if job != record.id}
         shared = f"that would disturb {_said(others)}" if others else ""
-        place = Place(self._house.cluster.name, tuple(nodes), self._house.pool, shared)
+        place = Place(self._house.cluster, tuple(nodes), self._house.pool, shared)
         report = evolve(await preflight.run(place, asked, say), job=record.id)
         bad = {node.id: "; ".join(node.reasons) for node in report.nodes if node.id in report.bad}
         if bad and asked.mode == "refuse":

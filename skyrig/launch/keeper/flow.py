@@ -69,6 +69,11 @@ class Flow:
         return self.record.status is not JobStatus.RUNNING and self._is_for_all and not self._request.on
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether its ranks run, and it wants to know what they do to their nodes."""
+        return self._request.samples and self.record.status is JobStatus.RUNNING
+
+    @property
     def silent(self) -> Mapping[str, float]:
         """The nodes of its ranks that cannot be heard, with the seconds for which that is so by now."""
         found = {rank.target.id: rank.silent_s for rank in self._at_work}

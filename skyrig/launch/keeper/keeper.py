@@ -30,6 +30,7 @@ from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.pruning import Pruning
 from skyrig.launch.keeper.queue import Demand, place, refusal, waits_for
 from skyrig.launch.keeper.requests import RequestStore
+from skyrig.launch.keeper.sampler import Sampler
 from skyrig.launch.keeper.table import JobTable
 
 _CHORES_EVERY_S = 1.0
@@ -48,8 +49,7 @@ class Keeper:
         self.nodes = Nodes(home, self.table, self.log)
         self.key, self.pool, self.store = self.nodes.key, self.nodes.pool, self.nodes.store
         self.secret = setups.kept_secret(home)
-        self.archive = Archive(None)
-        self.bell = Bell()
+        self.archive, self.bell = Archive(None), Bell()
         self.flows: dict[int, Flow] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -60,9 +60,8 @@ class Keeper:
         self.following: set[object] = set()
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
-        self.caretaker = Caretaker(self)
-        self.fitness = Fitness(self)
-        self.lookout = Lookout(self)
+        self.caretaker, self.fitness = Caretaker(self), Fitness(self)
+        self.lookout, self.sampler = Lookout(self), Sampler(self)
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -301,6 +300,7 @@ class Keeper:
                         book.flush_silent()
                 self.table.write()
                 self.lookout.mind()
+                self.sampler.mind()
                 if self.nodes.described and self._avoided != self.lookout.notices.going(self.cluster.nodes):
                     self.schedule()
                 await self.settle()

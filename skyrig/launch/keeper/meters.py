@@ -15,6 +15,7 @@ from attrs import field, frozen
 
 from skyrig.launch.keeper import agents
 from skyrig.launch.keeper.agents import Agent
+from skyrig.launch.keeper.programs import ABSENT
 from skyrig.preflight import links
 from skyrig.preflight.asked import Asked
 from skyrig.preflight.report import Measured, PairRate
@@ -22,6 +23,9 @@ from skyrig.preflight.rounds import Pair, tournament
 
 _TRIES = 3
 """How often a suspect is measured with each of the others that it is measured with, at most."""
+
+_PLAIN = 0.2
+"""A link that has less than this part of what makes it a slow one is measured no more often."""
 
 _PARTNERS = 2
 """With how many others that is."""
@@ -36,7 +40,13 @@ Say = Callable[[str], None]
 class Meter(Protocol):
     """What can measure."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+
+    @property
+    def inside(self) -> bool:
+        """Whether it measures what is within one node too."""
 
     async def measure(self, nodes: Sequence[str], size: int, limit_s: float) -> Measured:
         """An all-reduce of `size` bytes over these nodes, which takes `limit_s` seconds at most."""
@@ -46,6 +56,7 @@ class Tcp:
     """Our own program: bytes over TCP, by agents."""
 
     name = "tcp"
+    inside = False
 
     def __init__(self, there: Mapping[str, Agent]) -> None:
         self._there = there
@@ -70,12 +81,15 @@ class Carried:
     slow: Mapping[str, tuple[float, float]] = field(factory=dict)
 
 
-async def carried(meter: Meter, nodes: Sequence[str], asked: Asked, say: Say) -> Carried:
-    """Measure what the links between `nodes` carry. NodeLost where one of them falls silent over it."""
-    if len(nodes) < 2:
+async def carried(meter: Meter, nodes: Sequence[str], asked: Asked, say: Say, by_pairs: Meter | None = None) -> Carried:
+    """Measure what the links between `nodes` carry; pairs with another meter, if one is given. NodeLost where a node
+    falls silent over it."""
+    if len(nodes) < 2 and not (nodes and meter.inside):
         return Carried()
     sizes = asked.sizes
     whole = await meter.measure(nodes, sizes.ring, sizes.ring_s)
+    if len(nodes) < 2 or whole.problem.startswith(ABSENT):
+        return Carried(whole)
     expected = asked.expected
     if not whole.problem and expected is not None and whole.rate < expected.least:
         whole = max(whole, await meter.measure(nodes, sizes.ring, sizes.ring_s), key=lambda each: each.rate)
@@ -83,6 +97,7 @@ async def carried(meter: Meter, nodes: Sequence[str], asked: Asked, say: Say) ->
         return Carried(whole)
     if len(nodes) == 2:
         return Carried(whole, (PairRate(nodes[0], nodes[1], whole.rate, alone=True),))
+    meter = by_pairs or meter
     rates = await _paired(meter, nodes, asked)
     pairs = tuple(PairRate(nodes[a], nodes[b], rate) for (a, b), rate in sorted(rates.items()))
     suspects = links.slow(rates, asked.limits.slow_share)
@@ -136,4 +151,6 @@ async def _alone(
             own = max(own, await once(suspect, partner))
             if not links.confirmed(own, right, share):
                 return found
+        if links.confirmed(own, right, share * _PLAIN):
+            return found
     return found

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from skyrig.cluster.description import Node
+from skyrig.cluster.description import ClusterDescription, Node
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.pool import Pool
-from skyrig.launch.keeper import agents, meters
+from skyrig.launch.keeper import agents, meters, programs
 from skyrig.launch.keeper.agents import Agent
-from skyrig.preflight import clocks
+from skyrig.launch.keeper.meters import Carried
+from skyrig.launch.keeper.programs import Heard
+from skyrig.preflight import clocks, transport
 from skyrig.preflight.asked import Asked
 from skyrig.preflight.clocks import Offset, Reading
 from skyrig.preflight.findings import Findings
@@ -30,16 +32,18 @@ _LOOKS = 3
 _AGAIN = 5
 """How often a clock that seems to be off is looked at again."""
 
+_NOTHING = Heard()
+
 Say = Callable[[str], None]
 """Takes one line for the reader."""
 
 
 @frozen
 class Place:
-    """Where a preflight happens: the nodes of cluster `cluster`, reached over `pool`; `is_shared` says why the network
+    """Where a preflight happens: `nodes` of `cluster`, reached over `pool`; `is_shared` says why the network
     must be left alone ("": it need not), as it would disturb a job that runs there."""
 
-    cluster: str
+    cluster: ClusterDescription
     nodes: tuple[Node, ...]
     pool: Pool
     is_shared: str = ""
@@ -49,7 +53,7 @@ async def run(place: Place, asked: Asked, say: Say) -> Report:
     """Look at the nodes, measure their network, and judge them. A node that does not answer is one that is bad."""
     began, at = time.monotonic(), time.time()
     seen = await _seen(place, asked, say)
-    report = judged(place.cluster, [node.id for node in place.nodes], seen, asked)
+    report = judged(place.cluster.name, [node.id for node in place.nodes], seen, asked)
     return evolve(report, at=at, took_s=round(time.monotonic() - began, 3))
 
 
@@ -71,11 +75,43 @@ async def _measured(place: Place, asked: Asked, there: Mapping[str, Agent], seen
     while True:
         nodes = [node.id for node in place.nodes if node.id in there and node.id not in silent]
         try:
-            carried = await meters.carried(meters.Tcp(there), nodes, asked, lambda line: say(f"preflight: {line}"))
+            return await _carried(place, asked, there, evolve(seen, silent=silent), nodes, say)
         except NodeLost as error:
             silent[error.node_id] = error.message
-            continue
-        return evolve(seen, silent=silent, measured=carried.whole, pairs=carried.pairs, slow=carried.slow)
+
+
+async def _carried(
+    place: Place, asked: Asked, there: Mapping[str, Agent], seen: Seen, nodes: Sequence[str], say: Say
+) -> Seen:
+    """By what fits the nodes: NCCL where they have accelerators and torch, else our own program."""
+
+    def told(line: str) -> None:
+        say(f"preflight: {line}")
+
+    found = {node: seen.findings[node] for node in nodes if node in seen.findings}
+    has_gpus = bool(found) and len(found) == len(nodes) and all(each.gpus for each in found.values())
+    if asked.diagnose:
+        seen = evolve(seen, ailing=await programs.diagnosed(there, found))
+    if has_gpus and len(nodes) == 1 and found[nodes[0]].nccl_tests and asked.meter == "auto":
+        inside = await programs.inside_by_tests(there[nodes[0]], found[nodes[0]], asked.sizes.ring)
+        return evolve(seen, measured=inside)
+    if nodes and (asked.meter == "torch" or (asked.meter == "auto" and has_gpus)):
+        torch = programs.Torch(there, found, place.cluster)
+        compares = has_gpus and (asked.expected is not None or asked.meter == "torch")
+        carried = await meters.carried(torch, nodes, asked, told, None if compares else meters.Tcp(there))
+        if not carried.whole.problem.startswith(programs.ABSENT) or asked.meter == "torch":
+            return _with(seen, carried, torch.heard, place.cluster.fabric.kind)
+        told(f"{carried.whole.problem}; bytes over TCP are measured instead")
+    return _with(seen, await meters.carried(meters.Tcp(there), nodes, asked.by_tcp, told))
+
+
+def _with(seen: Seen, carried: Carried, heard: Heard = _NOTHING, fabric: str = "") -> Seen:
+    """`seen` with what was measured, and how ranks reach each other."""
+    spoken = {node: each for node, each in heard.by_node.items() if any(one.network for one in each)}
+    words = {node: transport.in_words(each) for node, each in spoken.items()}
+    fallen = {node: f"NCCL does not use its {fabric}: {words[node]}" for node, each in spoken.items()
+              if transport.fell_back(each, fabric)}  # fmt: skip
+    return evolve(seen, measured=carried.whole, pairs=carried.pairs, slow=carried.slow, transports=words, fallen=fallen)
 
 
 async def _probed(there: Mapping[str, Agent]) -> tuple[dict[str, Findings], dict[str, str]]:

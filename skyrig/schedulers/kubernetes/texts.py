@@ -85,6 +85,7 @@ def _fabric(desc: ClusterDescription, asked: Asked) -> dict[str, str]:
 def fixed(desc: ClusterDescription, request: JobRequest, asked: Asked, hosts: Sequence[str], number: int) -> str:
     """The variables that nothing replaces. What a pod alone knows, its rank, stands there by its name."""
     procs = processes_per_node(request)
+    seen = of_fabric(asked.fabric or desc.fabric.kind, _fabric(desc, asked), request)
     values = {
         **_both(
             {
@@ -96,14 +97,14 @@ def fixed(desc: ClusterDescription, request: JobRequest, asked: Asked, hosts: Se
         ),
         "SKYRIG_PROCS_PER_NODE": str(procs),
         "SKYRIG_DEVICE": "gpu" if request.accelerators else "cpu",
-        **of_fabric(asked.fabric or desc.fabric.kind, _fabric(desc, asked), request),
+        **seen,
         **request.given,
     }
     ranked = "export SKYPILOT_NODE_RANK=$skyrig_rank SKYRIG_NODE_RANK=$skyrig_rank\n"
     workers = json.dumps([f"{host}:{PORT}" for host in hosts])
     start, end = f'{{"cluster": {{"worker": {workers}}}, "task": {{"type": "worker", "index": ', "}}"
     ranked += f"export SKYRIG_TF_CONFIG={shlex.quote(start)}$skyrig_rank{shlex.quote(end)}\n"
-    return ranked + exports({**values, "SKYRIG_ENV_NAMES": _names(request)})
+    return ranked + exports({**values, "SKYRIG_ENV_NAMES": _names(request, seen)})
 
 
 def exports(values: Mapping[str, str]) -> str:
@@ -111,14 +112,13 @@ def exports(values: Mapping[str, str]) -> str:
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items() if _NAME.fullmatch(name))
 
 
-def _names(request: JobRequest) -> str:
+def _names(request: JobRequest, more_fixed: Iterable[str]) -> str:
     """The names by which a rendered script knows what a node's .bashrc must not replace."""
     own = _both(dict.fromkeys(("NODE_IPS", "NUM_NODES", "TASK_ID", "CLUSTER_INFO", "USER", "NUM_GPUS_PER_NODE",
                                "NODE_RANK", "INTERNAL_JOB_ID"), ""))  # fmt: skip
     more = ("PYTHONUNBUFFERED", "OMP_NUM_THREADS", "MASTER_ADDR", "MASTER_PORT", "SKYRIG_PROCS_PER_NODE",
-            "SKYRIG_DEVICE", "SKYRIG_NODE_ADDRESS", "SKYRIG_TF_CONFIG", "SKYRIG_FABRIC",
-            "SKYRIG_FABRIC_ENV")  # fmt: skip
-    found: Iterable[str] = {*own, *more, *request.env, *request.secrets, *request.given}
+            "SKYRIG_DEVICE", "SKYRIG_NODE_ADDRESS", "SKYRIG_TF_CONFIG")  # fmt: skip
+    found: Iterable[str] = {*own, *more, *more_fixed, *request.env, *request.secrets, *request.given}
     return " ".join(sorted(name for name in found if _NAME.fullmatch(name)))
 
 

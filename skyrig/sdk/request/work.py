@@ -156,6 +156,15 @@ def endpoints(notify: Notify, *, cluster_name: str, port: int | None) -> dict[in
     return verbs.endpoints(cluster_name, port, notify)
 
 
+def preflight(
+    notify: Notify, *, cluster_name: str, nodes: tuple[str, ...], quick: bool, cordon: bool
+) -> dict[str, Any]:
+    """Look at a cluster's nodes."""
+    from skyrig import preflighting
+
+    return preflighting.run(cluster_name, preflighting.Wishes(nodes, quick, cordon=cordon), notify).to_json()
+
+
 def queue(notify: Notify, *, cluster_name: str, skip_finished: bool) -> list[JobRecord]:
     """Jobs of a cluster, the newest first."""
     from skyrig import verbs
@@ -366,6 +375,7 @@ WORK = {
     "autostop": Work(autostop, None),
     "down": Work(down, None),
     "endpoints": Work(endpoints, dict[int, str]),
+    "preflight": Work(preflight, dict[str, Any]),
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
     "cancel": Work(cancel, None),

@@ -36,8 +36,6 @@ OUTPUTS = {
     "aws:ec2/amiFromInstance:AmiFromInstance": {"rootSnapshotId": "snap-{name}"},
     "aws:ec2/amiCopy:AmiCopy": {"rootSnapshotId": "snap-{name}"},
     "azure-native:resources:ResourceGroup": {"name": "skyrig-torch-image"},
-    "azure-native:compute:Gallery": {"name": "skyrig_torch_image"},
-    "azure-native:compute:GalleryImage": {"name": "{name}"},
 }
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
+import image_world
 import pytest
 from account import REGION, AwsUser
+from image_world import NAME
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]  # minutes of waiting for AWS
-CALLS, FAR, ACCOUNT = Path(__file__).with_name("image_calls.py"), "eu-west-1", "123456789012"
-NAME = "torch"
+FAR, ACCOUNT = "eu-west-1", "123456789012"
 
 
 class ImageUser(AwsUser):
@@ -24,23 +21,13 @@ class ImageUser(AwsUser):
 
     def call(self, verb: str, /, check: int = 0, **given: Any) -> Any:
         """What a call of the image stacks gives; its words where it is refused."""
-        done = subprocess.run(
-            [sys.executable, str(CALLS), verb, json.dumps(given)],
-            cwd=self.clone, env=self.env, capture_output=True, text=True, timeout=400, check=False,
-        )  # fmt: skip
-        assert done.returncode == check, done.stdout + done.stderr
-        return done.stderr if check else json.loads(done.stdout)
+        return image_world.call(self, verb, check, **given)
 
     def ec2(self, region: str) -> Any:
         """EC2 of a region, past Skyrig."""
         return boto3.client(
             "ec2", endpoint_url=self.url, region_name=region, aws_access_key_id="test", aws_secret_access_key="test"
         )
-
-    def of_image(self, *words: str) -> subprocess.CompletedProcess[bytes]:
-        """A plain engine command on the image's stack."""
-        command = ["pulumi", *words, "-s", f"{NAME}-image", "--non-interactive"]
-        return subprocess.run(command, cwd=self.clone, env=self.env, capture_output=True, timeout=300, check=False)
 
     def images(self, region: str) -> list[dict[str, Any]]:
         """AMIs of ours in a region."""
@@ -97,8 +84,7 @@ def test_an_image_is_there_with_its_tags_and_belongs_to_no_cluster(person: Image
 
 def test_nothing_changes_though_its_builder_is_gone(person: ImageUser, made: Any) -> None:
     assert not person.instances()
-    done = person.of_image("up", "--yes", "--refresh", "--expect-no-changes")
-    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    image_world.nothing_changes(person)
     assert person.call("all") == [made]
 
 
@@ -108,8 +94,7 @@ def test_a_copy_is_one_more_region_and_changes_nothing_else(person: ImageUser, m
     [far] = person.images(FAR)
     assert copied["ids"][FAR] == far["ImageId"] and len(person.snapshots(FAR)) == 1
     assert person.call("copy", name=NAME, region=FAR) == copied
-    done = person.of_image("up", "--yes", "--refresh", "--expect-no-changes")
-    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    image_world.nothing_changes(person)
 
 
 def test_an_image_that_a_cluster_uses_stays(person: ImageUser, made: Any) -> None:

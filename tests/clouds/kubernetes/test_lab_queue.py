@@ -16,6 +16,7 @@ import attrs
 import pytest
 import yaml
 from kubernetes_lab import Lab
+from lab_images import TORCH
 from user import User, until
 
 from components.kubernetes.jobs import describe
@@ -251,6 +252,25 @@ def test_a_user_with_few_rights(queue: Queue, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.soak
+def test_torchrun_over_two_nodes(queue: Queue) -> None:
+    """Training processes meet at the first node's name and add up what each has."""
+    run = """cat >ring.py <<'END'
+import torch, torch.distributed as dist
+dist.init_process_group("gloo")
+sum = torch.tensor([float(dist.get_rank() + 1)])
+dist.all_reduce(sum)
+print("rank", dist.get_rank(), "of", dist.get_world_size(), "sum", sum.item(), flush=True)
+dist.destroy_process_group()
+END
+python3 -m torch.distributed.run --nnodes "$SKYPILOT_NUM_NODES" --node-rank "$SKYPILOT_NODE_RANK" --nproc-per-node 2 \\
+  --master-addr "$(echo "$SKYPILOT_NODE_IPS" | head -n1)" --master-port 29512 ring.py
+"""
+    code, said = queue.run(queue.what(run, 2, asked=Asked(image=TORCH)))
+    told = sorted(line.partition(") ")[2] for line in said.splitlines() if " sum " in line)
+    assert code == 0 and told == [f"rank {rank} of 4 sum 10.0" for rank in range(4)], (queue.told, said)
+
+
+@pytest.mark.soak
 def test_a_whole_life(lab: Lab, jobsets: str, tmp_path: Path) -> None:
     """The verbs: launch makes the stack, then exec, queue, logs, status, cancel, down; nothing is left."""
     person = User(tmp_path, "hpc")
@@ -273,7 +293,7 @@ def test_a_whole_life(lab: Lab, jobsets: str, tmp_path: Path) -> None:
     assert "kind: JobSet" in shown.told() and SECRET not in shown.told()
     (tmp_path / "long.yaml").write_text(yaml.safe_dump({**task, "run": "sleep 100"}))
     person.run("exec", str(tmp_path / "long.yaml"), "-c", "hpc", "-d")
-    until(lambda: person.jobs()[-1]["status"] == "RUNNING", 90)
+    until(lambda: person.jobs()[-1]["status"] == "RUNNING", "the second job runs", 90)
     person.run("cancel", "-c", "hpc", "-j", "2")
     assert [row["status"] for row in person.jobs()] == ["SUCCEEDED", "CANCELLED"]
     assert person.json("status")["clusters"][0]["status"] == "UP"

@@ -1,4 +1,4 @@
-"""RunPod's API on loopback. Its pods are records."""
+"""RunPod's API on loopback. Its pods are records, or run (pod_served.py)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from api_mock import Answer, ApiMock
+from pod_served import Pod
 
 KEY, OTHER = "rpa_" + secrets.token_hex(20), "rpa_" + secrets.token_hex(20)
+POD_KEY = "rpa_" + secrets.token_hex(20)
+"""What a pod itself is given to speak of itself."""
 GPU, KIND, CENTER = "NVIDIA L40", "1x_L40_SECURE", "US-TX-3"
 NO_ROOM = "There are no longer any instances available with the requested specifications. Please refresh and try again."
 _ACTIONS = {"RUNNING": ["stop", "restart", "terminate"], "EXITED": ["start", "terminate"]}
@@ -24,11 +27,13 @@ def problem(status: int, title: str, detail: str) -> dict[str, Any]:
 
 class RunpodMock(ApiMock):
     """One account. `rooms` is the stock of the GPU by data center, `boot_s` how long a pod starts. After a start it has
-    another port."""
+    another port. Pods run where there is a `folder` for what they have."""
 
-    def __init__(self, boot_s: float = 0.2) -> None:
+    def __init__(self, boot_s: float = 0.2, folder: Path | None = None) -> None:
         super().__init__(Path(__file__).with_name("openapi.json"), KEY)
         self.boot_s = boot_s
+        self.folder = folder
+        self.running: dict[str, Pod] = {}
         self.rooms = {"US-KS-2": "NONE", CENTER: "LOW", "US-CA-2": "NONE", "EU-RO-1": "HIGH"}
         self.owners = {KEY: "user_1", OTHER: "user_2"}
         self.keys.add(OTHER)
@@ -59,6 +64,7 @@ class RunpodMock(ApiMock):
 
     def end(self, id_: str) -> None:
         """Have a pod gone."""
+        self._halt(id_)
         self.pods.pop(id_)
 
     def _create(self, body: dict[str, Any]) -> Any:
@@ -92,11 +98,24 @@ class RunpodMock(ApiMock):
             raise Answer(404, problem(404, "Not Found", "pod not found"))
         each = self.pods[id_]
         if each["status"] == "PROVISIONING" and time.monotonic() > self._up_at[id_]:
-            port = _free_port()
+            port = self._begin(id_) if self.folder else _free_port()
             where = {"host": "127.0.0.1", "port": port, "username": "root", "command": f"ssh root@127.0.0.1 -p {port}"}
             self._status(id_, "RUNNING")
             each |= {"ssh": {"proxy": None, "direct": where}, "startedAt": f"2026-11-22T12:00:00.{port}Z"}
         return dict(each)
+
+    def _begin(self, id_: str) -> int:
+        """Start what the pod is to run; the port at which its SSH server will be."""
+        assert self.folder is not None
+        each, number = self.pods[id_], len(list(self.folder.glob(f"{id_}.*.log")))
+        scratch = self.folder / f"{id_}.{number}"
+        env = {"RUNPOD_POD_ID": id_, "RUNPOD_API_KEY": POD_KEY, **each["env"]}
+        self.running[id_] = Pod(scratch, self.folder / f"{id_}.volume", env, each["args"])
+        return self.running[id_].port
+
+    def _halt(self, id_: str) -> None:
+        if pod := self.running.pop(id_, None):
+            pod.close()
 
     def _status(self, id_: str, status: str) -> None:
         self.pods[id_] |= {"status": status, "actions": _ACTIONS.get(status, ["stop", "terminate"])}
@@ -113,6 +132,7 @@ class RunpodMock(ApiMock):
             self._up_at[id_] = time.monotonic() + self.boot_s
             self._status(id_, "PROVISIONING")
         else:
+            self._halt(id_)
             self._status(id_, "EXITED")
             self.pods[id_] |= {"ssh": {"proxy": None, "direct": None}, "cost": 0.0}
         return dict(self.pods[id_])

@@ -26,7 +26,14 @@ export PATH="$PATH:$SKYRIG_RANK_DIR/fallbacks"
 
 # What torch, NCCL, MPI and libfabric are told of this node's own network, which only the node knows.
 export SKYRIG_HOSTFILE=$SKYRIG_RANK_DIR/hostfile
-eval "$(python3 -I -S "$SKYRIG_RANK_DIR/fabric.py" 2>/dev/null)"
+while read -r skyrig_order skyrig_name skyrig_value; do
+  case $skyrig_order in
+    skyrig-set) export "$skyrig_name=$skyrig_value" ;;
+    skyrig-unset) unset -v "$skyrig_name" ;;
+    skyrig-say) echo "[skyrig] $skyrig_name $skyrig_value" >&2 ;;
+  esac
+done <<<"$(python3 -I -S "$SKYRIG_RANK_DIR/fabric.py" orders 2>/dev/null)"
+unset -v skyrig_order skyrig_name skyrig_value
 
 if ! command -v conda >/dev/null; then
   # Where the text calls it all the same: one line, once, in the place of bash's own.

@@ -1,0 +1,8 @@
+"""Preflights are tested on the keeper's own test cluster."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "keeper"))
