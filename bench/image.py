@@ -23,7 +23,7 @@ from pathlib import Path
 from bench import record
 from bench.figures import Figures
 
-PACKAGES, MODULES, LINES = 24, 250, 120
+PACKAGES, MODULES, LINES = 24, 150, 400
 FIRST = "the first process"
 
 _TASK = """\

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,10 @@ def clean_machine() -> None:
     The last thing to go is the key that let us in."""
     end_keeper()
     root = [] if os.getuid() == 0 else ["sudo", "-n"]
+    # Whoever asked for this switches it off when it is done; should they be gone, it does so itself, since no timer of
+    # ours will be left. What is to come at the next boot is not kept.
+    if shutil.which("shutdown"):
+        subprocess.run([*root, "shutdown", "-h", "+10"], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     done = subprocess.run(
         [*root, "/bin/bash", "-c", given["script"] + AFTERWARDS, "seal", *KEPT],
         stdin=subprocess.DEVNULL,
