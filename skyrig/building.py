@@ -8,6 +8,7 @@ again, or is given up by `delete`; what costs money meanwhile is a stack like an
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -16,14 +17,14 @@ from attrs import evolve, field, frozen
 
 from skyrig import imaging, local, places, verbs
 from skyrig.bringing import Confirm, Notify
-from skyrig.cluster import imagery, owner, sites
+from skyrig.cluster import clouds, imagery, owner, sites
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.imagery import MadeImage, Source, WantedImage
 from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
-from skyrig.fitting import local_candidate
-from skyrig.images import building, prepared
+from skyrig.fitting import local_candidate, shape_for
+from skyrig.images import building, prepared, sealing
 from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
@@ -93,9 +94,10 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
     """Have this image. What is there already, of the same recipe, stays as it is. BadInput for what cannot be, before
     anything is made; JobFailed, and no builder is left, where its setup fails."""
     name = imagery.check_name(wanted.name)
-    task = _builder_task(imaging.resolved(wanted.task), name)
+    task = _where_images_are(_builder_task(imaging.resolved(wanted.task), name), building.read(name) is not None)
     parts = setups.parts(task)
-    digest = prepared.digest({**parts, **{f"before:{key}": text for key, text in wanted.before.items()}})
+    before = {f"before:{key}": text for key, text in wanted.before.items()}
+    digest = prepared.digest({**parts, **before, "begins:": _begins(wanted.task)})
     with building.alone(name):
         made = imagestacks.read(name)
         progress = building.read(name)
@@ -165,6 +167,34 @@ def _builder_task(task: Task, name: str) -> Task:
     )
 
 
+def _where_images_are(task: Task, begun: bool) -> Task:
+    """`task` on the one cloud that it would be brought up on: BadInput where no machine images are made there, sooner
+    than after a builder was paid for. One whose build has `begun` is where it is."""
+    if begun:
+        return task
+    cloud = shape_for(Shape(), task).cloud
+    if not imagestacks.makes(cloud):
+        made_on = ", ".join(each for each in clouds.CLOUDS if imagestacks.makes(each))
+        raise BadInput(f"no machine images are made on {cloud}", hint=f"--infra, one of {made_on}; or --container")
+    each = tuple(
+        one
+        if one.infra.cloud is not None or cloud == sites.CLOUD
+        else evolve(one, infra=evolve(one.infra, cloud=cloud))
+        for one in task.choice.each
+        if one.infra.cloud in (None, cloud)
+    )
+    return evolve(task, choice=evolve(task.choice, each=each))
+
+
+def _begins(task: Task) -> str:
+    """Where an image is wanted, and what its builder begins with, as far as that is said."""
+    said = [
+        [one.infra.cloud, sorted(map(str, one.image.by_region.items())) if one.image is not None else []]
+        for one in task.choice.each
+    ]
+    return json.dumps(said)
+
+
 def _built(
     wanted: Wanted,
     task: Task,
@@ -208,6 +238,9 @@ def _built(
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
     _give_up(name, notify)
+    priced = imagestacks.of_cloud(made.cloud)
+    if priced is not None and (monthly := priced.monthly(made)) is not None:
+        notify(f"image {name}: its storage costs at most ${monthly:.2f} a month")
     where = "this machine" if made.cloud == sites.CLOUD else ", ".join(made.ids)
     notify(f"image {name} is on {where}: image_id: skyrig:{name}")
     return made
@@ -250,7 +283,8 @@ def _prepared(
             continue
         what = evolve(task, setup=text or None)
         had = _last_job(builder)
-        code = verbs.launch(what, builder, RunOptions(wish=wish), out, notify, confirm=confirm)
+        asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
+        code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
         if code != 0:
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
@@ -278,7 +312,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
 
     given = {
         "secrets": sorted(task.secrets),
-        "machine": cluster.isolation == "machine",
+        "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
         "forget": bool(_EACH_NODE.search(task.setup or "")),
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }

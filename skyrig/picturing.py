@@ -11,11 +11,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, BinaryIO, cast
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
-from skyrig import places
+from skyrig import metering, places
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.launch import client, records
+from skyrig.launch.job import JobRecord
 from skyrig.plots import metrics, samples
 from skyrig.plots.gathering import Gathering
 from skyrig.plots.values import NodeUse, Picture
@@ -26,16 +27,20 @@ Notify = Callable[[str], None]
 _SAMPLES_EVERY_S = 5.0
 """How often samples of a job that is followed are asked for."""
 
+_REACH_S = 4.0
+"""How long a head may take to answer with them."""
+
 
 @frozen
 class Subject:
-    """Whose picture it is: `title`, how its log is written into a file (as it is now, or with True until it ends), and
-    the lines of its samples."""
+    """Whose picture it is: `title`, how its log is written into a file (as it is now, or with True until it ends), the
+    lines of its samples, what a file of metrics on its node holds, and one here that stands for both (None: none)."""
 
     title: str
     log: Callable[[BinaryIO, bool], object]
     samples: Callable[[], list[bytes]]
-    metrics: Path | None = field(default=None)
+    left: Callable[[], bytes]
+    metrics: Path | None = None
 
 
 def of_job(stack: str, job_id: int | None, notify: Notify, metrics_file: Path | None = None) -> Subject:
@@ -50,7 +55,8 @@ def of_job(stack: str, job_id: int | None, notify: Notify, metrics_file: Path | 
     def log(out: BinaryIO, follow: bool) -> int:
         return verbs.logs(stack, job.id, out, _nothing, follow=follow)
 
-    return Subject(f"{job.name} on {stack}, job {job.id}", log, partial(_samples, stack, job.id), metrics_file)
+    samples_of, left = partial(_samples, stack, job.id), partial(_left, stack, job)
+    return Subject(f"{job.name} on {stack}, job {job.id}", log, samples_of, left, metrics_file)
 
 
 def of_managed(job_id: int | None, name: str | None, task: int | None, metrics_file: Path | None = None) -> Subject:
@@ -69,7 +75,7 @@ def of_managed(job_id: int | None, name: str | None, task: int | None, metrics_f
         tasks = [each for each in managing.find(job.id).job.tasks if task in (None, each.index)]
         return [line for each in tasks for number in each.jobs for line in _samples(each.stack, number)]
 
-    return Subject(f"{job.name}, managed job {job.id}", log, taken, metrics_file)
+    return Subject(f"{job.name}, managed job {job.id}", log, taken, bytes, metrics_file)
 
 
 def picture(subject: Subject) -> Picture:
@@ -79,6 +85,8 @@ def picture(subject: Subject) -> Picture:
         subject.log(cast(BinaryIO, found), False)
         found.end()
     drawn = _picture(subject, found, samples.read(subject.samples()))
+    if not drawn.training.curves and subject.metrics is None:
+        drawn = evolve(drawn, training=metrics.of_bytes(subject.left()))
     if drawn.is_empty:
         raise BadInput(
             f"{subject.title}: no loss, throughput or learning rate in its output, and no samples of its nodes",
@@ -134,17 +142,29 @@ def _written(subject: Subject, found: Gathering) -> Iterator[Callable[[float], b
 
 
 def _picture(subject: Subject, found: Gathering, nodes: tuple[NodeUse, ...]) -> Picture:
-    drawn = Picture(subject.title, found.training(), nodes)
-    return drawn if subject.metrics is None else evolve(drawn, training=metrics.of_file(subject.metrics))
+    if subject.metrics is not None:
+        return Picture(subject.title, metrics.of_file(subject.metrics), nodes)
+    return Picture(subject.title, found.training(), nodes)
 
 
 def _samples(stack: str, job_id: int) -> list[bytes]:
     """The lines of a job's samples, from where they are kept; none where none were taken."""
     cluster = described.known(stack)
-    if cluster is not None and not cluster.scheduler and not status.stopped(cluster):
-        with suppress(SkyrigError):  # a head that does not answer: what was kept of them is shown
-            asyncio.run(client.samples(cluster, job_id))
+    if cluster is not None and not cluster.scheduler:
+        with suppress(SkyrigError):  # a head that does not answer, or is stopped: what was kept of them is shown
+            asyncio.run(client.samples(cluster, job_id, _REACH_S))
     return records.samples(places.records(stack), job_id)
+
+
+def _left(stack: str, job: JobRecord) -> bytes:
+    """The file of metrics that a job has left on its node; b"" where none is to be had."""
+    cluster = described.known(stack)
+    if cluster is None or cluster.scheduler or status.stopped(cluster):
+        return b""
+    try:
+        return metering.fetched(cluster, job)
+    except SkyrigError:  # a node that does not answer has none to show
+        return b""
 
 
 def _nothing(line: str) -> None:

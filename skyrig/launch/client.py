@@ -150,11 +150,12 @@ async def settle(desc: ClusterDescription) -> None:
 
 
 @_asked_again
-async def samples(desc: ClusterDescription, job_id: int) -> None:
-    """Have what a job's nodes were used for in the stack's own folder, as it is now."""
+async def samples(desc: ClusterDescription, job_id: int, patience_s: float) -> None:
+    """Have what a job's nodes were used for in the stack's own folder, as it is now: where the keeper brings it there,
+    it is. NodeLost where the head cannot be reached within `patience_s` seconds."""
     if keeping.is_ours(desc):
         with suppress(NoRuntime):
-            async with keeper(desc) as link:
+            async with keeper(desc, patience_s=patience_s) as link:
                 await keeping.fetch_samples(link, job_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _panel(axes: Any, panel: Panel) -> None:
         spine.set_visible(side in ("left", "bottom"))
     for line in panel.lines:
         _line(axes, line)
-    for place, what in dict(panel.marks).items():
+    for place, what in _by_place(panel.marks).items():
         axes.axvline(place, color=_INK, linewidth=0.9, linestyle=(0, (2, 2)))
         axes.text(place, 0.99, f" {what}", color=_INK, fontsize=7, va="top", transform=axes.get_xaxis_transform())
     if panel.from_zero:
@@ -68,6 +69,15 @@ def _panel(axes: Any, panel: Panel) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: told(value))
     if len(panel.lines) > 1:
         axes.legend(fontsize=8, labelcolor=_INK, frameon=False, ncols=2 if len(panel.lines) > 4 else 1)
+
+
+def _by_place(marks: Sequence[tuple[float, str]]) -> Mapping[float, str]:
+    """All that happened at one place, in one text."""
+    found: dict[float, list[str]] = {}
+    for place, what in marks:
+        if what not in found.setdefault(place, []):
+            found[place].append(what)
+    return {place: ", ".join(said) for place, said in found.items()}
 
 
 def _line(axes: Any, line: Line) -> None:

@@ -36,6 +36,8 @@ _HELD_OUT = re.compile(r"\W*(?:test|valid|eval)[a-z]*\b", re.IGNORECASE)
 """How a line about other data than that of the training begins: `Test set: Average loss: 0.2`."""
 _OTHER_LOSSES = frozenset({"aux", "auxiliary", "balance", "balancing", "router", "z", "kl", "policy", "value", "vf"})
 """`aux loss 0.1` is no training loss."""
+_FARTHEST = 1e15
+"""No run has so many steps."""
 _CURVES = frozenset(names.KNOWN)
 _ITS_OWN = ("epoch", "train", "step", "iter")
 """What stands before a bar of training, if anything does; others are of downloads, of data, of evaluation."""
@@ -81,7 +83,7 @@ def read(text: str) -> Reading | None:
         return None
     if names.LOSS in found and _HELD_OUT.match(text):
         found.setdefault(names.VAL_LOSS, found.pop(names.LOSS))
-    step, epoch = found.pop(names.STEP, None), found.pop(names.EPOCH, None)
+    step, epoch = (_place(found.pop(name, None)) for name in (names.STEP, names.EPOCH))
     if not found.keys() <= _CURVES:
         found = _curves(found)
     if not found:
@@ -91,6 +93,11 @@ def read(text: str) -> Reading | None:
     if epoch is not None and step is None and (share := _SHARE.search(text)) and float(share[2]):
         epoch += float(share[1]) / float(share[2])
     return Reading(found, step, epoch)
+
+
+def _place(number: float | None) -> float | None:
+    """A place on the axis; None for what is none."""
+    return number if number is not None and abs(number) < _FARTHEST else None
 
 
 def _bar(text: str) -> tuple[int, int] | None:

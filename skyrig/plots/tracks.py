@@ -93,7 +93,7 @@ class Track:
     def _in_all(self, reading: Reading) -> float | None:
         """The step over all epochs, where a program counts anew in each: it goes back as the epoch goes on."""
         step, epoch = reading.step, reading.epoch
-        if step is None or not math.isfinite(step):
+        if step is None:
             return None
         if epoch is not None and epoch != self._epoch and float(epoch).is_integer():
             if epoch not in self._before:

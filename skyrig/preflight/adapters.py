@@ -159,19 +159,21 @@ def ports() -> list[Port]:
     """The ports of all devices of RDMA, adapters of EFA apart: `name`, `port`, `state` (ACTIVE, DOWN, ...),
     `rate_gbps`, `layer` (InfiniBand or Ethernet), `usable` (whether a program here can open the device), `netdev` (its
     interface, "" without one)."""
-    found = []
+    found, files = [], opened()
     for name in names("/sys/class/infiniband"):
         if not is_efa(name):
-            found += [_port(name, each) for each in names(f"/sys/class/infiniband/{name}/ports") if each.isdigit()]
+            found += [
+                _port(name, each, files) for each in names(f"/sys/class/infiniband/{name}/ports") if each.isdigit()
+            ]
     return found
 
 
 def efa() -> list[Port]:
     """The Elastic Fabric Adapters: `name`, `state`, `rate_gbps`, `usable`."""
-    found = []
+    found, files = [], opened()
     for name in names("/sys/class/infiniband"):
         if is_efa(name):
-            port = _port(name, "1")
+            port = _port(name, "1", files)
             found.append({key: port[key] for key in ("name", "state", "rate_gbps", "usable")})
     return found
 
@@ -184,7 +186,7 @@ def is_efa(name: str) -> bool:
     )
 
 
-def _port(name: str, port: str) -> Port:
+def _port(name: str, port: str, files: set[str]) -> Port:
     folder = f"/sys/class/infiniband/{name}/ports/{port}"
     return {
         "name": name,
@@ -192,16 +194,16 @@ def _port(name: str, port: str) -> Port:
         "state": text(f"{folder}/state").partition(":")[2].strip(),  # "4: ACTIVE"
         "rate_gbps": number(text(f"{folder}/rate")),  # "400 Gb/sec (4X NDR)"
         "layer": text(f"{folder}/link_layer"),
-        "usable": usable(name),
+        "usable": name in files,
         "netdev": next(iter(names(f"/sys/class/infiniband/{name}/device/net")), ""),
     }
 
 
-def usable(name: str) -> bool:
-    """Whether a device has its file in /dev/infiniband: a container sees all devices in /sys, and may have few."""
-    verbs = [each for each in names("/sys/class/infiniband_verbs") if each.startswith("uverbs")]
-    own = [each for each in verbs if text(f"/sys/class/infiniband_verbs/{each}/ibdev") == name]
-    return bool(own) and all(os.path.exists(at(f"/dev/infiniband/{each}")) for each in own)
+def opened() -> set[str]:
+    """The devices that have their file in /dev/infiniband: a container sees all in /sys, and may have few of these."""
+    folder = "/sys/class/infiniband_verbs"
+    there = [each for each in names(folder) if os.path.exists(at(f"/dev/infiniband/{each}"))]
+    return {text(f"{folder}/{each}/ibdev") for each in there}
 
 
 def gid_index(name: str, port: int) -> int:

@@ -44,12 +44,6 @@ def slow(rates: Rates, share: float = SLOW_SHARE) -> tuple[int, ...]:
     )
 
 
-def slow_pairs(rates: Rates, share: float = SLOW_SHARE) -> tuple[Pair, ...]:
-    """Pairs that are slow although the link of neither member is: what lies between these two."""
-    known, limit = slow(rates, share), share * right(rates)
-    return tuple(pair for pair, rate in sorted(rates.items()) if rate < limit and not {*pair} & {*known})
-
-
 def confirmed(of_suspect: float, of_others: float, share: float = SLOW_SHARE) -> bool:
     """Whether a link is slow for good: what it reached at best when it was measured alone, against what others reached
     at best in the same minutes, alone too."""

@@ -58,7 +58,10 @@ def gpus(run: Run) -> tuple[list[Gpu], list[str]]:
         unknown = _NOT_A_FIELD.search(said)
         if unknown is None or unknown.group(1) not in fields:
             break
-        fields.remove(unknown.group(1))
+        if unknown.group(1) == REASONS["hw_slowdown"]:  # the oldest of them: this driver has their newer names alone
+            fields = [_newer(field) for field in fields]
+        else:
+            fields.remove(unknown.group(1))
     found, problems = parsed(said, fields)
     if code not in (0, SILENT) and not problems:
         problems.append(f"nvidia-smi ended with code {code}")
@@ -94,9 +97,14 @@ def _gpu(row: dict[str, str]) -> Gpu:
         "ecc_uncorrected": _whole(row, "ecc.errors.uncorrected.volatile.total"),
         "clock_mhz": _whole(row, "clocks.current.sm"),
         "max_clock_mhz": _whole(row, "clocks.max.sm"),
-        "throttled": [name for name, field in REASONS.items() if row.get(field) == "Active"],
+        "throttled": [name for name, field in REASONS.items() if "Active" in (row.get(field), row.get(_newer(field)))],
         "nvlinks": 0,
     }
+
+
+def _newer(field: str) -> str:
+    """What drivers since 535 call a reason to run slower."""
+    return field.replace("clocks_throttle_reasons.", "clocks_event_reasons.")
 
 
 def _whole(row: dict[str, str], field: str) -> int:

@@ -16,6 +16,7 @@ from skyrig.cluster import owner
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.stack import backend, config, deployed, lock, stacks
+from skyrig.task import infra as infra_of
 
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
@@ -146,8 +147,12 @@ def _place(infra: str | None) -> tuple[str, str | None]:
     """Cloud and region of `--infra`; "" where none is named."""
     if infra is None:
         return "", None
-    cloud, _, region = infra.partition("/")
     known = (LOCAL, *clouds.known())
-    if cloud not in known or "/" in region or (cloud == LOCAL and region):
-        raise BadInput(f"--infra {infra}: CLOUD or CLOUD/REGION is wanted", hint="clouds: " + ", ".join(known))
-    return cloud, region or None
+    wrong = BadInput(f"--infra {infra}: CLOUD or CLOUD/REGION is wanted", hint="clouds: " + ", ".join(known))
+    try:
+        found = infra_of.parse(infra)
+    except ValueError:
+        raise wrong from None
+    if found.cloud not in known or found.zone or (found.cloud == LOCAL and found.region):
+        raise wrong
+    return found.cloud, found.region

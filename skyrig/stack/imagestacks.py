@@ -134,6 +134,12 @@ def used_by(name: str) -> list[str]:
     return [stack for stack in stacks.known() if backend.has_anything(stack) and _image(stack) in ids]
 
 
+def refuse_end(stack: str) -> None:
+    """For a plain destroy of any stack: BadInput where that is an image's, and a cluster uses the image."""
+    if stack.endswith(IMAGE) and stacks.is_there(stack) and kinds.of(stack) is kinds.IMAGE:
+        _refuse_used(stack.removesuffix(IMAGE), "deleted")
+
+
 def _image(stack: str) -> str:
     """The image that a cluster was made from; "" where it is none of a name. A container runs on it, perhaps."""
     last = deployed.last(stack) or config.read_shape(stack)

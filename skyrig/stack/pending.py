@@ -231,6 +231,21 @@ def _local_bucket(create: Create, wanted: Shape | None) -> Finding:
     return Finding("the bucket is there, empty and not wanted any more: removed")
 
 
+def _local_image(create: Create, wanted: Shape | None) -> Finding:
+    """A version of an image is known by name and mark. The next create takes over one that is whole; what is half made
+    it clears away."""
+    from skyrig.fleet.local import images
+    from skyrig.images import here
+
+    mark = str(create.inputs["mark"])
+    version = here.folder(here.name_of(str(create.inputs["image"]), mark))
+    is_there = bool(images.check(version))
+    if wanted is not None and wanted.imaged is not None and wanted.imaged.mark == mark:
+        return Finding("the version is there, and is taken over" if is_there else "no such version is there")
+    images.remove(version)
+    return Finding("the version is there and not wanted any more: removed" if is_there else "no such version is there")
+
+
 def _on_a_cloud(create: Create, wanted: Shape | None) -> Finding:
     """A thing on a cloud is known by its tags, and imported where it is there: then the engine keeps it, or destroys
     it, as the program wants."""
@@ -264,6 +279,7 @@ RESOLVERS: Mapping[str, Resolver] = {
     "pulumi-python:dynamic/skyrig:GcpPower": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:HostKey": _in_the_state_alone,
     "pulumi-python:dynamic/skyrig:LocalBucket": _local_bucket,
+    "pulumi-python:dynamic/skyrig:LocalImage": _local_image,
     "pulumi-python:dynamic/skyrig:LocalNetwork": _local_network,
     "pulumi-python:dynamic/skyrig:LocalNode": _local_node,
     "pulumi-python:dynamic/skyrig:LocalPorts": _local_ports,

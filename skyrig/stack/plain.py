@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from skyrig.errors import SkyrigError
-from skyrig.stack import lock, spent, stacks
+from skyrig.stack import imagestacks, lock, spent, stacks
 
 _CHANGING = {"up": "up", "update": "up", "destroy": "destroy", "down": "destroy", "dn": "destroy", "refresh": "refresh"}
 _LOOKING = ("preview", "pre")
@@ -63,6 +63,8 @@ def _prepare_and_run(program: str, words: Sequence[str]) -> NoReturn:
     if verb in _LOOKING:
         stacks.prepare(stack, verb, _tell)
         os.execv(program, argv)
+    if verb == "destroy":
+        imagestacks.refuse_end(stack)
     with lock.held(stack, _tell, command=f"pulumi {words[0]}") as at_work:
         sure = bool({"-y", "--yes"} & set(words)) and "--preview-only" not in words
         stacks.prepare(stack, verb, _tell, at_work, sure=sure)

@@ -17,6 +17,7 @@ THIS_MACHINE = "local is this machine: its nodes are processes here, which are a
 STORE = "a store of buckets has its cloud's name; what differs is in data/stores, this is the form of its urls"
 SCHEDULER = "not the cloud but the scheduler of that name, a value of the config and of the description"
 MAKER = "it makes a Kubernetes cluster of one vendor's, whose facts (types, fabrics) are under that cloud's name"
+CONTAINER = "oci is a format of container images too"
 ALLOWED = {
     "components/aks/": MAKER,
     "components/eks/": MAKER,
@@ -35,8 +36,10 @@ ALLOWED = {
     "skyrig/catalog/refusals.py": THIS_MACHINE,
     "skyrig/cli/": "the collection of verbs `local.*`, for this machine's nodes",
     "skyrig/cluster/sites.py": THIS_MACHINE,
+    "skyrig/containing.py": CONTAINER,
     "skyrig/control/": THIS_MACHINE,
     "skyrig/fitting.py": THIS_MACHINE,
+    "skyrig/images/containers.py": CONTAINER,
     "skyrig/launch/keeper/caretaker.py": THIS_MACHINE,
     "skyrig/launch/supervisor.py": "a rank on its own node: no cloud",
     "skyrig/local.py": THIS_MACHINE,
@@ -52,8 +55,9 @@ ALLOWED = {
 }
 """Where a cloud is named all the same, each with its reason."""
 
-WORDS = {"ssh"}
-"""Clouds whose name is a word for much else: they count where something is compared with them that is called so."""
+WORDS = {"ssh", "oci"}
+"""Clouds whose name is a word for much else (oci: what container images are laid out by): they count where something is
+compared with them that is called so."""
 
 
 def named(path: Path) -> Iterator[tuple[int, str]]:

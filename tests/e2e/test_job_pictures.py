@@ -21,6 +21,13 @@ run: |
 """
 """Rank 0 takes 400 MiB."""
 
+METERED = """
+name: metered
+run: |
+  mkdir -p out/run-1
+  for step in 1 2; do echo "{'step': $step, 'loss': 2.$step}"; done > out/run-1/metrics.jsonl
+"""
+
 
 def test_a_jobs_curves_and_each_nodes_use_are_drawn_while_it_runs_and_after(user: User, tmp_path: Path) -> None:
     (tmp_path / "task.yaml").write_text(TASK)
@@ -49,3 +56,11 @@ def test_a_jobs_curves_and_each_nodes_use_are_drawn_while_it_runs_and_after(user
     shown = user.run("logs", "-c", user.stack, "-j", str(job), "--plot").out.decode()
     for words in (f"drawn on {user.stack}, job {job}", "throughput (tokens/s)", "memory (GiB)", "━ n1"):
         assert words in shown, shown
+
+
+def test_a_file_of_metrics_in_the_workdir_is_drawn_where_the_log_has_none(user: User, tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(METERED)
+    user.run("exec", str(tmp_path / "task.yaml"), "-c", user.stack)
+    found: Any = user.json("logs", "-c", user.stack)
+    (loss,) = found["curves"]
+    assert loss["segments"] == [{"x": [1, 2], "y": [2.1, 2.2]}]

@@ -117,3 +117,29 @@ def test_it_is_whole_or_not_there(tmp_path: Path) -> None:
         images.make(builder, version.with_name("bbbb"))
     images.remove(version)
     assert not version.parent.exists()
+
+
+def test_the_engine_makes_keeps_and_removes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the resource's own provider, and what becomes of one whose run was cut off."""
+    from components.local.imaging import LocalImageProvider
+    from skyrig.cluster.imagery import WantedImage
+    from skyrig.cluster.shape import of_image
+    from skyrig.images import here
+    from skyrig.stack import pending
+
+    monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
+    source = f"{node(tmp_path / 'local' / 'one-builder' / 'n0')}@a"
+    wanted, provider = WantedImage("one", "local", "", source, "d"), LocalImageProvider()
+    props = {"image": "one", "mark": wanted.mark, "source": source}
+    made = provider.create(props)
+    assert made.id == f"skyrig:one/{wanted.mark}" and here.folder(made.id).is_dir()
+    create = pending.Create("urn:x::one", "pulumi-python:dynamic/skyrig:LocalImage", props)
+    resolver = pending.resolver_of(create)
+    assert resolver is not None
+    assert resolver(create, of_image(wanted)).says == "the version is there, and is taken over"
+    assert provider.read(made.id, made.outs).id == made.id and not provider.diff(made.id, made.outs, props).changes
+    other = {**props, "mark": "ffffffff"}
+    assert provider.diff(made.id, made.outs, other).replaces == ["mark"]
+    assert resolver(create, None).says.endswith("removed") and not (tmp_path / "images" / "one").exists()
+    assert provider.read(made.id, made.outs).id is None
+    provider.delete(made.id, made.outs)

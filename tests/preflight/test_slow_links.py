@@ -40,7 +40,6 @@ def test_one_slow_link_is_the_one_that_is_named(data: st.DataObject, count: int,
         pair: base * data.draw(NOISE) * (factor if bad in pair else 1.0) for each in tournament(count) for pair in each
     }
     assert links.slow(rates) == (bad,)
-    assert links.slow_pairs(rates) == ()
 
 
 @settings(max_examples=60)
@@ -50,10 +49,9 @@ def test_none_is_named_on_an_even_cluster(data: st.DataObject, count: int, base:
     assert links.slow(rates) == ()
 
 
-def test_a_bad_pair_of_good_links_is_told_apart() -> None:
+def test_a_bad_pair_of_good_links_blames_neither() -> None:
     rates = {pair: 0.1 if pair == (1, 3) else 1.0 for each in tournament(6) for pair in each}
     assert links.slow(rates) == ()
-    assert links.slow_pairs(rates) == ((1, 3),)
 
 
 @define

@@ -11,6 +11,7 @@ from attrs import evolve
 from skyrig.cluster import imagery
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.buckets import Bucket
+from skyrig.cluster.clouds import CLOUDS
 from skyrig.cluster.imagery import BadImage, MadeImage, WantedImage
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.shape import Shape
@@ -129,5 +130,13 @@ def test_an_image_in_use_is_neither_replaced_nor_deleted(monkeypatch: pytest.Mon
         imagestacks.delete("torch", print)
     with pytest.raises(BadInput, match="image torch is used by a and is not replaced"):
         imagestacks.make(evolve(WANTED, digest="d2"), print)
+    with pytest.raises(BadInput, match="image torch is used by a and is not deleted"):
+        imagestacks.refuse_end("torch-image")
+    imagestacks.refuse_end("torch")
     with pytest.raises(BadInput, match="no machine images are made on lambda"):
         imagestacks.make(evolve(WANTED, cloud="lambda"), print)
+
+
+def test_three_clouds_and_this_machine_make_images() -> None:
+    assert [name for name in CLOUDS if imagestacks.makes(name)] == ["local", "aws", "gcp", "azure"]
+    assert [name for name in CLOUDS if imagestacks.of_cloud(name)] == ["aws", "gcp", "azure"]

@@ -53,8 +53,8 @@ class Door:
         self._loop.close()
 
     def call(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None) -> dict[str, Any]:
-        """The answer to one request; `path` begins with /api or /apis. Forbidden and NotUsable say why there is none;
-        what is not there is an empty answer."""
+        """The answer to one request; `path` is all of it: /version, or what begins with /api or /apis. Forbidden and
+        NotUsable say why there is none; what is not there is an empty answer."""
         return self._loop.run_until_complete(self._asked(method, path, query or {}, body))
 
     def there(self, path: str) -> Object | None:
@@ -91,7 +91,8 @@ class Door:
         given = {"params": dict(query), **({"json": body} if body is not None else {})}
         try:
             base, _, last = path.rpartition("/")
-            async with api.call_api(method, version="", base=base, url=last, **given) as answer:
+            where = {"base": base, "url": last} if base else {"base": path}
+            async with api.call_api(method, version="", **where, **given) as answer:
                 found: dict[str, Any] = answer.json()
                 return found
         except ServerError as error:

@@ -60,8 +60,8 @@ class Keeper:
         self.following: set[object] = set()
         if self.nodes.described:
             self.archive.base = records.folder(self.cluster.records)
-        self.caretaker, self.fitness = Caretaker(self), Fitness(self)
-        self.lookout, self.sampler = Lookout(self), Sampler(self)
+        self.caretaker, self.fitness, self.lookout = Caretaker(self), Fitness(self), Lookout(self)
+        self.sampler = Sampler(self)
 
     @property
     def cluster(self) -> ClusterDescription:
@@ -161,8 +161,7 @@ class Keeper:
                 continue
             demand = Demand.of(request)
             there = self.usable(self.cluster.nodes, self.nodes.cordoned()) if demand.whole else usable
-            never = refusal(demand, there)
-            self._explain(record, never)
+            self._explain(record, never := refusal(demand, there))
             held = [running.plan.placement for running in self.flows.values()]
             waits = never is not None or (full and not request.on)
             placement = None if waits else place(demand, there, held)

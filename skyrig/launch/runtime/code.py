@@ -54,6 +54,7 @@ _CLIENT_SIDE = (
     "launch/keeping.py",
     "launch/link.py",
     "launch/meeting.py",
+    "launch/metering.py",
     "launch/mends.py",
     "launch/mounts.py",
     "launch/preflights.py",
