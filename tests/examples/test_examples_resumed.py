@@ -117,7 +117,7 @@ def test_a_preempted_question_answering_goes_on_in_the_same_run_of_wandb(reader:
                 if "train/global_step" in (item.key, "/".join(item.nested_key)):
                     steps.add(json.loads(item.value_json))
         seen.append(steps)
-    assert 5 in seen[0] and max(seen[0]) < 200
+    assert all(step < 200 for step in seen[0]), "as far as W&B had written it when the last checkpoint took its copy"
     assert min(seen[1]) == after + 5 and max(seen[1]) == 200
 
 
