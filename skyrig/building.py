@@ -23,7 +23,7 @@ from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.fitting import local_candidate
-from skyrig.images import building, prepared
+from skyrig.images import building, prepared, sealing
 from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
@@ -208,6 +208,9 @@ def _built(
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
     _give_up(name, notify)
+    priced = imagestacks.of_cloud(made.cloud)
+    if priced is not None and (monthly := priced.monthly(made)) is not None:
+        notify(f"image {name}: its storage costs at most ${monthly:.2f} a month")
     where = "this machine" if made.cloud == sites.CLOUD else ", ".join(made.ids)
     notify(f"image {name} is on {where}: image_id: skyrig:{name}")
     return made
@@ -278,7 +281,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
 
     given = {
         "secrets": sorted(task.secrets),
-        "machine": cluster.isolation == "machine",
+        "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
         "forget": bool(_EACH_NODE.search(task.setup or "")),
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }

@@ -301,6 +301,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
         raise is_stopped(cluster)
     if cluster.scheduler:
         batching.refuse_misfit(task, cluster)
+        preflighting.refuse_wished(task.config.preflight, cluster)
         return cluster, Submission(request, _workdir(task, notify), batch=batching.options(task, cluster))
     batching.refuse_unscheduled(task, cluster)
     if task.num_nodes > len(cluster.nodes):

@@ -6,6 +6,7 @@ from typing import TypedDict
 import pulumi
 import pulumi_azure_native as azure
 
+from components.kubernetes.kubeconfig import called
 from components.refuse import refuse
 
 
@@ -33,7 +34,7 @@ class AksCluster(pulumi.ComponentResource):
     """Name of the cluster."""
 
     kubeconfig: pulumi.Output[str]
-    """The users' kubeconfig; a secret."""
+    """The users' kubeconfig, whose context has the component's name; a secret."""
 
     def __init__(self, name: str, args: AksClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         refuse("AksCluster", wrong(args))
@@ -69,7 +70,7 @@ class AksCluster(pulumi.ComponentResource):
             format="exec",
             opts=pulumi.InvokeOutputOptions(parent=self),
         )
-        text = said.kubeconfigs.apply(lambda found: base64.b64decode(found[0].value).decode())
+        text = said.kubeconfigs.apply(lambda found: called(name, base64.b64decode(found[0].value).decode()))
         self.name, self.kubeconfig = cluster.name, pulumi.Output.secret(text)
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
 

@@ -42,7 +42,8 @@ class EksCluster(pulumi.ComponentResource):
     """The role of nodes."""
 
     kubeconfig: pulumi.Output[str]
-    """A kubeconfig whose credentials come from `aws eks get-token`; a secret."""
+    """A kubeconfig whose context has the component's name and whose credentials come from `aws eks get-token`; a
+    secret."""
 
     def __init__(self, name: str, args: EksClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         refuse("EksCluster", wrong(args))
@@ -90,7 +91,7 @@ class EksCluster(pulumi.ComponentResource):
         self.name = cluster.name
         self.security_group_id = cluster.vpc_config.cluster_security_group_id
         said = pulumi.Output.all(cluster.name, cluster.endpoint, cluster.certificate_authority.data)
-        self.kubeconfig = pulumi.Output.secret(said.apply(lambda each: _kubeconfig(args["region"], *each)))
+        self.kubeconfig = pulumi.Output.secret(said.apply(lambda each: _kubeconfig(name, args["region"], *each)))
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
 
     def _role(self, name: str, service: str, policies: list[str], tags: dict[str, str]) -> pulumi.Output[str]:
@@ -118,6 +119,6 @@ def wrong(args: EksClusterArgs) -> dict[str, str]:
     return found
 
 
-def _kubeconfig(region: str, name: str, endpoint: str, authority: str) -> str:
+def _kubeconfig(context: str, region: str, name: str, endpoint: str, authority: str) -> str:
     words = ["--region", region, "eks", "get-token", "--cluster-name", name, "--output", "json"]
-    return kubeconfig(name, endpoint, authority, "aws", words)
+    return kubeconfig(context, endpoint, authority, "aws", words)

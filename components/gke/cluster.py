@@ -51,7 +51,8 @@ class GkeCluster(pulumi.ComponentResource):
     """Service account of its nodes, which has the rights that they need."""
 
     kubeconfig: pulumi.Output[str]
-    """A kubeconfig whose credentials come from gke-gcloud-auth-plugin; a secret."""
+    """A kubeconfig whose context has the component's name and whose credentials come from gke-gcloud-auth-plugin; a
+    secret."""
 
     def __init__(self, name: str, args: GkeClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         refuse("GkeCluster", wrong(args))
@@ -95,8 +96,8 @@ class GkeCluster(pulumi.ComponentResource):
             opts=child,
         )
         self.cluster_id = cluster.id
-        said = pulumi.Output.all(cluster.name, cluster.endpoint, cluster.master_auth.cluster_ca_certificate)
-        self.kubeconfig = pulumi.Output.secret(said.apply(lambda each: _kubeconfig(*each)))
+        said = pulumi.Output.all(cluster.endpoint, cluster.master_auth.cluster_ca_certificate)
+        self.kubeconfig = pulumi.Output.secret(said.apply(lambda each: _kubeconfig(name, *each)))
         self.register_outputs({"cluster_id": self.cluster_id, "kubeconfig": self.kubeconfig})
 
     def _network(
@@ -147,5 +148,5 @@ def wrong(args: GkeClusterArgs) -> dict[str, str]:
     return {}
 
 
-def _kubeconfig(name: str, endpoint: str, authority: str) -> str:
-    return kubeconfig(name, f"https://{endpoint}", authority, "gke-gcloud-auth-plugin", [])
+def _kubeconfig(context: str, endpoint: str, authority: str) -> str:
+    return kubeconfig(context, f"https://{endpoint}", authority, "gke-gcloud-auth-plugin", [])

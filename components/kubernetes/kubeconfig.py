@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 
+import yaml
+
 
 def kubeconfig(
     name: str, server: str, authority: str, command: str, words: Sequence[str], env: Mapping[str, str] | None = None
@@ -26,3 +28,11 @@ def kubeconfig(
         "current-context": name,
     }
     return json.dumps(config)
+
+
+def called(name: str, text: str) -> str:
+    """A kubeconfig of one context with another name for that, as JSON. Names of resources that the engine makes up are
+    known to nobody."""
+    config = yaml.safe_load(text)
+    [context] = config["contexts"]
+    return json.dumps({**config, "contexts": [{**context, "name": name}], "current-context": name})

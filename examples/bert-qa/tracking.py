@@ -1,7 +1,7 @@
 """One run in Weights & Biases over all attempts of a job: its id is the task's, which stays when nodes do not.
 
-Offline, W&B writes into a file on the node, which goes with the node; so each checkpoint takes a copy of it along.
-`wandb sync` of the copies brings all of them into the one run.
+Offline, W&B writes into a file on the node, which goes with the node; so each checkpoint takes a copy of it along, as
+far as W&B has written it by then. `wandb sync` of the copies brings all of them into the one run.
 """
 
 import os
@@ -40,15 +40,23 @@ class Kept(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Trainer calls this."""
         if state.is_world_process_zero:
-            self.copy()
+            import wandb
 
-    def copy(self) -> None:
-        """Copy what there is so far."""
+            self._copy(wandb.run)
+
+    def finish(self) -> None:
+        """Have W&B write all it has, and copy that; nothing is logged after it."""
         import wandb
 
-        if wandb.run is None or not wandb.run.settings._offline:
+        if wandb.run is not None:
+            run = wandb.run
+            run.finish()
+            self._copy(run)
+
+    def _copy(self, of: Any) -> None:
+        if not of.settings._offline:
             return
-        run = Path(wandb.run.settings.sync_file)
+        run = Path(of.settings.sync_file)
         beside = self._folder / run.parent.name
         beside.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run, beside / run.name)

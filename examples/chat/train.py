@@ -45,6 +45,8 @@ def main() -> None:
 
     logging.disable_progress_bar()
     set_seed(1)
+    if given.model == "toy":
+        torch.set_num_threads(1)  # a toy has nothing to share out
     cuda = torch.cuda.is_available()
     odd = bool(given.deepspeed) and not cuda
     if odd:

@@ -58,6 +58,8 @@ def main() -> None:
 
     logging.disable_progress_bar()
     set_seed(1)
+    if given.model == "toy":
+        torch.set_num_threads(1)  # a toy has nothing to share out
     odd = bool(given.deepspeed) and not torch.cuda.is_available()
     if odd:
         import deepspeed_on_cpu

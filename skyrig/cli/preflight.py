@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from skyrig.cli import flags
 from skyrig.cli.verb import Values, agreed, flag, notify, verb
 from skyrig.errors import BadInput
-
-if TYPE_CHECKING:
-    from skyrig.preflight.report import Report
 
 FOUND_BAD = 4
 """Exit code where a node is bad: that of a lost node, for it is as good as one."""
@@ -39,6 +35,7 @@ def preflight(values: Values) -> int:
     """Look at the nodes of a cluster and measure their network; bad ones get no jobs until they are made anew."""
     from skyrig import preflighting
     from skyrig.cli import preflight_tables
+    from skyrig.preflight import picture
 
     as_json, stack, plot = flags.wants_json(values), flags.cluster(values), values.text("plot")
     if values.many("uncordon"):
@@ -48,6 +45,8 @@ def preflight(values: Values) -> int:
     cordon, meter = not values.switch("no-cordon"), values.text("meter") or "auto"
     if values.switch("replace") and not cordon:
         raise BadInput("--replace and --no-cordon say different things", hint="give one of them")
+    if plot is not None:
+        picture.refuse()
     wishes = preflighting.Wishes(tuple(values.many("node")), values.switch("quick"), meter, cordon)
     report = preflighting.run(stack, wishes, notify)
     if as_json:
@@ -55,14 +54,8 @@ def preflight(values: Values) -> int:
     else:
         preflight_tables.report(report)
     if plot is not None:
-        _drawn(report, Path(plot).expanduser())
+        picture.draw(report, Path(plot).expanduser())
+        notify(f"drawn: {plot}")
     if report.cordoned and values.switch("replace"):
         preflighting.replace(stack, notify, agreed(values.switch("yes")))
     return FOUND_BAD if report.bad else FELL_SHORT if report.remarks else 0
-
-
-def _drawn(report: Report, file: Path) -> None:
-    from skyrig.preflight import picture
-
-    picture.draw(report, file)
-    notify(f"drawn: {file}")

@@ -1,8 +1,9 @@
 """The clouds: one line each. All else of a cloud lies in folders that bear its name.
 
-    components/NAME/cloud.py        class NameCloud: the component that makes a cluster there
-    skyrig/clouds/NAME/cloud.py     class Name: what is asked of the cloud beside the engine; `pricing.py`, `stock.py`
-                                    and `adopter.py` beside it where it has such
+    components/NAME/cloud.py        class NameCloud: the component that makes a cluster there; `imaging.py` beside it:
+                                    class NameImaging, which makes a machine image
+    skyrig/clouds/NAME/cloud.py     class Name: what is asked of the cloud beside the engine; `pricing.py`, `stock.py`,
+                                    `adopter.py` and `images.py` beside it where it has such
     skyrig/catalog/data/NAME/       its facts: power, place, refusals, types, fabric, images, ...
     docs/clouds/NAME.md, tests/clouds/NAME/
 

@@ -44,14 +44,14 @@ def known(cloud: str = "") -> tuple[Part, ...]:
     return tuple(part for part in found if not cloud or not part.clouds or cloud in part.clouds)
 
 
-def find(name: str, cloud: str) -> Part:
-    """The part of that name; BadInput where there is none, or none for that cloud."""
+def find(name: str, cloud: str = "") -> Part:
+    """The part of that name; BadInput where there is none, or none for that cloud ("": it is not known yet)."""
     there = {part.name: part for part in known()}
     if name not in there:
         near = difflib.get_close_matches(name, there, n=1, cutoff=0.5)
         raise BadInput(f"there is no part {name}", hint=f"did you mean {near[0]}?" if near else ", ".join(there))
     part = there[name]
-    if part.clouds and cloud not in part.clouds:
+    if cloud and part.clouds and cloud not in part.clouds:
         raise BadInput(f"{name} is for {', '.join(part.clouds)}, and not for {cloud}", hint="leave it out there")
     return part
 
@@ -62,20 +62,35 @@ def ordered(names: Iterable[str], cloud: str) -> tuple[Part, ...]:
     return tuple(part for part in known() if part.name in wanted)
 
 
-def text(name: str, version: str = "", *, cloud: str) -> str:
-    """The script of a part, run by bash as root on Ubuntu; run again it finds what is there. `version` "" is the pinned
-    one. BadInput for a part that is not known, or that takes no version of one's own."""
+def text(name: str, version: str = "", *, cloud: str = "") -> str:
+    """The script of a part, run by bash as root; run again it finds what is there. `version` "" is the pinned one, and
+    `cloud` "" that of the part, where it is for one alone. BadInput for a part that is not known, or that takes no
+    version of one's own."""
     part = find(name, cloud)
     if version and not part.version:
         raise BadInput(f"{name} has the versions of its fabric", hint="leave the version out")
     chosen = version or part.version
     if chosen and not _VERSION.fullmatch(chosen):
         raise BadInput(f"{name}: {chosen!r} is no version", hint=f"for instance {part.version}")
-    about = facts.of(cloud, "fabric")[part.fabric] if part.fabric else part.facts
+    about = facts.of(cloud or part.clouds[0], "fabric")[part.fabric] if part.fabric else part.facts
     template = f"images/parts/{part.template}.sh.j2"
     return shell_templates.rendered(TEMPLATES, template, part=name, version=chosen, facts={**_ABSENT, **about})
 
 
+def for_user(script: str) -> str:
+    """The same as a text that the builder's user runs, in any shell: what the script's commands read is not the script
+    itself."""
+    return f"""set -eu
+part=$(mktemp)
+trap 'rm -f "$part"' EXIT
+cat >"$part" <<'{_END}'
+{script.rstrip()}
+{_END}
+if [ "$(id -u)" -eq 0 ]; then bash "$part"; else sudo -n bash "$part"; fi
+"""
+
+
+_END = "SKYRIG_PART_ENDS"
 _ABSENT = {"packages": (), "interfaces": (), "dmabuf_version": ""}
 """What only some fabrics have."""
 

@@ -26,6 +26,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from skyrig import places, shell_templates
+from skyrig.images import parts
 from skyrig.task import document, reading
 from skyrig.task.image import Image
 from skyrig.task.image import read as read_image
@@ -95,10 +96,12 @@ class Recipe:
     def texts(self, *, devices: bool = True) -> dict[str, str]:
         """What runs on the builder before the setup, by name; without `devices` only what needs no hardware."""
         found = {}
-        if devices and (self.driver or self.cuda):
-            found["driver"] = _rendered("nvidia.sh.j2", driver=self.driver, cuda=self.cuda)
+        if devices and self.driver:
+            found["driver"] = parts.for_user(parts.text("nvidia-driver", self.driver))
+        if devices and self.cuda:
+            found["cuda"] = parts.for_user(parts.text("cuda-toolkit", self.cuda))
         if devices and self.fabric == "efa":
-            found["fabric"] = (TEMPLATES / "efa.sh").read_text()
+            found["fabric"] = parts.for_user(parts.text("efa"))
         if self.packages:
             found["packages"] = _rendered("apt.sh.j2", packages=self.packages)
         if self.python is not None:

@@ -1,18 +1,16 @@
 """Run on a node (stdlib only, Python 3.8): makes it ready to be an image. `given` is its JSON input.
 
 What is remembered of the setup that was done becomes the mark of an image (skyrig.launch.keeper.marks), without the
-variables called `secrets`; with `forget` it is removed, for the setup is another one on each node. On a `machine` all
-goes that belongs to this one alone, or that would act on the next one: keys, jobs, histories, the name that the cloud
-knows it by, and what Skyrig's boot has put there, timers that end nodes above all. A machine that was sealed lets
-nobody in any more. Nothing here harms when it is done again.
+variables called `secrets`; with `forget` it is removed, for the setup is another one on each node. Where there is a
+`script`, this is a machine of a cloud, and all goes that belongs to this one alone, or that would act on the next one
+(templates/images/seal.sh.j2). A machine that was sealed lets nobody in any more. Nothing here harms when it is done
+again.
 """
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,18 +22,7 @@ ours = os.path.join(home, ".skyrig")
 file = os.path.join(ours, "setup.json")
 
 KEPT = ("setup.json", "workdir.json", "runtime")
-HOME = (
-    ".ssh/authorized_keys", ".ssh/id_*", ".bash_history", ".python_history", ".sh_history", ".zsh_history", ".lesshst",
-    ".wget-hsts", ".viminfo", ".sqlite_history", ".node_repl_history", ".cache/pip", "sky_logs", ".aws", ".azure",
-    ".config/gcloud", ".docker/config.json", ".netrc", ".git-credentials", ".kube",
-)  # fmt: skip
-SYSTEM = (
-    "/etc/ssh/ssh_host_*", "/root/.ssh/authorized_keys", "/root/.bash_history", "/root/.python_history",
-    "/var/lib/dbus/machine-id", "/var/lib/systemd/random-seed", "/var/lib/dhcp/*", "/var/lib/systemd/timers/*skyrig*",
-    "/etc/systemd/system/skyrig-*", "/etc/systemd/system/*.wants/skyrig-*", "/opt/skyrig", "/run/skyrig*",
-    "/etc/profile.d/zz-skyrig.sh", "/etc/sudoers.d/90-cloud-init-users", "/var/log/cloud-init*", "/var/log/auth.log*",
-    "/var/log/journal/*", "/var/log/syslog*", "/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog",
-)  # fmt: skip
+"""What stays of our folder on a machine."""
 
 
 def marked() -> bool:
@@ -72,40 +59,29 @@ def end_keeper() -> None:
             continue  # it has ended meanwhile
 
 
-def remove(pattern: str) -> None:
-    """Remove what a pattern stands for."""
-    for path in glob.glob(pattern):
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
-
-
 def clean_machine() -> None:
-    """Take all away that belongs to this machine alone. The last thing to go is the key that let us in."""
+    """Take all away that belongs to this machine alone, by the script of its cloud, which is told what stays of ours.
+    The last thing to go is the key that let us in."""
     end_keeper()
-    for entry in os.listdir(ours):
-        if entry not in KEPT:
-            remove(os.path.join(ours, glob.escape(entry)))
-    script = ["set -u", "systemctl stop 'skyrig-*.timer' 2>/dev/null || :", "systemctl daemon-reload || :"]
-    script += ["if command -v cloud-init >/dev/null; then cloud-init clean --logs --seed || cloud-init clean; fi"]
-    script += ["command -v waagent >/dev/null && waagent -deprovision -force >/dev/null 2>&1 || :"]
-    script += ["rm -rf -- " + pattern for pattern in SYSTEM]
-    script += [": >/etc/machine-id", "rm -rf /tmp/* /var/tmp/* 2>/dev/null || :", "sync"]
     root = [] if os.getuid() == 0 else ["sudo", "-n"]
-    done = subprocess.run([*root, "/bin/sh", "-c", "\n".join(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [*root, "/bin/bash", "-c", given["script"], "seal", *KEPT],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if done.returncode != 0:
         sys.stdout.write(done.stdout.decode(errors="replace")[-2000:])
         sys.exit(1)
-    for pattern in HOME[1:] + HOME[:1]:
-        remove(os.path.join(home, pattern))
-    subprocess.run(["sync"], check=False)
+    # Whoever asked for this switches it off now; should they be gone, it does so itself: no timer of ours is left.
+    subprocess.run([*root, "shutdown", "-h", "+3"], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
 
 
 if given["forget"]:
-    remove(glob.escape(file))
+    if os.path.exists(file):
+        os.unlink(file)
 elif marked():
     seal_mark()
-if given["machine"]:
+if given["script"]:
     clean_machine()
 sys.stdout.write("sealed\n")

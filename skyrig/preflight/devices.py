@@ -20,9 +20,6 @@ _SYSTEM = ("/boot", "/snap", "/efi", "/etc", "/usr", "/proc", "/sys")
 
 _MOST_PROBLEMS = 2
 
-_LIVE = "active"
-"""What the state of a port says that can be used."""
-
 
 def reasons(found: Findings, others: Sequence[Findings], asked: Asked) -> Iterator[Reason]:
     """What is wrong with the devices of a node."""
@@ -91,14 +88,14 @@ def _network(found: Findings, others: Sequence[Findings], asked: Asked) -> Itera
     kinds: dict[str, tuple[int, Callable[[Findings], int]]] = {
         "network devices that are up": (asked.devices.nics, _nics),
         "InfiniBand ports that are active": (asked.devices.ib, _ports),
-        "EFA devices": (asked.devices.efa, lambda each: len(each.efa)),
+        "EFA devices": (asked.devices.efa, lambda each: sum(one.works for one in each.efa)),
     }
     for what, (wanted, count) in kinds.items():
         if count(found) < wanted:
             yield BAD, f"it has {count(found)} of {wanted} {what}"
         elif count is not _nics and (odd := _odd(found, others, count)):
             yield BAD, f"it has {odd[0]} {what}, the others {odd[1]}"
-    if odd := _odd(found, others, lambda each: int(min((port.rate_gbps for port in each.ib), default=0))):
+    if odd := _odd(found, others, lambda each: int(min((port.rate_gbps for port in each.working), default=0))):
         yield BAD, f"an InfiniBand port runs at {odd[0]} Gb/s, those of the others at {odd[1]}"
 
 
@@ -107,7 +104,7 @@ def _nics(found: Findings) -> int:
 
 
 def _ports(found: Findings) -> int:
-    return sum(_LIVE in each.state.lower() for each in found.ib)
+    return len(found.working)
 
 
 def _disks(found: Findings, asked: Asked) -> Iterator[Reason]:

@@ -140,13 +140,16 @@ class Findings:
         return len(self.gpus) + len(self.accelerators)
 
     @property
-    def rails(self) -> tuple[Port, ...]:
-        """The ports that a fabric is made of: those of InfiniBand, or all where there are none of it; of those that
-        work the quickest, since slower ones are for storage or control."""
+    def working(self) -> tuple[Port, ...]:
+        """The ports that work: those of InfiniBand, or all where there are none of it."""
         layer = [port for port in self.ib if port.layer == "InfiniBand"] or list(self.ib)
-        working = [port for port in layer if port.works]
-        most = max((port.rate_gbps for port in working), default=0.0)
-        return tuple(port for port in working if port.rate_gbps == most)
+        return tuple(port for port in layer if port.works)
+
+    @property
+    def rails(self) -> tuple[Port, ...]:
+        """The quickest of these, which a fabric is made of: slower ones are for storage or control."""
+        most = max((port.rate_gbps for port in self.working), default=0.0)
+        return tuple(port for port in self.working if port.rate_gbps == most)
 
     @classmethod
     def read(cls, said: str) -> Findings:

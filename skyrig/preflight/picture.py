@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from skyrig.errors import SkyrigError
+from skyrig.errors import BadInput
 from skyrig.preflight.report import BAD, OK, Report, said
 
 _WIDTH = 32
@@ -44,13 +44,18 @@ def matrix(report: Report) -> list[list[float | None]]:
     return rows
 
 
+def refuse() -> None:
+    """BadInput where `draw` cannot draw."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise BadInput("--plot needs matplotlib", hint="pip install 'skyrig[plots]'")
+
+
 def draw(report: Report, file: Path) -> None:
-    """Draw bars and the matrix of pairs into a PNG. SkyrigError where matplotlib is not installed."""
-    try:
-        figures = importlib.import_module("matplotlib.figure")
-    except ImportError as error:
-        raise SkyrigError("a picture needs matplotlib", hint="pip install 'skyrig[plot]'") from error
-    figure = figures.Figure(figsize=(10, 4.5), layout="constrained")
+    """Draw bars and the matrix of pairs into a PNG. BadInput where matplotlib is not installed."""
+    refuse()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     _bars(left, report)
     _matrix(right, report, figure)

@@ -45,8 +45,9 @@ from skyrig.sdk.clouds import (
     Yotta,
 )
 from skyrig.sdk.cluster_jobs import cancel, download_logs, job_series, job_status, queue, tail_logs
-from skyrig.sdk.clusters import autostop, down, endpoints, exec, launch, start, status, stop
+from skyrig.sdk.clusters import autostop, down, endpoints, exec, launch, preflight_nodes, start, status, stop
 from skyrig.sdk.dag import Dag
+from skyrig.sdk.images import image_build, image_delete, image_ls
 from skyrig.sdk.market import (
     check,
     cost_report,
@@ -130,12 +131,16 @@ __all__ = [
     "exec",
     "get",
     "get_async",
+    "image_build",
+    "image_delete",
+    "image_ls",
     "job_series",
     "job_status",
     "jobs",
     "launch",
     "list_accelerators",
     "optimize",
+    "preflight_nodes",
     "queue",
     "serve",
     "start",

@@ -111,6 +111,15 @@ def endpoints(cluster: str, port: int | str | None = None) -> RequestId[dict[int
     return begin("endpoints", name, cluster_name=name, port=None if port is None else int(port))
 
 
+def preflight_nodes(
+    cluster_name: str, nodes: Sequence[str] | None = None, quick: bool = False, cordon: bool = True
+) -> RequestId[dict[str, Any]]:
+    """Look at the nodes of a cluster (without names at all) and measure their network; what was found, as
+    `preflight --json` has it. With `cordon` those that are bad get no jobs until they are made anew."""
+    name = stack_name(cluster_name)
+    return begin("preflight", name, cluster_name=name, nodes=tuple(nodes or ()), quick=quick, cordon=cordon)
+
+
 def _autostop(idle_minutes: int | None, wait_for: str | None, down: bool) -> Autostop | None:
     """What a caller says of stopping; None for nothing."""
     if idle_minutes is None and not down:

@@ -72,6 +72,18 @@ def test_machines_that_will_do_are_kept() -> None:
     assert fitting.shape_for(shape, task(accelerators="L4:8")).machine != shape.machine
 
 
+@pytest.mark.usefixtures("aws_here")
+def test_another_image_is_taken_by_a_cluster_that_is_down_alone() -> None:
+    first = task(accelerators="L4:1", infra="aws/us-east-2", image_id="ami-11111111")
+    up = fitting.shape_for(Shape(), first)
+    other = task(accelerators="L4:1", infra="aws", image_id="ami-22222222")
+    assert fitting.shape_for(up, other).machine.image == up.machine.image == "ami-11111111"
+    down = evolve(up, power="down")
+    assert fitting.shape_for(down, other).machine.image == "ami-22222222"
+    assert fitting.shape_for(down, first).machine.image == "ami-11111111"
+    assert fitting.shape_for(down, task(accelerators="L4:1")).machine.image == "ami-11111111", "none is asked for"
+
+
 def test_what_is_not_asked_for_is_settled_once(aws_here: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(renting.SSH_FROM, "203.0.113.7/32")
     shape = fitting.shape_for(Shape(), task(accelerators="H100:8", infra="aws/us-east-1"))

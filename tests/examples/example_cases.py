@@ -9,6 +9,7 @@ renders:                  commands of the README at full size, by the name of th
   full: skyrig launch resnet.yaml --infra aws --gpus A100:8
 env: {KEY: value}         variables that the commands at full size take from the reader's own environment
 hourly: {full: 43.97}     what `plan` says that one costs an hour; the README has the same figure
+    fabric: {efa: [FI_...]}   variables that the fast network of the planned machine needs, and the plan has
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Case:
     renders: dict[str, str] = field(factory=dict)
     env: dict[str, str] = field(factory=dict)
     hourly: dict[str, float] = field(factory=dict)
+    fabric: dict[str, list[str]] = field(factory=dict)
 
     @property
     def readme(self) -> str:

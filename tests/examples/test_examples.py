@@ -7,6 +7,7 @@ SKYRIG_UPDATE_GOLDEN=1 writes those anew.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -16,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import yaml
 from example_cases import CASES, EXAMPLES, GOLDEN, Case
 from forked import forker
 from user import User, end_nodes
@@ -27,6 +27,8 @@ UPDATE = os.environ.get("SKYRIG_UPDATE_GOLDEN") == "1"
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 SHOWN = ("user.sh", "mounts", "environment", "setup/user.sh")
 """What is of the task; tests/render has the rest, which is the same for every text."""
+THIS_MACHINES = ("SKYPILOT_USER", "OMP_NUM_THREADS")
+"""Variables that depend on who renders, and where the machine is not known yet."""
 NO_WAY_OUT = {
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
     **dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "PIP_NO_INDEX", "UV_OFFLINE"), "1"),
@@ -175,7 +177,7 @@ def variables(rank: Path) -> str:
     uses = (rank / "user.sh").read_text()
     for variable in re.findall(r"^\w+=(?:'[^']*'|.*)(?:'[^']*'|.*)*$", text, re.MULTILINE):
         name = variable.partition("=")[0]
-        if name != "SKYPILOT_USER" and (not name.startswith("SKYRIG_") or name in uses):
+        if name not in THIS_MACHINES and (not name.startswith("SKYRIG_") or name in uses):
             own.append(variable)
     return "".join(f"{variable}\n" for variable in own)
 
@@ -184,11 +186,13 @@ def variables(rank: Path) -> str:
 @pytest.mark.parametrize(
     ("case", "render"), [pytest.param(case, each, id=f"{case.name}-{each}") for case in CASES for each in case.hourly]
 )
-def test_the_price_in_the_readme_is_the_plans(case: Case, render: str, reader: User) -> None:
+def test_the_price_in_the_readme_is_the_plans_and_the_fabric_is_set(case: Case, render: str, reader: User) -> None:
     words = ["plan", *case.words(render), "--json"]
     done = forker().run("skyrig", words, copied(case, reader), {**reader.env, **case.env, "PULUMI_STACK": case.name})
     assert done.returncode == 0, done.stdout + done.stderr
-    assert round(yaml.safe_load(done.stdout)["cost"]["hourly"], 2) == case.hourly[render]
+    plan = json.loads(done.stdout)
+    assert round(plan["cost"]["hourly"], 2) == case.hourly[render]
+    assert set(case.fabric.get(render, ())) <= set((plan["fabric"] or {}).get("env", {}))
 
 
 def test_the_table_of_all_is_the_folders_own() -> None:

@@ -33,7 +33,7 @@ def run(cluster: KeeperCluster, **more: Any) -> tuple[str, str]:
 
 def seal(home: Path, **more: Any) -> str:
     """Run the program for builders on a node; what it said."""
-    given = {"secrets": ["TOKEN"], "machine": False, "forget": False, "patience_s": 5.0, **more}
+    given = {"secrets": ["TOKEN"], "script": "", "forget": False, "patience_s": 5.0, **more}
     _, stdin = nodeside.program("sealing", given)
     script = "import json,sys; m=json.loads(sys.stdin.buffer.readline()); exec(m['program'],{'given':m['given']})"
     done = subprocess.run(

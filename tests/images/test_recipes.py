@@ -57,8 +57,10 @@ def test_all_that_one_can_say(tmp_path: Path) -> None:
     assert asked.image is not None and asked.image.by_region == {"us-east-1": "ami-0abc"}
     assert task.mounts.copies == {LOCK: str(tmp_path / "requirements.lock")}
     assert (task.setup, dict(task.env)) == ("make -C /opt/kernels\n", {"MODE": "fast"})
-    assert list(texts) == ["driver", "packages", "python"], "gpudirect comes with Skyrig's own boot of the builder"
-    assert "branch=580" in texts["driver"] and '"cuda-toolkit-"13-0' in texts["driver"]
+    assert list(texts) == ["driver", "cuda", "packages", "python"], (
+        "gpudirect comes with Skyrig's own boot of the builder"
+    )
+    assert "branch=580" in texts["driver"] and "version=13.0" in texts["cuda"]
     assert 'place="$HOME"/env' in texts["python"] and "python=python3.12" in texts["python"]
     assert "build-essential libfoo-dev=1.2" in texts["packages"]
     assert list(found.texts(devices=False)) == ["packages", "python"] and found.devices == ["driver", "cuda", "fabric"]
@@ -80,7 +82,7 @@ def test_what_is_wrong_is_told_with_its_place(text: str, tmp_path: Path) -> None
 def test_texts_are_shell(tmp_path: Path) -> None:
     """Shellcheck has nothing against what is rendered."""
     texts = read(tmp_path, GOOD.replace("gpudirect", "efa")).texts()
-    assert list(texts) == ["driver", "fabric", "packages", "python"]
+    assert list(texts) == ["driver", "cuda", "fabric", "packages", "python"]
     for name, text in texts.items():
         (tmp_path / f"{name}.sh").write_text("#!/bin/bash\n" + text)
     scripts = [str(tmp_path / f"{name}.sh") for name in texts]

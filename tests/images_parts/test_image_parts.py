@@ -65,6 +65,18 @@ def test_parts_come_in_their_order_and_for_their_cloud() -> None:
     assert "efa" not in [part.name for part in parts.known("gcp")]
 
 
+def test_a_user_runs_one_as_root_and_its_commands_do_not_read_it(tmp_path: Path) -> None:
+    """A script whose commands read their input is whole all the same, and its code is told."""
+    (tmp_path / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    (tmp_path / "sudo").chmod(0o755)
+    text = parts.for_user('cat >/dev/null\necho "it\'s $0" | grep -c tmp\nexit 7\n')
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", text], input="more", env={"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (7, "1\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "version", "cloud", "said"),
     [

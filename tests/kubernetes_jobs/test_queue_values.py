@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from components.kubernetes.jobs import describe
+from skyrig.clouds.kubernetes import machines
 from skyrig.cluster.description import from_json
 from skyrig.errors import BadInput
 from skyrig.launch.files import gathered
 from skyrig.launch.job import Cause, JobRequest, JobStatus, Scripts
 from skyrig.launch.submission import BatchOptions, Submission
-from skyrig.schedulers.kubernetes import archive, devices, look, names, pods, statuses, submitting, texts
+from skyrig.schedulers.kubernetes import archive, devices, names, pods, statuses, submitting, texts
 from skyrig.schedulers.kubernetes.asked import Asked, claims_of, queue_of
 from skyrig.schedulers.kubernetes.book import Book
 
@@ -184,5 +185,5 @@ def test_small_things() -> None:
     assert queue_of({"kueue": {"local_queue_name": "a"}, "quota": {"queue": "b", "priority_class": "p"}}) == ("a", "p")
     with pytest.raises(BadInput, match="by name"):
         claims_of({"/x": {"name": "y", "size": 3}})
-    assert [look.quantity(each) for each in ("250m", "16", "2Gi", "1k")] == [0.25, 16, 2 << 30, 1000]
+    assert [machines.quantity(each) for each in ("250m", "16", "2Gi", "1k")] == [0.25, 16, 2 << 30, 1000]
     assert texts.exports({"A": "it's", "b ad": "x"}) == "export A='it'\"'\"'s'\n"

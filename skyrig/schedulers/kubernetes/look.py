@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from skyrig.clouds.kubernetes import machines
 from skyrig.cluster import owner as owners
 from skyrig.cluster.description import Accelerators, Partition
 from skyrig.errors import BadInput
 from skyrig.schedulers.kubernetes import devices, ledger, names
 from skyrig.schedulers.kubernetes.api import CORE, JOBS, JOBSETS, Api, Refused, Where, opened
 
-_KUEUE = "/apis/kueue.x-k8s.io/v1beta1"
+_KUEUE = "/apis/kueue.x-k8s.io"
 
 _OURS = ((JOBSETS, "jobsets"), (JOBS, "jobs"), (CORE, "secrets"), (CORE, "configmaps"), (CORE, "services"))
 """All kinds that are made for jobs."""
@@ -34,9 +35,18 @@ async def described(where: Where, stack: str, owner: str) -> dict[str, Any]:
             "port": server.port or (443 if server.scheme == "https" else 80),
             "version": str(version.get("gitVersion", "")),
             "has_jobset": await api.get(JOBSETS) is not None,
-            "queues": [each["metadata"]["name"] for each in await api.items(api.path(_KUEUE, "localqueues"))],
+            "queues": await _queues(api),
             "partitions": [attrs.asdict(each) for each in partitions(await _nodes(api))],
         }
+
+
+async def _queues(api: Api) -> list[str]:
+    """Local queues of Kueue in the namespace, in whichever version of it the cluster has."""
+    group = await api.get(_KUEUE)
+    if group is None:
+        return []
+    path = api.path(f"/apis/{group['preferredVersion']['groupVersion']}", "localqueues")
+    return [each["metadata"]["name"] for each in await api.items(path)]
 
 
 async def removed(where: Where, stack: str) -> None:
@@ -69,22 +79,11 @@ def partitions(nodes: Sequence[Mapping[str, Any]]) -> list[Partition]:
         found[name] = Partition(
             name=name,
             nodes=before.nodes + 1,
-            cpus=max(before.cpus, quantity(has.get("cpu", "0"))),
-            memory_gb=max(before.memory_gb, round(quantity(has.get("memory", "0")) / (1 << 30), 2)),
+            cpus=max(before.cpus, machines.quantity(has.get("cpu", "0"))),
+            memory_gb=max(before.memory_gb, round(machines.quantity(has.get("memory", "0")) / (1 << 30), 2)),
             accelerators=Accelerators(value, most) if count else Accelerators(),
         )
     return [found[name] for name in sorted(found)]
-
-
-def quantity(text: str) -> float:
-    """A number as Kubernetes writes it: "250m", "16", "512Mi", "1k"."""
-    for unit, factor in _UNITS.items():
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * factor
-    return float(text)
-
-
-_UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
 
 
 async def _claim(api: Api, stack: str, owner: str) -> None:

@@ -156,6 +156,15 @@ def endpoints(notify: Notify, *, cluster_name: str, port: int | None) -> dict[in
     return verbs.endpoints(cluster_name, port, notify)
 
 
+def preflight(
+    notify: Notify, *, cluster_name: str, nodes: tuple[str, ...], quick: bool, cordon: bool
+) -> dict[str, Any]:
+    """Look at a cluster's nodes."""
+    from skyrig import preflighting
+
+    return preflighting.run(cluster_name, preflighting.Wishes(nodes, quick, cordon=cordon), notify).to_json()
+
+
 def queue(notify: Notify, *, cluster_name: str, skip_finished: bool) -> list[JobRecord]:
     """Jobs of a cluster, the newest first."""
     from skyrig import verbs
@@ -286,6 +295,33 @@ def storage_delete(notify: Notify, *, bucket: str) -> None:
     storing.delete([bucket], lambda question: True, notify)
 
 
+def image_build(notify: Notify, *, image: str, task: Task, told: Sequence[str], force: bool) -> dict[str, Any]:
+    """Build a machine image out of a task's setup; what its setup says is told."""
+    from skyrig import building, renting
+    from skyrig.sdk.request.lines import Told
+
+    _tell(told, notify)
+    with Told(notify) as out:
+        building.build(building.Wanted(image, task, again=force), out, notify, renting.pays)
+    return next(each.to_json() for each in building.listed() if each.name == image)
+
+
+def image_ls(notify: Notify) -> list[dict[str, Any]]:
+    """Images that were built here."""
+    from skyrig import building
+    from skyrig.images import containers
+
+    machines = [each.to_json() for each in building.listed()]
+    return [*machines, *(each.to_json() for each in containers.all_known())]
+
+
+def image_delete(notify: Notify, *, image: str) -> None:
+    """Delete a machine image."""
+    from skyrig import building
+
+    building.delete(image, notify, lambda question: True)
+
+
 def api_cancel(notify: Notify, *, request_ids: Sequence[str]) -> list[str]:
     """End requests as Ctrl-C ends a command, and wait for their end; the ids of those that had not ended before."""
     living = [each for each in map(folder.find, request_ids) if each.runs()]
@@ -339,6 +375,7 @@ WORK = {
     "autostop": Work(autostop, None),
     "down": Work(down, None),
     "endpoints": Work(endpoints, dict[int, str]),
+    "preflight": Work(preflight, dict[str, Any]),
     "queue": Work(queue, list[JobRecord]),
     "job_status": Work(job_status, dict[int, JobStatus | None]),
     "cancel": Work(cancel, None),
@@ -346,6 +383,9 @@ WORK = {
     "check": Work(check, dict[str, list[str]]),
     "enabled_clouds": Work(enabled_clouds, list[str]),
     "list_accelerators": Work(list_accelerators, dict[str, list[InstanceTypeInfo]]),
+    "image_build": Work(image_build, dict[str, Any]),
+    "image_ls": Work(image_ls, list[dict[str, Any]]),
+    "image_delete": Work(image_delete, None),
     "storage_ls": Work(storage_ls, list[dict[str, Any]]),
     "storage_delete": Work(storage_delete, None),
     "jobs.launch": Work(managed.launch, tuple[int | None, ResourceHandle | None]),

@@ -66,6 +66,8 @@ def test_it_comes_is_as_it_was_asked_for_and_goes(lab: AwsUser) -> None:
     nodes(lab, subnets[0])
     kubeconfig = json.loads(pulumi("stack", "output", "kubeconfig", "--show-secrets"))
     assert kubeconfig["users"][0]["user"]["exec"]["command"] == "aws"
+    assert kubeconfig["current-context"] == lab.stack, "what --infra kubernetes/NAME names"
+    assert lab.client("eks").list_clusters()["clusters"][0] in kubeconfig["users"][0]["user"]["exec"]["args"]
     assert "get-token" not in pulumi("stack", "export"), "the kubeconfig is a secret"
     lines = [json.loads(line) for line in Path(lab.env["ECHO_LOG"]).read_text().splitlines()]
     made = [each["inputs"] for each in lines if each["op"] == "create" and not each.get("preview")]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from kubernetes_lab import Lab
 from lab_client import Object, Refused
 from lab_round import ended, is_true
+
+from skyrig.schedulers.kubernetes import look
+from skyrig.schedulers.kubernetes.api import Where
 
 
 def quota(lab: Lab, space: str, gpus: int) -> None:
@@ -72,6 +76,15 @@ def test_jobsets_of_a_queue_start_all_or_none(lab: Lab) -> None:
     lab.client.wait(lambda: ended(found("first")) == "Completed", what="the first is complete")
     lab.client.wait(lambda: ended(found("second")) == "Failed", 30, "the second has failed")
     assert found("second")["status"]["restarts"] == 1 and not is_true(found("second"), "Suspended")
+
+
+def test_queues_are_found_in_the_version_that_there_is(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.install("kueue")
+    space = lab.namespace()
+    monkeypatch.setenv("KUBECONFIG", str(lab.kubeconfig))
+    assert asyncio.run(look.described(Where("lab", space), "q", "me@here"))["queues"] == []
+    quota(lab, space, 8)
+    assert asyncio.run(look.described(Where("lab", space), "q", "me@here"))["queues"] == ["team"]
 
 
 def test_the_real_schemas_judge(lab: Lab) -> None:

@@ -30,22 +30,24 @@ TAGS = {"skyrig-stack": "lab", "skyrig-owner": "me"}
 CA = base64.b64encode(b"authority").decode()
 
 OUTPUTS = {
-    "aws:eks/cluster:Cluster": {"name": "{name}", "endpoint": "https://{name}.eks", "vpcConfig": {
+    "aws:eks/cluster:Cluster": {"name": "{name}-0a1b", "endpoint": "https://{name}.eks", "vpcConfig": {
         "subnetIds": [], "clusterSecurityGroupId": "sg-cluster"}, "certificateAuthority": {"data": CA}},
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 3},
     "aws:ec2/placementGroup:PlacementGroup": {"name": "{name}"},
     "aws:iam/role:Role": {"name": "{name}", "arn": "arn:aws:iam::123456789012:role/{name}"},
     "aws:eks/nodeGroup:NodeGroup": {"nodeGroupName": "{name}"},
-    "gcp:container/cluster:Cluster": {"name": "{name}", "endpoint": "192.0.2.7",
+    "gcp:container/cluster:Cluster": {"name": "{name}-0a1b", "endpoint": "192.0.2.7",
                                       "masterAuth": {"clusterCaCertificate": CA}},
     "gcp:serviceaccount/account:Account": {"email": "{name}@p.iam", "member": "serviceAccount:{name}@p.iam"},
     "gcp:compute/network:Network": {"name": "{name}"},
     "gcp:compute/subnetwork:Subnetwork": {"name": "{name}"},
     "gcp:container/nodePool:NodePool": {"name": "{name}"},
-    "azure-native:containerservice:ManagedCluster": {"name": "{name}"},
+    "azure-native:containerservice:ManagedCluster": {"name": "{name}-0a1b"},
     "azure-native:containerservice:AgentPool": {"name": "{name}"},
 }  # fmt: skip
-USERS = {"apiVersion": "v1", "kind": "Config", "users": [{"name": "u", "user": {"exec": {"command": "kubelogin"}}}]}
+USERS = {"apiVersion": "v1", "kind": "Config", "users": [{"name": "u", "user": {"exec": {"command": "kubelogin"}}}],
+         "contexts": [{"name": "lab-0a1b", "context": {"cluster": "lab-0a1b", "user": "u"}}],
+         "current-context": "lab-0a1b"}  # fmt: skip
 ANSWERS = {
     "azure-native:containerservice:listManagedClusterUserCredentials": {
         "kubeconfigs": [{"name": "clusterUser", "value": base64.b64encode(json.dumps(USERS).encode()).decode()}]
@@ -110,7 +112,9 @@ def test_golden(case: str) -> None:
         FOLDER.mkdir(exist_ok=True)
         file.write_text(golden(made))
     assert golden(made) == file.read_text()
-    user = json.loads(config)["users"][0]["user"]
+    way = json.loads(config)
+    assert way["current-context"] == "lab" and [each["name"] for each in way["contexts"]] == ["lab"]
+    user = way["users"][0]["user"]
     assert list(user) == ["exec"] and user["exec"]["command"] in ("aws", "gke-gcloud-auth-plugin", "kubelogin")
     _kept(case, made)
 

@@ -7,9 +7,13 @@ refused() { # WHY: say it and end
   exit 1
 }
 [ "$(id -u)" -eq 0 ] || refused "root is wanted"
-command -v apt-get >/dev/null || refused "Ubuntu is wanted"
 # shellcheck source=/dev/null
 . /etc/os-release
+system=$ID$VERSION_ID
+case $system in
+  ubuntu22.04 | ubuntu24.04 | debian12) ;;
+  *) refused "Ubuntu 22.04, 24.04 or Debian 12 is wanted; this is $PRETTY_NAME" ;;
+esac
 installed() { # PACKAGE...: have them, newest or with =VERSION
   for _ in 1 2 3; do
     apt-get -qq update && apt-get -qq install -y --allow-downgrades --no-install-recommends "$@" && return
@@ -26,7 +30,7 @@ nvidia_archive() { # NVIDIA's packages for this Ubuntu
     aarch64) machine=sbsa ;;
     *) machine=x86_64 ;;
   esac
-  fetched "https://developer.download.nvidia.com/compute/cuda/repos/ubuntu${VERSION_ID//./}/$machine/cuda-keyring_1.1-1_all.deb" /tmp/cuda-keyring.deb
+  fetched "https://developer.download.nvidia.com/compute/cuda/repos/${system//./}/$machine/cuda-keyring_1.1-1_all.deb" /tmp/cuda-keyring.deb
   dpkg -i /tmp/cuda-keyring.deb >/dev/null || refused "NVIDIA's archive is not for this system"
   rm -f /tmp/cuda-keyring.deb
 }

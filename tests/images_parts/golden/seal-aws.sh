@@ -33,8 +33,10 @@ for entry in "$home"/.skyrig/* "$home"/.skyrig/.[!.]*; do
   [ -n "$keep" ] || rm -rf "$entry"
 done
 for person in "$home" /root; do
-  rm -rf "$person/.ssh" "$person/.aws" "$person/.azure" "$person/.config/gcloud" "$person/.docker/config.json" \
-    "$person/.netrc" "$person/.git-credentials" "$person/.huggingface" "$person/.cache/huggingface/token"
+  for name in .aws .azure .config/gcloud .docker/config.json .netrc .git-credentials .kube .huggingface .cache/huggingface/token \
+    .cache/pip .viminfo .lesshst .wget-hsts .node_repl_history sky_logs; do
+    rm -rf "${person:?}/$name"
+  done
   rm -f "$person"/.*_history
 done
 
@@ -44,7 +46,7 @@ rm -rf /var/lib/amazon/ssm/i-* /var/lib/amazon/ssm/Vault /var/lib/amazon/ssm/ipc
 rm -rf /opt/aws/amazon-cloudwatch-agent/logs/* 2>/dev/null
 
 # Identities: each machine is to make its own.
-rm -f /etc/ssh/ssh_host_* /etc/ssh/sshd_config.d/10-skyrig.conf
+rm -f /etc/profile.d/zz-skyrig.sh /etc/sudoers.d/90-cloud-init-users /var/lib/systemd/timers/*skyrig*
 rm -f /var/lib/systemd/random-seed /var/lib/systemd/credential.secret /etc/iscsi/initiatorname.iscsi
 rm -f /var/lib/dhcp/* /var/lib/NetworkManager/* /etc/netplan/50-cloud-init.yaml /etc/udev/rules.d/70-persistent-net.rules 2>/dev/null
 : >/etc/hostname
@@ -60,5 +62,8 @@ find /var/log -type f -exec truncate --size 0 {} +
 if command -v fstrim >/dev/null; then # blocks of deleted files are kept, and paid for, unless they are given back
   fstrim --all >/dev/null 2>&1
 fi
+# Last of all what let us in: a builder that was cut off before can be sealed again.
+rm -f /etc/ssh/ssh_host_* /etc/ssh/sshd_config.d/10-skyrig.conf
+rm -rf "$home/.ssh" /root/.ssh
 sync
 echo "seal: done"

@@ -34,7 +34,7 @@ while read -r skyrig_order skyrig_name skyrig_value; do
     skyrig-unset) unset -v "$skyrig_name" ;;
     skyrig-say) echo "[skyrig] $skyrig_name $skyrig_value" >&2 ;;
   esac
-done < <(python3 -I -S "$SKYRIG_RANK_DIR/fabric.py" orders 2>/dev/null)
+done <<<"$(python3 -I -S "$SKYRIG_RANK_DIR/fabric.py" orders 2>/dev/null)"
 unset -v skyrig_order skyrig_name skyrig_value
 
 export PET_NODE_RANK="${PET_NODE_RANK:-$SKYPILOT_NODE_RANK}"

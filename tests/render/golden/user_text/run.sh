@@ -32,7 +32,7 @@ while read -r skyrig_order skyrig_name skyrig_value; do
     skyrig-unset) unset -v "$skyrig_name" ;;
     skyrig-say) echo "[skyrig] $skyrig_name $skyrig_value" >&2 ;;
   esac
-done < <(python3 -I -S "$SKYRIG_RANK_DIR/fabric.py" orders 2>/dev/null)
+done <<<"$(python3 -I -S "$SKYRIG_RANK_DIR/fabric.py" orders 2>/dev/null)"
 unset -v skyrig_order skyrig_name skyrig_value
 
 # shellcheck disable=SC1091 # the user's own text

@@ -1,0 +1,110 @@
+"""What nccl-tests, DCGM and torch say, read: nodes of our own stand in for machines with accelerators."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from attrs import evolve
+
+from skyrig.cluster.description import ClusterDescription, Fabric, SshAccess
+from skyrig.launch.keeper import preflight, programs
+from skyrig.launch.keeper.preflight import Place
+from skyrig.launch.keeper.programs import ABSENT, ails
+from skyrig.preflight.asked import Asked, Expected
+from skyrig.preflight.findings import Findings, Gpu
+from skyrig.preflight.report import Measured
+from skyrig.preflight.verdict import Seen, judged
+
+GPUS = tuple(Gpu(index, "NVIDIA H100 80GB HBM3") for index in range(8))
+NODE = Findings("h", "k", 0.0, gpus=GPUS, driver="570", nccl_tests="/opt/all_reduce_perf", dcgm="4.1")
+CLUSTER = ClusterDescription("c", "aws", (), SshAccess(""), "s3://r", fabric=Fabric("efa"))
+
+PERF = """\
+#       size         count      type   redop    root     time   algbw   busbw #wrong     time   algbw   busbw #wrong
+  1073741824     268435456     float     sum      -1   4012.1  267.63  468.35      0   4010.2  267.75  468.57      0
+# Out of bounds values : 0 OK
+# Avg bus bandwidth    : 468.46
+"""
+DIAGNOSIS = """\
+Successfully ran diagnostic for group.
++---------------------------+------------------------------------------------+
+| Diagnostic                | Result                                         |
++===========================+================================================+
+| software                  | Pass                                           |
+| pcie                      | Fail                                           |
+| Warning: GPU0             | a link is narrower than it could be            |
++---------------------------+------------------------------------------------+
+"""
+
+
+class Stand:
+    """An agent whose programs say what they are told to."""
+
+    def __init__(self, said: dict[str, tuple[int, str]]) -> None:
+        self.said = said
+        self.asked: list[list[str]] = []
+
+    async def run(self, words: list[str], env: dict[str, str], limit_s: float) -> tuple[int, str]:
+        """The answer for the program's name."""
+        self.asked.append(words)
+        return self.said[words[0].rpartition("/")[2]]
+
+
+def test_one_nodes_accelerators_are_measured_by_nccl_tests() -> None:
+    agent: Any = Stand({"all_reduce_perf": (0, PERF)})
+    found = asyncio.run(programs.inside_by_tests(agent, NODE, 1 << 30))
+    assert found == Measured("nccl-tests", 468.46e9, 1 << 30)
+    assert agent.asked == [["/opt/all_reduce_perf", "-b", "1073741824", "-e", "1073741824", "-g", "8"]]
+    broken: Any = Stand({"all_reduce_perf": (2, "Test CUDA failure common.cu:1 'out of memory'\n")})
+    assert "out of memory" in asyncio.run(programs.inside_by_tests(broken, NODE, 1)).problem
+
+
+def test_a_diagnosis_that_fails_is_the_nodes_fault() -> None:
+    assert ails(0, DIAGNOSIS.replace("Fail", "Pass")) == ""
+    assert ails(1, DIAGNOSIS) == "DCGM finds fault with pcie"
+    assert ails(255, "Error: cannot reach the host engine\n").startswith("DCGM's diagnosis failed: Error")
+    agents: Any = {"n0": Stand({"dcgmi": (0, "| software | Pass |")}), "n1": Stand({"dcgmi": (226, DIAGNOSIS)})}
+    found = dict.fromkeys(agents, NODE)
+    assert asyncio.run(programs.diagnosed(agents, found)) == {"n1": "DCGM finds fault with pcie"}
+
+
+def line(rank: int, **more: Any) -> str:
+    """What a process of skyrig.preflight.allreduce prints."""
+    return f"some library greets\n{json.dumps({'rank': rank, **more})}\n"
+
+
+def test_what_processes_by_torch_say_is_read() -> None:
+    of = programs._of_torch
+    assert of(
+        "torch nccl", 64, {"n0": line(0, rate=3e9, seconds=0.5), "n1": line(1, rate=2e9, seconds=0.5)}
+    ) == Measured("torch nccl", 3e9, 64, 0.5)
+    assert of("t", 64, {"n0": line(0, problem="its Python has no torch", absent=True)}).problem.startswith(ABSENT)
+    assert of("t", 64, {"n0": line(0, problem="NCCL error: timeout")}).problem == "n0: NCCL error: timeout"
+    assert of("t", 64, {"n0": "", "n1": ""}).problem == "it said nothing"
+
+
+def test_a_fabric_that_is_not_used_is_the_nodes_fault() -> None:
+    from skyrig.launch.keeper.meters import Carried
+    from skyrig.preflight import transport
+
+    log = "ip-1:7:9 [0] NCCL INFO Using network Socket\nip-1:7:9 [0] NCCL INFO comm 0x1 rank 0 nranks 2 Init COMPLETE\n"
+    heard = programs.Heard({"n0": transport.read(log.splitlines())})
+    seen = preflight._with(Seen(), Carried(Measured("torch nccl", 1e9)), heard, "efa")
+    found = judged("c", ["n0", "n1"], seen, Asked(expected=Expected(400e9, 0.1, "them")))
+    assert found.bad == ("n0",)
+    assert found.nodes[0].reasons[0].startswith("NCCL does not use its efa")
+    assert preflight._with(Seen(), Carried(), heard, "none").fallen == {}
+
+
+def test_one_node_with_accelerators_goes_the_way_of_nccl_tests() -> None:
+    agent: Any = Stand({"all_reduce_perf": (0, PERF), "dcgmi": (0, "| software | Pass |")})
+    node: Any = type("N", (), {"id": "n0"})()
+    place: Any = Place(evolve(CLUSTER, nodes=()), (node,), None)  # type: ignore[arg-type]
+    seen = Seen(findings={"n0": NODE})
+    asked = Asked(diagnose=True, expected=Expected(480e9, 0.1, "them"))
+    found = asyncio.run(preflight._measured(place, asked, {"n0": agent}, seen, lambda said: None))
+    assert found.measured.rate == 468.46e9
+    assert [words[0] for words in agent.asked] == ["dcgmi", "/opt/all_reduce_perf"]
+    assert judged("c", ["n0"], found, asked).status == "ok"
