@@ -91,6 +91,8 @@ class Gathering:
                 self._mark(line)
                 return
             rank = int(whose[1])
+            if len(self._programs) >= _RANKS and (rank, 0) > max(self._programs):
+                return
         for part in line.split(b"\r") if b"\r" in line else (line,):
             if reading.may_tell(part):
                 self._part(rank, part)

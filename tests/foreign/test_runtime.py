@@ -191,7 +191,7 @@ def test_what_a_client_alone_imports_is_no_part_of_a_build() -> None:
     assert "skyrig/launch/keeper/keeper.py" in names and "skyrig/launch/supervisor.py" in names
     assert "skyrig/serve/balancer/config.py" in names and "skyrig/shipped/templates/serve/haproxy.cfg.j2" in names
     assert not [name for name in names if "local/" in name or name.endswith(("client.py", ".pyc"))]
-    assert sum(path.stat().st_size for _, path in code.files()) < 1_000_000
+    assert sum(path.stat().st_size for _, path in code.files()) < 1_200_000
 
 
 def _megabytes(line: str) -> float:
