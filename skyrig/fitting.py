@@ -10,8 +10,10 @@ from attrs import evolve
 
 from skyrig import batching, renting
 from skyrig.catalog import balancers, facts, instances, wishes
+from skyrig.catalog.instances import InstanceType
 from skyrig.catalog.offers import Offer
 from skyrig.cluster import sites
+from skyrig.cluster.clouds import CLOUDS, registered
 from skyrig.cluster.description import Accelerators, ClusterDescription
 from skyrig.cluster.machine import Capacity, Machine
 from skyrig.cluster.ports import union
@@ -154,11 +156,23 @@ def local_candidate(task: Task) -> Resources | None:
 
 
 def accelerators_of(asked: Resources) -> Accelerators:
-    """The accelerators that nodes shall have, a share of one as one; those asked for by memory under a plain name."""
+    """The accelerators that nodes shall have, a share of one as one; those asked for by memory under a plain name. Who
+    names an instance type alone asks for what it has."""
     if asked.accelerator is None:
-        return Accelerators()
+        kind = _type_of(asked)
+        return Accelerators(kind.accelerator, -int(-kind.accelerator_count // 1)) if kind else Accelerators()
     name = "-".join(re.findall(r"[A-Za-z0-9._-]+", asked.accelerator.name))
     return Accelerators(name=name, count=asked.accelerator_count)
+
+
+def _type_of(asked: Resources) -> InstanceType | None:
+    """The instance type that is asked for by name, of the cloud that is named or the first that has one of that name;
+    None where there is none such."""
+    if not asked.instance_type:
+        return None
+    named = asked.infra.cloud if asked.infra.cloud not in (None, "local") else None
+    places = [named] if named else [cloud for cloud in CLOUDS if registered(cloud).is_offered]
+    return next((kind for cloud in places if (kind := instances.of_cloud(cloud).get(asked.instance_type))), None)
 
 
 def misfit(cluster: ClusterDescription, task: Task) -> str | None:

@@ -17,7 +17,16 @@ from skyrig.cluster.policy import NO_WISH, Wish
 from skyrig.cluster.ports import missing
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
-from skyrig.fitting import balancer_of, local_candidate, misfit, note_served, ports_of, refuse_misfit, shape_for
+from skyrig.fitting import (
+    accelerators_of,
+    balancer_of,
+    local_candidate,
+    misfit,
+    note_served,
+    ports_of,
+    refuse_misfit,
+    shape_for,
+)
 from skyrig.launch import mends, misplaced, outward
 from skyrig.launch import mounts as task_mounts
 from skyrig.launch.job import JobRequest
@@ -84,7 +93,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
         setup=render_setup(task.setup) if setup and task.setup else None,
         env=dict(task.env),
         secrets=dict(task.secrets),
-        accelerators=task.resources.accelerator_count,
+        accelerators=accelerators_of(task.resources).count,
         flush_s=task.config.flush_s,
         samples=task.config.samples,
         force_setup=options.force_setup,

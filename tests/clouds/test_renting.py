@@ -18,6 +18,7 @@ from skyrig.clouds.gcp import session as google
 from skyrig.cluster.machine import Capacity
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError, NoCapacity
+from skyrig.submitting import RunOptions, task_request
 from skyrig.task.model import Task
 from skyrig.task.resources import of_plain
 
@@ -51,6 +52,24 @@ def test_without_an_account_it_says_what_is_missing_and_offers_a_rehearsal() -> 
         fitting.shape_for(Shape(), task(accelerators="H100:8"))
     assert fitting.shape_for(Shape(), task(accelerators="H100:8", infra="local")).cloud == "local"
     assert fitting.shape_for(Shape(), task(cpus="2")).cloud == "local"
+
+
+@pytest.mark.parametrize(
+    ("asked", "has"),
+    [
+        ({"instance_type": "p4d.24xlarge"}, ("A100", 8)),
+        ({"instance_type": "a2-highgpu-1g", "infra": "gcp"}, ("A100", 1)),
+        ({"instance_type": "p4d.24xlarge", "infra": "local"}, ("A100", 8)),
+        ({"instance_type": "m6i.large"}, ("", 0)),
+        ({"instance_type": "p4d.24xlarge", "accelerators": "A100:4"}, ("A100", 4)),
+        ({"instance_type": "never-heard-of"}, ("", 0)),
+        ({}, ("", 0)),
+    ],
+)
+def test_who_names_a_type_asks_for_its_accelerators(asked: dict[str, Any], has: tuple[str, int]) -> None:
+    found = fitting.accelerators_of(task(**asked).resources)
+    assert (found.name, found.count) == has
+    assert task_request(task(**asked), RunOptions(), setup=False).accelerators == has[1]
 
 
 @pytest.mark.usefixtures("aws_here")
