@@ -117,6 +117,13 @@ def test_without_an_account_the_whole_catalog_is_ranked_and_counted_offline(caps
 
 
 @pytest.mark.usefixtures("nobody")
+def test_what_a_cloud_answers_in_another_form_is_counted_offline() -> None:
+    changes = plan_of(accelerators="A100:8", infra="azure", use_spot=True).to_json()["changes"]
+    assert changes["source"] == "offline"
+    assert "azure-native:compute:VirtualMachine" in {each["type"] for each in changes["resources"]}
+
+
+@pytest.mark.usefixtures("nobody")
 def test_nothing_fits() -> None:
     with pytest.raises(NoOffer) as refused:
         plan_of(accelerators="H100:8", infra="aws", max_hourly_cost=0.01)
