@@ -2,8 +2,8 @@
 from an image in which the setup is. `python -m bench.image` makes wheels for it, so that it needs no network.
 
 The setup is of the usual kind: a virtual environment, and pip installing packages into it out of a folder of wheels; by
-default 2400 modules, about half of what torch and transformers have together, with the texts of Python's own library, so
-that compiling them costs what it does.
+default 2400 modules, about half of what torch and transformers have together, with the texts of Python's own library, as
+dear to compile as any.
 """
 
 from __future__ import annotations
