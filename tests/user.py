@@ -154,7 +154,7 @@ def end_nodes(home: Path) -> None:
         server.stop(folder)
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
     """Wait for a condition; what it returned."""
     deadline = time.monotonic() + seconds
     while not (met := condition()):

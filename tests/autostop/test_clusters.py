@@ -71,7 +71,7 @@ def test_an_unused_cluster_stops_then_goes_down_and_comes_back_when_asked(user: 
     # 0 minutes with a job that runs: its follower has its exit code, then the nodes are stopped, and stay so
     done = user.run(*launch, "CODE=3", "-i", "0", check=3)
     assert b"ready" in done.out and b"stops by itself right after its last job" in done.err, done.told()
-    until(lambda: nodes(user) == {"stopped"}, "it stops", 30)
+    until(lambda: nodes(user) == {"stopped"}, "it stops", 90)
     off = status(user)
     assert (off["status"], off["reason"][:40]) == ("STOPPED", "autostopped right after its last job at ")
     assert (off["autostop"]["idle_minutes"], off["autostop"]["down"]) == (0, False)
@@ -97,7 +97,7 @@ def test_an_unused_cluster_stops_then_goes_down_and_comes_back_when_asked(user: 
     assert (running["status"], running["autostop"]["idle_for_minutes"]) == ("UP", 0)
     for home in homes:
         (home / "stay").unlink()
-    until(lambda: nodes(user) == {"ended"}, "it goes down", 30)
+    until(lambda: nodes(user) == {"ended"}, "it goes down", 90)
     gone = status(user)
     assert (gone["status"], gone["nodes"], power(user)) == ("DOWN", [], "down")
     assert gone["reason"].startswith("taken down by autostop after 0.0333 idle minutes at ")

@@ -48,7 +48,7 @@ def assert_whole(told: str) -> None:
 
 def replaced(head: FaultyNode, dead: Process) -> None:
     """Wait for another keeper than the dead one."""
-    until(lambda: head.keeper() not in (None, dead), "another keeper", 20)
+    until(lambda: head.keeper() not in (None, dead), "another keeper", 90)
 
 
 def test_a_job_and_its_follower_outlive_three_keepers_and_a_watch(

@@ -91,7 +91,7 @@ def test_a_fault_ends_with_a_failing_block_and_with_its_time(nodes: list[FaultyN
     bounded = Cut(one, [two])
     bounded.limit_s = 0.2
     bounded.do()
-    until(lambda: arrives(one, two), "the cut has ended by itself", 5)
+    until(lambda: arrives(one, two), "the cut has ended by itself", 90)
     bounded.undo()
 
 

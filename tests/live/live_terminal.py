@@ -32,7 +32,7 @@ class Terminal:
             finally:
                 os._exit(127)
 
-    def until(self, wanted: bytes | Callable[[bytes], bool], seconds: float = 30) -> None:
+    def until(self, wanted: bytes | Callable[[bytes], bool], seconds: float = 90) -> None:
         """Read until the command has written `wanted`, or what it wrote is as wanted."""
         met = wanted if callable(wanted) else lambda said: wanted in said
         deadline = time.monotonic() + seconds

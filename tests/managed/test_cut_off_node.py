@@ -118,6 +118,6 @@ def test_one_incarnation_at_a_time(person: User, tmp_path: Path) -> None:
     assert row["recovered"][0]["cause"] == "node"
     assert run.lives["n0"] == [first["n0"]]
     assert len(run.lives["n1"]) == 2
-    until(lambda: not leftovers(person), "nothing is left", 30)
+    until(lambda: not leftovers(person), "nothing is left", 90)
     outcome = {"took_s": round(took, 1), "back_after_s": row["recovered"][0]["took_s"], "lives": newest}
     record.write("managed-partition", outcome, counts={"cut_s": CUT_S, "steps": STEPS})

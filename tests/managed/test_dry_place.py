@@ -54,4 +54,4 @@ def test_the_whole_gang_moves(person: User, tmp_path: Path, strategy: str) -> No
     assert '"region": "there"' in log
     assert [each["moved"] for each in row["recovered"]] == [True]
     assert {int(line.split("step ")[1].split()[0]) for line in log.splitlines() if "step " in line} == set(range(1, 26))
-    until(lambda: not leftovers(person), "nothing is left", 30)
+    until(lambda: not leftovers(person), "nothing is left", 90)

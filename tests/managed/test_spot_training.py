@@ -64,7 +64,7 @@ def test_a_node_is_lost_and_the_training_ends_the_same(person: User, tmp_path: P
     assert end.resumed[-1] >= 4
     assert run.lives["n0"] == [first["n0"]]
     assert len(run.lives["n1"]) == 2
-    until(lambda: not leftovers(person), "nothing is left", 20)
+    until(lambda: not leftovers(person), "nothing is left", 90)
 
 
 @pytest.mark.soak
@@ -81,7 +81,7 @@ def test_twenty_preemptions(person: User, tmp_path: Path, request: pytest.Fixtur
     assert len(run.killed) == 20, f"only {len(run.killed)} preemptions (seed {seed})"
     replaced = {name: len(pids) - 1 for name, pids in run.lives.items()}
     assert replaced == {name: run.killed.count(name) for name in run.lives}, f"seed {seed}: {row['recovered']}"
-    until(lambda: not leftovers(person), "nothing is left", 30)
+    until(lambda: not leftovers(person), "nothing is left", 90)
     outcome = {
         "preemptions": len(run.killed), "recoveries": row["recoveries"], "took_s": round(took, 1),
         "val_loss": end.val, "val_loss_alone": alone.val, "replaced": replaced,

@@ -14,7 +14,7 @@ BULK = 4000
 """Files in the package that takes long enough to be killed in."""
 
 
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
+def until(condition: Callable[[], object], seconds: float = 90) -> None:
     """Wait for `condition`, at most so long."""
     end = time.monotonic() + seconds
     while not condition():

@@ -84,7 +84,7 @@ class Cutter:
         known = [one["outputs"]["node"] for one in latest["resources"] if one["type"].endswith(":LocalNode")]
         assert {one["node_id"]: one["pid"] for one in known} == nodes
         assert not latest.get("pending_operations")
-        until(lambda: not self.site.plugins(), f"no plugin of an engine is left: {self.site.plugins()}", 30)
+        until(lambda: not self.site.plugins(), f"no plugin of an engine is left: {self.site.plugins()}", 90)
         assert not list((self.site.home / "state" / ".pulumi" / "locks").rglob("*.json"))
 
     def _begin(self, cut: Cut) -> subprocess.Popen[str]:

@@ -34,7 +34,7 @@ def test_balancer_engines_and_steward_tell_in_one_text(service: Served) -> None:
     ready = {str(each.id) for each in service.until_ready(2)}
     for _ in range(4):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).close()
-    load = until(lambda: (load := service.snapshot().load).tokens_per_s and load, "tokens a second", 30)
+    load = until(lambda: (load := service.snapshot().load).tokens_per_s and load, "tokens a second", 90)
     assert 50 < load.tokens_per_s < 400, "two engines with 100 each, of which one at least has been asked twice"
     families = {family.name: family for family in parsed(service.ask(op="metrics")["text"])}
     told = families["skyrig_generated_tokens"].samples

@@ -140,8 +140,8 @@ def test_a_disk_that_hangs_stops_neither_job_nor_end(rank: Rank) -> None:
     reader = os.open(rank.dir / "log", os.O_RDONLY | os.O_NONBLOCK)
     try:
         rank.start("trap 'touch ended' TERM; " + printing(30_000_000) + "touch printed; sleep 1000", lease_s=3)
-        until(lambda: (rank.cwd / "printed").exists(), "the job to have printed", 10)
-        until(lambda: (rank.cwd / "ended").exists(), "the lease to run out", 10)
+        until(lambda: (rank.cwd / "printed").exists(), "the job to have printed", 90)
+        until(lambda: (rank.cwd / "ended").exists(), "the lease to run out", 90)
         until(lambda: not rank.processes(), "the tree to end")
     finally:
         os.close(reader)

@@ -131,7 +131,7 @@ class Lab:
         found = self.client.all("v1", "Pod", namespace, labels)
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
-    def wait_running(self, namespace: str, count: int, labels: str = "", seconds: float = 30.0) -> list[Object]:
+    def wait_running(self, namespace: str, count: int, labels: str = "", seconds: float = 90.0) -> list[Object]:
         """The pods of a namespace with these labels, as soon as so many are ready."""
 
         def look() -> list[Object] | None:
