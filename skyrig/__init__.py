@@ -160,6 +160,7 @@ __all__ = [
     "launch",
     "list_accelerators",
     "optimize",
+    "preflight_nodes",
     "queue",
     "serve",
     "start",

@@ -23,7 +23,7 @@ from skyrig.failover.attempts import NoneLeft
 from skyrig.fitting import note_served, shape_for
 from skyrig.jobs import kept
 from skyrig.progress import Kind, Step, activity
-from skyrig.stack import autostopped, cordoned, described, powers, stacks, status
+from skyrig.stack import autostopped, cordoned, described, powers, project, stacks, status
 from skyrig.stack.foreseen import PlannedUp
 from skyrig.stack.progress import Changes
 from skyrig.stack.risks import Risk
@@ -101,8 +101,9 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
         asked = evolve(asked, task=task)
         note_served(task, notify)
     wait_until_off(stack, notify)
-    is_new = not stacks.is_there(stack)
+    is_new, is_said = not stacks.is_there(stack), project.config_file(stack).exists()
     before, there = stacks.settled(stack, notify), described.describe(stack)
+    known = before if is_said or not is_new else evolve(before, nodes=())  # nobody has asked for a default's nodes
     if asked.planned is None:
         asked = evolve(asked, anew=(*asked.anew, *_bad(there, notify)))
     shape = _owned(stack, _shape(asked, before, is_new=is_new, there=there))
@@ -118,7 +119,7 @@ def up(stack: str, notify: Notify, asked: Asked = NOTHING_NEW, manner: Manner = 
         if changes is None:
             return up(stack, notify, asked, manner)
     else:
-        changes = _changed(stack, before, renting.settled(shape), there, power, asked, manner, notify)
+        changes = _changed(stack, before, known, renting.settled(shape), there, power, asked, manner, notify)
     return _described(stack, changes, note, notify)
 
 
@@ -153,6 +154,7 @@ def _acquired(stack: str, before: Shape, shape: Shape, asked: Asked, manner: Man
 def _changed(
     stack: str,
     before: Shape,
+    known: Shape,
     shape: Shape,
     there: ClusterDescription | None,
     power: Mapping[str, str],
@@ -160,7 +162,8 @@ def _changed(
     manner: Manner,
     notify: Notify,
 ) -> Changes:
-    """Make a cluster what `shape` says, in its own place; where its cloud refuses a node, what it was before."""
+    """Make a cluster what `shape` says, in its own place; where its cloud refuses a node, what it was before. Nodes
+    that are not `known` came while another run was waited for."""
     turned_on = (shape.starts, shape.power) != (before.starts, before.power)
     arriving = coming(shape, power, turned_on=turned_on)
     if arriving and (old := costs.remark(shape)):
@@ -171,9 +174,8 @@ def _changed(
 
     def once(_: float, __: int) -> Changes:
         try:
-            known = before if asked.at_least else None
-            wanted = imaging.ready(shape, notify)
-            return stacks.up(stack, wanted, notify, before=known, may=may, planned=forecast)
+            wanted, had = imaging.ready(shape, notify), known if asked.at_least else None
+            return stacks.up(stack, wanted, notify, before=had, may=may, planned=forecast)
         except EngineError as error:
             refusal = renting.refused(shape, error)
             if refusal is None:

@@ -74,7 +74,7 @@ class Door:
                 if asked[0]["op"] == "flush":
                     await self._flush(asked[0])
                 elif asked[0]["op"] == "samples":
-                    await send(self._writer, {}, await asyncio.to_thread(self._samples, asked[0]))
+                    await send(self._writer, {}, await self._samples(asked[0]))
                 else:
                     await send(self._writer, await self._answer(*asked))
                 answering.discard(self)
@@ -245,11 +245,13 @@ class Door:
             if changed is not None:
                 await changed.wait()
 
-    def _samples(self, message: Message) -> bytes:
+    async def _samples(self, message: Message) -> bytes:
         """What the nodes of the job `id` were used for, as lines; none where none were taken."""
         record = self._keeper.table.get(message["id"])
+        if record is None:
+            return b""
         try:
-            return self._log(record).with_name(SAMPLES).read_bytes() if record is not None else b""
+            return await asyncio.to_thread(self._log(record).with_name(SAMPLES).read_bytes)
         except OSError:
             return b""
 
