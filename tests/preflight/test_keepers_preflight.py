@@ -81,7 +81,11 @@ def test_by_itself_it_disturbs_nobody_and_leaves_nothing(cluster: KeeperCluster)
     cluster.ask(op="cancel", ids=[cut])
     assert cluster.ended(cut)["status"] == "CANCELLED"
     until(lambda: not agents(cluster), "its programs end with it")
-    killed = cluster.submit("", 3, on=ALL, preflight=evolve(long, sizes=SMALL))
+
+
+@pytest.mark.soak
+def test_of_a_keeper_that_was_killed_nothing_stays(cluster: KeeperCluster) -> None:
+    killed = cluster.submit("", 3, on=ALL, preflight=ALONE)
     cluster.kill()
     assert cluster.ended(killed)["status"] == "SUCCEEDED"
     until(lambda: not agents(cluster), "those of the keeper that was killed end too")
