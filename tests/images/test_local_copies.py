@@ -74,6 +74,34 @@ def test_what_a_node_writes_stays_there(version: Path, tmp_path: Path) -> None:
     assert (begun(version, tmp_path / "b" / "n0").home / ".profile").read_text() == ".profile"
 
 
+def test_modules_of_packages_are_the_images_own_and_nothing_else_is(tmp_path: Path) -> None:
+    builder = node(tmp_path / "builder" / "n0")
+    packages = Path("env/lib/python3/site-packages")
+    shared = [packages / "a" / name for name in ("m.py", "m.pyc", "lib.so", "lib.so.12", "x.h")]
+    own = [
+        packages / "b.pth",
+        packages / "a.dist-info" / "RECORD",
+        packages / "a" / "data.json",
+        packages / "a" / "named.py",
+    ]
+    own += [Path("home/m.py"), Path("home/lib.so")]
+    for name in (*shared, *own):
+        (builder / name).parent.mkdir(parents=True, exist_ok=True)
+        (builder / name).write_text(str(builder) if name.name == "named.py" else name.name)
+    (builder / own[0]).chmod(0o640)
+    version = tmp_path / "images" / "one" / "bbbb"
+    images.make(builder, version)
+    first, other = (begun(version, tmp_path / name / "n0").path for name in ("x", "y"))
+    for name in shared:
+        assert (first / name).samefile(version / name) and (first / name).read_text() == name.name
+    for name in own:
+        assert not (first / name).samefile(version / name), name
+        (first / name).write_text("of this node")
+        assert (other / name).read_text() in (name.name, str(other)), name
+    assert stat.S_IMODE((other / own[0]).stat().st_mode) == 0o640
+    assert not list(first.rglob(".skyrig-*"))
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="makes the devices by which overlays say that a file is gone")
 def test_changes_of_the_system_come_along(tmp_path: Path) -> None:
     builder = node(tmp_path / "builder" / "n0")

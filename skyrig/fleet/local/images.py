@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 import subprocess
@@ -26,6 +27,9 @@ from skyrig.fleet.local.layout import LocalNodeError, NodeFolder
 PARTS = ("home", "env", "changes")
 """What of a node's folder is in an image."""
 
+_LAID_OVER = "changes"
+"""The one of them that lies over the host's folders: what is written there goes into the file that is there."""
+
 _DESCRIPTION = "image.json"
 """In a version's folder; written last, so that a version is whole or not there."""
 
@@ -39,6 +43,9 @@ _LEFT_OUT = (
     ".node_repl_history", ".sqlite_history", ".cache/pip", ".netrc.lock",
 )  # fmt: skip
 """Of the home: logs, histories, and what is only there to be had again."""
+
+_SHARED = re.compile(r"\.(py|pyc|pyi|h|hpp|cuh|a|so(\.[0-9.]+)?)$")
+"""Files of installed packages that a node has as links to the image's own (see `_share`)."""
 
 _LONGEST_TEXT = 16 << 20
 _CHUNK = 1 << 20
@@ -126,7 +133,8 @@ def begin(version: Path, folder: NodeFolder, level: str) -> None:
         )
     for part in PARTS:
         if (version / part).is_dir():
-            _copy(version / part, folder.path / part)
+            place = _copy if part == _LAID_OVER else _share
+            place(version / part, folder.path / part)
     before, now = made.place.encode(), str(folder.path).encode()
     for name in made.texts:
         _rewrite(folder.path / name, before, now)
@@ -145,13 +153,46 @@ def _clear_half_made(target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a folder with all that files have, and what overlays are made of, into `target`, which may be there."""
+    failed = _cp(source, target, ["-ac"] if sys.platform == "darwin" else ["-a", "--reflink=auto"])
+    if failed:
+        raise LocalNodeError(f"{source} could not be copied: {failed}", hint="is there room on the disk?")
+
+
+def _share(source: Path, target: Path) -> None:
+    """Copy a folder, but for modules and libraries of installed packages: these are links to the files of the image.
+    Installers put another file in the place of such a one and never write into it, which is why uv links them to its
+    cache, too; an environment of gigabytes takes a second. All is copied where the file system has no such links."""
+    if sys.platform == "darwin" or (target.is_dir() and any(target.iterdir())):
+        _copy(source, target)
+        return
+    if _cp(source, target, ["-al"]):
+        remove_tree(target)
+        _copy(source, target)
+        return
+    for path in _entries(target):
+        if path.is_file() and not path.is_symlink() and not _is_shared(path.relative_to(target)):
+            _unshare(path)
+
+
+def _is_shared(name: Path) -> bool:
+    return "site-packages" in name.parts and bool(_SHARED.search(name.name))
+
+
+def _unshare(path: Path) -> None:
+    """Put a copy in the place of a link to a file."""
+    fresh = path.with_name(f".skyrig-{secrets.token_hex(4)}")
+    shutil.copy2(path, fresh)
+    found = path.stat()
+    os.chown(fresh, found.st_uid, found.st_gid)
+    fresh.replace(path)
+
+
+def _cp(source: Path, target: Path, how: list[str]) -> str:
+    """What cp says last where it fails to copy what is in a folder into another one; "" where it has."""
     target.mkdir(parents=True, exist_ok=True)
-    how = ["-ac"] if sys.platform == "darwin" else ["-a", "--reflink=auto"]
-    command = ["cp", *how, f"{source}/.", str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise LocalNodeError(f"{source} could not be copied: {said[-1]}", hint="is there room on the disk?")
+    done = subprocess.run(["cp", *how, f"{source}/.", str(target)], capture_output=True, text=True, check=False)
+    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return said[-1] if done.returncode else ""
 
 
 def _clean(root: Path) -> None:
@@ -228,8 +269,10 @@ def _entries(root: Path) -> Iterator[Path]:
 
 
 def _rewrite(path: Path, before: bytes, now: bytes) -> None:
-    """Replace a place in a text; the file keeps its mode and times."""
+    """Replace a place in a text; the file keeps its mode and times, and is no link to the image's."""
     found = path.stat()
+    if found.st_nlink > 1:
+        _unshare(path)
     path.write_bytes(path.read_bytes().replace(before, now))
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     shutil.copymode(path, path)
