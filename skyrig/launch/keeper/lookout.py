@@ -8,21 +8,15 @@ keepers: each job's ranks on other nodes must hear of it too, and only the keepe
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from skyrig.cluster.clouds import registered
 from skyrig.cluster.description import ClusterDescription, Node
-from skyrig.errors import SkyrigError
-from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.ssh import asyncssh
-from skyrig.fleet.target import inside
-from skyrig.launch import nodeside
 from skyrig.launch.keeper.bell import Bell
+from skyrig.launch.keeper.listening import Listeners, Topic
 from skyrig.launch.keeper.notices import Audience, Notices
 from skyrig.launch.keeper.plan import Plan
 from skyrig.launch.keeper.table import JobTable
@@ -32,14 +26,8 @@ _PAUSE_S = 2.0
 _PAUSES_S = {"file": 0.5}
 """The same by service, where it is another: a look at a file costs nothing."""
 
-_AGAIN_S = 2.0
-"""Pause before a node that could not be asked is asked again."""
-
-_SILENCE_S = 30.0
-"""How long the program may be silent: six times as long as it is when all is well."""
-
-_BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.TimeoutError)
-"""What a broken connection, a node that went away, or a garbled stream raises."""
+_TOPIC = Topic("notices", "notices", again_s=2.0, silence_s=30.0)
+"""A program that is well is silent for a sixth of that at most."""
 
 
 class House(Protocol):
@@ -73,7 +61,7 @@ class Lookout:
     def __init__(self, house: House) -> None:
         self.notices = Notices(house.table)
         self._house = house
-        self._listening: dict[str, asyncio.Task[None]] = {}
+        self._listeners = Listeners(house, _TOPIC, self._take)
 
     @property
     def _service(self) -> str:
@@ -84,36 +72,9 @@ class Lookout:
         """From now on listen to the nodes that jobs run on now, and to no others."""
         held = {node_id for running in self._house.flows.values() for node_id in running.plan.shares}
         nodes = self._house.cluster.nodes if held and self._service else ()
-        wanted = {f"{node.id} {node.life}": node for node in nodes if node.id in held}
-        for key, task in list(self._listening.items()):
-            if key not in wanted or task.done():  # done: by a defect of ours, which asyncio tells
-                self._listening.pop(key).cancel()
-        for key in wanted.keys() - self._listening.keys():
-            self._listening[key] = asyncio.create_task(self._listen(wanted[key]))
-
-    async def _listen(self, node: Node) -> None:
-        while True:
-            try:
-                await self._hear(node)
-            except _BREAKS as error:
-                self._house.log.info("notices of %s: %s", node.id, error)
-            await asyncio.sleep(_AGAIN_S)
-
-    async def _hear(self, node: Node) -> None:
-        """One connection's worth of listening."""
-        asked = {"service": self._service, "pause_s": _PAUSES_S.get(self._service, _PAUSE_S)}
-        command, stdin = nodeside.program("notices", asked)
-        async with self._house.pool.session(inside(node)) as connection:
-            process = await connection.create_process(command, encoding=None)
-            try:
-                process.stdin.write(stdin)
-                while True:
-                    async with timeout(_SILENCE_S):
-                        line = await process.stdout.readuntil(b"\n")
-                    if line.startswith(b"{"):  # a node's shell start-up files may print something first
-                        self._take(node, json.loads(line))
-            finally:
-                process.close()
+        pause_s = _PAUSES_S.get(self._service, _PAUSE_S)
+        here = [node for node in nodes if node.id in held]
+        self._listeners.only(here, {"service": self._service, "pause_s": pause_s})
 
     def _take(self, node: Node, said: dict[str, Any]) -> None:
         if "id" in said and (notice := self.notices.add(node, said)):
