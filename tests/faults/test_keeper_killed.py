@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from pathlib import Path
@@ -82,7 +83,9 @@ def test_a_keeper_that_stands_still_for_a_while_costs_nothing(
     task.write_text(COUNTING.format(stop=stop))
     client = user.start("exec", str(task), "-c", user.stack)
     until(lambda: all(node.ranks() for node in nodes[:2]), "the job runs")
-    with Frozen(until(nodes[0].keeper, "the keeper")):
+    keeper = until(nodes[0].keeper, "the keeper")
+    assert os.getpriority(os.PRIO_PROCESS, keeper.pid) == (-10 if os.geteuid() == 0 else 0), "it comes before its jobs"
+    with Frozen(keeper):
         time.sleep(5)  # how long it stands still is what is tested; a lease is 10 s
     stop.touch()
     told = client.communicate(timeout=60)[0].decode()
