@@ -118,12 +118,12 @@ async def asyncssh_server(keys: Keys, home: Path, port: int = 0) -> AsyncIterato
 
 
 async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Copy one stream; either side may end first."""
+    """Copy one stream; either side may end first, or the connection break."""
     try:
         while data := await source.read(1 << 16):
             sink.write(data)
             await sink.drain()
-    except ConnectionError:
+    except (ConnectionError, asyncssh.Error):
         return
 
 

@@ -170,6 +170,23 @@ def test_a_broken_connection_ends_nothing_that_is_detached(programs: LocalProgra
     assert wait_for(lambda: marker.exists() or None)
 
 
+def test_a_connection_that_breaks_while_a_command_starts_leaves_none(
+    programs: LocalPrograms, node: dict[str, Any]
+) -> None:
+    """However far the start has come by then: one that never hears of it would go on for good."""
+
+    async def run() -> None:
+        for ticks in range(40):
+            connection = await programs.connect(node)
+            starting = asyncio.ensure_future(connection.create_process("exec -a talks-to-nobody yes"))
+            await asyncio.sleep(ticks / 4000)
+            connection.abort()
+            await asyncio.gather(starting, return_exceptions=True)
+
+    bounded(run())
+    assert wait_for(lambda: "talks-to-nobody" not in str(programs.inside(node, "ps -eo args=").stdout) or None)
+
+
 def test_many_sessions_at_once(programs: LocalPrograms, node: dict[str, Any]) -> None:
     async def run() -> list[int | None]:
         async with programs.connect(node) as connection:

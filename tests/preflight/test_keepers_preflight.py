@@ -83,7 +83,6 @@ def test_by_itself_it_disturbs_nobody_and_leaves_nothing(cluster: KeeperCluster)
     until(lambda: not agents(cluster), "its programs end with it")
 
 
-@pytest.mark.soak
 def test_of_a_keeper_that_was_killed_nothing_stays(cluster: KeeperCluster) -> None:
     killed = cluster.submit("", 3, on=ALL, preflight=ALONE)
     cluster.kill()

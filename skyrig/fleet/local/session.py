@@ -156,6 +156,9 @@ class NodeSession(SSHServerStreamSession[bytes]):
         options: dict[str, Any] = {"executable": shell, "env": self._environment, "cwd": self._environment["HOME"]}
         start = self._start_piped if self._channel.get_terminal_type() is None else self._start_on_terminal
         ended = await start(argv, options)
+        if self._closed:
+            self._hang_up()  # the connection broke meanwhile, when there was nothing to hang up yet
+            return ended
         early, self._early = self._early or [], None
         for data in early:
             self.data_received(data, None)
@@ -288,7 +291,10 @@ class NodeSession(SSHServerStreamSession[bytes]):
         if self._counted:
             self._counted = False
             self._terminals.closed()
-        if self._stdin is not None:
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._stdin is not None and not self._stdin.is_closing():
             self._stdin.abort()
         for output in self._outputs:
             if output.transport is not None:
