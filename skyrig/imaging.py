@@ -54,6 +54,16 @@ def is_missing(shape: Shape) -> bool:
     return shape.machine.image.startswith(PREFIX) and "/" not in shape.machine.image.partition(",")[0]
 
 
+def foreseen(shape: Shape) -> Shape:
+    """`shape` as it is counted before its image is copied: with an id that the image has elsewhere."""
+    if not is_missing(shape):
+        return shape
+    name, _, container = shape.machine.image.partition(",")
+    made = found(name_of(name))
+    id_ = made.ids.get(made.region) or next(iter(made.ids.values()))
+    return evolve(shape, machine=evolve(shape.machine, image=",".join(filter(None, (id_, container)))))
+
+
 def _resolved(image: Image) -> Image:
     if image.container is not None and image.container.startswith(PREFIX):
         image = evolve(image, container=containers.pushed(name_of(image.container)))
@@ -65,7 +75,7 @@ def _resolved(image: Image) -> Image:
     everywhere = made.ids.get(EVERYWHERE)
     by_region: dict[str | None, str] = {None: everywhere or f"{PREFIX}{made.name}"}
     by_region.update((region, id_) for region, id_ in made.ids.items() if region != EVERYWHERE)
-    return evolve(image, by_region=by_region, cloud=made.cloud)
+    return evolve(image, by_region=by_region, cloud=made.cloud, built=made.name)
 
 
 def _container(name: str) -> str:

@@ -12,6 +12,9 @@ from skyrig.cluster.imagery import EVERYWHERE, MadeImage
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
+from skyrig.images import prepared
+from skyrig.images.prepared import Prepared
+from skyrig.planning import setups
 from skyrig.stack import imagestacks
 from skyrig.task import reading
 from skyrig.task.model import Task
@@ -67,6 +70,8 @@ def test_other_clouds_are_rejected_with_the_reason() -> None:
     assert {offer.cloud for offer in ranking.offers} == {"aws"}
     whole = {each.cloud: each.reason for each in ranking.rejected if not each.instance_type}
     assert whole["gcp"] == whole["azure"] == "image there is on the aws cloud"
+    everywhere = {each.cloud: each.reason for each in renting.ranking(task("skyrig:wide", cpus="4")).rejected}
+    assert everywhere["aws"] == "image wide is on the gcp cloud", "whose id is one for all regions, and no name"
 
 
 def test_the_region_decides_about_the_id() -> None:
@@ -75,6 +80,9 @@ def test_the_region_decides_about_the_id() -> None:
     assert renting.shape_of(Shape(), offer._replace(region="eu-west-1"), found).machine.image == "ami-2"
     elsewhere = renting.shape_of(Shape(), offer._replace(region="us-west-2"), found)
     assert elsewhere.machine.image == "skyrig:there" and imaging.is_missing(elsewhere)
+    counted = imaging.foreseen(elsewhere)
+    assert counted.machine.image == "ami-1", "the program that is asked what it would make knows no names"
+    assert imaging.foreseen(counted) == counted
 
 
 def test_it_is_copied_to_a_region_that_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +101,31 @@ def test_local_nodes_begin_with_local_ones_alone() -> None:
     assert not imaging.is_missing(shape) and not task("skyrig:here").resources.needs_cloud
     with pytest.raises(BadInput, match="image there is on the aws cloud, and these nodes are local"):
         fitting.shape_for(Shape(), task("skyrig:there", infra="local"))
+
+
+def test_where_one_is_in_words() -> None:
+    assert [each.where for each in MADE.values()] == ["this machine", "us-east-1, eu-west-1", "every region"]
+
+
+def test_a_plan_tells_what_is_saved_of_the_image_that_nodes_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "resources: {any_of: [{image_id: 'skyrig:there'}, {image_id: 'skyrig:wide'}]}\nsetup: make %s\n"
+    both = imaging.resolved(reading.loads(text % "").only())
+    known = Prepared(7.0, "s", prepared.hashed(setups.parts(both), "s"))
+    monkeypatch.setattr(setups, "of_image", lambda name: known if name == "wide" else None)
+    [begins] = both.choice.each[1].image.by_region.values()  # type: ignore[union-attr]
+    nodes = Shape(cloud="gcp", machine=Machine(image=begins))
+    said = setups.saving(both, nodes)
+    assert said is not None and (said.name, said.setup, said.seconds) == ("wide", "in the image", 7.0)
+    assert setups.saving(both, Shape()) is None, "nodes that are there begin with no image"
+    for name in ("SKYPILOT_SETUP_NODE_RANK", "SKYRIG_CLUSTER_INFO"):
+        own = setups.saving(imaging.resolved(reading.loads(text % f"${name}").only()), nodes)
+        assert own is not None and (own.setup, own.why) == ("differs", f"{name} is another one on each cluster")
+
+
+@pytest.mark.parametrize(("more", "same"), [("num_nodes: 1\n", True), ("num_nodes: 2\n", False)])
+def test_what_a_setup_reads_of_ours_counts(more: str, same: bool) -> None:
+    one, other = (reading.loads(f"{each}setup: make -j $SKYPILOT_NUM_NODES\n").only() for each in ("", more))
+    assert (setups.parts(one) == setups.parts(other)) is same
 
 
 def test_nodes_that_come_later_begin_with_the_same() -> None:
