@@ -49,6 +49,14 @@ def ready(shape: Shape, notify: Notify) -> Shape:
     return evolve(shape, machine=evolve(shape.machine, image=",".join(filter(None, (there, container)))))
 
 
+def refuse_gone(shape: Shape) -> None:
+    """BadInput where the image of a shape is one of ours that its cloud does not have there, which is asked."""
+    id_, region = shape.machine.image.partition(",")[0], shape.machine.region
+    ours = (each for each in imagestacks.all_known() if each.cloud == shape.cloud and each.id_in(region) == id_)
+    if id_ and (made := next(ours, None)) is not None:
+        imagestacks.refuse_gone(made, region)
+
+
 def is_missing(shape: Shape) -> bool:
     """Whether the image of a shape is one of ours that its region does not have."""
     return shape.machine.image.startswith(PREFIX) and "/" not in shape.machine.image.partition(",")[0]

@@ -16,7 +16,7 @@ from typing import Protocol
 from attrs import evolve
 
 from skyrig import places
-from skyrig.clouds.cloud import ROOM
+from skyrig.clouds.cloud import ROOM, NotUsable
 from skyrig.cluster import clouds, imagery
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.description import ClusterDescription
@@ -114,6 +114,7 @@ def copy(name: str, region: str, notify: Notify) -> MadeImage:
         raise _no_such(name)
     if made.id_in(region) is not None:
         return made
+    refuse_gone(made, made.region)
     stack = imagery.stack_of(name)
     before = stacks.settled(stack, notify)
     if before.imaged is None:
@@ -127,6 +128,22 @@ def copy(name: str, region: str, notify: Notify) -> MadeImage:
         _uncopied(stack, before, wanted, notify)
         raise
     return _surely(name)
+
+
+def refuse_gone(made: MadeImage, region: str) -> None:
+    """BadInput where the cloud does not have an image in a region in which it was made: somebody has removed it, or it
+    is not for the account of the credentials here. Who may not look is taken to have it."""
+    asked = of_cloud(made.cloud)
+    try:
+        is_there = asked is None or asked.is_there(made, region)
+    except NotUsable:
+        return
+    if not is_there:
+        whose = f" of {made.cloud} account {made.account}" if made.account else ""
+        raise BadInput(
+            f"image {made.name}{whose} is not in {region} for the credentials here: {made.id_in(region)}",
+            hint=f"it was removed there, and `image.build {made.name} --force` builds it again; or use that account's",
+        )
 
 
 def _uncopied(stack: str, before: Shape, wanted: WantedImage, notify: Notify) -> None:

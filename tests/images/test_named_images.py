@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from skyrig import fitting, imaging, renting
+from skyrig.clouds.cloud import NotUsable
 from skyrig.cluster.imagery import EVERYWHERE, MadeImage
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.shape import Shape
@@ -93,6 +94,28 @@ def test_it_is_copied_to_a_region_that_lacks_it(monkeypatch: pytest.MonkeyPatch)
     shape = Shape(cloud="aws", machine=Machine(region="us-west-2", image="skyrig:there,docker:x"))
     ready = imaging.ready(shape, lambda line: None)
     assert ready.machine.image == "ami-in-us-west-2,docker:x" and imaging.ready(ready, print) == ready
+
+
+def test_one_that_its_cloud_does_not_have_is_told_before_nodes_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Empty:
+        @staticmethod
+        def is_there(made: MadeImage, region: str) -> bool:
+            asked.append((made.name, region))
+            if region == "eu-west-1":
+                raise NotUsable("may not look")
+            return False
+
+    monkeypatch.setattr(imagestacks, "of_cloud", lambda cloud: Empty if cloud == "aws" else None)
+    here = Shape(cloud="aws", machine=Machine(region="us-east-1", image="ami-1,docker:x"))
+    with pytest.raises(BadInput, match="image there is not in us-east-1 for the credentials here: ami-1"):
+        imaging.refuse_gone(here)
+    with pytest.raises(BadInput, match="image there is not in us-east-1"):
+        imagestacks.copy("there", "us-west-2", print)
+    for image, region in (("ami-2", "eu-west-1"), ("ami-9", "us-east-1"), ("skyrig:there", "us-west-2"), ("", "")):
+        imaging.refuse_gone(evolve(here, machine=Machine(region=region, image=image)))
+    assert asked == [("there", "us-east-1"), ("there", "us-east-1"), ("there", "eu-west-1")]
 
 
 def test_local_nodes_begin_with_local_ones_alone() -> None:

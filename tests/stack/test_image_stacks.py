@@ -149,6 +149,7 @@ def test_a_region_that_refuses_a_copy_is_not_asked_again(monkeypatch: pytest.Mon
             made[0] = evolve(MADE, ids={**MADE.ids, "theirs-1": "ami-3"})  # another process, once this one was done
             raise EngineError("mars-1 takes no images")
 
+    monkeypatch.setattr(imagestacks, "of_cloud", lambda cloud: None)
     monkeypatch.setattr(stacks, "settled", lambda stack, notify: config_[0])
     monkeypatch.setattr(stacks, "up", up)
     monkeypatch.setattr(imagestacks, "read", lambda name: made[0])
