@@ -25,7 +25,7 @@ from skyrig.launch.keeper import sameness
 from skyrig.launch.render import render_setup
 from skyrig.stack import agreement
 from skyrig.submitting import RunOptions, buckets_of, mounts_of, task_request
-from skyrig.task.model import Task
+from skyrig.task.model import GitSource, Task
 
 _OF_CLUSTER = re.compile(r"\b(?:SKYPILOT|SKYRIG)_(?:CLUSTER_INFO|SETUP_NODE_IPS|SETUP_NODE_RANK)\b")
 
@@ -107,7 +107,8 @@ def of_image(name: str) -> Prepared | None:
 
 def parts(task: Task) -> dict[str, str]:
     """What decides about the setup of a task, by the names that `skyrig.launch.keeper.sameness` has for it; secrets do
-    not, for an image has none. Files are read where the setup makes use of them."""
+    not, for an image has none. Files are read where the setup makes use of them; of a git repository, which is not
+    fetched for this, its address counts."""
     text = task.setup or ""
     files = _files_used(task.folder, text) if task.folder is not None else {}
     mounts = {f"mount:{target}": _content(source) for target, source in mounts_of(task).sources.items()}
@@ -115,7 +116,8 @@ def parts(task: Task) -> dict[str, str]:
     ours = {name: value for name, value in _ours(task).items() if re.search(rf"\b{name}\b", text)}
     known = {**ours, **task.env}
     variables = {f"variable:{name}": value for name, value in known.items() if name not in sameness.VOLATILE}
-    return {"text:": text, **variables, **files, **mounts, **buckets}
+    git = {"git:workdir": f"{task.workdir.url} {task.workdir.ref}"} if isinstance(task.workdir, GitSource) else {}
+    return {"text:": text, **variables, **files, **git, **mounts, **buckets}
 
 
 def _ours(task: Task) -> dict[str, str]:

@@ -145,9 +145,16 @@ def test_a_plan_tells_what_is_saved_of_the_image_that_nodes_begin_with(monkeypat
         assert own is not None and (own.setup, own.why) == ("differs", f"{name} is another one on each cluster")
 
 
-@pytest.mark.parametrize(("more", "same"), [("num_nodes: 1\n", True), ("num_nodes: 2\n", False)])
-def test_what_a_setup_reads_of_ours_counts(more: str, same: bool) -> None:
-    one, other = (reading.loads(f"{each}setup: make -j $SKYPILOT_NUM_NODES\n").only() for each in ("", more))
+GIT = "workdir: {url: 'https://example.org/a', ref: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [("", "num_nodes: 1\n", True), ("", "num_nodes: 2\n", False),
+     (GIT % "v1", GIT % "v1", True), (GIT % "v1", GIT % "v2", False), ("", GIT % "v1", False)],
+)  # fmt: skip
+def test_what_a_setup_finds_besides_its_text_counts(before: str, now: str, same: bool) -> None:
+    one, other = (reading.loads(f"{each}setup: make -j $SKYPILOT_NUM_NODES\n").only() for each in (before, now))
     assert (setups.parts(one) == setups.parts(other)) is same
 
 
