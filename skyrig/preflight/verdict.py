@@ -83,6 +83,15 @@ def _reasons(node: str, seen: Seen, skews: Mapping[str, float], asked: Asked) ->
         yield BAD, seen.fallen[node]
 
 
+def _apart(seen: Seen) -> list[tuple[str, ...]]:
+    """Pairs of nodes between which nothing came, also measured alone, while each of the two reached others."""
+    names = [frozenset((each.one, each.other)) for each in seen.pairs]
+    carry = {pair for pair, each in zip(names, seen.pairs, strict=True) if each.rate}
+    reach = frozenset().union(*carry)
+    alone = {pair for pair, each in zip(names, seen.pairs, strict=True) if each.alone}
+    return sorted(tuple(sorted(pair)) for pair in alone - carry if pair <= reach - seen.slow.keys())
+
+
 def _clock(skew_s: float, asked: Asked) -> Iterator[Reason]:
     limits = asked.limits
     if abs(skew_s) > limits.skew_warn_s:
@@ -93,6 +102,8 @@ def _clock(skew_s: float, asked: Asked) -> Iterator[Reason]:
 
 def _remarks(seen: Seen, asked: Asked) -> Iterator[str]:
     measured, expected = seen.measured, asked.expected
+    for one, other in _apart(seen):
+        yield f"nothing comes through between {one} and {other}, each of which reaches others"
     if measured.problem and not seen.slow and not seen.silent:
         yield f"the all-reduce over all nodes failed: {measured.problem}"
     elif measured.meter and expected is not None and measured.rate < expected.least and not seen.slow:
