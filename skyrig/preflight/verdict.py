@@ -55,7 +55,7 @@ def judged(cluster: str, nodes: Sequence[str], seen: Seen, asked: Asked) -> Repo
                 seen.transports.get(node, ""),
             )
         )
-    expected = asked.expected
+    expected = asked.expected if seen.measured.is_nccls else None
     return Report(
         cluster,
         tuple(made),
@@ -106,7 +106,7 @@ def _remarks(seen: Seen, asked: Asked) -> Iterator[str]:
         yield f"nothing comes through between {one} and {other}, each of which reaches others"
     if measured.problem and not seen.slow and not seen.silent:
         yield f"the all-reduce over all nodes failed: {measured.problem}"
-    elif measured.meter and expected is not None and measured.rate < expected.least and not seen.slow:
+    elif measured.is_nccls and expected is not None and measured.rate < expected.least and not seen.slow:
         yield (
             f"an all-reduce reaches {said(measured.rate)}, {said(expected.rate)} "
             f"(less {expected.tolerance:.0%}) are expected: {expected.source}"
