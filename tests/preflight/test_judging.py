@@ -132,6 +132,16 @@ def test_what_falls_short_with_no_bad_node_is_a_remark() -> None:
         assert (found.status, found.expected) == (OK, 360e9 if enough.is_nccls else 0.0)
 
 
+def test_nodes_that_all_reach_little_are_a_remark_where_their_interfaces_are_quick() -> None:
+    slow = Seen(findings={"n0": GOOD, "n1": GOOD}, pairs=(PairRate("n0", "n1", 6e6, alone=True),))
+    assert judged("c", ["n0", "n1"], slow, Asked()).remarks[0].startswith("no two nodes reach more than 6 MB/s")
+    assert not judged("c", ["n0", "n1"], slow, Asked()).bad
+    old = evolve(GOOD, nics=(Nic("eth0", "10.0.0.1", 1.0, True),))
+    assert not judged("c", ["n0", "n1"], evolve(slow, findings={"n0": GOOD, "n1": old}), Asked()).remarks
+    quick = evolve(slow, pairs=(PairRate("n0", "n1", 6e6), PairRate("n1", "n2", 2e9)))
+    assert not judged("c", ["n0", "n1"], quick, Asked()).remarks
+
+
 def test_a_pair_that_nothing_passes_is_a_remark_where_both_reach_others() -> None:
     pairs = (
         PairRate("n0", "n1", 0.0), PairRate("n1", "n0", 0.0, alone=True), PairRate("n2", "n1", 1e9),

@@ -87,7 +87,9 @@ async def carried(meter: Meter, nodes: Sequence[str], asked: Asked, say: Say, by
     if len(nodes) < 2 or whole.problem.startswith(ABSENT) or _suffices(whole, asked):
         return Carried(whole)
     if len(nodes) == 2:
-        whole = await _whole(meter, nodes, asked) if whole.problem else whole
+        for _ in range(_TRIES - 1):
+            if whole.problem or whole.rate < asked.limits.least_rate:
+                whole = max(whole, await _whole(meter, nodes, asked), key=lambda each: (not each.problem, each.rate))
         return Carried(whole, (PairRate(nodes[0], nodes[1], whole.rate, alone=True),))
     by_pairs = by_pairs or meter
     rates = await _paired(by_pairs, nodes, asked)
