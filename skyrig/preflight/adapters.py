@@ -184,12 +184,12 @@ def _ipv4() -> Iterator[tuple[str, str]]:
                 except OSError:
                     continue
             return
-        rows = array.array("B", bytes(_IFREQ * _MOST_ADDRESSES))
-        where, size = rows.buffer_info()
+        answers = array.array("B", bytes(_IFREQ * _MOST_ADDRESSES))
+        where, size = answers.buffer_info()
         used, _ = struct.unpack("iP", fcntl.ioctl(asking.fileno(), _SIOCGIFCONF, struct.pack("iP", size, where)))
     for start in range(0, used, _IFREQ):
-        label = rows[start : start + 16].tobytes().partition(b"\0")[0].decode(errors="replace")
-        yield label.partition(":")[0], socket.inet_ntoa(rows[start + 20 : start + 24].tobytes())  # eth0:1 is of eth0
+        label = answers[start : start + 16].tobytes().partition(b"\0")[0].decode(errors="replace")
+        yield label.partition(":")[0], socket.inet_ntoa(answers[start + 20 : start + 24].tobytes())  # eth0:1 is of eth0
 
 
 def _ipv6() -> list[tuple[bytes, str]]:
