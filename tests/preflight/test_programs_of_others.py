@@ -106,6 +106,34 @@ def test_a_fabric_that_is_not_used_is_the_nodes_fault() -> None:
     assert preflight._with(Seen(), Carried(), heard, "none").fallen == {}
 
 
+def test_what_nccl_says_is_asked_for_and_kept() -> None:
+    log = "ip-1:7:9 [0] NCCL INFO Using network Socket\n"
+    said = [log + line(0, rate=3e9, seconds=0.5), log + line(8, rate=3e9, seconds=0.5), "refused", "refused"]
+    given: list[dict[str, str]] = []
+
+    class Node(Stand):
+        node = type("N", (), {"address": "10.0.0.1"})()
+
+        async def free_port(self) -> int:
+            return 7
+
+        async def run(self, words: list[str], env: dict[str, str], limit_s: float) -> tuple[int, str]:
+            given.append(env)
+            return 0, said.pop(0)
+
+    there: Any = {"n0": Node({}), "n1": Node({})}
+    torch = programs.Torch(there, dict.fromkeys(there, NODE), CLUSTER)
+    for _ in range(2):  # all, then a pair that does not meet
+        asyncio.run(torch.measure(["n0", "n1"], 64, 1.0))
+    assert {node: [each.kind for each in heard] for node, heard in torch.heard.by_node.items()} == {
+        "n0": ["tcp"],
+        "n1": ["tcp"],
+    }
+    assert {(env["NCCL_DEBUG"], env["NCCL_DEBUG_FILE"], env["SKYRIG_NUM_NODES"]) for env in given} == {
+        ("INFO", "/dev/stdout", "2")
+    }
+
+
 def test_one_node_with_accelerators_goes_the_way_of_nccl_tests() -> None:
     agent: Any = Stand({"all_reduce_perf": (0, PERF), "dcgmi": (0, "| software | Pass |")})
     node: Any = type("N", (), {"id": "n0"})()

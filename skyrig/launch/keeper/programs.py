@@ -22,6 +22,10 @@ ABSENT = "no torch"
 _START = 'eval "$(printf %s "$SKYRIG_FABRIC_PROGRAM" | python3 -I -S - 2>/dev/null)"; exec python3 -c "$SKYRIG_PROGRAM"'
 """Tells the transports of the node's network, as each rank's script does, and measures."""
 
+_LOG = {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,ENV", "NCCL_DEBUG_FILE": "/dev/stdout"}
+"""What has NCCL say how it sends, whatever the node's /etc/nccl.conf says of its log. Named as a file, standard output
+is written line by line (src/debug.cc); else C would keep the end of it, which is lost where a process ends at once."""
+
 _START_S = 60.0
 """Seconds for the import of torch and the meeting of all, beside the measurement itself."""
 
@@ -76,8 +80,9 @@ class Torch:
             "SKYRIG_FABRIC_ENV": " ".join(fabric.env),
             "SKYRIG_FABRIC_PROGRAM": nodeside.fabric(),
             "SKYRIG_PROGRAM": resources.files("skyrig.preflight").joinpath("allreduce.py").read_text(),
+            "SKYRIG_NUM_NODES": str(len(nodes)),
             "OMP_NUM_THREADS": "1",
-            "NCCL_DEBUG": "INFO",
+            **_LOG,
         }
         orders = [
             {**shared, "SKYRIG_NODE_ADDRESS": self._there[node].node.address,
@@ -90,7 +95,9 @@ class Torch:
         )
         said = [text for _, text in await together(running)]
         for node, text in zip(nodes, said, strict=True):
-            self.heard.by_node[node] = read(text.splitlines())
+            heard = read(text.splitlines())
+            if any(each.network for each in heard):  # a pair that fails to meet tells less than all did before
+                self.heard.by_node[node] = heard
         return _of_torch(self.name, size, dict(zip(nodes, said, strict=True)))
 
 
