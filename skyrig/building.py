@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -31,7 +30,7 @@ from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import JobStatus
 from skyrig.planning import setups
-from skyrig.stack import agreement, described, imagestacks, stacks
+from skyrig.stack import agreement, described, imagestacks, kinds, stacks
 from skyrig.submitting import RunOptions
 from skyrig.task.model import Task
 
@@ -40,8 +39,6 @@ LONGEST = "6h"
 
 _PATIENCE_S = 20.0
 _SEAL_S = 300.0
-_EACH_NODE = re.compile(r"\b(?:SKYPILOT|SKYRIG)_SETUP_NODE_RANK\b")
-"""In the text of a setup: it does something else on each node, and an image is of one."""
 
 
 @frozen
@@ -94,7 +91,7 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
     """Have this image. What is there already, of the same recipe, stays as it is. BadInput for what cannot be, before
     anything is made; JobFailed, and no builder is left, where its setup fails."""
     name = imagery.check_name(wanted.name)
-    task = _where_images_are(_builder_task(imaging.resolved(wanted.task), name), building.read(name) is not None)
+    task = _builder_task(imaging.resolved(wanted.task), name)
     parts = setups.parts(task)
     before = {f"before:{key}": text for key, text in wanted.before.items()}
     digest = prepared.digest({**parts, **before, "begins:": _begins(wanted.task)})
@@ -105,11 +102,14 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
             notify(f"image {name} is there already, of this recipe; --force builds it again")
             return made
         if made is not None and not (progress is not None and progress.has(MADE)):
-            _refuse_used(name)
+            imagestacks.refuse_used(name, "replaced")
         if progress is not None and progress.digest != digest:
             notify(f"image {name}: a build of another recipe was cut off: removing its builder")
             _give_up(name, notify)
             progress = None
+        if progress is None:
+            task = _where_images_are(task)
+            _refuse_taken(name)
         progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
         return _built(wanted, task, parts, progress, out, notify, confirm)
 
@@ -167,11 +167,21 @@ def _builder_task(task: Task, name: str) -> Task:
     )
 
 
-def _where_images_are(task: Task, begun: bool) -> Task:
+def _refuse_taken(name: str) -> None:
+    """BadInput where a stack of somebody else's has the name of the builder, which would be set up, sealed and
+    destroyed as one, or of the image's own."""
+    builder = building.builder_of(name)
+    if stacks.is_there(builder):
+        raise BadInput(
+            f"there is a stack {builder} already, as the builder of image {name} would be called",
+            hint="choose another name for the image",
+        )
+    stacks.refuse_other(imagery.stack_of(name), kinds.IMAGE)
+
+
+def _where_images_are(task: Task) -> Task:
     """`task` on the one cloud that it would be brought up on: BadInput where no machine images are made there, sooner
-    than after a builder was paid for. One whose build has `begun` is where it is."""
-    if begun:
-        return task
+    than after a builder was paid for. Of a build that goes on it is where its builder is."""
     cloud = shape_for(Shape(), task).cloud
     if not imagestacks.makes(cloud):
         made_on = ", ".join(each for each in clouds.CLOUDS if imagestacks.makes(each))
@@ -234,7 +244,8 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
-    known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if task.setup else None
+    kept = bool(task.setup) and not setups.is_of_one_cluster(task)
+    known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
     _give_up(name, notify)
@@ -282,13 +293,14 @@ def _prepared(
         if progress.has(step):
             continue
         what = evolve(task, setup=text or None)
-        had = _last_job(builder)
+        if step == "setup" and not progress.first_job:
+            progress = building.write(wanted.name, evolve(progress, first_job=_last_job(builder) + 1))
         asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
         code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
         if code != 0:
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
-        took = _took(builder, had) if step == "setup" else 0.0
+        took = _took(builder, progress.first_job) if step == "setup" else 0.0
         progress = building.write(wanted.name, progress.past(step, took))
     return building.write(wanted.name, progress.past(PREPARED))
 
@@ -297,10 +309,11 @@ def _last_job(builder: str) -> int:
     return max((job.id for job in records.read(places.records(builder))), default=0)
 
 
-def _took(builder: str, had: int) -> float:
-    """Seconds that the setup took: that of a run before this one, which was cut off, where it was skipped now."""
+def _took(builder: str, first: int) -> float:
+    """Seconds that the setup took, which ran in the job `first` or one after it: that of a run before this one, which
+    was cut off, where it was skipped now."""
     ended = [job for job in records.read(places.records(builder)) if job.status is JobStatus.SUCCEEDED]
-    times = [job.ended_at - job.started_at for job in ended if job.ended_at and job.started_at and job.id >= had]
+    times = [job.ended_at - job.started_at for job in ended if job.ended_at and job.started_at and job.id >= first]
     return max(times, default=0.0)
 
 
@@ -313,7 +326,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
     given = {
         "secrets": sorted(task.secrets),
         "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
-        "forget": bool(_EACH_NODE.search(task.setup or "")),
+        "forget": setups.is_of_one_cluster(task),
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }
     command, stdin = nodeside.program("sealing", given)
@@ -333,15 +346,6 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
 def _text(said: str | bytes | None) -> str:
     """What a program on a node has printed."""
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
-
-
-def _refuse_used(name: str) -> None:
-    """BadInput where clusters use an image that is to be built again: sooner than after its builder was paid for."""
-    if users := imagestacks.used_by(name):
-        raise BadInput(
-            f"image {name} is used by {', '.join(users)} and is not replaced: lost nodes could not be made again",
-            hint=f"`down -c {users[0]}` first, or choose another name",
-        )
 
 
 def _give_up(name: str, notify: Notify) -> None:

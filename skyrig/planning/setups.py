@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,16 +17,20 @@ from attrs import frozen
 from skyrig import imaging
 from skyrig.cluster import imagery
 from skyrig.cluster.shape import Shape
+from skyrig.fitting import accelerators_of
 from skyrig.fleet.content import Entry, Manifest
 from skyrig.fleet.workdir import select
 from skyrig.images import prepared
 from skyrig.images.prepared import Prepared
+from skyrig.launch.environment import PREFIXES
 from skyrig.launch.keeper import sameness
 from skyrig.launch.render import render_setup
 from skyrig.stack import agreement
 from skyrig.submitting import buckets_of, mounts_of
 from skyrig.task.image import name_of
 from skyrig.task.model import Task
+
+_OF_ONE_CLUSTER = re.compile(r"\b(?:SKYPILOT|SKYRIG)_(?:SETUP_NODE_RANK|SETUP_NODE_IPS|CLUSTER_INFO)\b")
 
 
 @frozen
@@ -92,8 +98,25 @@ def parts(task: Task) -> dict[str, str]:
     files = _files_used(task.folder, text) if task.folder is not None else {}
     mounts = {f"mount:{target}": _content(source) for target, source in mounts_of(task).sources.items()}
     buckets = {f"mount:{each.target}": f"{each.mode} {each}" for each in buckets_of(task)}
-    variables = {f"variable:{name}": value for name, value in task.env.items() if name not in sameness.VOLATILE}
+    given = {**_ours_named(task), **task.env}
+    variables = {f"variable:{name}": value for name, value in given.items() if name not in sameness.VOLATILE}
     return {"text:": text, **variables, **files, **mounts, **buckets}
+
+
+def is_of_one_cluster(task: Task) -> bool:
+    """Whether the text of the setup makes use of what is another thing on each node or each cluster."""
+    return bool(_OF_ONE_CLUSTER.search(task.setup or ""))
+
+
+def _ours_named(task: Task) -> dict[str, str]:
+    """Variables of ours that the text names, as far as the task alone decides about them."""
+    said = {
+        "NUM_NODES": str(task.num_nodes),
+        "SETUP_NUM_GPUS_PER_NODE": str(accelerators_of(task.resources).count),
+        "USER": getpass.getuser(),
+    }
+    found = {prefix + name: value for prefix in PREFIXES for name, value in said.items()}
+    return {name: value for name, value in found.items() if re.search(rf"\b{name}\b", task.setup or "")}
 
 
 def _files_used(folder: Path, text: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from skyrig.cluster.description import Node
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.process import begin
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
@@ -119,7 +120,7 @@ async def started(
             try:
                 async with timeout(answer_s):
                     connection = await stack.enter_async_context(pool.session(inside(node)))
-                    process = await connection.create_process(command, encoding=None)
+                    process = await begin(connection, command)
                     stack.callback(_end, process)
                     process.stdin.write(stdin)
                 agent = Agent(node, process, answer_s)
