@@ -109,8 +109,9 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
             _give_up(name, notify)
             progress = None
         if progress is None:
-            task = _where_images_are(task)
             _refuse_taken(name)
+        if not stacks.is_there(building.builder_of(name)):
+            task = _where_images_are(task)
         progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
         try:
             return _built(wanted, task, parts, progress, out, notify, confirm)
@@ -193,7 +194,7 @@ def _refuse_taken(name: str) -> None:
 
 def _where_images_are(task: Task) -> Task:
     """`task` on the one cloud that it would be brought up on: BadInput where no machine images are made there, sooner
-    than after a builder was paid for. Of a build that goes on it is where its builder is."""
+    than after a builder was paid for."""
     cloud = shape_for(Shape(), task).cloud
     if not imagestacks.makes(cloud):
         made_on = ", ".join(each for each in clouds.CLOUDS if imagestacks.makes(each))
