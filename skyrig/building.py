@@ -111,7 +111,10 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
             task = _where_images_are(task)
             _refuse_taken(name)
         progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
-        return _built(wanted, task, parts, progress, out, notify, confirm)
+        try:
+            return _built(wanted, task, parts, progress, out, notify, confirm)
+        finally:
+            _forget_unbegun(name)
 
 
 def listed() -> list[Listed]:
@@ -359,6 +362,13 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> bool:
 def _text(said: str | bytes | None) -> str:
     """What a program on a node has printed."""
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+
+
+def _forget_unbegun(name: str) -> None:
+    """Nothing is known of a build that was refused before there was a builder."""
+    progress = building.read(name)
+    if progress is not None and not progress.passed and not stacks.is_there(building.builder_of(name)):
+        building.forget(name)
 
 
 def _give_up(name: str, notify: Notify) -> None:
