@@ -23,7 +23,7 @@ from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.fitting import local_candidate, shape_for
-from skyrig.images import building, prepared, sealing
+from skyrig.images import building, containers, prepared, sealing
 from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, UNMARKED, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
@@ -131,6 +131,8 @@ def delete(name: str, notify: Notify, confirm: Confirm) -> None:
     with building.alone(name):
         made, begun = imagestacks.read(name), building.read(name) is not None
         if made is None and not begun:
+            if containers.read(name) is not None:
+                raise BadInput(f"{name} is a container image", hint="--container deletes one of these")
             imaging.found(name)
         places_of = f" in {', '.join(made.ids)}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
         if not confirm(f"delete image {name}{places_of}?"):
