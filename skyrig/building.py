@@ -23,8 +23,8 @@ from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.fitting import local_candidate, shape_for
-from skyrig.images import building, prepared, sealing
-from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
+from skyrig.images import building, containers, prepared, sealing
+from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, UNMARKED, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
@@ -116,6 +116,7 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
         try:
             return _built(wanted, task, parts, progress, out, notify, confirm)
         except (SkyrigError, KeyboardInterrupt):
+            _forget_unbegun(name)
             if building.read(name) is not None:
                 notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
             raise
@@ -135,6 +136,8 @@ def delete(name: str, notify: Notify, confirm: Confirm) -> None:
     with building.alone(name):
         is_kept, begun = name in imagestacks.names(), building.read(name) is not None
         if not is_kept and not begun:
+            if containers.read(name) is not None:
+                raise BadInput(f"{name} is a container image", hint="--container deletes one of these")
             imaging.found(name)
         made = imagestacks.read(name)
         places_of = f" in {made.where}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
@@ -238,18 +241,13 @@ def _built(
         progress = _prepared(wanted, task, progress, out, notify, confirm)
         cluster = described.describe(builder)
         assert cluster is not None, "its setup has run there"
-        again = progress.has(SEALING)
-        progress = building.write(name, progress.past(SEALING))
-        try:
-            asyncio.run(_sealed(cluster, task))
-        except SkyrigError:
-            if not again:
-                raise
+        cleaned = _cleaned(name, cluster, task, progress, notify)
+        if cleaned is None:
             notify(f"image {name}: its builder was cut off while it was cleaned: it is made anew")
             _give_up(name, notify)
             progress = building.write(name, Progress(progress.digest, salt=progress.salt))
             return _built(wanted, task, parts, progress, out, notify, confirm)
-        progress = building.write(name, progress.past(SEALED))
+        progress = cleaned
     if cluster is None:
         notify(f"image {name}: its builder is gone: it is made anew")
         progress = building.write(name, Progress(progress.digest, salt=progress.salt))
@@ -257,7 +255,7 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
-    kept = bool(task.setup) and setups.cluster_variable(task.setup or "") is None
+    kept = bool(task.setup) and setups.cluster_variable(task.setup or "") is None and not progress.has(UNMARKED)
     known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
@@ -268,6 +266,22 @@ def _built(
     where = made.where if made.cloud == sites.CLOUD else f"{made.cloud} in {made.where}"
     notify(f"image {name} is on {where}: image_id: skyrig:{name}")
     return made
+
+
+def _cleaned(name: str, cluster: ClusterDescription, task: Task, progress: Progress, notify: Notify) -> Progress | None:
+    """The builder is ready to be an image; None where it was cut off in that before, and lets nobody in now."""
+    again = progress.has(SEALING)
+    progress = building.write(name, progress.past(SEALING))
+    try:
+        remembers = asyncio.run(_sealed(cluster, task))
+    except SkyrigError:
+        if again:
+            return None
+        raise
+    if not remembers:
+        notify(f"image {name}: setup changes files that each launch brings, so it will run on each node")
+        progress = progress.past(UNMARKED)
+    return building.write(name, progress.past(SEALED))
 
 
 def _image(name: str, builder: str, shape: Shape, progress: Progress, known: Prepared | None) -> WantedImage:
@@ -344,8 +358,9 @@ def _took(builder: str, first: int) -> float:
     return max(times, default=0.0)
 
 
-async def _sealed(cluster: ClusterDescription, task: Task) -> None:
-    """Make the builder ready to be an image (skyrig.launch.sealing). SkyrigError where that cannot be."""
+async def _sealed(cluster: ClusterDescription, task: Task) -> bool:
+    """Make the builder ready to be an image (skyrig.launch.sealing); whether it remembers its setup. SkyrigError where
+    that cannot be."""
     from skyrig.fleet.connection import Credentials, connect
     from skyrig.fleet.ssh import asyncssh
     from skyrig.fleet.target import from_description
@@ -368,6 +383,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
     if done.exit_status != 0 or "sealed" not in told:
         said = told.strip().splitlines()
         raise SkyrigError(f"{cluster.name} could not be cleaned: {said[-1] if said else 'no word'}")
+    return "sealed, with no setup" not in told
 
 
 def _text(said: str | bytes | None) -> str:
@@ -378,6 +394,13 @@ def _text(said: str | bytes | None) -> str:
 def _has_anything(builder: str) -> bool:
     """Whether something of a builder is there."""
     return backend.has_anything(builder) or described.describe(builder) is not None
+
+
+def _forget_unbegun(name: str) -> None:
+    """Nothing is known of a build that was refused before there was a builder."""
+    progress = building.read(name)
+    if progress is not None and not progress.passed and not stacks.is_there(building.builder_of(name)):
+        building.forget(name)
 
 
 def _give_up(name: str, notify: Notify) -> None:
