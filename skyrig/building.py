@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -31,7 +30,7 @@ from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import JobStatus
 from skyrig.planning import setups
-from skyrig.stack import agreement, backend, described, imagestacks, stacks
+from skyrig.stack import agreement, backend, described, imagestacks, kinds, stacks
 from skyrig.submitting import RunOptions
 from skyrig.task.model import Task
 
@@ -40,8 +39,6 @@ LONGEST = "6h"
 
 _PATIENCE_S = 20.0
 _SEAL_S = 300.0
-_EACH_NODE = re.compile(r"\b(?:SKYPILOT|SKYRIG)_SETUP_NODE_RANK\b")
-"""In the text of a setup: it does something else on each node, and an image is of one."""
 
 
 @frozen
@@ -94,25 +91,25 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
     """Have this image. What is there already, of the same recipe, stays as it is. BadInput for what cannot be, before
     anything is made; JobFailed, and no builder is left, where its setup fails."""
     name, begun_anew = imagery.check_name(wanted.name), _begun_anew(wanted)
-    task = _where_images_are(_builder_task(imaging.resolved(begun_anew), name), building.read(name) is not None)
+    task = _builder_task(imaging.resolved(begun_anew), name)
     parts = setups.parts(task)
     before = {f"before:{key}": text for key, text in wanted.before.items()}
     digest = prepared.digest({**parts, **before, "begins:": _begins(begun_anew)})
     with building.alone(name):
-        imagestacks.refuse_taken(name)
         made = imagestacks.read(name)
         progress = building.read(name)
         if made is not None and made.digest == digest and not wanted.again and progress is None:
             notify(f"image {name} is there already, of this recipe; --force builds it again")
             return made
         if made is not None and not (progress is not None and progress.has(MADE)):
-            _refuse_used(name)
+            imagestacks.refuse_used(name, "replaced")
         if progress is not None and progress.digest != digest:
             notify(f"image {name}: a build of another recipe was cut off: removing its builder")
             _give_up(name, notify)
             progress = None
         if progress is None:
-            _refuse_cluster(name)
+            task = _where_images_are(task)
+            _refuse_taken(name)
         progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
         try:
             return _built(wanted, task, parts, progress, out, notify, confirm)
@@ -182,11 +179,21 @@ def _builder_task(task: Task, name: str) -> Task:
     )
 
 
-def _where_images_are(task: Task, begun: bool) -> Task:
+def _refuse_taken(name: str) -> None:
+    """BadInput where a stack of somebody else's has the name of the builder, which would be set up, sealed and
+    destroyed as one, or of the image's own."""
+    builder = building.builder_of(name)
+    if stacks.is_there(builder):
+        raise BadInput(
+            f"there is a stack {builder} already, as the builder of image {name} would be called",
+            hint="choose another name for the image",
+        )
+    stacks.refuse_other(imagery.stack_of(name), kinds.IMAGE)
+
+
+def _where_images_are(task: Task) -> Task:
     """`task` on the one cloud that it would be brought up on: BadInput where no machine images are made there, sooner
-    than after a builder was paid for. One whose build has `begun` is where it is."""
-    if begun:
-        return task
+    than after a builder was paid for. Of a build that goes on it is where its builder is."""
     cloud = shape_for(Shape(), task).cloud
     if not imagestacks.makes(cloud):
         made_on = ", ".join(each for each in clouds.CLOUDS if imagestacks.makes(each))
@@ -249,8 +256,8 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
-    stays = bool(task.setup) and setups.cluster_variable(task.setup or "") is None
-    known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if stays else None
+    kept = bool(task.setup) and not setups.is_of_one_cluster(task)
+    known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
     _give_up(name, notify)
@@ -298,6 +305,8 @@ def _prepared(
         if progress.has(step):
             continue
         what = evolve(task, setup=text or None)
+        if step == "setup" and not progress.first_job:
+            progress = building.write(wanted.name, evolve(progress, first_job=_last_job(builder) + 1))
         had = _last_job(builder)
         asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
         try:
@@ -310,7 +319,7 @@ def _prepared(
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
         _refuse_open(builder, had, step, notify)
-        took = _took(builder, had) if step == "setup" else 0.0
+        took = _took(builder, progress.first_job) if step == "setup" else 0.0
         progress = building.write(wanted.name, progress.past(step, took))
     return building.write(wanted.name, progress.past(PREPARED))
 
@@ -326,10 +335,11 @@ def _refuse_open(builder: str, had: int, step: str, notify: Notify) -> None:
         raise SkyrigError(f"{step} has not ended on {builder}, and no image is made of it yet")
 
 
-def _took(builder: str, had: int) -> float:
-    """Seconds that the setup took: that of a run before this one, which was cut off, where it was skipped now."""
+def _took(builder: str, first: int) -> float:
+    """Seconds that the setup took, which ran in the job `first` or one after it: that of a run before this one, which
+    was cut off, where it was skipped now."""
     ended = [job for job in records.read(places.records(builder)) if job.status is JobStatus.SUCCEEDED]
-    times = [job.ended_at - job.started_at for job in ended if job.ended_at and job.started_at and job.id >= had]
+    times = [job.ended_at - job.started_at for job in ended if job.ended_at and job.started_at and job.id >= first]
     return max(times, default=0.0)
 
 
@@ -342,7 +352,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
     given = {
         "secrets": sorted(task.secrets),
         "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
-        "forget": bool(_EACH_NODE.search(task.setup or "")),
+        "forget": setups.is_of_one_cluster(task),
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }
     command, stdin = nodeside.program("sealing", given)
@@ -364,27 +374,8 @@ def _text(said: str | bytes | None) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
-def _refuse_used(name: str) -> None:
-    """BadInput where clusters use an image that is to be built again: sooner than after its builder was paid for."""
-    if users := imagestacks.used_by(name):
-        raise BadInput(
-            f"image {name} is used by {', '.join(users)} and is not replaced: lost nodes could not be made again",
-            hint=f"`down -c {users[0]}` first, or choose another name",
-        )
-
-
-def _refuse_cluster(name: str) -> None:
-    """BadInput where a cluster has the name of the builder: that is made anew, and destroyed when the image is made."""
-    builder = building.builder_of(name)
-    if _has_anything(builder):
-        raise BadInput(
-            f"{builder} is a cluster that is up, and the builder of image {name} would be called so",
-            hint=f"choose another name for the image, or `down -c {builder}` first",
-        )
-
-
 def _has_anything(builder: str) -> bool:
-    """Whether something of a builder is there, or of a cluster of its name."""
+    """Whether something of a builder is there."""
     return backend.has_anything(builder) or described.describe(builder) is not None
 
 

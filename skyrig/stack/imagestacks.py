@@ -74,7 +74,7 @@ def make(wanted: WantedImage, notify: Notify, *, owner: str = "") -> MadeImage:
     if had is not None and had.mark == wanted.mark:
         wanted = evolve(wanted.with_regions(*had.regions), made_at=had.made_at)
     elif had is not None:
-        _refuse_used(wanted.name, "replaced")
+        refuse_used(wanted.name, "replaced")
     wanted = evolve(wanted, made_at=wanted.made_at or float(int(time.time())))
     stacks.up(stack, shapes.of_image(wanted, owner), notify, before=before)
     return _surely(wanted.name)
@@ -100,11 +100,6 @@ def names() -> list[str]:
     """Names of all images of this backend, also of those that were not made to their end, or not deleted to it."""
     named = [stack for stack in stacks.everything() if stack.endswith(IMAGE) and kinds.of(stack) is kinds.IMAGE]
     return [stack.removesuffix(IMAGE) for stack in named]
-
-
-def refuse_taken(name: str) -> None:
-    """BadInput where the stack that the image would have is there, and another's."""
-    stacks.refuse_other(imagery.stack_of(name), kinds.IMAGE)
 
 
 def copy(name: str, region: str, notify: Notify) -> MadeImage:
@@ -164,7 +159,7 @@ def delete(name: str, notify: Notify) -> None:
     stack = imagery.stack_of(name)
     if not stacks.is_there(stack) or kinds.of(stack) is not kinds.IMAGE:
         raise _no_such(name)
-    _refuse_used(name, "deleted")
+    refuse_used(name, "deleted")
     stacks.end(stack, notify)
     stacks.remove(stack, notify)
     _file(stack).unlink(missing_ok=True)
@@ -177,25 +172,26 @@ def used_by(name: str) -> list[str]:
     return [stack for stack in stacks.known() if backend.has_anything(stack) and _image(stack) in ids]
 
 
-def refuse_end(stack: str) -> None:
-    """For a plain destroy of any stack: BadInput where that is an image's, and a cluster uses the image."""
-    if stack.endswith(IMAGE) and stacks.is_there(stack) and kinds.of(stack) is kinds.IMAGE:
-        _refuse_used(stack.removesuffix(IMAGE), "deleted")
-
-
-def _image(stack: str) -> str:
-    """The image that a cluster was made from; "" where it is none of a name. A container runs on it, perhaps."""
-    last = deployed.last(stack) or config.read_shape(stack)
-    return last.machine.image.partition(",")[0] if last.power != "down" else ""
-
-
-def _refuse_used(name: str, what: str) -> None:
+def refuse_used(name: str, what: str) -> None:
+    """BadInput where clusters use an image that is to be `what`: deleted or replaced."""
     users = used_by(name)
     if users:
         raise BadInput(
             f"image {name} is used by {', '.join(users)} and is not {what}: lost nodes could not be made again",
             hint=f"`down -c {users[0]}` first, or choose another name",
         )
+
+
+def refuse_end(stack: str) -> None:
+    """For a plain destroy of any stack: BadInput where that is an image's, and a cluster uses the image."""
+    if stack.endswith(IMAGE) and stacks.is_there(stack) and kinds.of(stack) is kinds.IMAGE:
+        refuse_used(stack.removesuffix(IMAGE), "deleted")
+
+
+def _image(stack: str) -> str:
+    """The image that a cluster was made from; "" where it is none of a name. A container runs on it, perhaps."""
+    last = deployed.last(stack) or config.read_shape(stack)
+    return last.machine.image.partition(",")[0] if last.power != "down" else ""
 
 
 def _before(stack: str, notify: Notify) -> Shape | None:

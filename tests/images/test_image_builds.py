@@ -45,12 +45,20 @@ def build(wanted: Task, told: list[str]) -> object:
     return building.build(building.Wanted("mine", wanted), io.BytesIO(), told.append, lambda question: True)
 
 
-def test_a_cluster_of_the_builders_name_is_not_taken_for_the_builder(there: set[str]) -> None:
-    there.add("mine-builder")
-    named = task("resources: {image_id: 'skyrig:mine'}\nsetup: make\n")
-    with pytest.raises(BadInput, match="mine-builder is a cluster that is up, and the builder of image mine"):
-        build(named, [])
-    assert there == {"mine-builder"} and progress.read("mine") is None
+def test_a_task_that_names_its_image_begins_without(there: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is launched from an image, and built into it, is one file."""
+    asked: list[Task] = []
+
+    def launch(what: Task, *_: Any, **__: Any) -> int:
+        asked.append(what)
+        raise NoCapacity("no cloud has that")
+
+    monkeypatch.setattr(verbs, "launch", launch)
+    with pytest.raises(NoCapacity):
+        build(task("resources: {image_id: 'skyrig:mine'}\nsetup: make\n"), [])
+    assert [each.resources.image for each in asked] == [None]
+    with pytest.raises(BadInput, match="there is no image other"):
+        build(task("resources: {image_id: 'skyrig:other'}\nsetup: make\n"), [])
 
 
 def test_a_setup_whose_follower_left_makes_no_image(there: set[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from skyrig import fitting, imaging, renting
+from skyrig import building, fitting, imaging, renting
 from skyrig.clouds.cloud import NotUsable
 from skyrig.cluster.imagery import EVERYWHERE, MadeImage
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
+from skyrig.images import building as progress
 from skyrig.images import prepared
 from skyrig.images.prepared import Prepared
+from skyrig.launch.keeper import sameness
 from skyrig.planning import setups
-from skyrig.stack import imagestacks
+from skyrig.stack import imagestacks, stacks
 from skyrig.task import reading
 from skyrig.task.model import Task
 
@@ -150,11 +155,10 @@ GIT = "workdir: {url: 'https://example.org/a', ref: %s}\n"
 
 @pytest.mark.parametrize(
     ("before", "now", "same"),
-    [("", "num_nodes: 1\n", True), ("", "num_nodes: 2\n", False),
-     (GIT % "v1", GIT % "v1", True), (GIT % "v1", GIT % "v2", False), ("", GIT % "v1", False)],
-)  # fmt: skip
-def test_what_a_setup_finds_besides_its_text_counts(before: str, now: str, same: bool) -> None:
-    one, other = (reading.loads(f"{each}setup: make -j $SKYPILOT_NUM_NODES\n").only() for each in (before, now))
+    [(GIT % "v1", GIT % "v1", True), (GIT % "v1", GIT % "v2", False), ("", GIT % "v1", False)],
+)
+def test_of_a_repository_its_address_counts(before: str, now: str, same: bool) -> None:
+    one, other = (reading.loads(f"{each}setup: make\n").only() for each in (before, now))
     assert (setups.parts(one) == setups.parts(other)) is same
 
 
@@ -162,3 +166,46 @@ def test_nodes_that_come_later_begin_with_the_same() -> None:
     there = fitting.shape_for(Shape(), task("skyrig:here", infra="local"))
     grown = fitting.shape_for(there, reading.loads("num_nodes: 3\nrun: echo\n").only())
     assert grown.machine.image == there.machine.image
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    {
+        "echo": None,
+        "echo $SKYPILOT_NUM_NODES": "SKYPILOT_NUM_NODES changed",
+        "echo $SKYRIG_SETUP_NUM_GPUS_PER_NODE": "SKYRIG_SETUP_NUM_GPUS_PER_NODE changed",
+    }.items(),
+)
+def test_a_setup_that_asks_how_many_there_are_is_another_one(said: str, why: str | None) -> None:
+    """As nodes find too, whose keeper looks up the same variables."""
+    one, two = (
+        reading.loads(f"{more}setup: {said}\n").only()
+        for more in ("", "num_nodes: 2\nresources: {accelerators: H100:4}\n")
+    )
+    known = json.dumps(prepared.hashed(setups.parts(one), ""))
+    assert sameness.difference(known, prepared.hashed(setups.parts(two), "")) == why
+
+
+@pytest.mark.parametrize("name", ["SKYPILOT_SETUP_NODE_RANK", "SKYRIG_SETUP_NODE_IPS", "SKYPILOT_CLUSTER_INFO"])
+def test_what_is_of_one_cluster_is_in_no_image(name: str) -> None:
+    assert setups.is_of_one_cluster(reading.loads(f"setup: echo ${name}\n").only())
+    assert not setups.is_of_one_cluster(reading.loads(f"setup: echo $MY_{name}\n").only())
+
+
+@pytest.mark.parametrize(
+    ("stack", "said"),
+    {
+        "mine-builder": "there is a stack mine-builder already, as the builder of image mine would be called",
+        "mine-image": "stack mine-image is a cluster's and cannot hold a machine image",
+    }.items(),
+)
+def test_somebody_elses_stack_is_no_builder(
+    stack: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be set up, cleaned and destroyed."""
+    monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
+    monkeypatch.setattr(stacks, "everything", lambda: [stack])
+    wanted = building.Wanted("mine", reading.loads("resources: {infra: local}\nsetup: echo\n").only())
+    with pytest.raises(BadInput, match=said):
+        building.build(wanted, BytesIO(), print, lambda line: True)
+    assert progress.read("mine") is None
