@@ -16,8 +16,9 @@ from skyrig import places
 from skyrig.errors import BadInput
 
 PREPARED, SEALING, SEALED, MADE = "prepared", "sealing", "sealed", "made"
+UNMARKED = "unmarked"
 """What a build passes, in order, beside the texts that it runs: all of them have run; the builder is being cleaned; it
-is clean, and lets nobody in; the image is there."""
+is clean, and lets nobody in; the image is there. UNMARKED: the builder remembers nothing of the setup that ran."""
 
 
 @frozen

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from skyrig import building, fitting, imaging, renting
+from skyrig import building, fitting, imaging, renting, verbs
 from skyrig.clouds.cloud import NotUsable
 from skyrig.cluster.imagery import EVERYWHERE, MadeImage
 from skyrig.cluster.machine import Machine
@@ -217,3 +217,18 @@ def test_somebody_elses_stack_is_no_builder(
     with pytest.raises(BadInput, match=said):
         building.build(wanted, BytesIO(), print, lambda line: True)
     assert progress.read("mine") is None
+
+
+def test_a_build_that_was_refused_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
+    monkeypatch.setattr(stacks, "everything", list)
+
+    def refused(*_: Any, **__: Any) -> int:
+        assert progress.unfinished() == ["mine"]
+        raise BadInput("no")
+
+    monkeypatch.setattr(verbs, "launch", refused)
+    wanted = building.Wanted("mine", reading.loads("resources: {infra: local}\nsetup: echo\n").only())
+    with pytest.raises(BadInput, match="no"):
+        building.build(wanted, BytesIO(), print, lambda line: True)
+    assert progress.unfinished() == []
