@@ -250,6 +250,11 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
+    if _machine(builder) != progress.machine:
+        notify(f"image {name}: its builder was lost after it was cleaned: it is made anew")
+        _give_up(name, notify)
+        progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+        return _built(wanted, task, parts, progress, out, notify, confirm)
     kept = bool(task.setup) and not setups.is_of_one_cluster(task) and not progress.has(UNMARKED)
     known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
@@ -324,9 +329,21 @@ def _prepared(
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
         _refuse_open(builder, had, step, notify)
+        machine = _machine(builder)
+        if progress.machine not in ("", machine):
+            notify(f"image {wanted.name}: another machine is its builder now: all of it is done there")
+            progress = building.write(wanted.name, Progress(progress.digest, salt=progress.salt, machine=machine))
+            return _prepared(wanted, task, progress, out, notify, confirm)
+        progress = evolve(progress, machine=machine)
         took = _took(builder, progress.first_job) if step == "setup" else 0.0
         progress = building.write(wanted.name, progress.past(step, took))
     return building.write(wanted.name, progress.past(PREPARED))
+
+
+def _machine(builder: str) -> str:
+    """The incarnation of the builder; "" where there is none."""
+    cluster = described.describe(builder)
+    return cluster.head.incarnation if cluster is not None else ""
 
 
 def _last_job(builder: str) -> int:
