@@ -23,7 +23,7 @@ from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.fitting import local_candidate, shape_for
-from skyrig.images import building, prepared, sealing
+from skyrig.images import building, containers, prepared, sealing
 from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, UNMARKED, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
@@ -132,6 +132,8 @@ def delete(name: str, notify: Notify, confirm: Confirm) -> None:
     with building.alone(name):
         is_kept, begun = name in imagestacks.names(), building.read(name) is not None
         if not is_kept and not begun:
+            if containers.read(name) is not None:
+                raise BadInput(f"{name} is a container image", hint="--container deletes one of these")
             imaging.found(name)
         made = imagestacks.read(name)
         places_of = f" in {made.where}" if made is not None and imagery.EVERYWHERE not in made.ids else ""

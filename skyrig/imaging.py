@@ -38,6 +38,14 @@ def resolved(task: Task) -> Task:
     return evolve(task, choice=evolve(task.choice, each=each)) if each != task.choice.each else task
 
 
+def lacking(task: Task, shape: Shape) -> str:
+    """NAME of the image of ours that a task asks for and the nodes of `shape` did not begin with; "" where they did, or
+    it asks for none."""
+    asked = [each.image for each in task.choice.each if each.image is not None and each.image.ours is not None]
+    ids = {id_ for image in asked for id_ in image.by_region.values()}
+    return "" if not asked or shape.machine.image.partition(",")[0] in ids else str(asked[0].ours)
+
+
 def ready(shape: Shape, notify: Notify) -> Shape:
     """`shape` with the id of its image in its region, where that was not there yet: then it is copied there first."""
     image, _, container = shape.machine.image.partition(",")

@@ -174,6 +174,8 @@ def test_nodes_that_come_later_begin_with_the_same() -> None:
     there = fitting.shape_for(Shape(), task("skyrig:here", infra="local"))
     grown = fitting.shape_for(there, reading.loads("num_nodes: 3\nrun: echo\n").only())
     assert grown.machine.image == there.machine.image
+    assert imaging.lacking(task("skyrig:here"), grown) == ""
+    assert imaging.lacking(task("skyrig:here"), Shape()) == "here"
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,12 @@ def remove(path: Path) -> None:
 
 
 def walk(root: Path) -> Iterator[Path]:
-    """All that is in a folder."""
-    for where, folders, files in os.walk(root):
+    """All that is in a folder. OSError where this user may not look into one of those in it."""
+
+    def refused(error: OSError) -> None:
+        raise error
+
+    for where, folders, files in os.walk(root, onerror=refused):
         yield from (Path(where, name) for name in (*folders, *files))
 
 
@@ -133,6 +137,8 @@ def _add(layer: tarfile.TarFile, root: Path, name: str, latest: int | None) -> N
         values = {f"SCHILY.xattr.{each}": os.getxattr(path, each).decode("utf-8", "surrogateescape") for each in kept}
         entry.pax_headers = {**entry.pax_headers, **values}
     if entry.isfile():
+        if os.getuid() != 0 and not entry.mode & stat.S_IRUSR:
+            path.chmod(entry.mode | stat.S_IRUSR)  # a copy, which goes once it is packed
         with path.open("rb") as file:
             layer.addfile(entry, file)
     else:
@@ -187,6 +193,8 @@ def _make(root: Path, layer: tarfile.TarFile, member: tarfile.TarInfo, target: P
         with target.open("wb") as file:
             if source_file is not None:
                 shutil.copyfileobj(source_file, file)
+    elif member.isfifo():
+        os.mkfifo(target)
     elif member.ischr() or member.isblk():
         if os.getuid() == 0:
             kind = stat.S_IFCHR if member.ischr() else stat.S_IFBLK
