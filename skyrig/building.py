@@ -30,7 +30,7 @@ from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import JobStatus
 from skyrig.planning import setups
-from skyrig.stack import agreement, backend, described, imagestacks, kinds, stacks
+from skyrig.stack import agreement, backend, described, imagestacks, stacks
 from skyrig.submitting import RunOptions
 from skyrig.task.model import Task
 
@@ -96,6 +96,7 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
     before = {f"before:{key}": text for key, text in wanted.before.items()}
     digest = prepared.digest({**parts, **before, "begins:": _begins(begun_anew)})
     with building.alone(name):
+        imagestacks.refuse_taken(name)
         made = imagestacks.read(name)
         progress = building.read(name)
         if made is not None and made.digest == digest and not wanted.again and progress is None:
@@ -108,8 +109,9 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
             _give_up(name, notify)
             progress = None
         if progress is None:
-            task = _where_images_are(task)
             _refuse_taken(name)
+        if not stacks.is_there(building.builder_of(name)):
+            task = _where_images_are(task)
         progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
         try:
             return _built(wanted, task, parts, progress, out, notify, confirm)
@@ -181,20 +183,19 @@ def _builder_task(task: Task, name: str) -> Task:
 
 
 def _refuse_taken(name: str) -> None:
-    """BadInput where a stack of somebody else's has the name of the builder, which would be set up, sealed and
-    destroyed as one, or of the image's own."""
+    """BadInput where a stack of somebody else's has the name of the builder: it would be set up, sealed and destroyed
+    as one."""
     builder = building.builder_of(name)
     if stacks.is_there(builder):
         raise BadInput(
             f"there is a stack {builder} already, as the builder of image {name} would be called",
             hint="choose another name for the image",
         )
-    stacks.refuse_other(imagery.stack_of(name), kinds.IMAGE)
 
 
 def _where_images_are(task: Task) -> Task:
     """`task` on the one cloud that it would be brought up on: BadInput where no machine images are made there, sooner
-    than after a builder was paid for. Of a build that goes on it is where its builder is."""
+    than after a builder was paid for."""
     cloud = shape_for(Shape(), task).cloud
     if not imagestacks.makes(cloud):
         made_on = ", ".join(each for each in clouds.CLOUDS if imagestacks.makes(each))
@@ -257,7 +258,8 @@ def _built(
         _give_up(name, notify)
         progress = building.write(name, Progress(progress.digest, salt=progress.salt))
         return _built(wanted, task, parts, progress, out, notify, confirm)
-    kept = bool(task.setup) and not setups.is_of_one_cluster(task) and not progress.has(UNMARKED)
+    own = setups.cluster_variable(task.setup or "")
+    kept = bool(task.setup) and own is None and not progress.has(UNMARKED)
     known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
@@ -322,9 +324,9 @@ def _prepared(
         if progress.has(step):
             continue
         what = evolve(task, setup=text or None)
-        if step == "setup" and not progress.first_job:
-            progress = building.write(wanted.name, evolve(progress, first_job=_last_job(builder) + 1))
         had = _last_job(builder)
+        if step == "setup" and not progress.first_job:
+            progress = building.write(wanted.name, evolve(progress, first_job=had + 1))
         asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
         code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
         if code != 0:
@@ -377,7 +379,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> bool:
     given = {
         "secrets": sorted(task.secrets),
         "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
-        "forget": setups.is_of_one_cluster(task),
+        "forget": setups.cluster_variable(task.setup or "") is not None,
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }
     command, stdin = nodeside.program("sealing", given)

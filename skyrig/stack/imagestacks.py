@@ -102,6 +102,11 @@ def names() -> list[str]:
     return [stack.removesuffix(IMAGE) for stack in named]
 
 
+def refuse_taken(name: str) -> None:
+    """BadInput where the stack that the image would have is there, and another's."""
+    stacks.refuse_other(imagery.stack_of(name), kinds.IMAGE)
+
+
 def copy(name: str, region: str, notify: Notify) -> MadeImage:
     """Have the image in a region too, and give it as it is then. BadInput where there is no such image."""
     made = read(name)

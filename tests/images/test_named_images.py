@@ -198,8 +198,8 @@ def test_a_setup_that_asks_how_many_there_are_is_another_one(said: str, why: str
 
 @pytest.mark.parametrize("name", ["SKYPILOT_SETUP_NODE_RANK", "SKYRIG_SETUP_NODE_IPS", "SKYPILOT_CLUSTER_INFO"])
 def test_what_is_of_one_cluster_is_in_no_image(name: str) -> None:
-    assert setups.is_of_one_cluster(reading.loads(f"setup: echo ${name}\n").only())
-    assert not setups.is_of_one_cluster(reading.loads(f"setup: echo $MY_{name}\n").only())
+    assert setups.cluster_variable(f"echo ${name}") == name
+    assert setups.cluster_variable(f"echo $MY_{name}") is None
 
 
 @pytest.mark.parametrize(
