@@ -116,9 +116,7 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
         try:
             return _built(wanted, task, parts, progress, out, notify, confirm)
         except (SkyrigError, KeyboardInterrupt):
-            _forget_unbegun(name)
-            if building.read(name) is not None:
-                notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
+            _left(name, notify)
             raise
 
 
@@ -255,7 +253,13 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
-    kept = bool(task.setup) and setups.cluster_variable(task.setup or "") is None and not progress.has(UNMARKED)
+    if _machine(builder) != progress.machine:
+        notify(f"image {name}: its builder was lost after it was cleaned: it is made anew")
+        _give_up(name, notify)
+        progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+        return _built(wanted, task, parts, progress, out, notify, confirm)
+    own = setups.cluster_variable(task.setup or "")
+    kept = bool(task.setup) and own is None and not progress.has(UNMARKED)
     known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
@@ -324,19 +328,26 @@ def _prepared(
         if step == "setup" and not progress.first_job:
             progress = building.write(wanted.name, evolve(progress, first_job=had + 1))
         asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
-        try:
-            code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
-        except SkyrigError:
-            if not _has_anything(builder):
-                _give_up(wanted.name, notify)
-            raise
+        code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
         if code != 0:
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
         _refuse_open(builder, had, step, notify)
+        machine = _machine(builder)
+        if progress.machine not in ("", machine):
+            notify(f"image {wanted.name}: another machine is its builder now: all of it is done there")
+            progress = building.write(wanted.name, Progress(progress.digest, salt=progress.salt, machine=machine))
+            return _prepared(wanted, task, progress, out, notify, confirm)
+        progress = evolve(progress, machine=machine)
         took = _took(builder, progress.first_job) if step == "setup" else 0.0
         progress = building.write(wanted.name, progress.past(step, took))
     return building.write(wanted.name, progress.past(PREPARED))
+
+
+def _machine(builder: str) -> str:
+    """The incarnation of the builder; "" where there is none."""
+    cluster = described.describe(builder)
+    return cluster.head.incarnation if cluster is not None else ""
 
 
 def _last_job(builder: str) -> int:
@@ -391,16 +402,16 @@ def _text(said: str | bytes | None) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
-def _has_anything(builder: str) -> bool:
-    """Whether something of a builder is there."""
-    return backend.has_anything(builder) or described.describe(builder) is not None
-
-
-def _forget_unbegun(name: str) -> None:
-    """Nothing is known of a build that was refused before there was a builder."""
-    progress = building.read(name)
-    if progress is not None and not progress.passed and not stacks.is_there(building.builder_of(name)):
-        building.forget(name)
+def _left(name: str, notify: Notify) -> None:
+    """Say what becomes of a build that ends here. Nothing is known of one that was refused before there was a
+    builder."""
+    begun, builder = building.read(name), building.builder_of(name)
+    if begun is None:
+        return
+    if begun.passed or backend.has_anything(builder) or described.describe(builder) is not None:
+        notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
+    else:
+        _give_up(name, notify)
 
 
 def _give_up(name: str, notify: Notify) -> None:

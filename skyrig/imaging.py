@@ -91,7 +91,7 @@ def _resolved(image: Image) -> Image:
     everywhere = made.ids.get(EVERYWHERE)
     by_region: dict[str | None, str] = {None: everywhere or f"{PREFIX}{made.name}"}
     by_region.update((region, id_) for region, id_ in made.ids.items() if region != EVERYWHERE)
-    return evolve(image, by_region=by_region, cloud=made.cloud, built=made.name)
+    return evolve(image, by_region=by_region, cloud=made.cloud, built=made.name, arch=made.arch)
 
 
 def _container(name: str) -> str:

@@ -24,13 +24,15 @@ is clean, and lets nobody in; the image is there. UNMARKED: the builder remember
 @frozen
 class Progress:
     """Of the build with the recipe `digest`: `passed` are names of what was done, `seconds` what the setup took,
-    `first_job` the number of the first job on the builder that can have run it (0: none can)."""
+    `first_job` the number of the first job on the builder that can have run it (0: none can), `machine` the builder's
+    incarnation ("": there was none yet): what was done on another machine behind its id was not done."""
 
     digest: str
     passed: tuple[str, ...] = ()
     seconds: float = 0.0
     salt: str = field(default="", repr=False)
     first_job: int = 0
+    machine: str = ""
 
     def has(self, step: str) -> bool:
         """Whether a step was passed."""

@@ -45,7 +45,8 @@ class Saving:
     def __str__(self) -> str:
         copied = f"; it will be copied to {self.copied_to} first" if self.copied_to else ""
         if self.setup == "in the image":
-            return f"image {self.name}: setup is in the image, which saves {self.seconds:.0f} s{copied}"
+            saved = f"saves {self.seconds:.0f} s, as long as it took on the builder"
+            return f"image {self.name}: setup is in the image, which {saved}{copied}"
         if self.setup == "differs":
             return f"image {self.name}: setup differs from the image's: it will run ({self.why}){copied}"
         said = "the task has no setup" if self.setup == "none" else "setup will run"
