@@ -27,9 +27,10 @@ _ADDRESSES = "addresses"
 """File in a folder that looks like a machine, with what only a living kernel says: a line `INTERFACE ADDRESS` each."""
 
 _SIOCGIFADDR = 0xC0206921 if sys.platform == "darwin" else 0x8915
-"""The address of one interface, and of Linux alone (netdevice(7)) all addresses, of which an interface may have some."""
+"""The address of one interface (netdevice(7))."""
 
 _SIOCGIFCONF = 0x8912
+"""All addresses, on Linux: an interface may have several."""
 _IFREQ = 24 + 2 * struct.calcsize("P")
 _MOST_ADDRESSES = 4096
 _EFA_DRIVER = "efa"
