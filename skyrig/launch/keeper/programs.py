@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from attrs import field, frozen
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.launch import nodeside
-from skyrig.launch.keeper.agents import Agent
+from skyrig.launch.keeper.agents import Agent, together
 from skyrig.preflight.findings import Findings
 from skyrig.preflight.report import Measured
 from skyrig.preflight.transport import Transport, read
@@ -94,12 +93,7 @@ class Torch:
             self._there[node].run(["bash", "-c", _START], env, limit_s + _START_S)
             for node, env in zip(nodes, orders, strict=True)
         )
-        ends = await asyncio.gather(*running, return_exceptions=True)
-        said = []
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-            said.append(end[1])
+        said = [text for _, text in await together(running)]
         for node, text in zip(nodes, said, strict=True):
             heard = read(text.splitlines())
             if any(each.network for each in heard):  # a pair that fails to meet tells less than all did before
@@ -136,7 +130,7 @@ async def inside_by_tests(agent: Agent, found: Findings, size: int) -> Measured:
 async def diagnosed(there: Mapping[str, Agent], found: Mapping[str, Findings]) -> dict[str, str]:
     """What DCGM's quick diagnosis says is wrong with nodes that have it, by id."""
     nodes = [node for node, each in found.items() if each.dcgm and each.gpus and node in there]
-    ends = await asyncio.gather(*(there[node].run(["dcgmi", "diag", "-r", "1"], {}, _DIAGNOSIS_S) for node in nodes))
+    ends = await together(there[node].run(["dcgmi", "diag", "-r", "1"], {}, _DIAGNOSIS_S) for node in nodes)
     return {node: ailment for node, (code, said) in zip(nodes, ends, strict=True) if (ailment := ails(code, said))}
 
 
