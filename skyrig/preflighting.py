@@ -23,9 +23,6 @@ from skyrig.provision import is_stopped, not_up
 from skyrig.stack import config, described, status
 from skyrig.stack import cordoned as noted
 
-_MOST_BYTES = 8 << 30
-"""Largest message that is measured: it is there twice on each accelerator."""
-
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
 
@@ -49,7 +46,7 @@ def asked_of(cluster: ClusterDescription, nodes: int, mode: str, *, quick: bool 
     devices, expected = Devices(there.name, there.count, there.declared), None
     if (kind := _type_of(cluster)) is not None:
         devices = bandwidths.shall_have(kind, fabric=cluster.fabric.kind != "none")
-        largest = size.ring if quick else _MOST_BYTES
+        largest = size.ring if quick else bandwidths.largest(kind)
         figure = bandwidths.expected(kind.cloud, kind.name, nodes, size=largest)
         if figure is not None:
             expected, size = figure.of_bytes(), evolve(size, ring=figure.size)

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 _ADDRESSES = "addresses"
 """File in a folder that looks like a machine, with what only a living kernel says: a line `INTERFACE ADDRESS` each."""
 
-_SIOCGIFADDR = 0xC0206921
-"""The address of one interface, on macOS: there SIOCGIFCONF answers in another form."""
+_SIOCGIFADDR = 0xC0206921 if sys.platform == "darwin" else 0x8915
+"""The address of one interface (netdevice(7))."""
 
 _SIOCGIFCONF = 0x8912
-"""All addresses (netdevice(7)), of which an interface may have several."""
-
+"""All addresses, on Linux: an interface may have several."""
 _IFREQ = 24 + 2 * struct.calcsize("P")
 _MOST_ADDRESSES = 4096
 _EFA_DRIVER = "efa"
@@ -176,20 +175,33 @@ def _ipv4() -> Iterator[tuple[str, str]]:
         yield from ((row[0], row[1]) for row in rows if ":" not in row[1])
         return
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        if sys.platform == "darwin":
-            for name in interface_names():
-                try:
-                    answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-                    yield name, socket.inet_ntoa(answer[20:24])
-                except OSError:
-                    continue
-            return
-        answers = array.array("B", bytes(_IFREQ * _MOST_ADDRESSES))
-        where, size = answers.buffer_info()
-        used, _ = struct.unpack("iP", fcntl.ioctl(asking.fileno(), _SIOCGIFCONF, struct.pack("iP", size, where)))
+        try:
+            yield from _listed(asking)
+        except OSError:  # a kernel that knows no such thing
+            yield from _one_by_one(asking)
+
+
+def _listed(asking: socket.socket) -> list[tuple[str, str]]:
+    if sys.platform == "darwin":  # which answers in another form
+        raise OSError
+    rows = array.array("B", bytes(_IFREQ * _MOST_ADDRESSES))
+    where, size = rows.buffer_info()
+    used, _ = struct.unpack("iP", fcntl.ioctl(asking.fileno(), _SIOCGIFCONF, struct.pack("iP", size, where)))
+    found = []
     for start in range(0, used, _IFREQ):
-        label = answers[start : start + 16].tobytes().partition(b"\0")[0].decode(errors="replace")
-        yield label.partition(":")[0], socket.inet_ntoa(answers[start + 20 : start + 24].tobytes())  # eth0:1 is of eth0
+        label = rows[start : start + 16].tobytes().partition(b"\0")[0].decode(errors="replace")
+        address = socket.inet_ntoa(rows[start + 20 : start + 24].tobytes())
+        found.append((label.partition(":")[0], address))  # eth0:1 is of eth0
+    return found
+
+
+def _one_by_one(asking: socket.socket) -> Iterator[tuple[str, str]]:
+    for name in interface_names():
+        try:
+            answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+        except OSError:
+            continue
+        yield name, socket.inet_ntoa(answer[20:24])
 
 
 def _ipv6() -> list[tuple[bytes, str]]:

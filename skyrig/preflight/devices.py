@@ -117,16 +117,21 @@ def _like_others(found: Findings, others: Sequence[Findings], asked: Asked) -> I
 def _network(found: Findings, others: Sequence[Findings], asked: Asked) -> Iterator[Reason]:
     kinds: dict[str, tuple[int, Callable[[Findings], int]]] = {
         "network devices that are up": (asked.devices.nics, _nics),
-        "InfiniBand ports that are active": (asked.devices.ib, _ports),
+        "InfiniBand or RoCE ports at full rate": (asked.devices.ib, _ports),
         "EFA devices": (asked.devices.efa, lambda each: sum(one.works for one in each.efa)),
     }
+    slow = _odd(found, others, lambda each: int(min((port.rate_gbps for port in each.working), default=0)))
+    if slow and not slow[0]:
+        slow = None  # none works: that is a matter of their number
+    if slow:
+        yield BAD, f"an InfiniBand or RoCE port runs at {slow[0]} Gb/s, those of the others at {slow[1]}"
     for what, (wanted, count) in kinds.items():
+        if slow and count is _ports and len(found.working) >= wanted:
+            continue  # that is said
         if count(found) < wanted:
             yield BAD, f"it has {count(found)} of {wanted} {what}"
         elif count is not _nics and (odd := _odd(found, others, count)):
             yield BAD, f"it has {odd[0]} {what}, the others {odd[1]}"
-    if odd := _odd(found, others, lambda each: int(min((port.rate_gbps for port in each.working), default=0))):
-        yield BAD, f"an InfiniBand port runs at {odd[0]} Gb/s, those of the others at {odd[1]}"
 
 
 def _nvlinks(found: Findings) -> int:
@@ -138,7 +143,8 @@ def _nics(found: Findings) -> int:
 
 
 def _ports(found: Findings) -> int:
-    return len(found.working)
+    """Ports of the rate that most have: others are for control or storage, or came up slower than they should."""
+    return max(Counter(port.rate_gbps for port in found.working).values(), default=0)
 
 
 def _disks(found: Findings, asked: Asked) -> Iterator[Reason]:

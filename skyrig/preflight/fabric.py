@@ -76,7 +76,7 @@ class Telling:
         """Whether a variable is ours to set: nobody but the fabric's kind has."""
         if name in self._conf:
             return False
-        return name in self._of_kind or not self.given.get(name)
+        return name in self._of_kind or name not in self.given
 
     def tell(self, name: str, value: str) -> None:
         """Set a variable, if that is ours to do."""
@@ -123,11 +123,14 @@ def told(given: Mapping[str, str]) -> Telling:
     for name in ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME"):
         telling.tell(name, own)
     telling.tell("NCCL_SOCKET_IFNAME", _exact(own))
+    if own and ":" in given["SKYRIG_NODE_ADDRESS"]:
+        telling.tell("NCCL_SOCKET_FAMILY", "AF_INET6")  # or it takes what of IPv4 the interface has
     if not own and telling.of_kind("NCCL_SOCKET_IFNAME"):
         there, wanted = interface_names(), telling.said("NCCL_SOCKET_IFNAME")
         if there and not any(takes(wanted, {"name": each, "port": 0}) for each in there):
             telling.drop("NCCL_SOCKET_IFNAME")  # NCCL would begin with none, and chooses one where none is named
-    if telling.of_kind("UCX_NET_DEVICES") and ":" not in telling.said("UCX_NET_DEVICES"):
+    by_tcp = given.get("UCX_TLS", "") == "tcp" or ":" not in telling.said("UCX_NET_DEVICES")
+    if by_tcp and telling.of_kind("UCX_NET_DEVICES"):
         telling.tell("UCX_NET_DEVICES", own)
     if telling.kind == "efa":
         _efa(telling)
@@ -215,10 +218,12 @@ def takes(wanted: str, port: Port) -> bool:
 def _wants_ucx(telling: Telling) -> bool:
     """Whether UCX is told of devices: where the kind does so, or there is an MPI and nobody has UCX go over TCP."""
     said = telling.said("UCX_NET_DEVICES")
+    if telling.given.get("UCX_TLS", "") == "tcp":
+        return False
     if said:
         return ":" in said
     folders = telling.given.get("PATH", "").split(":")
-    return telling.given.get("UCX_TLS", "") != "tcp" and any(os.access(f"{each}/mpirun", os.X_OK) for each in folders)
+    return any(os.access(f"{each}/mpirun", os.X_OK) for each in folders)
 
 
 def _tcp(telling: Telling, own: str) -> None:

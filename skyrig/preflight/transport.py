@@ -149,12 +149,15 @@ def fell_back(found: Sequence[Transport], fabric: str) -> tuple[Transport, ...]:
 
 
 def in_words(found: Sequence[Transport], fabric: str = "") -> str:
-    """One line about all of them: what they use, how many devices, and who does not do as the fabric has it."""
+    """One line about all of them: what they use, how many devices, whether these read the GPU's memory, and who does
+    not do as the fabric has it."""
     spoke = [each for each in found if each.network]
     if not spoke:
         return "NCCL has said nothing of its network"
     names = sorted({_named(each) for each in spoke})
     line = f"{len(spoke)} process{'' if len(spoke) == 1 else 'es'} over {', '.join(names)}"
+    if any(each.gdr is False and each.kind not in ("tcp", "unknown") for each in spoke):
+        line += ", not from the GPU's memory itself"
     astray = fell_back(found, fabric)
     if astray:
         hosts = sorted({each.host for each in astray})

@@ -40,12 +40,12 @@ CASES = {
     "a port is down": (
         evolve(GOOD, ib=(evolve(PORTS[0], state="DOWN"), *PORTS[1:])),
         BAD,
-        "it has 7 of 8 InfiniBand ports that are active",
+        "it has 7 of 8 InfiniBand or RoCE ports at full rate",
     ),
     "a slow port": (
         evolve(GOOD, ib=(evolve(PORTS[0], rate_gbps=100.0), *PORTS[1:])),
         BAD,
-        "an InfiniBand port runs at 100 Gb/s, those of the others at 400",
+        "an InfiniBand or RoCE port runs at 100 Gb/s, those of the others at 400",
     ),
     "no EFA": (evolve(GOOD, efa=()), BAD, "it has 0 of 1 EFA devices"),
     "a full disk": (evolve(GOOD, disks=(Disk("/", 2.0, 1000.0, True),)), WARN, "2.0 of 1000 GB are free at /"),
@@ -60,6 +60,16 @@ def test_a_nodes_devices_are_judged_and_the_others_are_well(what: str) -> None:
     found = {node.id: node for node in judged("c", NODES, seen, ASKED).nodes}
     assert (found["n2"].status, "; ".join(found["n2"].reasons)) == (status, why)
     assert {node.status for node_id, node in found.items() if node_id != "n2"} == {OK}
+
+
+@pytest.mark.parametrize(("state", "rate"), [("DOWN", 400.0), ("ACTIVE", 200.0)])
+def test_a_port_for_control_does_not_stand_in_for_a_rail(state: str, rate: float) -> None:
+    front = Port("mlx5_8", 1, "ACTIVE", 100.0, "InfiniBand", usable=True)
+    odd = evolve(GOOD, ib=(evolve(PORTS[0], state=state, rate_gbps=rate), *PORTS[1:], front))
+    (found,) = judged("c", ["n0"], Seen(findings={"n0": odd}), ASKED).nodes
+    assert found.reasons == ("it has 7 of 8 InfiniBand or RoCE ports at full rate",)
+    (found,) = judged("c", ["n0"], Seen(findings={"n0": evolve(GOOD, ib=(*PORTS, front))}), ASKED).nodes
+    assert found.status == OK
 
 
 @pytest.mark.parametrize(
