@@ -23,30 +23,35 @@ _INK = "#7a7a7a"
 
 def require(file: Path) -> None:
     """BadInput where a picture cannot be drawn here, or not into `file`."""
-    if file.suffix not in KINDS:
+    if file.suffix.lower() not in KINDS:
         raise BadInput(f"--plot {file}: a file that ends with {', '.join(KINDS)} is wanted")
     if not file.expanduser().absolute().parent.is_dir():
         raise BadInput(f"--plot {file}: no such folder")
+    if file.expanduser().is_dir():
+        raise BadInput(f"--plot {file}: that is a folder")
     if importlib.util.find_spec("matplotlib") is None:
         raise BadInput("--plot FILE needs matplotlib", hint="pip install 'skyrig[plots]'; --plot alone draws here")
 
 
 def draw(picture: Picture, file: Path) -> None:
-    """Draw into `file`, the kind of picture by its name."""
+    """Draw into `file`, the kind of picture by its name. BadInput where it cannot be written."""
     from matplotlib.figure import Figure
 
     shown = panels(picture)
     columns = 1 if len(shown) < 3 else 2
     count = -(-len(shown) // columns)
     figure = Figure(figsize=(6.4 * columns, 0.6 + 2.5 * max(1, count)), layout="constrained", facecolor="none")
-    figure.suptitle(picture.title, color=_INK, fontsize=12)
+    figure.suptitle(picture.title, color=_INK, fontsize=12, parse_math=False)
     cells = figure.subplots(max(1, count), columns, squeeze=False)
     flat = [cell for row in cells for cell in row]
     for axes, panel in zip(flat, shown, strict=False):
         _panel(axes, panel)
     for axes in flat[len(shown) :]:
         axes.set_visible(False)
-    figure.savefig(file.expanduser(), dpi=150)
+    try:
+        figure.savefig(file.expanduser(), dpi=150)
+    except OSError as problem:
+        raise BadInput(f"--plot {file}: {problem.strerror}") from problem
 
 
 def _panel(axes: Any, panel: Panel) -> None:
