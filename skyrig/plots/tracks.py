@@ -14,8 +14,8 @@ from skyrig.plots import names
 from skyrig.plots.reading import Reading
 from skyrig.plots.values import Curve, Segment
 
-HELD = 1 << 15
-"""Points of a curve that are held; of more every second one goes."""
+HELD = 1 << 14
+"""Points of a curve that are held; of more every second one goes, and from then on one comes for twice as many."""
 
 TOLD = 2000
 """Points of a curve that come out."""
@@ -36,6 +36,8 @@ class Track:
 
     points: dict[str, list[Point]] = field(factory=dict)
     readings: int = 0
+    _crowds: dict[str, tuple[int, int]] = field(factory=dict)
+    """By curve: how many readings become one point (where not one), and how many the last one stands for."""
     _epoch: float | None = None
     _last: float = -1.0
     _before: dict[float, float] = field(factory=dict)
@@ -43,19 +45,31 @@ class Track:
     def taken_over(self) -> Track:
         """One that goes on where this one was."""
         points = {name: list(held) for name, held in self.points.items()}
-        return evolve(self, points=points, before=dict(self._before))
+        return evolve(self, points=points, crowds=dict(self._crowds), before=dict(self._before))
 
     def add(self, number: int, reading: Reading) -> None:
         """Take the next reading."""
         self.readings += 1
         step = self._in_all(reading)
         for name, value in reading.values.items():
-            held = self.points.get(name)
-            if held is None:
-                held = self.points[name] = []
-            held.append(Point(number, step, reading.epoch, value))
-            if len(held) > HELD:
-                del held[1::2]
+            self._hold(name, Point(number, step, reading.epoch, value))
+
+    def _hold(self, name: str, point: Point) -> None:
+        """The newest one is always held."""
+        held = self.points.get(name)
+        if held is None:
+            held = self.points[name] = []
+        if name in self._crowds:
+            most, count = self._crowds[name]
+            self._crowds[name] = most, count % most + 1
+            if count < most:
+                held[-1] = point
+                return
+        held.append(point)
+        if len(held) > HELD:
+            del held[1::2]
+            most = 2 * self._crowds.get(name, (1, 1))[0]
+            self._crowds[name] = most, most
 
     @property
     def axis(self) -> str:

@@ -79,6 +79,13 @@ def test_what_a_run_went_back_from_is_told_from_what_stands() -> None:
     assert loss.marks == ((30, "recovered"),)
 
 
+def test_of_a_run_that_went_back_twice_what_the_last_way_did_again_is_all_superseded() -> None:
+    steps = [*range(100), *range(50, 60), *range(20, 120)]
+    (line,) = panels.panels(Picture("p", of_text("".join(f"step {step} loss 2\n" for step in steps).encode())))[0].lines
+    assert [(each.x[0], each.x[-1]) for each in panels.standing(line)] == [(0, 19), (20, 119)]
+    assert [(each.x[0], each.x[-1]) for each in panels.superseded(line)] == [(19, 99), (50, 59)]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [(0, "0"), (3e-4, "3.0e-4"), (0.25, "0.25"), (15203, "15.2k"), (1234, "1234"), (2.5e6, "2.5e6"), (-1.5, "-1.5")],
