@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 from statistics import median
@@ -145,12 +146,17 @@ def spread(places: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float
 
 def segments(places: Sequence[tuple[float, float]]) -> tuple[Segment, ...]:
     """Values by their places in the order in which they came, as stretches that only go forward. Of one place the last
-    value counts. One single place that lies back is a line that came late, and left out; two begin a new stretch."""
+    value counts. One single place that lies back is a line that came late, and left out; two begin a new stretch. Where
+    most places have several values, as of ranks that print into one another's lines, it is so too if the next place is
+    the one before it again."""
     parts: list[list[tuple[float, float]]] = [[]]
+    times = Counter(place for place, _ in places)
+    several = sum(count > 1 for count in times.values()) > 0.75 * len(times)
     ordered = [list(group)[-1] for _, group in groupby(places, key=lambda each: each[0])]
     for at, (place, value) in enumerate(ordered):
         if parts[-1] and place < parts[-1][-1][0]:
-            if at + 1 < len(ordered) and ordered[at + 1][0] > parts[-1][-1][0]:
+            later = ordered[at + 1][0] if at + 1 < len(ordered) else place
+            if later > parts[-1][-1][0] or (several and later == parts[-1][-1][0]):
                 continue
             parts.append([])
         if parts[-1] and place == parts[-1][-1][0]:
