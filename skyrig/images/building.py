@@ -22,12 +22,14 @@ is clean, and lets nobody in; the image is there."""
 
 @frozen
 class Progress:
-    """Of the build with the recipe `digest`: `passed` are names of what was done, `seconds` what the setup took."""
+    """Of the build with the recipe `digest`: `passed` are names of what was done, `seconds` what the setup took,
+    `first_job` the number of the first job on the builder that can have run it (0: none can)."""
 
     digest: str
     passed: tuple[str, ...] = ()
     seconds: float = 0.0
     salt: str = field(default="", repr=False)
+    first_job: int = 0
 
     def has(self, step: str) -> bool:
         """Whether a step was passed."""
@@ -47,7 +49,7 @@ def read(name: str) -> Progress | None:
     """How far the build of an image has come; None where none was begun, or it was ended."""
     try:
         said = json.loads(_file(name).read_bytes())
-        return Progress(said["digest"], tuple(said["passed"]), float(said["seconds"]), said["salt"])
+        return Progress(**{**said, "passed": tuple(said["passed"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
