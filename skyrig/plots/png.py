@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,18 @@ def require(file: Path) -> None:
     if file.expanduser().is_dir():
         raise BadInput(f"--plot {file}: that is a folder")
     if importlib.util.find_spec("matplotlib") is None:
-        raise BadInput("--plot FILE needs matplotlib", hint="pip install 'skyrig[plots]'")
+        raise BadInput(
+            "--plot FILE needs matplotlib", hint="pip install 'skyrig[plots]'; logs --plot alone draws in the terminal"
+        )
+
+
+@contextmanager
+def written(file: Path) -> Iterator[Path]:
+    """Where to write a picture that is named so; a folder or disk that takes it not is BadInput."""
+    try:
+        yield file.expanduser()
+    except OSError as problem:
+        raise BadInput(f"--plot {file}: {problem.strerror}") from problem
 
 
 def draw(picture: Picture, file: Path) -> None:
@@ -48,10 +60,8 @@ def draw(picture: Picture, file: Path) -> None:
         _panel(axes, panel)
     for axes in flat[len(shown) :]:
         axes.set_visible(False)
-    try:
-        figure.savefig(file.expanduser(), dpi=150)
-    except OSError as problem:
-        raise BadInput(f"--plot {file}: {problem.strerror}") from problem
+    with written(file) as place:
+        figure.savefig(place, dpi=150)
 
 
 def _panel(axes: Any, panel: Panel) -> None:
