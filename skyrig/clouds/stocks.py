@@ -37,6 +37,13 @@ def are_of(name: str) -> bool:
     return clouds.has(_ROOM, name, "stock")
 
 
+def homes() -> dict[str, str]:
+    """The region that the credentials for a cloud name, by cloud, where they name one: those clouds have a module
+    `home` with `region()`."""
+    named = {name: clouds.module(_ROOM, name, "home").region() for name in clouds.with_part(_ROOM, "home")}
+    return {name: region for name, region in named.items() if region}
+
+
 def _look(name: str, config: Config | None) -> bool:
     """Whether the table of a cloud is another one now."""
     module: Any = clouds.module(_ROOM, name, "stock")
