@@ -30,7 +30,7 @@ from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import JobStatus
 from skyrig.planning import setups
-from skyrig.stack import agreement, described, imagestacks, kinds, stacks
+from skyrig.stack import agreement, backend, described, imagestacks, stacks
 from skyrig.submitting import RunOptions
 from skyrig.task.model import Task
 
@@ -81,7 +81,7 @@ class Listed:
 def of_recipe(wanted: Wanted, recipe: Recipe, notify: Notify) -> Wanted:
     """`wanted`, whose task is the recipe's builder with what else was said of it, with the texts of the recipe. What
     needs a machine of a cloud is left out on nodes of the local one, which has this machine's, and that is said."""
-    is_local = local_candidate(imaging.resolved(wanted.task)) is not None
+    is_local = local_candidate(imaging.resolved(_begun_anew(wanted))) is not None
     if is_local and recipe.devices:
         notify(f"on the local cloud these say nothing: {', '.join(recipe.devices)}")
     return evolve(wanted, before=recipe.texts(devices=not is_local))
@@ -90,12 +90,13 @@ def of_recipe(wanted: Wanted, recipe: Recipe, notify: Notify) -> Wanted:
 def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> MadeImage:
     """Have this image. What is there already, of the same recipe, stays as it is. BadInput for what cannot be, before
     anything is made; JobFailed, and no builder is left, where its setup fails."""
-    name = imagery.check_name(wanted.name)
-    task = _builder_task(imaging.resolved(wanted.task), name)
+    name, begun_anew = imagery.check_name(wanted.name), _begun_anew(wanted)
+    task = _builder_task(imaging.resolved(begun_anew), name)
     parts = setups.parts(task)
     before = {f"before:{key}": text for key, text in wanted.before.items()}
-    digest = prepared.digest({**parts, **before, "begins:": _begins(wanted.task)})
+    digest = prepared.digest({**parts, **before, "begins:": _begins(begun_anew)})
     with building.alone(name):
+        imagestacks.refuse_taken(name)
         made = imagestacks.read(name)
         progress = building.read(name)
         if made is not None and made.digest == digest and not wanted.again and progress is None:
@@ -108,20 +109,23 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
             _give_up(name, notify)
             progress = None
         if progress is None:
-            task = _where_images_are(task)
             _refuse_taken(name)
+        if not stacks.is_there(building.builder_of(name)):
+            task = _where_images_are(task)
         progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
         try:
             return _built(wanted, task, parts, progress, out, notify, confirm)
-        finally:
-            _forget_unbegun(name)
+        except (SkyrigError, KeyboardInterrupt):
+            if building.read(name) is not None:
+                notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
+            raise
 
 
 def listed() -> list[Listed]:
     """Every machine image of this backend, and every build that was begun and not ended, by name."""
-    known = {each.name: each for each in imagestacks.all_known()}
     unfinished = building.unfinished()
-    return [_listed(name, known.get(name), name in unfinished) for name in sorted({*known, *unfinished})]
+    known = sorted({*imagestacks.names(), *unfinished})
+    return [_listed(name, imagestacks.read(name), name in unfinished) for name in known]
 
 
 def delete(name: str, notify: Notify, confirm: Confirm) -> None:
@@ -129,24 +133,25 @@ def delete(name: str, notify: Notify, confirm: Confirm) -> None:
     while a cluster uses it, or without consent."""
     name = imagery.check_name(name)
     with building.alone(name):
-        made, begun = imagestacks.read(name), building.read(name) is not None
-        if made is None and not begun:
+        is_kept, begun = name in imagestacks.names(), building.read(name) is not None
+        if not is_kept and not begun:
             if containers.read(name) is not None:
                 raise BadInput(f"{name} is a container image", hint="--container deletes one of these")
             imaging.found(name)
-        places_of = f" in {', '.join(made.ids)}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
+        made = imagestacks.read(name)
+        places_of = f" in {made.where}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
         if not confirm(f"delete image {name}{places_of}?"):
             raise BadInput(f"image {name} stays", hint="answer y, or give -y")
         if begun:
             _give_up(name, notify)
-        if made is not None:
+        if is_kept:
             imagestacks.delete(name, notify)
         notify(f"image {name} is gone")
 
 
 def _listed(name: str, made: MadeImage | None, unfinished: bool) -> Listed:
     if made is None:
-        return Listed(name, None, unfinished=unfinished)
+        return Listed(name, None, unfinished=True)
     cloud = imagestacks.of_cloud(made.cloud)
     return Listed(
         name,
@@ -158,12 +163,18 @@ def _listed(name: str, made: MadeImage | None, unfinished: bool) -> Listed:
     )
 
 
+def _begun_anew(wanted: Wanted) -> Task:
+    """The task of an image; one that names the image itself is what will be launched from it, and its builder begins
+    without."""
+    each = tuple(
+        evolve(one, image=None) if one.image is not None and one.image.ours == wanted.name else one
+        for one in wanted.task.choice.each
+    )
+    return evolve(wanted.task, choice=evolve(wanted.task.choice, each=each))
+
+
 def _builder_task(task: Task, name: str) -> Task:
     """What the builder is brought up for: one node, on demand, with the task's setup and nothing to run."""
-    if task.resources.image is not None and task.resources.image.ours == name:
-        task = evolve(
-            task, choice=evolve(task.choice, each=tuple(evolve(each, image=None) for each in task.choice.each))
-        )
     each = tuple(
         evolve(one, ports=None, autostop=None, hooks=(), use_spot=None, job_recovery=None) for one in task.choice.each
     )
@@ -173,20 +184,19 @@ def _builder_task(task: Task, name: str) -> Task:
 
 
 def _refuse_taken(name: str) -> None:
-    """BadInput where a stack of somebody else's has the name of the builder, which would be set up, sealed and
-    destroyed as one, or of the image's own."""
+    """BadInput where a stack of somebody else's has the name of the builder: it would be set up, sealed and destroyed
+    as one."""
     builder = building.builder_of(name)
     if stacks.is_there(builder):
         raise BadInput(
             f"there is a stack {builder} already, as the builder of image {name} would be called",
             hint="choose another name for the image",
         )
-    stacks.refuse_other(imagery.stack_of(name), kinds.IMAGE)
 
 
 def _where_images_are(task: Task) -> Task:
     """`task` on the one cloud that it would be brought up on: BadInput where no machine images are made there, sooner
-    than after a builder was paid for. Of a build that goes on it is where its builder is."""
+    than after a builder was paid for."""
     cloud = shape_for(Shape(), task).cloud
     if not imagestacks.makes(cloud):
         made_on = ", ".join(each for each in clouds.CLOUDS if imagestacks.makes(each))
@@ -244,7 +254,7 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
-    kept = bool(task.setup) and not setups.is_of_one_cluster(task) and not progress.has(UNMARKED)
+    kept = bool(task.setup) and setups.cluster_variable(task.setup or "") is None and not progress.has(UNMARKED)
     known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
@@ -252,7 +262,7 @@ def _built(
     priced = imagestacks.of_cloud(made.cloud)
     if priced is not None and (monthly := priced.monthly(made)) is not None:
         notify(f"image {name}: its storage costs at most ${monthly:.2f} a month")
-    where = "this machine" if made.cloud == sites.CLOUD else ", ".join(made.ids)
+    where = made.where if made.cloud == sites.CLOUD else f"{made.cloud} in {made.where}"
     notify(f"image {name} is on {where}: image_id: skyrig:{name}")
     return made
 
@@ -309,13 +319,20 @@ def _prepared(
         if progress.has(step):
             continue
         what = evolve(task, setup=text or None)
+        had = _last_job(builder)
         if step == "setup" and not progress.first_job:
-            progress = building.write(wanted.name, evolve(progress, first_job=_last_job(builder) + 1))
+            progress = building.write(wanted.name, evolve(progress, first_job=had + 1))
         asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
-        code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
+        try:
+            code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
+        except SkyrigError:
+            if not _has_anything(builder):
+                _give_up(wanted.name, notify)
+            raise
         if code != 0:
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
+        _refuse_open(builder, had, step, notify)
         took = _took(builder, progress.first_job) if step == "setup" else 0.0
         progress = building.write(wanted.name, progress.past(step, took))
     return building.write(wanted.name, progress.past(PREPARED))
@@ -323,6 +340,13 @@ def _prepared(
 
 def _last_job(builder: str) -> int:
     return max((job.id for job in records.read(places.records(builder))), default=0)
+
+
+def _refuse_open(builder: str, had: int, step: str, notify: Notify) -> None:
+    """SkyrigError where the job that was launched after job `had` has not ended: whoever followed it went away."""
+    newest = max(verbs.queue(builder, notify), key=lambda job: job.id, default=None)
+    if newest is not None and newest.id > had and newest.status is not JobStatus.SUCCEEDED:
+        raise SkyrigError(f"{step} has not ended on {builder}, and no image is made of it yet")
 
 
 def _took(builder: str, first: int) -> float:
@@ -343,7 +367,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> bool:
     given = {
         "secrets": sorted(task.secrets),
         "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
-        "forget": setups.is_of_one_cluster(task),
+        "forget": setups.cluster_variable(task.setup or "") is not None,
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }
     command, stdin = nodeside.program("sealing", given)
@@ -366,11 +390,9 @@ def _text(said: str | bytes | None) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
-def _forget_unbegun(name: str) -> None:
-    """Nothing is known of a build that was refused before there was a builder."""
-    progress = building.read(name)
-    if progress is not None and not progress.passed and not stacks.is_there(building.builder_of(name)):
-        building.forget(name)
+def _has_anything(builder: str) -> bool:
+    """Whether something of a builder is there."""
+    return backend.has_anything(builder) or described.describe(builder) is not None
 
 
 def _give_up(name: str, notify: Notify) -> None:

@@ -85,7 +85,8 @@ def market(task: Task | None = None) -> Market:
     hour to hour on clouds where a task may be (None: on all) is looked at first."""
     lacking = missing()
     named = {each.infra.cloud for each in task.choice.each} if task is not None else {None}
-    stocks.look(cloud for cloud, why in lacking.items() if not why and (None in named or cloud in named))
+    near = [cloud for cloud, why in lacking.items() if not why and (None in named or cloud in named)]
+    stocks.look(near, task.config if task is not None else None)
     every = sorted({*lacking, *facts.clouds()})
     return sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
 

@@ -1,6 +1,6 @@
 """What clouds have whose offers are no price list: a user's own machines, the nodes of a Kubernetes cluster.
 
-Each such cloud has a module `stock` with `look()`, which keeps what is there as its refreshed price table
+Each such cloud has a module `stock` with `look(config)`, which keeps what is there as its refreshed price table
 (skyrig/catalog/refreshed.py), at no price, where what was kept is old or its configuration has changed. It never
 raises for what does not answer: that is not in the table then.
 """
@@ -9,27 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from skyrig.catalog import sources
 from skyrig.cluster import clouds
 
+if TYPE_CHECKING:
+    from skyrig.task.config import Config
+
 _ROOM = "skyrig.clouds"
 
 
-def look(names: Iterable[str]) -> None:
-    """Have those of the clouds look that have something to look at, all at once."""
+def look(names: Iterable[str], config: Config | None = None) -> None:
+    """Have those of the clouds look that have something to look at, all at once, for a task that says `config`."""
     asked = [name for name in names if clouds.has(_ROOM, name, "stock")]
     if not asked:
         return
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
-        changed = list(pool.map(_look, asked))
+        changed = list(pool.map(partial(_look, config=config), asked))
     if any(changed):
         sources.forget()
 
 
-def _look(name: str) -> bool:
+def _look(name: str, config: Config | None) -> bool:
     """Whether the table of a cloud is another one now."""
     module: Any = clouds.module(_ROOM, name, "stock")
-    changed: bool = module.look()
+    changed: bool = module.look(config)
     return changed

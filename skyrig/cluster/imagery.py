@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from skyrig.cluster import sites
 from skyrig.errors import BadInput, SkyrigError
 
 IMAGE = "-image"
@@ -163,6 +164,13 @@ class MadeImage:
     def id_in(self, region: str) -> str | None:
         """Its id in a region; None where it is not there, and has to be copied."""
         return self.ids.get(region, self.ids.get(EVERYWHERE))
+
+    @property
+    def where(self) -> str:
+        """Where it is, in words."""
+        if EVERYWHERE in self.ids:
+            return "this machine" if self.cloud == sites.CLOUD else "every region"
+        return ", ".join(self.ids)
 
     def to_json(self) -> dict[str, Any]:
         """The stack output `image`."""

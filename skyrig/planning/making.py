@@ -88,6 +88,8 @@ def _of(
     chosen, why = _chosen(task, before, ranking, among, rehearsed=question.catalog is None)
     wanted = with_policy(shape_for(before, task, offer=chosen), options.wish, new=described.describe(stack) is None)
     shape, notes = _settled(evolve(wanted, power="up"), among, chosen, asks=question.catalog is None)
+    if imaging.is_missing(shape):
+        notes.append(f"the id of its image in {shape.machine.region} is not known yet: it is copied there first")
     kind = instances.of_cloud(shape.cloud).get(shape.machine.instance_type) or (chosen.kind if chosen else None)
     return Plan(
         stack=stack,
@@ -99,7 +101,7 @@ def _of(
         why=why,
         missing=among.missing,
         price=_price(shape, chosen, question.hours),
-        forecast=_forecast(stack, shape, question, chosen),
+        forecast=_forecast(stack, imaging.foreseen(shape), question, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
         fabric=fabrics.of_machine(shape.cloud, shape.machine, kind),
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),

@@ -28,7 +28,7 @@ def require(file: Path) -> None:
     if not file.expanduser().absolute().parent.is_dir():
         raise BadInput(f"--plot {file}: no such folder")
     if importlib.util.find_spec("matplotlib") is None:
-        raise BadInput("--plot FILE needs matplotlib", hint="pip install 'skyrig[plots]'; --plot alone draws here")
+        raise BadInput("--plot FILE needs matplotlib", hint="pip install 'skyrig[plots]'")
 
 
 def draw(picture: Picture, file: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, zip_longest
+from statistics import median
 from typing import NamedTuple
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from skyrig.plots import names
 from skyrig.plots.reading import Reading
@@ -39,6 +40,11 @@ class Track:
     _last: float = -1.0
     _before: dict[float, float] = field(factory=dict)
 
+    def taken_over(self) -> Track:
+        """One that goes on where this one was."""
+        points = {name: list(held) for name, held in self.points.items()}
+        return evolve(self, points=points, before=dict(self._before))
+
     def add(self, number: int, reading: Reading) -> None:
         """Take the next reading."""
         self.readings += 1
@@ -55,14 +61,15 @@ class Track:
     def axis(self) -> str:
         """What its curves are over; see values.AXES."""
         shown = next((self.points[name] for name in names.KNOWN if name in self.points), [])
-        for axis in ("step", "epoch"):
-            if any(getattr(point, axis) is not None for point in shown):
-                return axis
-        return "line"
+        if any(point.step is not None for point in shown):
+            return "step"
+        epochs = {point.epoch for point in shown} - {None}
+        return "epoch" if len(epochs) > 1 or (epochs and len(shown) == 1) else "line"
 
     def curve(self, name: str, axis: str) -> Curve:
         """One of its curves."""
-        return Curve(name, segments([(self._place(each, axis), each.value) for each in self._placed(name, axis)]))
+        places = [(self._place(each, axis), each.value) for each in self._placed(name, axis)]
+        return Curve(name, segments(spread(places) if axis == "epoch" else places))
 
     def place_of(self, number: int, axis: str) -> float:
         """How far its curves had come before the line with that number."""
@@ -104,6 +111,22 @@ class Track:
             self._epoch = epoch
         self._last = step
         return step + (self._before.get(self._epoch, 0.0) if self._epoch is not None else 0.0)
+
+
+def spread(places: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """The same, where most places have several values (a program that tells the epoch alone, or only two digits of it)
+    each of these a bit further, up to the next place."""
+    groups = [list(group) for _, group in groupby(places, key=lambda each: each[0])]
+    if not groups or median(len(group) for group in groups) < 2:
+        return places
+    found: list[tuple[float, float]] = []
+    width = 0.0
+    for group, later in zip_longest(groups, groups[1:]):
+        place = group[0][0]
+        if later and later[0][0] > place:
+            width = (later[0][0] - place) / len(group)
+        found += [(place + width * at, value) for at, (_, value) in enumerate(group)]
+    return found
 
 
 def segments(places: Sequence[tuple[float, float]]) -> tuple[Segment, ...]:

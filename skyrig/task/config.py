@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from skyrig.task import autostop, comeback, frontdoor
+from skyrig.task import autostop, comeback, frontdoor, pods
 from skyrig.task.autostop import Hook
 from skyrig.task.comeback import Comeback
 from skyrig.task.frontdoor import FrontDoor
@@ -230,7 +230,7 @@ def _preflight(node: Node) -> str:
 _BUILDS = ("ALL", "BUILD")
 _WHOLE: Callable[[Node], Any] = Node.whole
 _POD_FIELDS: dict[str, Callable[[Node], Any]] = {
-    "pod_config": Node.fields,
+    "pod_config": pods.pod_config,
     "provision_timeout": _WHOLE,
     "custom_metadata": _metadata,
 }

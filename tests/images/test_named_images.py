@@ -11,12 +11,14 @@ import pytest
 from attrs import evolve
 
 from skyrig import building, fitting, imaging, renting, verbs
+from skyrig.clouds.cloud import NotUsable
 from skyrig.cluster.imagery import EVERYWHERE, MadeImage
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput
 from skyrig.images import building as progress
 from skyrig.images import prepared
+from skyrig.images.prepared import Prepared
 from skyrig.launch.keeper import sameness
 from skyrig.planning import setups
 from skyrig.stack import imagestacks, stacks
@@ -74,6 +76,8 @@ def test_other_clouds_are_rejected_with_the_reason() -> None:
     assert {offer.cloud for offer in ranking.offers} == {"aws"}
     whole = {each.cloud: each.reason for each in ranking.rejected if not each.instance_type}
     assert whole["gcp"] == whole["azure"] == "image there is on the aws cloud"
+    everywhere = {each.cloud: each.reason for each in renting.ranking(task("skyrig:wide", cpus="4")).rejected}
+    assert everywhere["aws"] == "image wide is on the gcp cloud", "whose id is one for all regions, and no name"
 
 
 def test_the_region_decides_about_the_id() -> None:
@@ -82,6 +86,9 @@ def test_the_region_decides_about_the_id() -> None:
     assert renting.shape_of(Shape(), offer._replace(region="eu-west-1"), found).machine.image == "ami-2"
     elsewhere = renting.shape_of(Shape(), offer._replace(region="us-west-2"), found)
     assert elsewhere.machine.image == "skyrig:there" and imaging.is_missing(elsewhere)
+    counted = imaging.foreseen(elsewhere)
+    assert counted.machine.image == "ami-1", "the program that is asked what it would make knows no names"
+    assert imaging.foreseen(counted) == counted
 
 
 def test_it_is_copied_to_a_region_that_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,12 +101,66 @@ def test_it_is_copied_to_a_region_that_lacks_it(monkeypatch: pytest.MonkeyPatch)
     assert ready.machine.image == "ami-in-us-west-2,docker:x" and imaging.ready(ready, print) == ready
 
 
+def test_one_that_its_cloud_does_not_have_is_told_before_nodes_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Empty:
+        @staticmethod
+        def is_there(made: MadeImage, region: str) -> bool:
+            asked.append((made.name, region))
+            if region == "eu-west-1":
+                raise NotUsable("may not look")
+            return False
+
+    monkeypatch.setattr(imagestacks, "of_cloud", lambda cloud: Empty if cloud == "aws" else None)
+    here = Shape(cloud="aws", machine=Machine(region="us-east-1", image="ami-1,docker:x"))
+    with pytest.raises(BadInput, match="image there is not in us-east-1 for the credentials here: ami-1"):
+        imaging.refuse_gone(here)
+    with pytest.raises(BadInput, match="image there is not in us-east-1"):
+        imagestacks.copy("there", "us-west-2", print)
+    for image, region in (("ami-2", "eu-west-1"), ("ami-9", "us-east-1"), ("skyrig:there", "us-west-2"), ("", "")):
+        imaging.refuse_gone(evolve(here, machine=Machine(region=region, image=image)))
+    assert asked == [("there", "us-east-1"), ("there", "us-east-1"), ("there", "eu-west-1")]
+
+
 def test_local_nodes_begin_with_local_ones_alone() -> None:
     shape = fitting.shape_for(Shape(), task("skyrig:here", infra="local"))
     assert (shape.cloud, shape.machine.image) == ("local", "skyrig:here/0a1b2c3d")
     assert not imaging.is_missing(shape) and not task("skyrig:here").resources.needs_cloud
     with pytest.raises(BadInput, match="image there is on the aws cloud, and these nodes are local"):
         fitting.shape_for(Shape(), task("skyrig:there", infra="local"))
+
+
+def test_where_one_is_in_words() -> None:
+    assert [each.where for each in MADE.values()] == ["this machine", "us-east-1, eu-west-1", "every region"]
+
+
+def test_a_plan_tells_what_is_saved_of_the_image_that_nodes_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "resources: {any_of: [{image_id: 'skyrig:there'}, {image_id: 'skyrig:wide'}]}\nsetup: make %s\n"
+    both = imaging.resolved(reading.loads(text % "").only())
+    known = Prepared(7.0, "s", prepared.hashed(setups.parts(both), "s"))
+    monkeypatch.setattr(setups, "of_image", lambda name: known if name == "wide" else None)
+    [begins] = both.choice.each[1].image.by_region.values()  # type: ignore[union-attr]
+    nodes = Shape(cloud="gcp", machine=Machine(image=begins))
+    said = setups.saving(both, nodes)
+    assert said is not None and (said.name, said.setup, said.seconds) == ("wide", "in the image", 7.0)
+    assert setups.saving(both, Shape()) is None, "nodes that are there begin with no image"
+    for name in ("SKYPILOT_SETUP_NODE_RANK", "SKYRIG_CLUSTER_INFO"):
+        own = setups.saving(imaging.resolved(reading.loads(text % f"${name}").only()), nodes)
+        assert own is not None and (own.setup, own.why) == ("differs", f"{name} is another one on each cluster")
+
+
+GIT = "workdir: {url: 'https://example.org/a', ref: %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "same"),
+    [("", "num_nodes: 1\n", True), ("", "num_nodes: 2\n", False),
+     (GIT % "v1", GIT % "v1", True), (GIT % "v1", GIT % "v2", False), ("", GIT % "v1", False)],
+)  # fmt: skip
+def test_what_a_setup_finds_besides_its_text_counts(before: str, now: str, same: bool) -> None:
+    one, other = (reading.loads(f"{each}setup: make -j $SKYPILOT_NUM_NODES\n").only() for each in (before, now))
+    assert (setups.parts(one) == setups.parts(other)) is same
 
 
 def test_nodes_that_come_later_begin_with_the_same() -> None:
@@ -130,8 +191,8 @@ def test_a_setup_that_asks_how_many_there_are_is_another_one(said: str, why: str
 
 @pytest.mark.parametrize("name", ["SKYPILOT_SETUP_NODE_RANK", "SKYRIG_SETUP_NODE_IPS", "SKYPILOT_CLUSTER_INFO"])
 def test_what_is_of_one_cluster_is_in_no_image(name: str) -> None:
-    assert setups.is_of_one_cluster(reading.loads(f"setup: echo ${name}\n").only())
-    assert not setups.is_of_one_cluster(reading.loads(f"setup: echo $MY_{name}\n").only())
+    assert setups.cluster_variable(f"echo ${name}") == name
+    assert setups.cluster_variable(f"echo $MY_{name}") is None
 
 
 @pytest.mark.parametrize(

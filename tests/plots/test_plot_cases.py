@@ -50,6 +50,19 @@ def test_what_is_known_grows_with_the_log() -> None:
     assert plain(found.training())["curves"] == {"loss": [[[1.0, 2.0], [2.0, 1.5]]]}
 
 
+def test_a_bar_that_never_ends_its_line_is_read_as_it_is_drawn() -> None:
+    """More of it than is held of a line that has not ended; it is told apart by rank and process nonetheless."""
+    for begin in (b"", b"(rank 0, n0) ", b"(rank 0, n0) [rank0]: "):
+        found = Gathering()
+        found.write(b"(rank 1, n1) step 1 loss 9\n" + begin)
+        for step in range(1, 2001):
+            found.write(b"\r%d%%|#####| %d/2000 [00:02<00:06, 4.90it/s, loss=%.3f]" % (step // 20, step, 9 / step))
+        (segment,) = found.training().curves[0].segments
+        assert (segment.x[0], segment.x[-1], len(segment.x)) == (1, 1999, 1999), "the last is not known to be whole"
+        found.end()
+        assert found.training().curves[0].segments[0].x[-1] == 2000
+
+
 def test_a_long_run_is_thinned_and_keeps_its_ends() -> None:
     lines = b"".join(b"step %d loss %.4f\n" % (step, 1 / step) for step in range(1, 100_001))
     (curve,) = of_text(lines).curves

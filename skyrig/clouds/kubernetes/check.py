@@ -78,11 +78,17 @@ def _may(door: Door, group: str, resource: str, verb: str, namespace: str) -> bo
 def _machines(door: Door, wanted: Wanted | None) -> Iterator[Finding]:
     """What its nodes have, and whether so many of what is wanted are there now."""
     try:
-        there = machines.seen(list(door.listed("/api/v1/nodes")), list(door.listed("/api/v1/pods")))
+        nodes = list(door.listed("/api/v1/nodes"))
+        there = machines.seen(nodes, list(door.listed("/api/v1/pods")))
     except Forbidden:
         yield Finding("nodes", None, "they may not be seen, so there are no offers: name the context as --infra")
         return
     yield Finding("nodes", bool(there), _counted(there))
+    taints = [kept for node in nodes if machines.is_up(node) and (kept := machines.kept_by(node))]
+    if taints:
+        keys = ", ".join(sorted({key for kept in taints for key in kept}))
+        told = f"{len(taints)} more are for those who tolerate {keys}: config.kubernetes.pod_config.spec.tolerations"
+        yield Finding("taints", None, told)
     fabrics = sorted({each.fabric for each in there if each.fabric})
     if fabrics:
         yield Finding("fabric", True, ", ".join(fabrics))

@@ -4,9 +4,11 @@ credentials that kubeconfigs have."""
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +18,7 @@ from skyrig.errors import SkyrigError
 
 Object = Mapping[str, Any]
 
-_FORBIDDEN, _THERE_IS_NONE = 403, 404
+_WHO, _FORBIDDEN, _THERE_IS_NONE = 401, 403, 404
 _TRIES = 4
 _PAUSE_S = 0.5
 _TIMEOUT_S = 30.0
@@ -84,29 +86,19 @@ class Door:
         raise AssertionError("unreachable")
 
     async def _once(self, method: str, path: str, query: Mapping[str, str], body: Any) -> dict[str, Any]:
-        import httpx
-        from kr8s import APITimeoutError, ServerError
-
         api = await self._opened()
         given = {"params": dict(query), **({"json": body} if body is not None else {})}
+        base, _, last = path.rpartition("/")
+        where = {"base": base, "url": last} if base else {"base": path}
         try:
-            base, _, last = path.rpartition("/")
-            where = {"base": base, "url": last} if base else {"base": path}
-            async with api.call_api(method, version="", **where, **given) as answer:
-                found: dict[str, Any] = answer.json()
-                return found
-        except ServerError as error:
-            code = error.response.status_code if error.response is not None else 0
-            if code == _THERE_IS_NONE:
-                return {}
-            if code == _FORBIDDEN:
-                raise Forbidden(f"kubernetes: {self.context.name}: {error}") from error
-            raise NotUsable(f"kubernetes: {self.context.name} answers {code}: {error}") from error
-        except (APITimeoutError, httpx.HTTPError, OSError) as error:
-            said = str(error) or type(error).__name__
-            raise NotUsable(
-                f"kubernetes: {self.context.name} ({self.context.server}) does not answer: {said}"
-            ) from error
+            with _told(self.context.name, self.context.server):
+                async with api.call_api(method, version="", **where, **given) as answer:
+                    found: dict[str, Any] = answer.json()
+                    return found
+        except _NotThere:
+            return {}
+        except OSError as error:
+            raise _silence(self.context.name, self.context.server, error) from error
 
     async def _opened(self) -> Any:
         if self._api is None:
@@ -115,14 +107,48 @@ class Door:
 
 
 async def opened(name: str, timeout_s: float = _TIMEOUT_S) -> Any:
-    """kr8s' own API object for a context. NotUsable where its credentials cannot be had."""
+    """kr8s' own API object for a context. NotUsable where its credentials cannot be had, or are not taken."""
     import kr8s.asyncio
 
+    server = kubeconfig.find(name).server
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _told(name, server):
             warnings.simplefilter("ignore")  # of servers newer than it knows; what we ask is in all of them
             api = await kr8s.asyncio.api(context=name)
-    except (ValueError, KeyError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+    except _NotThere as error:
+        raise NotUsable(f"kubernetes: {name} ({server}) is no API server: it has no /version") from error
+    except (ValueError, KeyError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         raise NotUsable(f"kubernetes: {name}: no credentials: {error}", hint="does `kubectl get pods` work?") from error
     api.timeout = timeout_s
     return api
+
+
+class _NotThere(Exception):
+    """The API has nothing at a path."""
+
+
+@contextmanager
+def _told(name: str, server: str) -> Iterator[None]:
+    """What goes wrong with a request to the `server` of a context, in our words. kr8s asks for the version before
+    anything else, so that a wrong credential is heard of there."""
+    import httpx
+    from kr8s import APITimeoutError, ServerError
+
+    try:
+        yield
+    except ServerError as error:
+        code = error.response.status_code if error.response is not None else 0
+        if code == _THERE_IS_NONE:
+            raise _NotThere from error
+        if code == _FORBIDDEN:
+            raise Forbidden(f"kubernetes: {name}: {error}") from error
+        hint = "does `kubectl get pods` work?" if code == _WHO else None
+        raise NotUsable(f"kubernetes: {name} answers {code}: {error}", hint=hint) from error
+    except json.JSONDecodeError as error:
+        raise NotUsable(f"kubernetes: {name} ({server}) answers something that is no JSON") from error
+    except (APITimeoutError, httpx.HTTPError) as error:
+        raise _silence(name, server, error) from error
+
+
+def _silence(name: str, server: str, error: Exception) -> NotUsable:
+    return NotUsable(f"kubernetes: {name} ({server}) does not answer: {str(error) or type(error).__name__}")

@@ -56,14 +56,13 @@ def contexts() -> dict[str, Context]:
     found: dict[str, Context] = {}
     said = [(file, _read(file)) for file in files()]
     for file, document in said:
-        for each in document.get("clusters") or ():
-            clusters.setdefault(each["name"], (file, each.get("cluster") or {}))
-    for _, document in said:
-        for each in document.get("contexts") or ():
-            inside = each.get("context") or {}
+        for each in _listed(file, document, "clusters"):
+            clusters.setdefault(each["name"], (file, _inside(file, each, "cluster")))
+    for file, document in said:
+        for each in _listed(file, document, "contexts"):
+            inside = _inside(file, each, "context")
             if each["name"] not in found and inside.get("cluster") in clusters:
-                file, cluster = clusters[inside["cluster"]]
-                found[each["name"]] = _context(each["name"], inside, file, cluster)
+                found[each["name"]] = _context(each["name"], inside, *clusters[inside["cluster"]])
     return found
 
 
@@ -84,10 +83,13 @@ def find(name: str) -> Context:
 
 def _context(name: str, inside: dict[str, Any], file: Path, cluster: dict[str, Any]) -> Context:
     data, path = cluster.get("certificate-authority-data"), cluster.get("certificate-authority")
-    authority = base64.b64decode(data) if data else b""
-    if path and not data:
-        at = file.parent / Path(path).expanduser()
-        authority = at.read_bytes() if at.is_file() else b""
+    try:
+        authority = base64.b64decode(data) if data else b""
+        if path and not data:
+            at = file.parent / Path(path).expanduser()
+            authority = at.read_bytes() if at.is_file() else b""
+    except (OSError, TypeError, ValueError) as error:
+        raise NotUsable(f"kubernetes: {file}: the certificate authority of {name} cannot be read: {error}") from error
     return Context(
         name=name,
         namespace=inside.get("namespace") or "default",
@@ -97,12 +99,27 @@ def _context(name: str, inside: dict[str, Any], file: Path, cluster: dict[str, A
     )
 
 
+def _listed(file: Path, document: dict[str, Any], what: str) -> list[dict[str, Any]]:
+    """The named entries of a list of a kubeconfig."""
+    found = document.get(what) or []
+    if not isinstance(found, list) or not all(isinstance(each, dict) and each.get("name") for each in found):
+        raise NotUsable(f"kubernetes: {file} is no kubeconfig: `{what}` is no list of what has a name")
+    return found
+
+
+def _inside(file: Path, each: dict[str, Any], what: str) -> dict[str, Any]:
+    found = each.get(what) or {}
+    if not isinstance(found, dict):
+        raise NotUsable(f"kubernetes: {file} is no kubeconfig: {what} {each['name']} says nothing")
+    return found
+
+
 def _read(file: Path) -> dict[str, Any]:
     import yaml
 
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise NotUsable(f"kubernetes: {file} is no kubeconfig: {str(error).splitlines()[0]}") from error
     if not isinstance(found, dict):
         raise NotUsable(f"kubernetes: {file} is no kubeconfig")

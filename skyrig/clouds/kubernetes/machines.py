@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -11,9 +11,10 @@ from attrs import field, frozen
 from skyrig.catalog import facts
 
 Object = Mapping[str, Any]
+Toleration = Mapping[str, Any]
 
-_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
-             "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}  # fmt: skip
+_SUFFIXES = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "n": 1e-9, "u": 1e-6,
+             "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50, "Ei": 2.0**60}  # fmt: skip
 _GIB = 2.0**30
 
 
@@ -51,19 +52,53 @@ class Machine:
 
 def quantity(text: str) -> float:
     """An amount as Kubernetes writes it: 500m, 16Gi, 4; 0 for what is none."""
-    match = re.fullmatch(r"([0-9.]+(?:[eE][0-9]+)?)([kMGTPm]|[KMGTP]i)?", text)
+    match = re.fullmatch(r"([0-9.]+(?:[eE][0-9]+)?)([numkMGTPE]|[KMGTPE]i)?", text)
     return float(match[1]) * _SUFFIXES[match[2] or ""] if match else 0.0
 
 
-def seen(nodes: Iterable[Object], pods: Iterable[Object]) -> list[Machine]:
-    """The machines that take pods, with what the pods that are there leave."""
+def seen(nodes: Iterable[Object], pods: Iterable[Object], tolerations: Sequence[Toleration] = ()) -> list[Machine]:
+    """The machines that take pods with such tolerations beside ours, with what the pods that are there leave."""
     taken: dict[str, dict[str, float]] = {}
     for pod in pods:
         where = pod.get("spec", {}).get("nodeName")
         if where and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
             for resource, amount in requested(pod).items():
                 taken.setdefault(where, {})[resource] = taken.get(where, {}).get(resource, 0.0) + amount
-    return [_machine(node, taken.get(node["metadata"]["name"], {})) for node in nodes if _takes_pods(node)]
+    return [
+        _machine(node, taken.get(node["metadata"]["name"], {}))
+        for node in nodes
+        if is_up(node) and not kept_by(node, tolerations)
+    ]
+
+
+def is_up(node: Object) -> bool:
+    """Whether a node is ready, and pods may be placed there."""
+    conditions = node.get("status", {}).get("conditions", ())
+    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+    return ready and not node.get("spec", {}).get("unschedulable")
+
+
+def kept_by(node: Object, tolerations: Sequence[Toleration] = ()) -> list[str]:
+    """The keys of the taints that keep pods with such tolerations away: taints of devices are borne by ours."""
+    borne = {key for keys in facts.of("kubernetes", "devices")["taints"].values() for key in keys}
+    return [
+        each["key"]
+        for each in node.get("spec", {}).get("taints", ())
+        if each["effect"] != "PreferNoSchedule"
+        and each["key"] not in borne
+        and not any(_bears(toleration, each) for toleration in tolerations)
+    ]
+
+
+def _bears(toleration: Toleration, taint: Object) -> bool:
+    """Whether one toleration is of a taint, by Kubernetes' own rule."""
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("key") not in (None, "", taint["key"]):
+        return False
+    if toleration.get("operator") == "Exists":
+        return True
+    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
 
 
 def requested(pod: Object) -> dict[str, float]:
@@ -142,17 +177,6 @@ def _machine(node: Object, taken: Mapping[str, float]) -> Machine:
         devices=devices,
         arch="arm64" if labels.get("kubernetes.io/arch") == "arm64" else "x86_64",
     )
-
-
-def _takes_pods(node: Object) -> bool:
-    """Whether a node is ready, and not kept for what is none of ours: taints of devices are borne."""
-    spec, status = node.get("spec", {}), node.get("status", {})
-    borne = {key for keys in facts.of("kubernetes", "devices")["taints"].values() for key in keys}
-    kept = [
-        each for each in spec.get("taints", ()) if each["effect"] != "PreferNoSchedule" and each["key"] not in borne
-    ]
-    ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", ()))
-    return ready and not spec.get("unschedulable") and not kept
 
 
 def _requests(container: Object) -> dict[str, float]:

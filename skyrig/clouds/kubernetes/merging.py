@@ -29,7 +29,16 @@ _KEYS = {
 OURS = "node"
 """Name of our container."""
 
+_STAYS = ("metadata", "labels", "annotations", "spec", "resources")
+"""Sections that no pod of ours is without: `resources:` with nothing below it takes no accelerators away."""
+
 _NAMES_OF_OURS = (None, "", OURS, "ray-node")
+
+
+def tolerations(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tolerations that a task's section `kubernetes` asks for."""
+    spec = (said.get("pod_config") or {}).get("spec") or {}
+    return list(spec.get("tolerations") or ())
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +49,8 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _merged_field(key: str, below: Any, above: Any) -> Any:
     if isinstance(below, Mapping) and isinstance(above, Mapping):
         return merged(below, above)
+    if above is None and key in _STAYS and below is not None:
+        return below
     if not isinstance(above, list) or not isinstance(below, list):
         return above
     if key == "containers":

@@ -43,7 +43,9 @@ class Asked:
     @property
     def queue(self) -> str:
         """Kueue's local queue that admits the pods; "" where none is asked for."""
-        named = (self.config.get("kueue") or {}).get("local_queue_name") or ""
+        named = (self.config.get("kueue") or {}).get("local_queue_name") or (self.config.get("quota") or {}).get(
+            "queue"
+        )
         labels = (self.config.get("custom_metadata") or {}).get("labels") or {}
         of_pods = ((self.config.get("pod_config") or {}).get("metadata") or {}).get("labels") or {}
         return str(named or labels.get(QUEUE) or of_pods.get(QUEUE) or "")

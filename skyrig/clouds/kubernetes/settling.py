@@ -7,7 +7,7 @@ import json
 
 from attrs import evolve
 
-from skyrig.clouds.kubernetes import looking, machines, podspec
+from skyrig.clouds.kubernetes import looking, machines, merging, podspec
 from skyrig.clouds.kubernetes.machines import Machine as Seen
 from skyrig.cluster.machine import Machine
 
@@ -18,7 +18,7 @@ def settled(machine: Machine) -> Machine:
     size = podspec.size_of(machine.instance_type)
     if "resource" in asked or (not size.accelerators and machine.network_tier != "best"):
         return machine
-    there = looking.machines(machine.region)
+    there = looking.machines(machine.region, merging.tolerations(asked.get("config") or {}))
     found = chosen(there, size.accelerator, fabric=machine.network_tier == "best")
     return evolve(machine, pods=json.dumps({**asked, **found}, sort_keys=True, separators=(",", ":")))
 

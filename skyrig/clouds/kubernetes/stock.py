@@ -7,22 +7,26 @@ SKYRIG_KUBE_CONTEXTS, with commas.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skyrig.catalog import refreshed, sized
 from skyrig.catalog.prices import Price
 from skyrig.catalog.refreshed import Refreshed
 from skyrig.catalog.sized import Size
-from skyrig.clouds.kubernetes import kubeconfig, looking
-from skyrig.clouds.kubernetes.machines import Machine
+from skyrig.clouds.kubernetes import kubeconfig, looking, merging
+from skyrig.clouds.kubernetes.machines import Machine, Toleration
 from skyrig.clouds.kubernetes.podspec import CLOUD
 from skyrig.errors import SkyrigError
+
+if TYPE_CHECKING:
+    from skyrig.task.config import Config
 
 KEPT_S = 60.0
 """How long what was seen is good for."""
@@ -34,14 +38,16 @@ _SKY_CONFIG = "~/.sky/config.yaml"
 _SOURCE = "the cluster's nodes"
 
 
-def look() -> bool:
-    """Keep what the clusters have as this cloud's price table, where what was kept is old or of other contexts; whether
-    the table is another one now. A cluster that does not answer has nothing."""
+def look(config: Config | None = None) -> bool:
+    """Keep what the clusters have for a task that says `config` as this cloud's price table, where what was kept is
+    old, or of other contexts or tolerations; whether the table is another one now. A cluster that does not answer has
+    nothing."""
     try:
         names = allowed()
     except SkyrigError:
         names = []  # the kubeconfig is none: `check` says so
-    source = f"{_SOURCE} {_of(names)}"
+    borne = {name: merging.tolerations(config.of_place(CLOUD, name)) if config else [] for name in names}
+    source = f"{_SOURCE} {_of(borne)}"
     file = refreshed.table(CLOUD)
     if _kept_source() == source and file.exists() and time.time() - file.stat().st_mtime < KEPT_S:
         return False
@@ -49,7 +55,7 @@ def look() -> bool:
         found: list[tuple[str, list[Machine]]] = []
     else:
         with ThreadPoolExecutor(max_workers=8) as pool:
-            found = [each for each in pool.map(_seen, names) if each is not None]
+            found = [each for each in pool.map(_seen, borne.items()) if each is not None]
     before = file.read_bytes() if file.exists() else b""
     refreshed.write(CLOUD, offered(found, source), _now())
     return file.read_bytes() != before
@@ -92,9 +98,10 @@ def _has_all(one: Machine, other: Machine) -> bool:
     return same and amounts and one.memory_gib >= other.memory_gib
 
 
-def _seen(context: str) -> tuple[str, list[Machine]] | None:
+def _seen(asked: tuple[str, Sequence[Toleration]]) -> tuple[str, list[Machine]] | None:
+    context, tolerations = asked
     try:
-        return context, looking.machines(context)
+        return context, looking.machines(context, tolerations)
     except SkyrigError:
         return None  # `check` says why
 
@@ -114,14 +121,15 @@ def _of_sky() -> list[str]:
     return [listed] if isinstance(listed, str) else [str(each) for each in listed or ()]
 
 
-def _of(names: list[str]) -> str:
-    said = [f"{name}={kubeconfig.find(name).account}" for name in names]
+def _of(borne: Mapping[str, Sequence[Toleration]]) -> str:
+    said = [
+        f"{name}={kubeconfig.find(name).account}{json.dumps(tolerations, sort_keys=True) if tolerations else ''}"
+        for name, tolerations in borne.items()
+    ]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:12]
 
 
 def _kept_source() -> str:
-    import json
-
     file = refreshed.folder() / f"{CLOUD}.json"
     return str(json.loads(file.read_bytes()).get("source", "")) if file.exists() else ""
 

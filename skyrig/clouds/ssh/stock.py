@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skyrig import places
 from skyrig.catalog import refreshed
@@ -22,6 +22,9 @@ from skyrig.clouds.ssh import inventory, kinds, looking
 from skyrig.clouds.ssh.inventory import Inventory
 from skyrig.errors import SkyrigError
 
+if TYPE_CHECKING:
+    from skyrig.task.config import Config
+
 CLOUD = "ssh"
 
 FRESH_S = 300.0
@@ -30,8 +33,9 @@ FRESH_S = 300.0
 _SOURCE = "your own machines"
 
 
-def look() -> bool:
-    """Look at the machines where what is known of them is old; whether what they offer has changed."""
+def look(_config: Config | None = None) -> bool:
+    """Look at the machines where what is known of them is old; whether what they offer has changed. They are the same
+    for all tasks."""
     try:
         listed = inventory.read()
     except SkyrigError:  # `check` and `missing` tell of it

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import lab_nodes
@@ -14,10 +16,25 @@ from lab_nodes import CPU, EFA, GKE_H100, GKE_TPU, H100, MI300X, NEBIUS_H200, TR
 from skyrig.catalog import market as markets
 from skyrig.catalog import optimizer, sized
 from skyrig.catalog import table as tables
-from skyrig.clouds.kubernetes import gangs, kubeconfig, machines, merging, names, seen, settling, stock, waiting
+from skyrig.clouds.cloud import NotUsable
+from skyrig.clouds.kubernetes import (
+    check,
+    gangs,
+    kubeconfig,
+    looking,
+    machines,
+    merging,
+    names,
+    podspec,
+    seen,
+    settling,
+    stock,
+    waiting,
+)
 from skyrig.clouds.kubernetes.gangs import WantedNode
 from skyrig.clouds.kubernetes.machines import Machine
 from skyrig.clouds.kubernetes.seen import SeenPod
+from skyrig.errors import BadInput
 from skyrig.task.reading import of_plain as tasks_of
 from skyrig.task.resources import of_plain
 
@@ -66,6 +83,89 @@ def test_machines_that_take_no_pods_are_none() -> None:
     assert machines.seen([node(kept)], []) == []
 
 
+@pytest.mark.parametrize(
+    ("toleration", "there"),
+    [
+        ({"key": "team", "operator": "Exists"}, True),
+        ({"operator": "Exists", "effect": "NoSchedule"}, True),
+        ({"key": "team", "value": "other"}, True),
+        ({"key": "team", "value": "ours"}, False),
+        ({"key": "team", "operator": "Exists", "effect": "NoExecute"}, False),
+        ({"key": "tea", "operator": "Exists"}, False),
+    ],
+)
+def test_machines_that_a_task_tolerates_are_offered_to_it(toleration: dict[str, object], there: bool) -> None:
+    kept = node(CPU.named("kept", taints=(("team", "other", "NoSchedule"),)))
+    said = {"kubernetes": {"pod_config": {"spec": {"tolerations": [toleration]}}}}
+    [task] = tasks_of({"run": "ls", "config": said}, "test").tasks
+    borne = merging.tolerations(task.config.of_place("kubernetes", "lab"))
+    assert bool(machines.seen([kept], [], borne)) == there and not machines.seen([kept], [])
+
+
+@pytest.mark.parametrize(
+    ("spec", "wrong"),
+    [
+        ({"imagePullSecrets": ["registry"]}, r"imagePullSecrets\[0\]: a mapping is wanted, not 'registry'"),
+        ({"containers": {"image": "x"}}, "containers: a list is wanted"),
+        ({"containers": [{"env": {"A": "b"}}]}, r"containers\[0\]\.env: a list is wanted"),
+        ([], "spec: a mapping is wanted"),
+    ],
+)
+def test_a_pod_config_that_cannot_be_merged_is_refused(spec: object, wrong: str) -> None:
+    with pytest.raises(BadInput, match=wrong):
+        tasks_of({"run": "ls", "config": {"kubernetes": {"pod_config": {"spec": spec}}}}, "test")
+
+
+def test_a_section_that_says_nothing_takes_nothing_away() -> None:
+    asked = podspec.Asked(config={"pod_config": {"metadata": None, "spec": {"containers": [{"resources": None}]}}})
+    made = podspec.template(podspec.Pod("c", podspec.size_of("4CPU--16GB--H100:2"), asked, labels={"a": "b"}))
+    assert made["metadata"] == {"labels": {"a": "b"}}
+    assert made["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "2"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["clusters: [a]", "clusters: {a: 1}", "contexts: [{context: {}}]", "clusters: [{name: a, cluster: x}]", "a: \xff"],
+)
+def test_what_is_no_kubeconfig_is_told(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config").write_bytes(text.encode("latin-1"))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    assert "config is no kubeconfig" in check.missing()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (401, b'{"message": "Unauthorized"}', "lab answers 401: Unauthorized .does `kubectl get pods` work"),
+        (503, b"busy", "lab answers 503"),
+        (404, b'{"message": "no such page"}', "is no API server"),
+        (200, b"<html>log in</html>", "answers something that is no JSON"),
+    ],
+)
+def test_an_api_server_that_will_not_have_us_is_told(
+    status: int, body: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        file = config(tmp_path, "lab", b"")
+        said = yaml.safe_load(file.read_text())
+        said["clusters"][0]["cluster"] = {"server": f"http://127.0.0.1:{server.server_port}"}
+        file.write_text(yaml.safe_dump(said))
+        monkeypatch.setenv("KUBECONFIG", str(file))
+        with pytest.raises(NotUsable, match=told):
+            looking.machines("lab")
+        server.shutdown()
+
+
 def test_pod_config_is_merged_as_skypilot_does() -> None:
     ours = {"name": "node", "env": [{"name": "A", "value": "1"}], "image": "x"}
     below = {"spec": {"containers": [ours], "tolerations": [1]}}
@@ -99,6 +199,7 @@ def config(folder: Path, name: str, authority: bytes, namespace: str = "team") -
     said = {
         "clusters": [{"name": "c", "cluster": cluster}],
         "contexts": [{"name": name, "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
         "current-context": name,
     }
     file = folder / f"{name.rpartition('/')[2]}.yaml"
