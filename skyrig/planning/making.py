@@ -13,6 +13,7 @@ from skyrig import imaging, places, rendering, renting
 from skyrig.bringing import with_policy
 from skyrig.catalog import costs, fabrics, facts, instances, rights
 from skyrig.catalog import market as markets
+from skyrig.catalog.instances import InstanceType
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
@@ -105,10 +106,15 @@ def _of(
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
         fabric=fabrics.of_machine(shape.cloud, shape.machine, kind),
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
-        notes=(*notes, *_limits(stack, shape)),
+        notes=(*notes, *_limits(stack, shape), *filter(None, [_of_network(shape, kind)])),
         is_settled=not notes,
         saving=setups.saving(task, shape),
     )
+
+
+def _of_network(shape: Shape, kind: InstanceType | None) -> str:
+    """What is to be known of the network between the nodes; "" where it is what it can be."""
+    return fabrics.remark(kind, shape.machine.network_tier, len(shape.nodes)) if kind is not None else ""
 
 
 def _hopeful(ranking: Ranking) -> Ranking:
