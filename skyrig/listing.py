@@ -16,7 +16,8 @@ from skyrig.stack import imagestacks
 @frozen
 class Listed:
     """One image as it is shown: what was `made` of it, what it `saves` (None: not known), the clusters `used_by`,
-    USD a month for its storage (None: not known, or nothing), and whether a build of it is `unfinished`."""
+    USD a month for its storage (None: not known, or nothing), and whether a build of it, or its deletion, is
+    `unfinished`."""
 
     name: str
     made: MadeImage | None
