@@ -23,8 +23,8 @@ from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.fitting import local_candidate, shape_for
-from skyrig.images import building, prepared, sealing
-from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
+from skyrig.images import building, containers, prepared, sealing
+from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, UNMARKED, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
@@ -116,8 +116,7 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
         try:
             return _built(wanted, task, parts, progress, out, notify, confirm)
         except (SkyrigError, KeyboardInterrupt):
-            if building.read(name) is not None:
-                notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
+            _left(name, notify)
             raise
 
 
@@ -135,6 +134,8 @@ def delete(name: str, notify: Notify, confirm: Confirm) -> None:
     with building.alone(name):
         is_kept, begun = name in imagestacks.names(), building.read(name) is not None
         if not is_kept and not begun:
+            if containers.read(name) is not None:
+                raise BadInput(f"{name} is a container image", hint="--container deletes one of these")
             imaging.found(name)
         made = imagestacks.read(name)
         places_of = f" in {made.where}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
@@ -238,18 +239,13 @@ def _built(
         progress = _prepared(wanted, task, progress, out, notify, confirm)
         cluster = described.describe(builder)
         assert cluster is not None, "its setup has run there"
-        again = progress.has(SEALING)
-        progress = building.write(name, progress.past(SEALING))
-        try:
-            asyncio.run(_sealed(cluster, task))
-        except SkyrigError:
-            if not again:
-                raise
+        cleaned = _cleaned(name, cluster, task, progress, notify)
+        if cleaned is None:
             notify(f"image {name}: its builder was cut off while it was cleaned: it is made anew")
             _give_up(name, notify)
             progress = building.write(name, Progress(progress.digest, salt=progress.salt))
             return _built(wanted, task, parts, progress, out, notify, confirm)
-        progress = building.write(name, progress.past(SEALED))
+        progress = cleaned
     if cluster is None:
         notify(f"image {name}: its builder is gone: it is made anew")
         progress = building.write(name, Progress(progress.digest, salt=progress.salt))
@@ -257,7 +253,13 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
-    kept = bool(task.setup) and setups.cluster_variable(task.setup or "") is None
+    if _machine(builder) != progress.machine:
+        notify(f"image {name}: its builder was lost after it was cleaned: it is made anew")
+        _give_up(name, notify)
+        progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+        return _built(wanted, task, parts, progress, out, notify, confirm)
+    own = setups.cluster_variable(task.setup or "")
+    kept = bool(task.setup) and own is None and not progress.has(UNMARKED)
     known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
@@ -268,6 +270,22 @@ def _built(
     where = made.where if made.cloud == sites.CLOUD else f"{made.cloud} in {made.where}"
     notify(f"image {name} is on {where}: image_id: skyrig:{name}")
     return made
+
+
+def _cleaned(name: str, cluster: ClusterDescription, task: Task, progress: Progress, notify: Notify) -> Progress | None:
+    """The builder is ready to be an image; None where it was cut off in that before, and lets nobody in now."""
+    again = progress.has(SEALING)
+    progress = building.write(name, progress.past(SEALING))
+    try:
+        remembers = asyncio.run(_sealed(cluster, task))
+    except SkyrigError:
+        if again:
+            return None
+        raise
+    if not remembers:
+        notify(f"image {name}: setup changes files that each launch brings, so it will run on each node")
+        progress = progress.past(UNMARKED)
+    return building.write(name, progress.past(SEALED))
 
 
 def _image(name: str, builder: str, shape: Shape, progress: Progress, known: Prepared | None) -> WantedImage:
@@ -310,19 +328,26 @@ def _prepared(
         if step == "setup" and not progress.first_job:
             progress = building.write(wanted.name, evolve(progress, first_job=had + 1))
         asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
-        try:
-            code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
-        except SkyrigError:
-            if not _has_anything(builder):
-                _give_up(wanted.name, notify)
-            raise
+        code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
         if code != 0:
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
         _refuse_open(builder, had, step, notify)
+        machine = _machine(builder)
+        if progress.machine not in ("", machine):
+            notify(f"image {wanted.name}: another machine is its builder now: all of it is done there")
+            progress = building.write(wanted.name, Progress(progress.digest, salt=progress.salt, machine=machine))
+            return _prepared(wanted, task, progress, out, notify, confirm)
+        progress = evolve(progress, machine=machine)
         took = _took(builder, progress.first_job) if step == "setup" else 0.0
         progress = building.write(wanted.name, progress.past(step, took))
     return building.write(wanted.name, progress.past(PREPARED))
+
+
+def _machine(builder: str) -> str:
+    """The incarnation of the builder; "" where there is none."""
+    cluster = described.describe(builder)
+    return cluster.head.incarnation if cluster is not None else ""
 
 
 def _last_job(builder: str) -> int:
@@ -344,8 +369,9 @@ def _took(builder: str, first: int) -> float:
     return max(times, default=0.0)
 
 
-async def _sealed(cluster: ClusterDescription, task: Task) -> None:
-    """Make the builder ready to be an image (skyrig.launch.sealing). SkyrigError where that cannot be."""
+async def _sealed(cluster: ClusterDescription, task: Task) -> bool:
+    """Make the builder ready to be an image (skyrig.launch.sealing); whether it remembers its setup. SkyrigError where
+    that cannot be."""
     from skyrig.fleet.connection import Credentials, connect
     from skyrig.fleet.ssh import asyncssh
     from skyrig.fleet.target import from_description
@@ -368,6 +394,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
     if done.exit_status != 0 or "sealed" not in told:
         said = told.strip().splitlines()
         raise SkyrigError(f"{cluster.name} could not be cleaned: {said[-1] if said else 'no word'}")
+    return "sealed, with no setup" not in told
 
 
 def _text(said: str | bytes | None) -> str:
@@ -375,9 +402,16 @@ def _text(said: str | bytes | None) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
-def _has_anything(builder: str) -> bool:
-    """Whether something of a builder is there."""
-    return backend.has_anything(builder) or described.describe(builder) is not None
+def _left(name: str, notify: Notify) -> None:
+    """Say what becomes of a build that ends here. Nothing is known of one that was refused before there was a
+    builder."""
+    begun, builder = building.read(name), building.builder_of(name)
+    if begun is None:
+        return
+    if begun.passed or backend.has_anything(builder) or described.describe(builder) is not None:
+        notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
+    else:
+        _give_up(name, notify)
 
 
 def _give_up(name: str, notify: Notify) -> None:

@@ -12,6 +12,7 @@ from skyrig.catalog import costs, optimizer, sources
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
+from skyrig.clouds import stocks
 from skyrig.clouds.cloud import Finding, Wanted
 from skyrig.cluster.clouds import registered
 from skyrig.errors import SkyrigError
@@ -42,6 +43,8 @@ def check(names: Sequence[str], task: Task | None, nodes: int | None) -> list[Ch
     """Look at each cloud, all at once. With a task, in the region and for the type of the cloud's first offer for it,
     which `nodes` nodes are wanted of (None: as many as the task says)."""
     count = nodes or (task.num_nodes if task is not None else 1)
+    if task is not None:
+        stocks.look([name for name in names if not clouds.of(name).missing()], task.config)
     market = sources.market(dict.fromkeys(names, ""))
     ranking = optimizer.rank(task.choice, count, market) if task is not None else None
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
@@ -81,7 +84,9 @@ def _first(offered: Sequence[Offer], name: str) -> Offer | None:
 
 
 def _region(name: str) -> str:
-    """The region that the price table names first."""
+    """The region that the price table names first; "" where what a cloud has is seen by looking there: all of it."""
+    if stocks.are_of(name):
+        return ""
     table = sources.table()
     machines = table.machines.get(name, ())
     return table.quotes(machines[0])[0].region if machines else ""

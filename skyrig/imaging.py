@@ -38,6 +38,14 @@ def resolved(task: Task) -> Task:
     return evolve(task, choice=evolve(task.choice, each=each)) if each != task.choice.each else task
 
 
+def lacking(task: Task, shape: Shape) -> str:
+    """NAME of the image of ours that a task asks for and the nodes of `shape` did not begin with; "" where they did, or
+    it asks for none."""
+    asked = [each.image for each in task.choice.each if each.image is not None and each.image.ours is not None]
+    ids = {id_ for image in asked for id_ in image.by_region.values()}
+    return "" if not asked or shape.machine.image.partition(",")[0] in ids else str(asked[0].ours)
+
+
 def ready(shape: Shape, notify: Notify) -> Shape:
     """`shape` with the id of its image in its region, where that was not there yet: then it is copied there first."""
     image, _, container = shape.machine.image.partition(",")
@@ -83,7 +91,7 @@ def _resolved(image: Image) -> Image:
     everywhere = made.ids.get(EVERYWHERE)
     by_region: dict[str | None, str] = {None: everywhere or f"{PREFIX}{made.name}"}
     by_region.update((region, id_) for region, id_ in made.ids.items() if region != EVERYWHERE)
-    return evolve(image, by_region=by_region, cloud=made.cloud, built=made.name)
+    return evolve(image, by_region=by_region, cloud=made.cloud, built=made.name, arch=made.arch)
 
 
 def _container(name: str) -> str:

@@ -88,7 +88,8 @@ def market(task: Task | None = None) -> Market:
     near = [cloud for cloud, why in lacking.items() if not why and (None in named or cloud in named)]
     stocks.look(near, task.config if task is not None else None)
     every = sorted({*lacking, *facts.clouds()})
-    return sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
+    found = sources.market({cloud: lacking.get(cloud, f"Skyrig makes no clusters on {cloud} yet") for cloud in every})
+    return found._replace(homes=stocks.homes())
 
 
 def ranking(task: Task, among: Market | None = None) -> Ranking:
@@ -135,6 +136,8 @@ def no_offer(task: Task, among: Market, whole: Ranking) -> NoCapacity:
     for cloud in looked:
         misses.setdefault(whole.nearest_miss(cloud), []).append(cloud)
     told = [f"{', '.join(those)}: {why}" for why, those in misses.items() if why][:_MISSES]
+    if wanted and not told:
+        told = [f"{cloud}: {among.missing[cloud]}" for cloud in looked if among.missing[cloud]]
     hint = "; ".join([*told, "`plan` tells all reasons", "`--infra local` rehearses it here"])
     return NoCapacity(f"{', '.join(looked)}: no offer has {fits}", hint=hint)
 

@@ -25,12 +25,14 @@ class Reservation(NamedTuple):
 
 class Market(NamedTuple):
     """`missing` says by cloud why it cannot be used from here, "" where it can. A cloud that is not in `missing` has
-    no place in the market at all. `whole`: what the table does not have does not exist."""
+    no place in the market at all. `whole`: what the table does not have does not exist. `homes` are the regions that
+    the user's own credentials name, by cloud."""
 
     prices: Table
     missing: Mapping[str, str]
     reservations: tuple[Reservation, ...] = ()
     whole: bool = False
+    homes: Mapping[str, str] = {}
 
     @property
     def usable(self) -> tuple[str, ...]:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from skyrig.task.infra import Infra
 
 
+_FEW = 6
+"""So many regions are told to who names none of them."""
+
+
 def known(cloud: str, market: Market) -> tuple[str, ...]:
     """Regions of a cloud: those with a price and, unless the market is the whole world, those that it has besides."""
     priced = market.prices.regions.get(cloud, ())
@@ -22,10 +26,11 @@ def known(cloud: str, market: Market) -> tuple[str, ...]:
 
 
 def anywhere(cloud: str, market: Market) -> tuple[str, ...]:
-    """What a price that holds in all regions is taken for: the regions that have prices of their own, or all; "*" where
-    they are not known."""
-    listed = _listed(cloud, market)
-    return (market.prices.regions.get(cloud) or listed) if listed else (ANYWHERE,)
+    """What a price that holds in all regions is taken for: the regions that have prices of their own, or all; where
+    they are not known, the one of the user's credentials, or the usual one; "*" where there is none."""
+    if listed := _listed(cloud, market):
+        return market.prices.regions.get(cloud) or listed
+    return (market.homes.get(cloud) or facts.common("regions")["usual"].get(cloud, ANYWHERE),)
 
 
 def places(asked: Infra, market: Market) -> dict[str, str | None]:
@@ -81,4 +86,6 @@ def _unknown(what: str, name: str, clouds: Iterable[str], market: Market) -> Bad
     regions = [region for cloud in among for region in known(cloud, market)]
     where = among[0] if len(among) == 1 else "no cloud here"
     text = f"{where} has no {what}" if len(among) == 1 else f"{where} has a {what}"
-    return BadInput(text, hint=slips.did_you_mean(name, regions, "regions are named as the cloud has them"))
+    lacks = market.missing[among[0]] if len(among) == 1 and not regions else ""
+    few = f"there: {', '.join(regions)}" if 0 < len(regions) <= _FEW else "regions are named as the cloud has them"
+    return BadInput(text, hint=lacks or slips.did_you_mean(name, regions, few))

@@ -55,7 +55,8 @@ def preflight(values: Values) -> int:
     else:
         preflight_tables.report(report)
     if plot is not None:
-        picture.draw(report, plot)
+        with png.written(plot) as place:
+            picture.draw(report, place)
         notify(f"drawn: {plot}")
     if report.cordoned and values.switch("replace"):
         preflighting.replace(stack, notify, agreed(values.switch("yes")))

@@ -23,13 +23,25 @@ _ROOM = "skyrig.clouds"
 
 def look(names: Iterable[str], config: Config | None = None) -> None:
     """Have those of the clouds look that have something to look at, all at once, for a task that says `config`."""
-    asked = [name for name in names if clouds.has(_ROOM, name, "stock")]
+    asked = [name for name in names if are_of(name)]
     if not asked:
         return
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
         changed = list(pool.map(partial(_look, config=config), asked))
     if any(changed):
         sources.forget()
+
+
+def are_of(name: str) -> bool:
+    """Whether what a cloud has is looked at."""
+    return clouds.has(_ROOM, name, "stock")
+
+
+def homes() -> dict[str, str]:
+    """The region that the credentials for a cloud name, by cloud, where they name one: those clouds have a module
+    `home` with `region()`."""
+    named = {name: clouds.module(_ROOM, name, "home").region() for name in clouds.with_part(_ROOM, "home")}
+    return {name: region for name, region in named.items() if region}
 
 
 def _look(name: str, config: Config | None) -> bool:

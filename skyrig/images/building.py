@@ -16,20 +16,23 @@ from skyrig import places
 from skyrig.errors import BadInput
 
 PREPARED, SEALING, SEALED, MADE = "prepared", "sealing", "sealed", "made"
+UNMARKED = "unmarked"
 """What a build passes, in order, beside the texts that it runs: all of them have run; the builder is being cleaned; it
-is clean, and lets nobody in; the image is there."""
+is clean, and lets nobody in; the image is there. UNMARKED: the builder remembers nothing of the setup that ran."""
 
 
 @frozen
 class Progress:
     """Of the build with the recipe `digest`: `passed` are names of what was done, `seconds` what the setup took,
-    `first_job` the number of the first job on the builder that can have run it (0: none can)."""
+    `first_job` the number of the first job on the builder that can have run it (0: none can), `machine` the builder's
+    incarnation ("": there was none yet): what was done on another machine behind its id was not done."""
 
     digest: str
     passed: tuple[str, ...] = ()
     seconds: float = 0.0
     salt: str = field(default="", repr=False)
     first_job: int = 0
+    machine: str = ""
 
     def has(self, step: str) -> bool:
         """Whether a step was passed."""

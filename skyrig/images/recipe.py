@@ -35,7 +35,7 @@ from skyrig.task.node import Node, text_or_number
 from skyrig.task.problems import Problems
 
 FABRICS = ("efa", "gpudirect")
-TEMPLATES = places.shipped() / "templates" / "image"
+TEMPLATES = places.shipped() / "templates" / "images"
 
 _END = "SKYRIG_LOCK_ENDS"
 _PLACE = re.compile(r"(~/|/)[A-Za-z0-9._/-]*[A-Za-z0-9._-]")

@@ -45,7 +45,8 @@ class Saving:
     def __str__(self) -> str:
         copied = f"; it will be copied to {self.copied_to} first" if self.copied_to else ""
         if self.setup == "in the image":
-            return f"image {self.name}: setup is in the image, which saves {self.seconds:.0f} s{copied}"
+            saved = f"saves {self.seconds:.0f} s, as long as it took on the builder"
+            return f"image {self.name}: setup is in the image, which {saved}{copied}"
         if self.setup == "differs":
             return f"image {self.name}: setup differs from the image's: it will run ({self.why}){copied}"
         said = "the task has no setup" if self.setup == "none" else "setup will run"
@@ -111,7 +112,7 @@ def parts(task: Task) -> dict[str, str]:
     fetched for this, its address counts."""
     text = task.setup or ""
     files = _files_used(task.folder, text) if task.folder is not None else {}
-    mounts = {f"mount:{target}": _content(source) for target, source in mounts_of(task).sources.items()}
+    mounts = {f"mount:{target}": content(source) for target, source in mounts_of(task).sources.items()}
     buckets = {f"mount:{each.target}": f"{each.mode} {each}" for each in buckets_of(task)}
     ours = {name: value for name, value in _ours(task).items() if re.search(rf"\b{name}\b", text)}
     known = {**ours, **task.env}
@@ -149,15 +150,20 @@ def _files_used(folder: Path, text: str) -> dict[str, str]:
     return {f"file:{path}": _hash(root / path) for path in used}
 
 
-def _content(source: Path | None) -> str:
-    """One hash for all that a local file or folder holds."""
+def content(source: Path | None) -> str:
+    """One hash for all that would be sent to nodes of a local file or folder."""
     if source is None:
         return ""
     if source.is_file():
         return _hash(source)
     picked = select(source, what="file_mounts").picked
     said: Mapping[str, str] = {
-        each.path: _hash(source / each.path) if each.kind == "file" else each.kind for each in picked
+        each.path: _hash(source / each.path)
+        if each.kind == "file"
+        else str((source / each.path).readlink())
+        if each.kind == "link"
+        else ""
+        for each in picked
     }
     return hashlib.sha256(json.dumps(sorted(said.items())).encode()).hexdigest()
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from threading import Lock
 
 from attrs import define, field
 
@@ -55,7 +56,8 @@ class _Program:
 
 
 class Gathering:
-    """Takes a log in pieces of any size, as `logs` shows it: `(rank K, NODE) ` before the lines of several nodes."""
+    """Takes a log in pieces of any size, as `logs` shows it: `(rank K, NODE) ` before the lines of several nodes. One
+    thread may write what another asks about."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -63,9 +65,15 @@ class Gathering:
         self._programs: dict[Whose, _Program] = {}
         self._before = _Program()
         self._marks: list[tuple[int, str]] = []
+        self._lock = Lock()
 
     def write(self, data: bytes) -> int:
         """Take the next piece; how much that was (all of it, as of a file)."""
+        with self._lock:
+            self._take(data)
+        return len(data)
+
+    def _take(self, data: bytes) -> None:
         *lines, rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line)
@@ -74,20 +82,21 @@ class Gathering:
             self._line(drawn)
             rest = _BEGINNING.match(drawn)[0] + rest_of_it  # type: ignore[index]  # it matches everything
         self._rest = rest[:_LONGEST]
-        return len(data)
 
     def flush(self) -> None:
         """As of a file: nothing is held back."""
 
     def end(self) -> None:
         """No more comes: what has no line feed is a line too."""
-        rest, self._rest = self._rest, b""
-        self._line(rest)
+        with self._lock:
+            rest, self._rest = self._rest, b""
+            self._line(rest)
 
     def training(self) -> Training:
         """What is known by now."""
-        program = self._teller()
-        return self._drawn(program) if program.tracks else Training()
+        with self._lock:
+            program = self._teller()
+            return self._drawn(program) if program.tracks else Training()
 
     def _teller(self) -> _Program:
         """The one that is drawn: the first that has told anything since nodes last came or went, or what was before."""

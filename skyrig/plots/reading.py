@@ -39,7 +39,7 @@ _BAR = re.compile(
     r"\N{BOX DRAWINGS HEAVY LEFT}]|\d+:\d\d:\d\d \N{BULLET}|- \d+m?s - )"
 )
 _SHARE = re.compile(
-    r"(?:epoch|\btrain:)(?:\(train\))?[:\s=]*\[?\s*(\d+)(?:\s*/\s*\d+)?[\]\s:,|\[(]+(\d+)\s*/\s*(\d+)(?!\d|\s*/)",
+    r"(?:epoch|\btrain:)(?:\(train\))?[:\s=]{0,9}\[?\s{0,9}(\d+)(?:\s?/\s?\d+)?[\]\s:,|\[(]{1,19}(\d+)\s?/\s{0,9}(\d+)(?!\d|\s?/)",
     re.IGNORECASE,
 )
 """How far an epoch has come: `Epoch: [0][ 10/5005]`, `epoch 001:  450 / 1891`, `Train Epoch: 1 [640/60000 (1%)]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 from statistics import median
@@ -14,8 +15,8 @@ from skyrig.plots import names
 from skyrig.plots.reading import Reading
 from skyrig.plots.values import Curve, Segment
 
-HELD = 1 << 15
-"""Points of a curve that are held; of more every second one goes."""
+HELD = 1 << 14
+"""Points of a curve that are held; of more every second one goes, and from then on one comes for twice as many."""
 
 TOLD = 2000
 """Points of a curve that come out."""
@@ -36,6 +37,8 @@ class Track:
 
     points: dict[str, list[Point]] = field(factory=dict)
     readings: int = 0
+    _crowds: dict[str, tuple[int, int]] = field(factory=dict)
+    """By curve: how many readings become one point (where not one), and how many the last one stands for."""
     _epoch: float | None = None
     _last: float = -1.0
     _before: dict[float, float] = field(factory=dict)
@@ -43,19 +46,31 @@ class Track:
     def taken_over(self) -> Track:
         """One that goes on where this one was."""
         points = {name: list(held) for name, held in self.points.items()}
-        return evolve(self, points=points, before=dict(self._before))
+        return evolve(self, points=points, crowds=dict(self._crowds), before=dict(self._before))
 
     def add(self, number: int, reading: Reading) -> None:
         """Take the next reading."""
         self.readings += 1
         step = self._in_all(reading)
         for name, value in reading.values.items():
-            held = self.points.get(name)
-            if held is None:
-                held = self.points[name] = []
-            held.append(Point(number, step, reading.epoch, value))
-            if len(held) > HELD:
-                del held[1::2]
+            self._hold(name, Point(number, step, reading.epoch, value))
+
+    def _hold(self, name: str, point: Point) -> None:
+        """The newest one is always held."""
+        held = self.points.get(name)
+        if held is None:
+            held = self.points[name] = []
+        if name in self._crowds:
+            most, count = self._crowds[name]
+            self._crowds[name] = most, count % most + 1
+            if count < most:
+                held[-1] = point
+                return
+        held.append(point)
+        if len(held) > HELD:
+            del held[1::2]
+            most = 2 * self._crowds.get(name, (1, 1))[0]
+            self._crowds[name] = most, most
 
     @property
     def axis(self) -> str:
@@ -131,12 +146,17 @@ def spread(places: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float
 
 def segments(places: Sequence[tuple[float, float]]) -> tuple[Segment, ...]:
     """Values by their places in the order in which they came, as stretches that only go forward. Of one place the last
-    value counts. One single place that lies back is a line that came late, and left out; two begin a new stretch."""
+    value counts. One single place that lies back is a line that came late, and left out; two begin a new stretch. Where
+    most places have several values, as of ranks that print into one another's lines, it is so too if the next place is
+    the one before it again."""
     parts: list[list[tuple[float, float]]] = [[]]
+    times = Counter(place for place, _ in places)
+    several = sum(count > 1 for count in times.values()) > 0.75 * len(times)
     ordered = [list(group)[-1] for _, group in groupby(places, key=lambda each: each[0])]
     for at, (place, value) in enumerate(ordered):
         if parts[-1] and place < parts[-1][-1][0]:
-            if at + 1 < len(ordered) and ordered[at + 1][0] > parts[-1][-1][0]:
+            later = ordered[at + 1][0] if at + 1 < len(ordered) else place
+            if later > parts[-1][-1][0] or (several and later == parts[-1][-1][0]):
                 continue
             parts.append([])
         if parts[-1] and place == parts[-1][-1][0]:

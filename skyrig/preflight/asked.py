@@ -70,7 +70,7 @@ class Sizes:
     pair_s: float = 2.0
 
 
-SMALL = Sizes(ring=2 << 20, pair=1 << 19, rounds=3, ring_s=2.0, pair_s=1.0)
+SMALL = Sizes(ring=2 << 20, pair=1 << 19, rounds=7, ring_s=2.0, pair_s=1.0)
 """For `--quick`."""
 
 LARGE = Sizes(ring=256 << 20, pair=64 << 20, rounds=15, ring_s=30.0, pair_s=10.0)

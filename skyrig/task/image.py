@@ -18,12 +18,14 @@ _CONTAINER = "docker:"
 class Image:
     """Images by region (None: the one region of the place, or any), and a `container` that stands apart from them. A
     container may also be the image itself, `docker:REPOSITORY/NAME:TAG`. `skyrig:NAME` is one that was built here; once
-    it was looked up, `built` is its name and `cloud` says where it is, and its regions stand beside the name."""
+    it was looked up, `built` is its name, `cloud` says where it is, `arch` which processors it is for ("": not known),
+    and its regions stand beside the name."""
 
     by_region: Mapping[str | None, str] = field(factory=dict)
     container: str | None = None
     cloud: str | None = None
     built: str | None = None
+    arch: str = ""
 
     @property
     def ours(self) -> str | None:

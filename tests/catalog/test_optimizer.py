@@ -143,14 +143,20 @@ def of_rows(rows: list[Price], resources: dict[str, Any], *, whole: bool = True)
 
 
 def test_a_price_for_all_regions_holds_in_the_one_that_is_asked_for() -> None:
-    assert of_rows([ANY], {"accelerators": "A10"}) == [("*", 2.0)]
+    assert of_rows([ANY], {"accelerators": "A10"}) == [("us-ashburn-1", 2.0)], "the usual one"
     assert of_rows([ANY], {"accelerators": "A10", "infra": "oci/us-phoenix-1"}) == [("us-phoenix-1", 2.0)]
     own = ANY._replace(region="us-phoenix-1", on_demand=1.5)
-    assert of_rows([ANY, own], {"accelerators": "A10"}) == [("us-phoenix-1", 1.5), ("*", 2.0)]
+    assert of_rows([ANY, own], {"accelerators": "A10"}) == [("us-phoenix-1", 1.5), ("us-ashburn-1", 2.0)]
     assert of_rows([ANY, own], {"accelerators": "A10", "infra": "oci/us-phoenix-1"}) == [("us-phoenix-1", 1.5)]
     assert of_rows([ANY, own], {"accelerators": "A10", "infra": "oci/eu-frankfurt-1"}) == [("eu-frankfurt-1", 2.0)]
     spot = own._replace(on_demand=None, spot=0.5)  # says nothing of the price on demand
     assert of_rows([ANY, spot], {"accelerators": "A10", "infra": "oci/us-phoenix-1"}) == [("us-phoenix-1", 2.0)]
+
+
+def test_a_price_for_all_regions_is_of_the_one_that_the_credentials_name() -> None:
+    market = Market(table.of_rows([ANY]), {"oci": ""}, homes={"oci": "eu-frankfurt-1"})
+    [offer] = optimizer.rank(of_plain({"accelerators": "A10"}, "test")[0], 1, market).offers
+    assert offer.region == "eu-frankfurt-1"
 
 
 def test_where_the_regions_of_a_cloud_are_known_a_price_for_all_is_one_for_each() -> None:

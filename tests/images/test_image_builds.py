@@ -10,6 +10,9 @@ import pytest
 from attrs import evolve
 
 from skyrig import building, verbs
+from skyrig.cluster.description import ClusterDescription, Node, SshAccess
+from skyrig.cluster.imagery import MadeImage, WantedImage
+from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, NoCapacity, SkyrigError
 from skyrig.images import building as progress
 from skyrig.images.building import Progress
@@ -45,12 +48,20 @@ def build(wanted: Task, told: list[str]) -> object:
     return building.build(building.Wanted("mine", wanted), io.BytesIO(), told.append, lambda question: True)
 
 
-def test_a_cluster_of_the_builders_name_is_not_taken_for_the_builder(there: set[str]) -> None:
-    there.add("mine-builder")
-    named = task("resources: {image_id: 'skyrig:mine'}\nsetup: make\n")
-    with pytest.raises(BadInput, match="there is a stack mine-builder already, as the builder of image mine"):
-        build(named, [])
-    assert there == {"mine-builder"} and progress.read("mine") is None
+def test_a_task_that_names_its_image_begins_without(there: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is launched from an image, and built into it, is one file."""
+    asked: list[Task] = []
+
+    def launch(what: Task, *_: Any, **__: Any) -> int:
+        asked.append(what)
+        raise NoCapacity("no cloud has that")
+
+    monkeypatch.setattr(verbs, "launch", launch)
+    with pytest.raises(NoCapacity):
+        build(task("resources: {image_id: 'skyrig:mine'}\nsetup: make\n"), [])
+    assert [each.resources.image for each in asked] == [None]
+    with pytest.raises(BadInput, match="there is no image other"):
+        build(task("resources: {image_id: 'skyrig:other'}\nsetup: make\n"), [])
 
 
 def test_a_setup_whose_follower_left_makes_no_image(there: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +79,41 @@ def test_a_setup_whose_follower_left_makes_no_image(there: set[str], monkeypatch
     begun = progress.read("mine")
     assert begun is not None and begun.passed == () and "mine-builder" in there
     assert told == ["image mine: the same command goes on with its builder; `image.delete mine` removes it"]
+
+
+def test_an_image_is_made_of_the_machine_that_was_set_up(there: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is lost comes back under its id, with nothing on it: with the very run that would switch it off."""
+    machines, launched, made = ["m1"], [0], list[WantedImage]()
+
+    def launch(*_: Any, **__: Any) -> int:
+        there.add("mine-builder")
+        launched[0] += 1
+        return 0
+
+    def up(stack: str, shape: Shape, notify: object, **_: Any) -> None:
+        machines.append(f"m{len(machines) + 1}" if len(machines) < 2 else machines[-1])
+
+    def describe(stack: str, **_: Any) -> ClusterDescription | None:
+        node = Node(id="n0", rank=0, host="h", port=22, address="h", user="u", host_key="k", incarnation=machines[-1])
+        return ClusterDescription(stack, "local", (node,), SshAccess("k"), "file:///r") if stack in there else None
+
+    async def sealed(*_: Any) -> bool:
+        return True
+
+    def make(wanted: WantedImage, notify: object, owner: str) -> MadeImage:
+        made.append(wanted)
+        return MadeImage("mine", "local", {"*": "skyrig:mine/1"})
+
+    for where, name, does in (
+        (verbs, "launch", launch), (verbs, "queue", lambda stack, notify: []), (building, "_sealed", sealed),
+        (stacks, "settled", lambda stack, notify: Shape()), (stacks, "up", up), (described, "describe", describe),
+        (imagestacks, "make", make),
+    ):  # fmt: skip
+        monkeypatch.setattr(where, name, does)
+    told: list[str] = []
+    build(task(), told)
+    assert "image mine: its builder was lost after it was cleaned: it is made anew" in told
+    assert launched == [2] and [each.source.rpartition("@")[2] for each in made] == ["m2"]
 
 
 def test_a_builder_that_cannot_be_had_is_no_build_that_was_cut_off(

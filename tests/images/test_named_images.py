@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from skyrig import building, fitting, imaging, renting
+from skyrig import building, fitting, imaging, renting, verbs
 from skyrig.clouds.cloud import NotUsable
 from skyrig.cluster.imagery import EVERYWHERE, MadeImage
 from skyrig.cluster.machine import Machine
@@ -27,7 +27,7 @@ from skyrig.task.model import Task
 
 MADE = {
     "here": MadeImage("here", "local", {EVERYWHERE: "skyrig:here/0a1b2c3d"}),
-    "there": MadeImage("there", "aws", {"us-east-1": "ami-1", "eu-west-1": "ami-2"}, region="us-east-1"),
+    "there": MadeImage("there", "aws", {"us-east-1": "ami-1", "eu-west-1": "ami-2"}, region="us-east-1", arch="arm64"),
     "wide": MadeImage("wide", "gcp", {EVERYWHERE: "projects/p/global/images/wide"}),
 }
 
@@ -72,7 +72,7 @@ def test_what_cannot_be_is_one_line(image: str, said: str) -> None:
 
 
 def test_other_clouds_are_rejected_with_the_reason() -> None:
-    ranking = renting.ranking(task("skyrig:there", cpus="4"))
+    ranking = renting.ranking(task("skyrig:there", instance_type="m7g.xlarge"))
     assert {offer.cloud for offer in ranking.offers} == {"aws"}
     whole = {each.cloud: each.reason for each in ranking.rejected if not each.instance_type}
     assert whole["gcp"] == whole["azure"] == "image there is on the aws cloud"
@@ -80,8 +80,16 @@ def test_other_clouds_are_rejected_with_the_reason() -> None:
     assert everywhere["aws"] == "image wide is on the gcp cloud", "whose id is one for all regions, and no name"
 
 
+def test_machines_that_it_does_not_boot_on_are_none_to_offer() -> None:
+    other = renting.ranking(task("skyrig:there", infra="aws", instance_type="m6i.xlarge"))
+    assert not other.offers
+    assert {each.reason for each in other.rejected if each.instance_type == "m6i.xlarge"} == {
+        "has x86_64 cores: image there is for arm64"
+    }
+
+
 def test_the_region_decides_about_the_id() -> None:
-    found = task("skyrig:there", cpus="4")
+    found = task("skyrig:there", instance_type="m7g.xlarge")
     offer = next(iter(renting.ranking(found).offers))
     assert renting.shape_of(Shape(), offer._replace(region="eu-west-1"), found).machine.image == "ami-2"
     elsewhere = renting.shape_of(Shape(), offer._replace(region="us-west-2"), found)
@@ -155,11 +163,10 @@ GIT = "workdir: {url: 'https://example.org/a', ref: %s}\n"
 
 @pytest.mark.parametrize(
     ("before", "now", "same"),
-    [("", "num_nodes: 1\n", True), ("", "num_nodes: 2\n", False),
-     (GIT % "v1", GIT % "v1", True), (GIT % "v1", GIT % "v2", False), ("", GIT % "v1", False)],
-)  # fmt: skip
-def test_what_a_setup_finds_besides_its_text_counts(before: str, now: str, same: bool) -> None:
-    one, other = (reading.loads(f"{each}setup: make -j $SKYPILOT_NUM_NODES\n").only() for each in (before, now))
+    [(GIT % "v1", GIT % "v1", True), (GIT % "v1", GIT % "v2", False), ("", GIT % "v1", False)],
+)
+def test_of_a_repository_its_address_counts(before: str, now: str, same: bool) -> None:
+    one, other = (reading.loads(f"{each}setup: make\n").only() for each in (before, now))
     assert (setups.parts(one) == setups.parts(other)) is same
 
 
@@ -167,6 +174,8 @@ def test_nodes_that_come_later_begin_with_the_same() -> None:
     there = fitting.shape_for(Shape(), task("skyrig:here", infra="local"))
     grown = fitting.shape_for(there, reading.loads("num_nodes: 3\nrun: echo\n").only())
     assert grown.machine.image == there.machine.image
+    assert imaging.lacking(task("skyrig:here"), grown) == ""
+    assert imaging.lacking(task("skyrig:here"), Shape()) == "here"
 
 
 @pytest.mark.parametrize(
@@ -210,3 +219,18 @@ def test_somebody_elses_stack_is_no_builder(
     with pytest.raises(BadInput, match=said):
         building.build(wanted, BytesIO(), print, lambda line: True)
     assert progress.read("mine") is None
+
+
+def test_a_build_that_was_refused_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
+    monkeypatch.setattr(stacks, "everything", list)
+
+    def refused(*_: Any, **__: Any) -> int:
+        assert progress.unfinished() == ["mine"]
+        raise BadInput("no")
+
+    monkeypatch.setattr(verbs, "launch", refused)
+    wanted = building.Wanted("mine", reading.loads("resources: {infra: local}\nsetup: echo\n").only())
+    with pytest.raises(BadInput, match="no"):
+        building.build(wanted, BytesIO(), print, lambda line: True)
+    assert progress.unfinished() == []

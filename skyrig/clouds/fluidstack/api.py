@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from skyrig.clouds.cloud import NotUsable
-from skyrig.clouds.machines_api.asking import Api, NotThere
+from skyrig.clouds.machines_api.asking import Api, NotThere, within
 from skyrig.clouds.machines_api.machine import KnownKey, Order, Rental
 from skyrig.errors import SkyrigError
 
@@ -30,8 +30,9 @@ _STATES = {
     "stopped": "stopped",
     "out-of-stock": "failed",
     "error": "failed",
+    "deleting": "gone",
 }
-"""What the states come to; one that is deleted is gone."""
+"""What the states come to. One in a state that is not known here is there, and not up: it may be paid for."""
 
 
 def key() -> str:
@@ -71,7 +72,9 @@ class FluidstackProject:
 
     def rent(self, order: Order) -> str:
         """Make one; its id."""
-        return str(self.of_region(order.region).post("/instances", instance(order), kind="create")["id"])
+        return str(
+            within("fluidstack", self.of_region(order.region).post("/instances", instance(order), kind="create"), "id")
+        )
 
     def end(self, id_: str) -> None:
         """Delete one; nothing where it is gone."""
@@ -153,7 +156,7 @@ def _rental(said: Mapping[str, Any]) -> Rental:
     return Rental(
         id=said["id"],
         name=said["name"],
-        state=_STATES.get(said["state"], "gone"),
+        state=_STATES.get(said["state"], "starting"),
         kind=said["type"],
         region=said["region"],
         public=said["ip"] or "",

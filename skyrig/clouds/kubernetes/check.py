@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from skyrig.clouds.cloud import Finding, NotUsable, Wanted
-from skyrig.clouds.kubernetes import kubeconfig, machines, podspec
+from skyrig.clouds.kubernetes import kubeconfig, machines, podspec, stock
 from skyrig.clouds.kubernetes.door import Door, Forbidden
 from skyrig.clouds.kubernetes.machines import Machine
 from skyrig.errors import SkyrigError
@@ -47,7 +47,7 @@ def findings(region: str, wanted: Wanted | None) -> list[Finding]:
     if reason := missing():
         return [Finding("kubeconfig", False, reason)]
     try:
-        with Door(region) as door:
+        with Door(region or next(iter(stock.allowed()), "")) as door:
             version = door.call("GET", "/version").get("gitVersion", "unknown")
             first = Finding("API", True, f"{door.context.name}: {version}, namespace {door.context.namespace}")
             return [first, *_rights(door), *_machines(door, wanted), *_extras(door)]
@@ -97,7 +97,7 @@ def _machines(door: Door, wanted: Wanted | None) -> Iterator[Finding]:
         fits = [each for each in there if each.cpus >= size.cpus and each.memory_gib >= size.memory_gib
                 and (not size.accelerators or (each.accelerator.lower(), each.accelerators >= size.accelerators)
                      == (size.accelerator.lower(), True))]  # fmt: skip
-        yield Finding(wanted.instance_type, bool(fits) or None, f"{len(fits)} nodes have room for one now")
+        yield Finding(wanted.instance_type, bool(fits) or None, f"nodes with room for one now: {len(fits)}")
 
 
 def _counted(there: list[Machine]) -> str:

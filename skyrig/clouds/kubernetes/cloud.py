@@ -24,7 +24,8 @@ class Kubernetes:
         return check.missing()
 
     def check(self, region: str, wanted: Wanted | None) -> Sequence[Finding]:
-        """All that would stop a cluster of pods, found without making anything."""
+        """All that would stop a cluster of pods, found without making anything; with no context named, on the first of
+        those that tasks may go to."""
         return check.findings(region, wanted)
 
     def account(self, region: str) -> str:

@@ -10,16 +10,23 @@ from attrs import frozen
 
 from skyrig.clouds import keys
 from skyrig.clouds.cloud import NotUsable
-from skyrig.clouds.machines_api.asking import Api, NotThere
+from skyrig.clouds.machines_api.asking import Api, NotThere, within
 from skyrig.clouds.machines_api.machine import KnownKey, Order, Rental
 from skyrig.errors import SkyrigError
 
 BASE = "https://cloud.lambda.ai/api/v1"
 NO_KEY = "no key: set LAMBDA_API_KEY, or write `api_key = KEY` into ~/.lambda_cloud/lambda_keys"
 
-_STATES = {"booting": "starting", "active": "up", "unhealthy": "up", "preempted": "gone"}
-"""What the states come to. An unhealthy machine is paid for and may come back; its node does not answer meanwhile. All
-others are going or gone."""
+_STATES = {
+    "booting": "starting",
+    "active": "up",
+    "unhealthy": "up",
+    "preempted": "gone",
+    "terminating": "gone",
+    "terminated": "gone",
+}
+"""What the states come to. An unhealthy machine is paid for and may come back; its node does not answer meanwhile. One
+in a state that is not known here is there, and not up: it may be paid for."""
 
 
 def key() -> str:
@@ -55,8 +62,7 @@ class LambdaAccount:
     def rent(self, order: Order) -> str:
         """Launch one; its id."""
         answer = self.api.post("/instance-operations/launch", launch(order), kind="launch")
-        ids = answer["data"]["instance_ids"]
-        return str(ids[0])
+        return str(within("lambda", answer, "data", "instance_ids", 0))
 
     def end(self, id_: str) -> None:
         """Terminate one; nothing where it is gone."""
@@ -80,7 +86,7 @@ class LambdaAccount:
     def keep_key(self, name: str, public_key: str) -> str:
         """Have a public key kept; its id."""
         answer = self.api.post("/ssh-keys", {"name": name, "public_key": public_key})
-        return str(answer["data"]["id"])
+        return str(within("lambda", answer, "data", "id"))
 
     def forget_key(self, id_: str) -> None:
         """Have a key gone; nothing where it is."""
@@ -103,10 +109,7 @@ class LambdaAccount:
         return next((each for each in owners if each), "")
 
     def _data(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        answer = self.api.get(path, query)
-        if not isinstance(answer, Mapping) or "data" not in answer:
-            raise SkyrigError(f"lambda: the answer at {path} has no data")
-        return answer["data"]
+        return within("lambda", self.api.get(path, query), "data")
 
 
 def launch(order: Order) -> dict[str, Any]:
@@ -126,9 +129,9 @@ def launch(order: Order) -> dict[str, Any]:
 
 
 def labels(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as Lambda takes them: keys of small letters, digits, "-" and ":", the first of them a letter."""
+    """Tags as Lambda takes them: keys of two or more small letters, digits, "-" and ":", the first of them a letter."""
     kept = {re.sub(r"[^a-z0-9:-]", "-", name.lower()): value for name, value in tags.items() if value}
-    return {name if name[:1].isalpha() else f"x-{name}": value for name, value in kept.items()}
+    return {name if re.fullmatch("[a-z][a-z0-9:-]+", name) else f"x-{name}": value for name, value in kept.items()}
 
 
 def _is_id(image: str) -> bool:
@@ -141,7 +144,7 @@ def _rental(said: Mapping[str, Any]) -> Rental:
     return Rental(
         id=said["id"],
         name=said.get("name") or "",
-        state=_STATES.get(said["status"], "gone"),
+        state=_STATES.get(said["status"], "starting"),
         kind=said.get("instance_type", {}).get("name", ""),
         region=said.get("region", {}).get("name", ""),
         public=said.get("ip") or "",

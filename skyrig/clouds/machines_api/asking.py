@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -32,7 +34,8 @@ _ANSWER_S = 60.0
 _ATTEMPTS = 6
 _LONGEST_PAUSE_S = 60.0
 _TOO_MUCH = (425, 429)
-_LOST = (408, 500, 502, 503, 504)
+_LOST = 408
+_NEVER = 501
 _WORDS = ("code", "message", "detail", "title", "suggestion")
 
 
@@ -77,8 +80,12 @@ class Api:
     headers: Mapping[str, str] = field(factory=dict)
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """What is at `path`. NotThere, NotUsable with a key that is not valid, or ApiError."""
-        return self._patient((_TooMuch, _NotSent, Unclear), "GET", path + (f"?{urlencode(query)}" if query else ""))
+        """What is at `path`. NotThere, NotUsable with a key that is not valid, or ApiError. An empty answer says
+        nothing, and never that nothing is there."""
+        found = self._patient((_TooMuch, _NotSent, Unclear), "GET", path + (f"?{urlencode(query)}" if query else ""))
+        if found is None:
+            raise Unclear(f"{self.cloud}: the answer at {path} is empty")
+        return found
 
     def delete(self, path: str) -> None:
         """Take away what is at `path`; NotThere where it is gone. Asked again where the answer is lost."""
@@ -153,11 +160,21 @@ def refusal(cloud: str, status: int, body: bytes, retry_after: str = "") -> Skyr
         return NotThere(told, status)
     if status in _TOO_MUCH:
         error = _TooMuch(told, status)
-        error.pause = float(retry_after) if retry_after.isdigit() else None
+        error.pause = _seconds(retry_after)
         return error
-    if status in _LOST:
+    if status == _LOST or (status >= 500 and status != _NEVER):  # 520 to 530 are those of a proxy before the API
         return Unclear(told, status)
     return ApiError(told, status)
+
+
+def within(cloud: str, answer: Any, *way: str | int) -> Any:
+    """What an answer has at a place: keys of mappings, and numbers in lists. Unclear where it is not there."""
+    for step in way:
+        try:
+            answer = answer[step]
+        except (KeyError, IndexError, TypeError) as error:
+            raise Unclear(f"{cloud}: an answer without {'.'.join(map(str, way))}") from error
+    return answer
 
 
 def said(body: bytes) -> str:
@@ -175,6 +192,18 @@ def said(body: bytes) -> str:
     words = [str(inner[key]) for key in _WORDS if inner.get(key)]
     words += [str(each) for each in inner.get("errors") or ()]
     return f": {' '.join(' '.join(dict.fromkeys(words)).split())[:500]}" if words else ""
+
+
+def _seconds(text: str) -> float | None:
+    """What Retry-After says: seconds, or a date; None where it is neither."""
+    from email.utils import parsedate_to_datetime
+
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
 
 
 def _pause(state: Any) -> float:

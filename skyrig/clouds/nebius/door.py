@@ -109,11 +109,23 @@ def opened(project: str) -> Iterator[Door]:
     """The way to the API for a project; NotUsable where nobody is logged in."""
     if reason := session.missing():
         raise NotUsable(f"nebius: {reason}")
-    sdk = _tried(session.sdk)
+    sdk = _client()
     try:
         yield Door(sdk, project)
     finally:
         sdk.sync_close()
+
+
+def _client() -> Any:
+    """The SDK's client. NotUsable where it cannot make sense of the credentials."""
+    from nebius.base.error import SDKError
+    from yaml import YAMLError
+
+    try:
+        return session.sdk()
+    except (SDKError, YAMLError, OSError, ValueError, KeyError, TypeError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise NotUsable(f"nebius: the credentials cannot be read: {text}", hint=session.LOGIN) from error
 
 
 def _tried(call: Callable[[], T]) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def project() -> str:
 
 
 def sdk() -> Any:
-    """A client of the API, which is to be closed (`sync_close`)."""
+    """A client of the API, which is to be closed (`sync_close`). ValueError for a token that is none; what the SDK and
+    its readers of files raise for what they cannot read."""
     from nebius.aio.cli_config import Config
     from nebius.base.options import INSECURE
     from nebius.base.resolver import Constant
@@ -65,7 +67,9 @@ def sdk() -> Any:
     loopback = os.environ.get(LOOPBACK, "")
     if loopback.startswith("127.0.0.1:"):
         given |= {"resolver": Constant(loopback), "options": [(INSECURE, True)]}
-    if token := os.environ.get(TOKEN):
+    if token := os.environ.get(TOKEN, "").strip():
+        if not re.fullmatch(r"[!-~]+", token):
+            raise ValueError(f"{TOKEN} is no token: it holds more than one word")
         return SDK(credentials=token, **given)
     file = os.environ.get(CREDENTIALS) or str(_home() / "credentials.json")
     if Path(file).expanduser().exists():
@@ -95,7 +99,7 @@ def _of_profile() -> str:
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return ""
 
 

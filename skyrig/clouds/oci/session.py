@@ -95,7 +95,7 @@ def caller() -> Caller:
     if auth() == "securitytoken":
         try:
             token = Path(said["security_token_file"]).expanduser().read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise NotUsable(f"oci: the session's token cannot be read: {error}", hint=LOGIN) from error
         return Caller(f"ST${token}", key, "the session of `oci session authenticate`")
     return Caller(f"{said['tenancy']}/{said['user']}/{said['fingerprint']}", key, said["user"])
@@ -133,7 +133,7 @@ def _profile() -> Mapping[str, str]:
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(file.read_text(encoding="utf-8"))
-    except (OSError, configparser.Error):
+    except (OSError, UnicodeDecodeError, configparser.Error):
         return {}
     name = _variable("config_file_profile") or "DEFAULT"
     return dict(parser[name]) if name in parser else {}

@@ -14,7 +14,7 @@ from attrs import frozen
 from skyrig.catalog import facts
 from skyrig.clouds import keys
 from skyrig.clouds.cloud import NotUsable
-from skyrig.clouds.machines_api.asking import Api, NotThere
+from skyrig.clouds.machines_api.asking import Api, NotThere, within
 from skyrig.clouds.machines_api.machine import KnownKey, Order, Rental
 from skyrig.errors import BadInput, SkyrigError
 
@@ -64,7 +64,7 @@ class RunpodAccount:
 
     def machines(self) -> Sequence[Rental]:
         """All pods of the account, but for those of RunPod's own clusters."""
-        return [_rental(each) for each in self.api.get("/v2/pods")["pods"]]
+        return [_rental(each) for each in within("runpod", self.api.get("/v2/pods"), "pods")]
 
     def machine(self, id_: str) -> Rental | None:
         """One of them; None where there is none of that id."""
@@ -75,7 +75,7 @@ class RunpodAccount:
 
     def rent(self, order: Order) -> str:
         """Make one; its id."""
-        return str(self.api.post("/v2/pods", pod(order), kind="create")["id"])
+        return str(within("runpod", self.api.post("/v2/pods", pod(order), kind="create"), "id"))
 
     def end(self, id_: str) -> None:
         """Delete one, with its volume; nothing where it is gone."""
@@ -169,9 +169,17 @@ def _rental(said: Mapping[str, Any]) -> Rental:
         boot=said.get("startedAt") or "",
         tags=_tags(said["env"].get(TAGS, "")),
         hourly=float(said["cost"]),
-        since=datetime.fromisoformat(said["createdAt"].replace("Z", "+00:00")).timestamp(),
+        since=_since(said["createdAt"]),
         why=str(said["status"]),
     )
+
+
+def _since(text: str) -> float | None:
+    """A time in seconds since 1970, to the second: Python 3.10 reads fractions of 3 and 6 digits alone."""
+    try:
+        return datetime.fromisoformat(re.sub(r"\.[0-9]+", "", text).replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
 
 
 def _tags(text: str) -> dict[str, str]:

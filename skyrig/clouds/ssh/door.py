@@ -113,8 +113,9 @@ class _Rooms:
 
     async def connection(self, way: Way) -> asyncssh.SSHClientConnection:
         """The connection to a machine, opened once."""
-        task = self._opening.setdefault(way.title, asyncio.ensure_future(self._open(way)))
-        return await asyncio.shield(task)
+        if way.title not in self._opening:
+            self._opening[way.title] = asyncio.ensure_future(self._open(way))
+        return await asyncio.shield(self._opening[way.title])
 
     async def _open(self, way: Way) -> asyncssh.SSHClientConnection:
         via = await self.connection(way.before) if way.before is not None else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import glob
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -30,9 +31,10 @@ GATE = b" skyrig-gate-"
 
 
 @contextlib.contextmanager
-def turn() -> Iterator[None]:
-    """Nobody else of ours changes these files meanwhile. The folder itself is locked: nothing is left of that."""
-    folder = os.path.expanduser("~/.ssh")
+def turn(name: str = "~/.ssh") -> Iterator[None]:
+    """Nobody else of ours changes what is in a folder meanwhile. The folder itself is locked: nothing is left of
+    that."""
+    folder = os.path.expanduser(name)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -164,11 +166,17 @@ def _put(name: str, lines: list[bytes], mode: int = -1) -> None:
     path = os.path.realpath(os.path.expanduser(name))
     if mode < 0:
         mode = os.stat(path).st_mode & 0o7777 if os.path.exists(path) else 0o600
+    for left in glob.glob(glob.escape(path) + ".skyrig-*"):  # by a run that was killed: this is our turn
+        os.unlink(left)
     fresh = "%s.skyrig-%d" % (path, os.getpid())
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(b"".join(lines))
+    written(fresh, b"".join(lines), mode)
+    os.replace(fresh, path)
+
+
+def written(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that is on the disk afterwards."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
         os.fchmod(file.fileno(), mode)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(fresh, path)

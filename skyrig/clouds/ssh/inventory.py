@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import ipaddress
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
 from skyrig import places
+from skyrig.catalog import facts
 from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
@@ -214,6 +216,27 @@ def _machine(pool: str, name: str, usual: dict[str, Any], is_gate: bool, node: N
     return evolve(made, accelerator=accelerator, count=count)
 
 
+_LABEL = r"\w(?:[\w-]{0,61}\w)?"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+
+
+def host_of(node: Node) -> str:
+    """A host name or an address, one of IPv6 without its brackets. A port is a field of its own."""
+    text = node.filled_text()
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        pass
+    else:
+        return bare
+    if re.fullmatch(rf"(\[.*\]|{_HOST}):[0-9]+", text):
+        raise node.wrong(f"{text!r}: a host name or address is wanted; `port` is a field of its own")
+    if bare != text or len(text) > 253 or not re.fullmatch(_HOST, text):
+        raise node.wrong(f"{text!r}: a host name or address is wanted: one, and nothing beside it")
+    return text
+
+
 def _host_key(node: Node) -> str:
     line = node.matching(r"(ssh-|ecdsa-|sk-)\S+ [A-Za-z0-9+/=]+( .*)?", "an OpenSSH line, ssh-ed25519 AAAA...,")
     return " ".join(line.split()[:2])
@@ -222,7 +245,8 @@ def _host_key(node: Node) -> str:
 def _accelerators(node: Node) -> tuple[str, int]:
     said = node.matching(r"[A-Za-z0-9][A-Za-z0-9._-]*(:[1-9][0-9]{0,2})?", "NAME:COUNT, H100:8,")
     name, _, count = said.partition(":")
-    return name, int(count or 1)
+    known: Iterable[str] = facts.common("accelerators")["accelerators"]
+    return next((each for each in known if each.lower() == name.lower()), name), int(count or 1)
 
 
 def _labels(node: Node) -> dict[str, str]:
@@ -230,9 +254,9 @@ def _labels(node: Node) -> dict[str, str]:
 
 
 SHARED: dict[str, Callable[[Any], Any]] = {
-    "host": lambda each: each.matching(r"[^\s@/]+", "a host name or address"),
+    "host": host_of,
     "port": lambda each: each.whole(1, 65535),
-    "user": lambda each: each.matching(r"[^\s@:]+", "the name of a user"),
+    "user": lambda each: each.matching(r"[^\s@:-][^\s@:]*", "the name of a user"),
     "identity_file": lambda each: each.filled_text(),
     "host_key": _host_key,
     "jump": lambda each: each.filled_text(),
@@ -240,7 +264,7 @@ SHARED: dict[str, Callable[[Any], Any]] = {
 """Fields of machines and gates."""
 
 _FACTS: dict[str, Callable[[Any], Any]] = {
-    "address": lambda each: each.matching(r"[^\s@/]+", "an address"),
+    "address": host_of,
     "internal_port": lambda each: each.whole(1, 65535),
     "accelerators": _accelerators,
     "cpus": lambda each: each.number(1),
@@ -250,7 +274,13 @@ _FACTS: dict[str, Callable[[Any], Any]] = {
 
 
 def check(pool: Pool, problems: Problems, nodes: dict[str, Node]) -> None:
-    """Note what machines of a pool say of each other that cannot be: a name twice, a jump to nobody or in a ring."""
+    """Note what machines of a pool say of each other that cannot be: a name or a machine twice, a jump to nobody or in
+    a ring."""
+    there: dict[tuple[str, int, str, str], str] = {}
+    for each in pool.machines:
+        first = there.setdefault((each.host, each.port, each.user, each.jump), each.name)
+        if first != each.name:
+            nodes[each.name].note(f"{each.host}:{each.port} is {first} already: a machine is lent to one node")
     names = [each.name for each in (*pool.machines, *pool.gates)]
     for each in (*pool.machines, *pool.gates):
         node = nodes[each.name]
@@ -260,11 +290,10 @@ def check(pool: Pool, problems: Problems, nodes: dict[str, Node]) -> None:
         while (jump := pool.way(seen[-1]).jump) and jump in names and jump not in seen:
             seen.append(jump)
         if jump and jump not in names:
-            node.note(f"jump: {jump!r} is neither a machine nor a gate of the pool")
-            return
-        if jump:
+            if len(seen) == 1:  # others that lead there are not wrong themselves
+                node.note(f"jump: {jump!r} is neither a machine nor a gate of the pool")
+        elif jump == each.name and each.name == min(seen):
             node.note(f"jump: {' -> '.join([*seen, jump])} is a ring")
-            return
 
 
 def settled(machine: Machine, user: str) -> Machine:

@@ -116,7 +116,7 @@ def _is_silent(error: SkyrigError) -> bool:
 def _pass(way: Way, key: str, mark: str) -> None:
     """Have the machines before one let the cluster's key through to it."""
     while way.before is not None:
-        door.ask(way.before, verb="pass", mark=mark, key=key, place=f"{way.target.host}:{way.target.port}")
+        door.ask(way.before, verb="pass", mark=mark, key=key, place=way.place)
         way = way.before
 
 
@@ -192,7 +192,7 @@ def give_back(way: Way, lease: str, mark: str) -> None:
     """Give a machine back, and have those before it let nobody through to it."""
     door.ask(way, verb="back", id=lease)
     while way.before is not None:
-        door.ask(way.before, verb="shut", mark=mark, place=f"{way.target.host}:{way.target.port}")
+        door.ask(way.before, verb="shut", mark=mark, place=way.place)
         way = way.before
 
 

@@ -22,10 +22,14 @@ import sys
 import time
 from typing import Any
 
-from skyrig.clouds.ssh.files import gates, let_in, pass_through, restore, shut, snapshot
+from skyrig.clouds.ssh.files import gates, let_in, pass_through, restore, shut, snapshot, turn, written
 from skyrig.clouds.ssh.tidy import OURS, SHARED, ancestors, ended, removed, taken_back, unmounted
 
 FOLDER = "~/.skyrig-machine"
+
+_HOME = "~"
+"""What is locked while a machine is lent or given back: a run whose caller was killed goes on here, and the next one
+waits for it."""
 
 _OLD_S = 600.0
 """How old what a killed run has left beside the folder must be to go, in seconds."""
@@ -46,7 +50,8 @@ class Wrong(Exception):
 def main(given: dict[str, Any], text: str) -> None:
     """Answer one question: `verb` and what belongs to it. `text` is this program."""
     try:
-        answer = _VERBS[given["verb"]]({**given, "text": text})
+        with turn(_HOME) if given["verb"] in _CHANGING else contextlib.nullcontext():
+            answer = _VERBS[given["verb"]]({**given, "text": text})
     except Wrong as wrong:
         answer = {"error": str(wrong)}
     except OSError as error:
@@ -86,7 +91,7 @@ def _boot() -> str:
 
 
 def _gpus() -> list[str]:
-    """The accelerators that NVIDIA's or AMD's driver names: name and memory in MiB, one a line."""
+    """The accelerators that NVIDIA's driver names: name and memory in MiB, one a line."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -143,9 +148,7 @@ def _begun(wanted: dict[str, Any], text: str) -> None:
         "end": _END.format(**words),
     }
     for name, content in texts.items():
-        with open(os.path.join(fresh, name), "w", encoding="utf-8") as file:
-            file.write(content)
-    os.chmod(os.path.join(fresh, "end"), 0o700)
+        written(os.path.join(fresh, name), content.encode(), 0o700 if name == "end" else 0o600)
     try:
         os.rename(fresh, folder)  # no other one's: a folder that holds something is not replaced
     except OSError:
@@ -161,8 +164,7 @@ def _ready(key: str) -> None:
     before = os.path.expanduser(FOLDER + "/before.json")
     if not os.path.exists(before):
         had = [name for name in SHARED if os.path.lexists(os.path.expanduser(name))]
-        with open(before + ".new", "w", encoding="utf-8") as file:
-            json.dump({"files": snapshot(), "had": had, "key": key}, file)
+        written(before + ".new", json.dumps({"files": snapshot(), "had": had, "key": key}).encode())
         os.replace(before + ".new", before)
     let_in(key)
     os.makedirs(os.path.expanduser("~/.skyrig"), mode=0o700, exist_ok=True)
@@ -188,6 +190,8 @@ def _given_back(spare: list[int]) -> None:
             before = json.load(file)
     except FileNotFoundError:  # nothing was made ready
         before = None
+    except ValueError as error:
+        raise Wrong("%s/before.json cannot be read: %s" % (FOLDER, error)) from error
     unmounted()
     taken_back()
     stays = removed(before["had"] if before else [])
@@ -222,7 +226,7 @@ def leave() -> None:
     os.chdir("/")
     time.sleep(0.3)  # who asked is told that it was taken, before its connection goes
     for _ in range(3):
-        with contextlib.suppress(Wrong, OSError):
+        with contextlib.suppress(Wrong, OSError), turn(_HOME):
             _given_back([os.getpid()])
             break
         time.sleep(1)
@@ -240,5 +244,7 @@ def shutting(given: dict[str, Any]) -> dict[str, Any]:
     shut(given["mark"], given["place"])
     return {}
 
+
+_CHANGING = ("take", "back")
 
 _VERBS = {"look": look, "take": take, "back": back, "pass": passing, "shut": shutting}

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from skyrig.clouds.ssh.inventory import NAME, SHARED, Machine, Pool, check, named
+from skyrig.clouds.ssh.inventory import NAME, SHARED, Machine, Pool, check, named, own_file
 
 if TYPE_CHECKING:
     from skyrig.task.node import Node
@@ -67,6 +67,10 @@ def _machine(pool: str, node: Node, usual: Mapping[str, Any], gates: dict[str, M
         if "ip" not in said:
             raise node.wrong("ip is wanted")
     host = said.pop("ip")
+    way = _openssh(host)
+    for key, why in (("proxycommand", "runs no ProxyCommand"), ("proxyjump", "goes through one ProxyJump alone")):
+        if way.get(key, "none") != "none" and (key == "proxycommand" or "," in way[key]):
+            raise node.wrong(f"{host}: Skyrig {why}; {own_file()} takes a `jump` for each machine and gate")
     return _resolved(pool, host, {**usual, **said}, gates, str(node.where))
 
 
@@ -79,7 +83,7 @@ def _resolved(
     before = ""
     if jump != "none" and not is_gate:
         user, _, rest = jump.rpartition("@")
-        name, _, port = rest.partition(":")
+        name, port = _of_jump(rest)
         gate = _resolved(pool, name, {"user": user} if user else {}, gates, where, is_gate=True)
         before = f"gate-{gate.name}"
         gates[before] = Machine(
@@ -98,6 +102,14 @@ def _resolved(
         is_gate=is_gate,
         where=where,
     )
+
+
+def _of_jump(text: str) -> tuple[str, str]:
+    """Host and port ("": none is said) of a jump; OpenSSH puts addresses in brackets, those of IPv4 too."""
+    found = re.fullmatch(r"(?:\[(?P<inside>[^\]]*)\]|(?P<plain>[^:]*))(?::(?P<port>[0-9]+))?", text)
+    if found is None:
+        return text, ""
+    return found["inside"] or found["plain"] or "", found["port"] or ""
 
 
 @functools.lru_cache(maxsize=256)

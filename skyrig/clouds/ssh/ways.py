@@ -43,6 +43,12 @@ class Way:
         """What messages call it."""
         return f"{self.pool}/{self.name}"
 
+    @property
+    def place(self) -> str:
+        """Where it is reached from what it is reached through, as sshd's permitopen has it."""
+        host = f"[{self.target.host}]" if ":" in self.target.host else self.target.host
+        return f"{host}:{self.target.port}"
+
     def credentials(self) -> Credentials:
         """The user's key; BadInput where it cannot be read without a passphrase."""
         return Credentials(private_key(Path(self.identity)))
@@ -89,9 +95,8 @@ def _known(machine: Machine) -> str:
     files = [Path("~/.ssh/known_hosts").expanduser(), Path("/etc/ssh/ssh_known_hosts")]
     found: list[str] = []
     for file in files:
-        if file.is_file():
-            trusted = asyncssh.read_known_hosts(str(file)).match(machine.alias, "", machine.port)[0]
-            found += [key.export_public_key().decode().strip() for key in trusted]
+        trusted, _, revoked, *_ = _read(file).match(machine.alias, "", machine.port)
+        found += [key.export_public_key().decode().strip() for key in trusted if key not in revoked]
     for kind in _KINDS:
         for key in found:
             if key.split()[0] == kind:
@@ -102,6 +107,15 @@ def _known(machine: Machine) -> str:
         hint=f"compare what `ssh-keyscan {port}{machine.host}` prints with what the machine itself says "
         f"(/etc/ssh/ssh_host_*_key.pub), and write it as host_key into {own_file()}, or log in once with `ssh`",
     )
+
+
+def _read(file: Path) -> asyncssh.SSHKnownHosts:
+    try:
+        return asyncssh.read_known_hosts(str(file))
+    except FileNotFoundError:
+        return asyncssh.import_known_hosts("")
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file} cannot be read: {error}", hint="or write host_key for each machine") from error
 
 
 def _identity(machine: Machine) -> Path:

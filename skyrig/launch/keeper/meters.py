@@ -6,6 +6,7 @@ names nobody; a node is named when it was slow again alone, next to others that 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -20,13 +21,16 @@ from skyrig.preflight.report import Measured, PairRate
 from skyrig.preflight.rounds import Pair, tournament
 
 _TRIES = 3
+"""How often what may be chance is measured."""
+
+_MOST_ROUNDS = 12
 """How often a suspect is measured with each of the others that it is measured with, at most."""
 
-_PLAIN = 0.2
-"""A link that has less than this part of what makes it a slow one is measured no more often."""
+_ROUNDS_S = 4.0
+"""After so many seconds no more often than has to be: where it goes quickly, more often costs little."""
 
-_PARTNERS = 2
-"""With how many others that is."""
+_PLAIN = 0.2
+"""A link that has less than this part of what makes it a slow one has to be measured one time less."""
 
 _MOST_APART = 4
 """How many pairs are measured again alone that carried nothing between nodes whose links are well."""
@@ -100,12 +104,11 @@ async def carried(meter: Meter, nodes: Sequence[str], asked: Asked, say: Say, by
     trusted = sorted(set(range(len(nodes))) - {*suspects}, key=lambda each: -links.best(rates)[each])
     slow = {}
     for suspect in suspects:
-        found = await _alone(by_pairs, nodes, suspect, trusted, asked)
-        pairs += found
-        own = max(each.rate for each in found if nodes[suspect] in (each.one, each.other))
-        right = max(each.rate for each in found if nodes[suspect] not in (each.one, each.other))
-        if links.confirmed(own, right, asked.limits.slow_share):
-            slow[nodes[suspect]] = own, right
+        own, right = await _alone(by_pairs, [nodes[each] for each in (suspect, *trusted)], links.right(rates), asked)
+        pairs += [*own, *right]
+        reached, others = [each.rate for each in own], [each.rate for each in right]
+        if links.confirmed(reached, others, asked.limits.slow_share):
+            slow[nodes[suspect]] = max(reached), links.twice(others)
     apart = [each for each in pairs if not each.rate and not slow.keys() & {each.one, each.other}]
     pairs += [await _once(by_pairs, each.one, each.other, asked) for each in apart[:_MOST_APART]]
     whole = await _whole(meter, nodes, asked) if whole.problem and not slow else whole
@@ -138,27 +141,25 @@ async def _paired(meter: Meter, nodes: Sequence[str], asked: Asked) -> dict[Pair
 
 
 async def _alone(
-    meter: Meter, nodes: Sequence[str], suspect: int, trusted: Sequence[int], asked: Asked
-) -> list[PairRate]:
-    """Measure a suspect with nodes that are not, and these with each other, one pair after the other, until it is as
-    quick as they are or has had its tries."""
-    share = asked.limits.slow_share
-    found: list[PairRate] = []
-
-    async def once(one: int, other: int) -> float:
-        found.append(await _once(meter, nodes[one], nodes[other], asked))
-        return found[-1].rate
-
-    own = right = 0.0
-    for _ in range(_TRIES):
-        right = max(right, await once(trusted[0], trusted[1]))
-        for partner in trusted[:_PARTNERS]:
-            own = max(own, await once(suspect, partner))
-            if not links.confirmed(own, right, share):
-                return found
-        if links.confirmed(own, right, share * _PLAIN):
-            return found
-    return found
+    meter: Meter, nodes: Sequence[str], beside: float, asked: Asked
+) -> tuple[list[PairRate], list[PairRate]]:
+    """Measure a suspect, the first of `nodes`, with the next ones, and these with each other, one pair after the other,
+    until it is as quick as they are, or as pairs were `beside` others, or has had its tries: (its own, theirs)."""
+    (suspect, one, other, *_), share = nodes, asked.limits.slow_share
+    own: list[PairRate] = []
+    right: list[PairRate] = []
+    began = time.monotonic()
+    for tries in range(1, _MOST_ROUNDS + 1):
+        right.append(await _once(meter, one, other, asked))
+        for partner in (one, other):
+            own.append(await _once(meter, suspect, partner, asked))
+            if own[-1].rate >= share * max(beside, *(each.rate for each in right)):
+                return own, right
+        reached, others = [each.rate for each in own], [each.rate for each in right]
+        enough = _TRIES - links.confirmed(reached, others, share * _PLAIN)
+        if tries >= enough and time.monotonic() - began > _ROUNDS_S:
+            break
+    return own, right
 
 
 async def _once(meter: Meter, one: str, other: str, asked: Asked) -> PairRate:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from lab_nodes import CPU, EFA, GKE_H100, GKE_TPU, H100, MI300X, NEBIUS_H200, TRN2, NodeShape
 
+from skyrig import checking
 from skyrig.catalog import market as markets
 from skyrig.catalog import optimizer, sized
 from skyrig.catalog import table as tables
@@ -316,6 +317,21 @@ def test_what_cannot_be_had_is_refused(field: str, value: object, said: str) -> 
     }  # fmt: skip
     [told] = wrong(changed).values()  # type: ignore[arg-type]
     assert said in told
+
+
+def test_a_check_looks_at_what_there_is_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(config(tmp_path, "lab", b"one")))
+    monkeypatch.setenv("SKYRIG_CATALOG", str(tmp_path / "catalog"))
+    monkeypatch.setenv("SKYRIG_KUBE_CONTEXTS", "lab")
+    monkeypatch.setattr(looking, "machines", lambda *_: [machine(H100)])
+    asked: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        check, "findings", lambda region, wanted: asked.append((region, wanted.instance_type if wanted else "")) or []
+    )
+    [task] = tasks_of({"run": "ls", "resources": {"infra": "k8s/lab", "accelerators": "H100:8"}}, "test").tasks
+    checking.check(["kubernetes"], task, None)
+    checking.check(["kubernetes"], None, None)
+    assert asked == [("lab", "32CPU--128GB--H100:8"), ("", "")]
 
 
 def test_a_cluster_that_is_away_has_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from skyrig.clouds import cloud as clouds
 from skyrig.clouds.cloud import NotUsable, Wanted
 from skyrig.clouds.lambda_ import api
 from skyrig.clouds.machines_api import making, names, pace
-from skyrig.clouds.machines_api.asking import ApiError, Unclear
+from skyrig.clouds.machines_api.asking import ApiError, Unclear, refusal
 from skyrig.clouds.machines_api.machine import HOST, NODE, OWNER, STACK, Order, connect
 from skyrig.errors import SkyrigError
 
@@ -80,6 +80,15 @@ def test_asked_too_much_it_waits_as_long_as_it_is_told(lab: LambdaMock, order: O
     lab.faults = [Fault("listInstances", 503, times=99)]
     with pytest.raises(Unclear, match="HTTP 503"):
         connect("lambda").machines()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7), ("1.5", 1.5), ("", None), ("soon", None), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)],
+)
+def test_what_retry_after_says(text: str, seconds: float | None) -> None:
+    refused: Any = refusal("lambda", 429, b"", text)
+    assert refused.pause == seconds
 
 
 def test_launches_are_paced_over_all_that_launch(lab: LambdaMock, order: Order) -> None:
@@ -154,6 +163,61 @@ def test_refusals_say_what_they_are(lab: LambdaMock, order: Order, monkeypatch: 
     assert OTHER not in str(wrong.value) and not lab.instances
 
 
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (Fault("launchInstance", 524, after=True), "a proxy before the API gave up"),
+        (Fault("launchInstance", 200, after=True), "an empty answer"),
+        (Fault("launchInstance", 200, {"data": {"instance_ids": []}}, after=True), "an answer without an id"),
+        (Fault("addSSHKey", 502, after=True), "of a key"),
+    ],
+)
+def test_an_answer_that_says_nothing_leaves_it_open(lab: LambdaMock, order: Order, fault: Fault, why: str) -> None:
+    lab.faults = [fault]
+    kept = making.kept(connect("lambda"), "other", "ssh-ed25519 BBBB")
+    made = making.ensured(connect("lambda"), order)
+    assert list(lab.instances) == [made.id] and kept in lab.ssh_keys and len(lab.ssh_keys) == 2, why
+
+
+def test_an_empty_list_is_not_one_of_nothing(lab: LambdaMock, order: Order) -> None:
+    making.ensured(connect("lambda"), order)
+    lab.faults = [Fault("listInstances", 200, times=9)]
+    with pytest.raises(Unclear, match="the answer at /instances is empty"):
+        connect("lambda").machines()
+
+
+def test_a_machine_in_a_state_that_nobody_knows_is_there(lab: LambdaMock, order: Order) -> None:
+    made = making.ensured(connect("lambda"), order)
+    seen = api._rental({**lab.instances[made.id], "status": "migrating"})
+    assert seen.is_there and not seen.is_reached
+    assert not api._rental({**lab.instances[made.id], "status": "terminating"}).is_there
+
+
+def test_another_accounts_key_does_not_take_a_machine_for_gone(
+    lab: LambdaMock, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plain `pulumi refresh` and `pulumi destroy` ask nobody else first."""
+    from components.lambda_.machine import LambdaMachineProvider
+    from components.rented.account import opened
+
+    made = making.ensured(connect("lambda"), order)
+    props = {"account": "lrn-account-5f2b7a"}
+    lab.open_to(OTHER, "lrn:account:another")
+    for key, mine in ((KEY, True), (OTHER, False)):
+        opened.cache_clear()
+        monkeypatch.setenv("LAMBDA_API_KEY", key)
+        if mine:
+            assert LambdaMachineProvider().read(made.id, props).id == made.id
+            continue
+        for ask in (LambdaMachineProvider().read, LambdaMachineProvider().delete):
+            with pytest.raises(
+                NotUsable, match="are of account lrn-account-another, and the stack is of lrn-account-5"
+            ):
+                ask(made.id, props)
+    opened.cache_clear()
+    assert lab.instances[made.id]["status"] == "booting"
+
+
 def test_the_cloud_is_checked_and_swept(lab: LambdaMock, order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = clouds.of("lambda")
     assert cloud.account("us-east-1") == "lrn-account-5f2b7a" and list(cloud.zones("us-east-1", KIND)) == [""]
@@ -190,7 +254,9 @@ def test_without_an_audit_log_the_account_is_what_stands_for_the_key(
     assert "LAMBDA_API_KEY" in clouds.of("lambda").missing()
 
 
-def test_images_are_named_by_family_or_id() -> None:
+def test_images_and_tags_are_as_lambda_takes_them() -> None:
+    assert set(api.labels({"a": "1", "Ab": "2", "9x": "3", "no": ""})) == {"x-a", "ab", "x-9x"}
+
     def said(image: str) -> Any:
         return api.launch(Order("a", KIND, "us-east-1", image=image)).get("image")
 

@@ -115,6 +115,28 @@ def test_a_check_tells_the_region_of_the_project(cloud: NebiusCloud, monkeypatch
     assert not wrong.ok and "project-e00wrong was not found" in wrong.said
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("credentials.json", "no json"),
+        ("credentials.json", "{}"),
+        ("credentials.json", "\xff"),
+        ("config.yaml", "[1"),
+        ("config.yaml", "- 1"),
+        ("", "one\ntwo"),
+    ],
+)
+def test_credentials_that_cannot_be_read_are_told(
+    name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEBIUS_IAM_TOKEN", "" if name else text)
+    (tmp_path / ".nebius").mkdir()
+    (tmp_path / ".nebius" / (name or "other")).write_bytes(text.encode("latin-1"))
+    monkeypatch.setenv("NEBIUS_PROJECT_ID", PROJECT)
+    [found] = clouds.of("nebius").check(REGION, Wanted("gpu-h100-sxm_8gpu-128vcpu-1600gb"))
+    assert found.ok is False and "the credentials cannot be read" in found.said and "one\n" not in found.said
+
+
 def test_credentials_and_project_by_variables_and_files(monkeypatch: pytest.MonkeyPatch) -> None:
     home = Path("~/.nebius").expanduser()
     assert session.missing() == "" and session.authentication() == {} and session.project() == ""

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from skyrig.clouds import cloud as clouds
-from skyrig.clouds.ssh import inventory, kinds, stock, ways
+from skyrig.clouds.ssh import door, inventory, kinds, skypilot, stock, ways
 from skyrig.clouds.ssh.kinds import Kind
-from skyrig.errors import BadInput
+from skyrig.errors import BadInput, Unreachable
 from skyrig.fleet.ssh import asyncssh
+from skyrig.fleet.target import Target
 from skyrig.task import infra
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIElemeEZkahUXwd1oweksywFksaOedaeYQxsQrylsWMV"
@@ -99,6 +100,15 @@ def test_all_that_is_wrong_is_told_with_its_line(write: Write) -> None:
         ("pools: {a b: {machines: {m: {host: x}}}}", "'a b' is no name"),
         ("pools: {a: {machines: {m: {host: x, hostkey: y}}}}", "did you mean host_key?"),
         ("pools: {a: {machines: {m: {host: x}}, gates: {m: {host: y}}}}", "m is a machine and a gate"),
+        (
+            "pools: {a: {machines: {m: {host: x, jump: u}, n: {host: y, jump: v}}}}",
+            "'u' is neither(.|\n)*'v' is neither",
+        ),
+        ("pools: {a: {machines: {m: {host: x}, n: {host: x, user: bob}, o: {host: x}}}}", "x:22 is m already"),
+        ("pools: {a: {machines: {m: {host: '10.0.0.1:2222'}}}}", "`port` is a field of its own"),
+        ("pools: {a: {machines: {m: {host: 'gpu[01-10].lab'}}}}", "one, and nothing beside it"),
+        ("pools: {a: {machines: {m: {host: 10.0.0.1-10.0.0.9..x}}}}", "one, and nothing beside it"),
+        ("pools: {a: {machines: {m: {host: -oProxyCommand=x}}}}", "one, and nothing beside it"),
     ],
 )
 def test_what_cannot_be(write: Write, text: str, said: str) -> None:
@@ -118,6 +128,62 @@ def test_skypilots_form(write: Write) -> None:
         ("10.1.1.2", "10.1.1.2", "bob"),
     ]
     assert pool.machines[1].identity_file == "~/b"
+
+
+@pytest.mark.parametrize(
+    ("said", "jump"),
+    [
+        ("proxyjump ada@[10.9.9.9]:2222", ("10.9.9.9", 2222, "ada")),
+        ("proxyjump [2001:db8::1]", ("2001:db8::1", 22, "")),
+        ("proxyjump door.lab:23", ("door.lab", 23, "")),
+        ("proxyjump one,two", "goes through one ProxyJump alone"),
+        ("proxycommand nc %h %p", "runs no ProxyCommand"),
+    ],
+)
+def test_what_openssh_makes_of_a_name(
+    write: Write, monkeypatch: pytest.MonkeyPatch, said: str, jump: tuple[str, int, str] | str
+) -> None:
+    key, _, value = said.partition(" ")
+    monkeypatch.setattr(skypilot, "_openssh", lambda host: {key: value} if host == "far" else {})
+    write("gpus:\n  hosts: [far]\n", skypilots=True)
+    if isinstance(jump, str):
+        with pytest.raises(BadInput, match=jump):
+            inventory.read()
+        return
+    [pool] = inventory.read().pools
+    [gate] = pool.gates
+    assert (gate.host, gate.port, gate.user) == jump and pool.machines[0].jump == gate.name
+
+
+def test_addresses_of_ipv6_and_names_as_the_catalog_has_them(write: Write, tmp_path: Path) -> None:
+    write(OWN.replace("10.0.0.2", "'[2001:db8::2]'").replace("H100:8", "a100-80gb:8"))
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(tmp_path / "key"))
+    [pool] = inventory.read().pools
+    big, small = pool.machines
+    assert (small.host, big.accelerator, big.count) == ("2001:db8::2", "A100-80GB", 8)
+    (tmp_path / ".ssh").mkdir()
+    known = tmp_path / ".ssh" / "known_hosts"
+    known.write_text(f"door.example.org {HOST_KEY}\n2001:db8::2 {HOST_KEY}\n")
+    assert ways.to(pool, small).place == "[2001:db8::2]:22" and ways.to(pool, big).place == "gpu.example.org:2222"
+    known.write_text(f"2001:db8::2 {HOST_KEY}\n@revoked 2001:db8::2 {HOST_KEY}\n")
+    with pytest.raises(BadInput, match="the host key of gpus/small is not known"):
+        ways.to(pool, small)
+
+
+def test_a_gate_is_entered_once_whoever_is_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sshd lets few in at once (MaxStartups)."""
+    opened: list[str] = []
+
+    async def connect(target: Target, *_: object, **__: object) -> object:
+        opened.append(target.id)
+        raise Unreachable("away", node_id=target.id)
+
+    gate = ways.Way("p", "door", Target("door", "d", 22, "u", HOST_KEY), "", "d", 22)
+    behind = [ways.Way("p", f"m{n}", Target(f"m{n}", "m", 22, "u", HOST_KEY), "", "m", 22, gate) for n in range(5)]
+    monkeypatch.setattr(door, "connect", connect)
+    monkeypatch.setattr(ways.Way, "credentials", lambda _: None)
+    found = door.asked([(way, {"verb": "look"}) for way in behind])
+    assert opened == ["door"] and len(found) == 5
 
 
 def test_own_form_comes_before_skypilots(write: Write) -> None:

@@ -111,6 +111,26 @@ def test_a_run_that_was_cut_off_goes_on_with_its_own_lease(home: Home) -> None:
     assert not home.ask("back", id="l2")["back"]
 
 
+def test_runs_whose_callers_were_killed_go_on_beside_each_other(home: Home) -> None:
+    """As after a `kill -9` of `up` and of `down`, each begun again at once."""
+    home.write(".ssh/authorized_keys", "ssh-rsa AAAAtheirs ada\n")
+    before = home.all()
+    home.write(".ssh/authorized_keys.skyrig-4711", "of one that the power went off under")
+    with ThreadPoolExecutor(max_workers=9) as pool:
+        takes = [pool.submit(home.ask, "take", lease={**LEASE, "id": f"l{number}"}, key=KEY) for number in range(6)]
+        backs = [pool.submit(home.ask, "back", id="") for _ in range(3)]
+        assert all(each.result()["lease"]["node"] == "n0" for each in takes)
+        assert all(each.result()["lease"] is None for each in backs)
+    home.ask("back", id="")
+    assert home.all() == before
+
+
+def test_what_the_power_went_off_under_is_told(home: Home) -> None:
+    home.ask("take", lease=LEASE, key=KEY)
+    home.write(".skyrig-machine/before.json", "")
+    assert "before.json cannot be read" in home.ask("back", id="l1")["error"]
+
+
 def test_a_machine_with_somebodys_folders_is_not_taken(home: Home) -> None:
     home.write("sky_workdir/theirs", "x")
     before = home.all()
@@ -162,7 +182,8 @@ def test_it_gives_itself_back_from_inside(home: Home) -> None:
         cwd=home.folder / ".skyrig",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    until(lambda: home.all() == before, "it is as it was")
+    until(lambda: not [*home.folder.glob(".skyrig-machine*")], "the lease goes last")
+    assert home.all() == before
 
 
 def test_files_that_were_brought_go_where_nobody_changed_them(home: Home, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from skyrig.catalog.prices import Price
 from skyrig.catalog.refreshed import Refreshed
 
 
-def look() -> bool:
+def look(config: object = None) -> bool:
     """Keep what is there; whether that is news."""
     row = Price("atlantis", "deep", "trident.8", "", 0, 8, 32, 0.0, None, "2026-11-22", "atlantis")
     if refreshed.rows("atlantis") == (row,):
