@@ -275,6 +275,11 @@ def no_room(shape: Shape, refusal: Refusal) -> NoCapacity:
     if refusal.kind == "quota":
         hint = f"ask for a higher quota in {machine.region}, or try --region or --cloud"
         return NoCapacity(f"{shape.cloud}: the account's quota does not allow {machine} ({refusal.code})", hint=hint)
+    if stocks.are_of(shape.cloud):
+        hint = (
+            f"`check {shape.cloud}` says what is there; try another --region or --cloud; -r tries until there is room"
+        )
+        return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)
     paid = "without spot" if machine.capacity.kind == "spot" else "with --use-spot"
     hint = f"try another --zone, --region or --cloud, or {paid}; -r tries until there is capacity"
     return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from skyrig.clouds import cloud as clouds
-from skyrig.clouds.ssh import door, inventory, kinds, skypilot, stock, ways
+from skyrig.clouds.ssh import door, inventory, kinds, leases, looking, skypilot, stock, ways
 from skyrig.clouds.ssh.kinds import Kind
 from skyrig.errors import BadInput, Unreachable
 from skyrig.fleet.ssh import asyncssh
@@ -217,6 +217,20 @@ def test_a_machine_without_a_key_to_log_in_with_is_refused(write: Write) -> None
     [pool] = inventory.read().pools
     with pytest.raises(BadInput, match="~/key is not there"):
         ways.to(pool, pool.way("big"))
+    write(OWN.replace("    identity_file: ~/key\n", ""))
+    [pool] = inventory.read().pools
+    with pytest.raises(BadInput, match="has none of id_ed25519, id_ecdsa, id_rsa, so there is nothing"):
+        ways.to(pool, pool.way("big"))
+
+
+def test_a_lease_of_a_machine_in_two_pools_is_told_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("pools: {all: {machines: {m: {host: x}}}, gpus: {machines: {n: {host: x}}}}")
+    lease = {"id": "l", "stack": "dev", "node": "n0", "owner": "ada", "since": 1.0, "pool": "gpus", "home": "h"}
+    said = {"lease": lease, "gates": []}
+    listed = [each for pool in inventory.read().pools for each in pool.machines]
+    monkeypatch.setattr(looking, "at", lambda *_, **__: [looking.Seen(each, None, said) for each in listed])
+    [stack] = leases.tagged(None).stacks
+    assert (stack.region, [each.id for each in stack.left]) == ("ssh-gpus", ["gpus/n l"])
 
 
 @pytest.mark.parametrize(
