@@ -49,4 +49,5 @@ def _described(args: ImageArgs, ids: dict[str, str]) -> dict[str, Any]:
         region=args["region"],
         account=args["account"],
         source=args["source"],
+        arch=args["facts"].get("arch", ""),
     ).to_json()

@@ -63,6 +63,7 @@ def acquire(
 
         def make(shape: Shape) -> Changes:
             _remove_from_elsewhere(stack, shape, notify)
+            imaging.refuse_gone(shape)
             ready = imaging.ready(shape, notify)
             return stacks.up(stack, ready, notify, before=wanted.before if wanted.at_least else None, may=may)
 

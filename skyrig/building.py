@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -24,14 +23,14 @@ from skyrig.cluster.policy import Wish
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, JobFailed, SkyrigError
 from skyrig.fitting import local_candidate, shape_for
-from skyrig.images import building, prepared, sealing
-from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, Progress
+from skyrig.images import building, containers, prepared, sealing
+from skyrig.images.building import MADE, PREPARED, SEALED, SEALING, UNMARKED, Progress
 from skyrig.images.prepared import Prepared
 from skyrig.images.recipe import Recipe
 from skyrig.launch import nodeside, records
 from skyrig.launch.job import JobStatus
 from skyrig.planning import setups
-from skyrig.stack import agreement, described, imagestacks, stacks
+from skyrig.stack import agreement, backend, described, imagestacks, stacks
 from skyrig.submitting import RunOptions
 from skyrig.task.model import Task
 
@@ -40,8 +39,6 @@ LONGEST = "6h"
 
 _PATIENCE_S = 20.0
 _SEAL_S = 300.0
-_EACH_NODE = re.compile(r"\b(?:SKYPILOT|SKYRIG)_SETUP_NODE_RANK\b")
-"""In the text of a setup: it does something else on each node, and an image is of one."""
 
 
 @frozen
@@ -84,7 +81,7 @@ class Listed:
 def of_recipe(wanted: Wanted, recipe: Recipe, notify: Notify) -> Wanted:
     """`wanted`, whose task is the recipe's builder with what else was said of it, with the texts of the recipe. What
     needs a machine of a cloud is left out on nodes of the local one, which has this machine's, and that is said."""
-    is_local = local_candidate(imaging.resolved(wanted.task)) is not None
+    is_local = local_candidate(imaging.resolved(_begun_anew(wanted))) is not None
     if is_local and recipe.devices:
         notify(f"on the local cloud these say nothing: {', '.join(recipe.devices)}")
     return evolve(wanted, before=recipe.texts(devices=not is_local))
@@ -93,32 +90,41 @@ def of_recipe(wanted: Wanted, recipe: Recipe, notify: Notify) -> Wanted:
 def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> MadeImage:
     """Have this image. What is there already, of the same recipe, stays as it is. BadInput for what cannot be, before
     anything is made; JobFailed, and no builder is left, where its setup fails."""
-    name = imagery.check_name(wanted.name)
-    task = _where_images_are(_builder_task(imaging.resolved(wanted.task), name), building.read(name) is not None)
+    name, begun_anew = imagery.check_name(wanted.name), _begun_anew(wanted)
+    task = _builder_task(imaging.resolved(begun_anew), name)
     parts = setups.parts(task)
     before = {f"before:{key}": text for key, text in wanted.before.items()}
-    digest = prepared.digest({**parts, **before, "begins:": _begins(wanted.task)})
+    digest = prepared.digest({**parts, **before, "begins:": _begins(begun_anew)})
     with building.alone(name):
+        imagestacks.refuse_taken(name)
         made = imagestacks.read(name)
         progress = building.read(name)
         if made is not None and made.digest == digest and not wanted.again and progress is None:
             notify(f"image {name} is there already, of this recipe; --force builds it again")
             return made
         if made is not None and not (progress is not None and progress.has(MADE)):
-            _refuse_used(name)
+            imagestacks.refuse_used(name, "replaced")
         if progress is not None and progress.digest != digest:
             notify(f"image {name}: a build of another recipe was cut off: removing its builder")
             _give_up(name, notify)
             progress = None
+        if progress is None:
+            _refuse_taken(name)
+        if not stacks.is_there(building.builder_of(name)):
+            task = _where_images_are(task)
         progress = progress or building.write(name, Progress(digest, salt=prepared.salt()))
-        return _built(wanted, task, parts, progress, out, notify, confirm)
+        try:
+            return _built(wanted, task, parts, progress, out, notify, confirm)
+        except (SkyrigError, KeyboardInterrupt):
+            _left(name, notify)
+            raise
 
 
 def listed() -> list[Listed]:
     """Every machine image of this backend, and every build that was begun and not ended, by name."""
-    known = {each.name: each for each in imagestacks.all_known()}
     unfinished = building.unfinished()
-    return [_listed(name, known.get(name), name in unfinished) for name in sorted({*known, *unfinished})]
+    known = sorted({*imagestacks.names(), *unfinished})
+    return [_listed(name, imagestacks.read(name), name in unfinished) for name in known]
 
 
 def delete(name: str, notify: Notify, confirm: Confirm) -> None:
@@ -126,22 +132,25 @@ def delete(name: str, notify: Notify, confirm: Confirm) -> None:
     while a cluster uses it, or without consent."""
     name = imagery.check_name(name)
     with building.alone(name):
-        made, begun = imagestacks.read(name), building.read(name) is not None
-        if made is None and not begun:
+        is_kept, begun = name in imagestacks.names(), building.read(name) is not None
+        if not is_kept and not begun:
+            if containers.read(name) is not None:
+                raise BadInput(f"{name} is a container image", hint="--container deletes one of these")
             imaging.found(name)
-        places_of = f" in {', '.join(made.ids)}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
+        made = imagestacks.read(name)
+        places_of = f" in {made.where}" if made is not None and imagery.EVERYWHERE not in made.ids else ""
         if not confirm(f"delete image {name}{places_of}?"):
             raise BadInput(f"image {name} stays", hint="answer y, or give -y")
         if begun:
             _give_up(name, notify)
-        if made is not None:
+        if is_kept:
             imagestacks.delete(name, notify)
         notify(f"image {name} is gone")
 
 
 def _listed(name: str, made: MadeImage | None, unfinished: bool) -> Listed:
     if made is None:
-        return Listed(name, None, unfinished=unfinished)
+        return Listed(name, None, unfinished=True)
     cloud = imagestacks.of_cloud(made.cloud)
     return Listed(
         name,
@@ -153,12 +162,18 @@ def _listed(name: str, made: MadeImage | None, unfinished: bool) -> Listed:
     )
 
 
+def _begun_anew(wanted: Wanted) -> Task:
+    """The task of an image; one that names the image itself is what will be launched from it, and its builder begins
+    without."""
+    each = tuple(
+        evolve(one, image=None) if one.image is not None and one.image.ours == wanted.name else one
+        for one in wanted.task.choice.each
+    )
+    return evolve(wanted.task, choice=evolve(wanted.task.choice, each=each))
+
+
 def _builder_task(task: Task, name: str) -> Task:
     """What the builder is brought up for: one node, on demand, with the task's setup and nothing to run."""
-    if task.resources.image is not None and task.resources.image.ours == name:
-        task = evolve(
-            task, choice=evolve(task.choice, each=tuple(evolve(each, image=None) for each in task.choice.each))
-        )
     each = tuple(
         evolve(one, ports=None, autostop=None, hooks=(), use_spot=None, job_recovery=None) for one in task.choice.each
     )
@@ -167,11 +182,20 @@ def _builder_task(task: Task, name: str) -> Task:
     )
 
 
-def _where_images_are(task: Task, begun: bool) -> Task:
+def _refuse_taken(name: str) -> None:
+    """BadInput where a stack of somebody else's has the name of the builder: it would be set up, sealed and destroyed
+    as one."""
+    builder = building.builder_of(name)
+    if stacks.is_there(builder):
+        raise BadInput(
+            f"there is a stack {builder} already, as the builder of image {name} would be called",
+            hint="choose another name for the image",
+        )
+
+
+def _where_images_are(task: Task) -> Task:
     """`task` on the one cloud that it would be brought up on: BadInput where no machine images are made there, sooner
-    than after a builder was paid for. One whose build has `begun` is where it is."""
-    if begun:
-        return task
+    than after a builder was paid for."""
     cloud = shape_for(Shape(), task).cloud
     if not imagestacks.makes(cloud):
         made_on = ", ".join(each for each in clouds.CLOUDS if imagestacks.makes(each))
@@ -215,18 +239,13 @@ def _built(
         progress = _prepared(wanted, task, progress, out, notify, confirm)
         cluster = described.describe(builder)
         assert cluster is not None, "its setup has run there"
-        again = progress.has(SEALING)
-        progress = building.write(name, progress.past(SEALING))
-        try:
-            asyncio.run(_sealed(cluster, task))
-        except SkyrigError:
-            if not again:
-                raise
+        cleaned = _cleaned(name, cluster, task, progress, notify)
+        if cleaned is None:
             notify(f"image {name}: its builder was cut off while it was cleaned: it is made anew")
             _give_up(name, notify)
             progress = building.write(name, Progress(progress.digest, salt=progress.salt))
             return _built(wanted, task, parts, progress, out, notify, confirm)
-        progress = building.write(name, progress.past(SEALED))
+        progress = cleaned
     if cluster is None:
         notify(f"image {name}: its builder is gone: it is made anew")
         progress = building.write(name, Progress(progress.digest, salt=progress.salt))
@@ -234,16 +253,39 @@ def _built(
     shape = stacks.settled(builder, notify)
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
-    known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if task.setup else None
+    if _machine(builder) != progress.machine:
+        notify(f"image {name}: its builder was lost after it was cleaned: it is made anew")
+        _give_up(name, notify)
+        progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+        return _built(wanted, task, parts, progress, out, notify, confirm)
+    own = setups.cluster_variable(task.setup or "")
+    kept = bool(task.setup) and own is None and not progress.has(UNMARKED)
+    known = Prepared(progress.seconds, progress.salt, prepared.hashed(parts, progress.salt)) if kept else None
     made = imagestacks.make(_image(name, builder, shape, progress, known), notify, owner=owner.here())
     building.write(name, progress.past(MADE))
     _give_up(name, notify)
     priced = imagestacks.of_cloud(made.cloud)
     if priced is not None and (monthly := priced.monthly(made)) is not None:
         notify(f"image {name}: its storage costs at most ${monthly:.2f} a month")
-    where = "this machine" if made.cloud == sites.CLOUD else ", ".join(made.ids)
+    where = made.where if made.cloud == sites.CLOUD else f"{made.cloud} in {made.where}"
     notify(f"image {name} is on {where}: image_id: skyrig:{name}")
     return made
+
+
+def _cleaned(name: str, cluster: ClusterDescription, task: Task, progress: Progress, notify: Notify) -> Progress | None:
+    """The builder is ready to be an image; None where it was cut off in that before, and lets nobody in now."""
+    again = progress.has(SEALING)
+    progress = building.write(name, progress.past(SEALING))
+    try:
+        remembers = asyncio.run(_sealed(cluster, task))
+    except SkyrigError:
+        if again:
+            return None
+        raise
+    if not remembers:
+        notify(f"image {name}: setup changes files that each launch brings, so it will run on each node")
+        progress = progress.past(UNMARKED)
+    return building.write(name, progress.past(SEALED))
 
 
 def _image(name: str, builder: str, shape: Shape, progress: Progress, known: Prepared | None) -> WantedImage:
@@ -283,29 +325,53 @@ def _prepared(
             continue
         what = evolve(task, setup=text or None)
         had = _last_job(builder)
+        if step == "setup" and not progress.first_job:
+            progress = building.write(wanted.name, evolve(progress, first_job=had + 1))
         asked = wish if described.describe(builder) is None else Wish()  # it would be written again, by an engine's run
         code = verbs.launch(what, builder, RunOptions(wish=asked), out, notify, confirm=confirm)
         if code != 0:
             _give_up(wanted.name, notify)
             raise JobFailed(f"image {wanted.name}: {step} has failed on its builder, which is gone", code=code)
-        took = _took(builder, had) if step == "setup" else 0.0
+        _refuse_open(builder, had, step, notify)
+        machine = _machine(builder)
+        if progress.machine not in ("", machine):
+            notify(f"image {wanted.name}: another machine is its builder now: all of it is done there")
+            progress = building.write(wanted.name, Progress(progress.digest, salt=progress.salt, machine=machine))
+            return _prepared(wanted, task, progress, out, notify, confirm)
+        progress = evolve(progress, machine=machine)
+        took = _took(builder, progress.first_job) if step == "setup" else 0.0
         progress = building.write(wanted.name, progress.past(step, took))
     return building.write(wanted.name, progress.past(PREPARED))
+
+
+def _machine(builder: str) -> str:
+    """The incarnation of the builder; "" where there is none."""
+    cluster = described.describe(builder)
+    return cluster.head.incarnation if cluster is not None else ""
 
 
 def _last_job(builder: str) -> int:
     return max((job.id for job in records.read(places.records(builder))), default=0)
 
 
-def _took(builder: str, had: int) -> float:
-    """Seconds that the setup took: that of a run before this one, which was cut off, where it was skipped now."""
+def _refuse_open(builder: str, had: int, step: str, notify: Notify) -> None:
+    """SkyrigError where the job that was launched after job `had` has not ended: whoever followed it went away."""
+    newest = max(verbs.queue(builder, notify), key=lambda job: job.id, default=None)
+    if newest is not None and newest.id > had and newest.status is not JobStatus.SUCCEEDED:
+        raise SkyrigError(f"{step} has not ended on {builder}, and no image is made of it yet")
+
+
+def _took(builder: str, first: int) -> float:
+    """Seconds that the setup took, which ran in the job `first` or one after it: that of a run before this one, which
+    was cut off, where it was skipped now."""
     ended = [job for job in records.read(places.records(builder)) if job.status is JobStatus.SUCCEEDED]
-    times = [job.ended_at - job.started_at for job in ended if job.ended_at and job.started_at and job.id >= had]
+    times = [job.ended_at - job.started_at for job in ended if job.ended_at and job.started_at and job.id >= first]
     return max(times, default=0.0)
 
 
-async def _sealed(cluster: ClusterDescription, task: Task) -> None:
-    """Make the builder ready to be an image (skyrig.launch.sealing). SkyrigError where that cannot be."""
+async def _sealed(cluster: ClusterDescription, task: Task) -> bool:
+    """Make the builder ready to be an image (skyrig.launch.sealing); whether it remembers its setup. SkyrigError where
+    that cannot be."""
     from skyrig.fleet.connection import Credentials, connect
     from skyrig.fleet.ssh import asyncssh
     from skyrig.fleet.target import from_description
@@ -313,7 +379,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
     given = {
         "secrets": sorted(task.secrets),
         "script": sealing.text(cluster.cloud, cluster.head.user) if cluster.isolation == "machine" else "",
-        "forget": bool(_EACH_NODE.search(task.setup or "")),
+        "forget": setups.cluster_variable(task.setup or "") is not None,
         "patience_s": _PATIENCE_S if task.setup else 0.0,
     }
     command, stdin = nodeside.program("sealing", given)
@@ -328,6 +394,7 @@ async def _sealed(cluster: ClusterDescription, task: Task) -> None:
     if done.exit_status != 0 or "sealed" not in told:
         said = told.strip().splitlines()
         raise SkyrigError(f"{cluster.name} could not be cleaned: {said[-1] if said else 'no word'}")
+    return "sealed, with no setup" not in told
 
 
 def _text(said: str | bytes | None) -> str:
@@ -335,13 +402,16 @@ def _text(said: str | bytes | None) -> str:
     return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
 
 
-def _refuse_used(name: str) -> None:
-    """BadInput where clusters use an image that is to be built again: sooner than after its builder was paid for."""
-    if users := imagestacks.used_by(name):
-        raise BadInput(
-            f"image {name} is used by {', '.join(users)} and is not replaced: lost nodes could not be made again",
-            hint=f"`down -c {users[0]}` first, or choose another name",
-        )
+def _left(name: str, notify: Notify) -> None:
+    """Say what becomes of a build that ends here. Nothing is known of one that was refused before there was a
+    builder."""
+    begun, builder = building.read(name), building.builder_of(name)
+    if begun is None:
+        return
+    if begun.passed or backend.has_anything(builder) or described.describe(builder) is not None:
+        notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
+    else:
+        _give_up(name, notify)
 
 
 def _give_up(name: str, notify: Notify) -> None:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from attrs import field, frozen
 
-from skyrig.bringing import Notify
+from skyrig.bringing import Confirm, Notify
 from skyrig.cluster import imagery
 from skyrig.errors import BadInput
 from skyrig.fleet.workdir import select
 from skyrig.images import building, containers
-from skyrig.images.containers import Container
+from skyrig.images.containers import Brought, Container
+from skyrig.images.oci import layers
 from skyrig.planning import setups
-from skyrig.submitting import buckets_of, mounts_of
+from skyrig.submitting import buckets_of, mounts_of, workdir_of
 from skyrig.task.model import Task
 
 
@@ -50,18 +50,21 @@ def build(wanted: WantedContainer, out: BinaryIO, notify: Notify) -> Container:
     mounts = mounts_of(task)
     mounts.require_sources()
     parts = {key: value for key, value in setups.parts(task).items() if not key.startswith(("text:", "variable:"))}
+    workdir = workdir_of(task, notify)
+    parts |= {"workdir:": setups.content(workdir)} if workdir is not None else {}
     recipe = containers.digest_of(wanted.base + _mark(wanted.base), texts, task.env, parts)
-    with building.alone(f"{name}.container"), tempfile.TemporaryDirectory(prefix="skyrig-image-") as folder:
+    with building.alone(f"{name}.container"):
         made = containers.read(name)
         if made is None or made.recipe != recipe or wanted.again:
-            files = {containers.FOLDER: _picked(task, Path(folder))} if task.folder is not None else {}
+            files = {containers.FOLDER: _picked(workdir, "workdir", task.setup)} if workdir is not None else {}
+            files |= {target: _mounted(target, source) for target, source in mounts.sources.items()}
             made = containers.build(
                 name,
                 wanted.base,
                 texts,
                 task.env,
                 task.secrets,
-                {**files, **mounts.sources},
+                files,
                 recipe,
                 lambda line: (out.write(line), out.flush()),
                 notify,
@@ -71,41 +74,50 @@ def build(wanted: WantedContainer, out: BinaryIO, notify: Notify) -> Container:
         return containers.push(made, wanted.push, notify) if wanted.push else made
 
 
-def delete(name: str, notify: Notify) -> None:
-    """Remove a container image from this machine. What was pushed stays in its registry."""
-    made = containers.read(name)
-    if made is None:
-        containers.pushed(name)
+def delete(name: str, notify: Notify, confirm: Confirm) -> None:
+    """Remove a container image from this machine, and what a build of it has left. What was pushed stays in its
+    registry. BadInput where there is none, and without consent."""
+    name = imagery.check_name(name)
     with building.alone(f"{name}.container"):
-        containers.delete(name)
+        made = containers.read(name)
+        if made is not None and not confirm(f"delete container image {name}?"):
+            raise BadInput(f"container image {name} stays", hint="answer y, or give -y")
+        if not containers.delete(name):
+            containers.pushed(name)
     notify(f"container {name} is gone" + (f"; {made.pushed} stays" if made is not None and made.pushed else ""))
 
 
-def _picked(task: Task, folder: Path) -> Path:
-    """The files of the workdir that would be sent to nodes, in a folder of their own."""
-    root = Path(os.path.realpath(task.folder or "."))
-    for each in select(root, named_in=[task.setup or ""]).picked:
-        target = folder / each.path
-        if each.kind == "dir":
-            target.mkdir(parents=True, exist_ok=True)
-        elif each.kind == "link":
-            target.symlink_to((root / each.path).readlink())
-        else:
-            shutil.copy2(root / each.path, target)
-    return folder
+def _mounted(target: str, source: Path | None) -> Brought:
+    if source is None or source.is_file():
+        return Brought(source)
+    return _picked(source, f"file_mounts.{target}")
+
+
+def _picked(folder: Path, what: str, text: str | None = None) -> Brought:
+    """What of a folder would be sent to nodes; `text` is that of the setup."""
+    root = Path(os.path.realpath(folder))
+    picked = select(root, named_in=[text] if text else [], what=what).picked
+    return Brought(root, tuple(each.path for each in picked))
 
 
 def _mark(base: str) -> str:
     """What tells one state of a base on this machine from another; "" for one of a registry."""
-    kind, _, place = base.partition(":")
-    if kind == "oci" and Path(place).is_file():
-        said = Path(place).stat()
-        return f"#{said.st_size}.{said.st_mtime_ns}"
-    if kind == "oci" and (Path(place) / "index.json").is_file():
-        return "#" + hashlib.sha256((Path(place) / "index.json").read_bytes()).hexdigest()
+    kind, _, said = base.partition(":")
+    place = Path(said).expanduser()
+    if kind == "oci" and place.is_file():
+        found = place.stat()
+        return f"#{found.st_size}.{found.st_mtime_ns}"
+    if kind == "oci" and (place / "index.json").is_file():
+        return "#" + hashlib.sha256((place / "index.json").read_bytes()).hexdigest()
     if kind != "rootfs":
         return ""
-    if not Path(place).is_dir():
+    if not place.is_dir():
         raise BadInput(f"{place} is no folder", hint="--rootfs DIR")
-    top = sorted((each.name, each.lstat().st_mtime_ns) for each in Path(place).iterdir())
-    return "#" + hashlib.sha256(json.dumps(top).encode()).hexdigest()
+    marks = sorted((str(path), *_stat(path)) for path in layers.walk(place))
+    return "#" + hashlib.sha256(json.dumps(marks).encode()).hexdigest()
+
+
+def _stat(path: Path) -> tuple[int, ...]:
+    found = path.lstat()
+    times = () if stat.S_ISDIR(found.st_mode) else (found.st_size, found.st_mtime_ns)
+    return (found.st_mode, found.st_uid, found.st_gid, *times)

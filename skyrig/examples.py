@@ -20,7 +20,8 @@ from skyrig import places
 from skyrig.errors import BadInput, SkyrigError
 
 UNFINISHED = ".skyrig-copy"
-"""Folder in which a copy into a folder that was there already is prepared; where it is left, the copy was ended."""
+"""Folder in which a copy into a folder that was there already is prepared; where it is left, the copy was ended. Those
+beside a new one begin with it."""
 
 _LEFT_OUT = ("__pycache__", "*.pyc")
 _KEYS = ("about", "needs", "full")
@@ -59,7 +60,10 @@ def copy(name: str, target: Path | None = None) -> tuple[Example, Path]:
     """Copy an example whole into `target` (default: a new folder of its name), which must be empty or not there:
     BadInput otherwise. Where it fails nothing is left; after kill -9 the same call copies anew."""
     example = named(name)
-    target = (target or Path(name)).expanduser().absolute()
+    try:
+        target = (target or Path(name)).expanduser().absolute()
+    except RuntimeError as error:  # nobody of that name has a home
+        raise BadInput(f"{target} is no folder", hint="give a new or an empty one") from error
     if target.is_dir():
         _into(example.folder, target)
     elif os.path.lexists(target):
@@ -102,7 +106,7 @@ def _ignored(folder: Path) -> Sequence[str]:
 def _beside(source: Path, target: Path) -> None:
     """Make `target`, which appears with all that is in it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{UNFINISHED}-") as scratch:
         fresh = Path(scratch) / target.name
         fresh.mkdir()
         _copied(source, fresh)

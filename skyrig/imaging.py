@@ -38,6 +38,14 @@ def resolved(task: Task) -> Task:
     return evolve(task, choice=evolve(task.choice, each=each)) if each != task.choice.each else task
 
 
+def lacking(task: Task, shape: Shape) -> str:
+    """NAME of the image of ours that a task asks for and the nodes of `shape` did not begin with; "" where they did, or
+    it asks for none."""
+    asked = [each.image for each in task.choice.each if each.image is not None and each.image.ours is not None]
+    ids = {id_ for image in asked for id_ in image.by_region.values()}
+    return "" if not asked or shape.machine.image.partition(",")[0] in ids else str(asked[0].ours)
+
+
 def ready(shape: Shape, notify: Notify) -> Shape:
     """`shape` with the id of its image in its region, where that was not there yet: then it is copied there first."""
     image, _, container = shape.machine.image.partition(",")
@@ -49,9 +57,27 @@ def ready(shape: Shape, notify: Notify) -> Shape:
     return evolve(shape, machine=evolve(shape.machine, image=",".join(filter(None, (there, container)))))
 
 
+def refuse_gone(shape: Shape) -> None:
+    """BadInput where the image of a shape is one of ours that its cloud does not have there, which is asked."""
+    id_, region = shape.machine.image.partition(",")[0], shape.machine.region
+    ours = (each for each in imagestacks.all_known() if each.cloud == shape.cloud and each.id_in(region) == id_)
+    if id_ and (made := next(ours, None)) is not None:
+        imagestacks.refuse_gone(made, region)
+
+
 def is_missing(shape: Shape) -> bool:
     """Whether the image of a shape is one of ours that its region does not have."""
     return shape.machine.image.startswith(PREFIX) and "/" not in shape.machine.image.partition(",")[0]
+
+
+def foreseen(shape: Shape) -> Shape:
+    """`shape` as it is counted before its image is copied: with an id that the image has elsewhere."""
+    if not is_missing(shape):
+        return shape
+    name, _, container = shape.machine.image.partition(",")
+    made = found(name_of(name))
+    id_ = made.ids.get(made.region) or next(iter(made.ids.values()))
+    return evolve(shape, machine=evolve(shape.machine, image=",".join(filter(None, (id_, container)))))
 
 
 def _resolved(image: Image) -> Image:
@@ -65,7 +91,7 @@ def _resolved(image: Image) -> Image:
     everywhere = made.ids.get(EVERYWHERE)
     by_region: dict[str | None, str] = {None: everywhere or f"{PREFIX}{made.name}"}
     by_region.update((region, id_) for region, id_ in made.ids.items() if region != EVERYWHERE)
-    return evolve(image, by_region=by_region, cloud=made.cloud)
+    return evolve(image, by_region=by_region, cloud=made.cloud, built=made.name, arch=made.arch)
 
 
 def _container(name: str) -> str:

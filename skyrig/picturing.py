@@ -19,7 +19,7 @@ from skyrig.launch import client, records
 from skyrig.launch.job import JobRecord
 from skyrig.plots import metrics, samples
 from skyrig.plots.gathering import Gathering
-from skyrig.plots.values import NodeUse, Picture
+from skyrig.plots.values import Picture, Training
 from skyrig.stack import described, status
 
 Notify = Callable[[str], None]
@@ -84,9 +84,10 @@ def picture(subject: Subject) -> Picture:
     if subject.metrics is None:
         subject.log(cast(BinaryIO, found), False)
         found.end()
-    drawn = _picture(subject, found, samples.read(subject.samples()))
-    if not drawn.training.curves and subject.metrics is None:
-        drawn = evolve(drawn, training=metrics.of_bytes(subject.left()))
+    training = _training(subject, found)
+    if not training.curves and subject.metrics is not None:
+        raise BadInput(f"--metrics {subject.metrics}: no loss, throughput or learning rate in it")
+    drawn = Picture(subject.title, training, samples.read(subject.samples()))
     if drawn.is_empty:
         raise BadInput(
             f"{subject.title}: no loss, throughput or learning rate in its output, and no samples of its nodes",
@@ -106,15 +107,17 @@ def pictures(subject: Subject, every_s: float) -> Iterator[Picture]:
     cannot be followed."""
     found = Gathering()
     with _written(subject, found) as goes_on:
-        taken: tuple[NodeUse, ...] = ()
+        drawn = Picture(subject.title)
         taken_at = float("-inf")
-        while True:
+        still = True
+        while still:
             still = goes_on(every_s)
+            training = found.training()
             if time.monotonic() - taken_at >= _SAMPLES_EVERY_S or not still:
-                taken, taken_at = samples.read(subject.samples()), time.monotonic()
-            yield _picture(subject, found, taken)
-            if not still:
-                return
+                training = _training(subject, found)
+                drawn, taken_at = evolve(drawn, nodes=samples.read(subject.samples())), time.monotonic()
+            drawn = evolve(drawn, training=training if training.curves else drawn.training)
+            yield drawn
 
 
 @contextmanager
@@ -128,6 +131,7 @@ def _written(subject: Subject, found: Gathering) -> Iterator[Callable[[float], b
             subject.log(cast(BinaryIO, found), True)
         except SkyrigError as error:
             failed.append(error)
+        found.end()
 
     thread = Thread(target=write, daemon=True)
     thread.start()
@@ -141,10 +145,12 @@ def _written(subject: Subject, found: Gathering) -> Iterator[Callable[[float], b
     yield goes_on
 
 
-def _picture(subject: Subject, found: Gathering, nodes: tuple[NodeUse, ...]) -> Picture:
+def _training(subject: Subject, found: Gathering) -> Training:
+    """What its output tells, or else the file that it has left on its node; or the one that stands for both."""
     if subject.metrics is not None:
-        return Picture(subject.title, metrics.of_file(subject.metrics), nodes)
-    return Picture(subject.title, found.training(), nodes)
+        return metrics.of_file(subject.metrics)
+    training = found.training()
+    return training if training.curves else metrics.of_bytes(subject.left())
 
 
 def _samples(stack: str, job_id: int) -> list[bytes]:

@@ -23,9 +23,6 @@ from skyrig.provision import is_stopped, not_up
 from skyrig.stack import config, described, status
 from skyrig.stack import cordoned as noted
 
-_MOST_BYTES = 8 << 30
-"""Largest message that is measured: it is there twice on each accelerator."""
-
 Notify = Callable[[str], None]
 """Takes one line for the reader."""
 
@@ -41,16 +38,16 @@ class Wishes:
     cordon: bool = True
 
 
-def asked_of(cluster: ClusterDescription, mode: str, *, quick: bool = False, meter: str = "auto") -> Asked:
-    """What is asked of the nodes of a cluster, by what its description and the catalog say of them."""
+def asked_of(cluster: ClusterDescription, nodes: int, mode: str, *, quick: bool = False, meter: str = "auto") -> Asked:
+    """What is asked of so many nodes of a cluster, by what its description and the catalog say of them."""
     if meter not in METERS:
         raise BadInput(f"--meter {meter}: one of {', '.join(METERS)} is wanted")
     there, size = cluster.head.accelerators, sizes(cluster, quick=quick)
     devices, expected = Devices(there.name, there.count, there.declared), None
     if (kind := _type_of(cluster)) is not None:
         devices = bandwidths.shall_have(kind, fabric=cluster.fabric.kind != "none")
-        largest = size.ring if quick else _MOST_BYTES
-        figure = bandwidths.expected(kind.cloud, kind.name, len(cluster.nodes), size=largest)
+        largest = size.ring if quick else bandwidths.largest(kind)
+        figure = bandwidths.expected(kind.cloud, kind.name, nodes, size=largest)
         if figure is not None:
             expected, size = figure.of_bytes(), evolve(size, ring=figure.size)
     return Asked(mode, meter=meter, devices=devices, expected=expected, sizes=size, diagnose=not quick)
@@ -73,7 +70,9 @@ def sizes(cluster: ClusterDescription, *, quick: bool) -> Sizes:
 
 def of_job(request: JobRequest, mode: str, cluster: ClusterDescription) -> JobRequest:
     """The job with the preflight that its task wants, "off": none."""
-    return request if mode == "off" else evolve(request, preflight=asked_of(cluster, mode, quick=True))
+    return (
+        request if mode == "off" else evolve(request, preflight=asked_of(cluster, request.num_nodes, mode, quick=True))
+    )
 
 
 def refuse_wished(mode: str, cluster: ClusterDescription) -> None:
@@ -99,7 +98,7 @@ def run(stack: str, wishes: Wishes, notify: Notify) -> Report:
         raise BadInput(f"{stack} has no node {strangers[0]}", hint=f"its nodes: {', '.join(known)}")
     wanted = [each for each in known if not wishes.nodes or each in wishes.nodes]
     mode = "refuse" if wishes.cordon else "warn"
-    asked = evolve(asked_of(cluster, mode, quick=wishes.quick, meter=wishes.meter), alone=True)
+    asked = evolve(asked_of(cluster, len(wanted), mode, quick=wishes.quick, meter=wishes.meter), alone=True)
     current = partial(described.known, stack)
     out = _Lines(notify)
     return asyncio.run(preflights.run(cluster, wanted, asked, current, getpass.getuser(), out=out, notify=notify))

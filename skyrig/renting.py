@@ -142,6 +142,14 @@ def no_offer(task: Task, among: Market, whole: Ranking) -> NoCapacity:
     return NoCapacity(f"{', '.join(looked)}: no offer has {fits}", hint=hint)
 
 
+def _wants_gpu_direct(chosen: Offer, task: Task) -> bool:
+    """Whether SkyPilot's own key for Google Cloud asks for what network tier best is there: the fabric between several
+    nodes."""
+    said = {**task.config.of_place("gcp", chosen.region), **(chosen.asked.config.get("gcp") or {})}
+    is_there = chosen.cloud == "gcp" and chosen.kind.fabric != "none" and task.num_nodes > 1
+    return is_there and said.get("enable_gpu_direct") is True
+
+
 def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
     """`shape` on what was chosen. What it says of who pays and who may log in stays where the cloud is the same."""
     kind, asked = chosen.kind, chosen.asked
@@ -152,7 +160,7 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         region=chosen.region,
         zone=chosen.zone or (before.zone if before.region == chosen.region else ""),
         capacity=_capacity(chosen, before.capacity),
-        network_tier=asked.network_tier or "standard",
+        network_tier=asked.network_tier or ("best" if _wants_gpu_direct(chosen, task) else "standard"),
         image=_image(asked, chosen.region) or before.image,
         disk_gb=asked.disk_size or DEFAULT_DISK_GB,
         disk_tier=asked.disk_tier or "medium",

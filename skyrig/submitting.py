@@ -101,7 +101,7 @@ def task_request(task: Task, options: RunOptions, *, setup: bool) -> JobRequest:
     )
 
 
-def _workdir(task: Task, notify: Notify) -> Path | None:
+def workdir_of(task: Task, notify: Notify) -> Path | None:
     """The folder that is synced; a git repository is fetched first."""
     if not isinstance(task.workdir, GitSource):
         return task.folder
@@ -230,7 +230,7 @@ def _checked(task: Task, machines: Task, stack: str | None, options: RunOptions,
     request = task_request(task, options, setup=options.setup)
     mounts, wanted = mounts_of(task), buckets_of(task)
     mounts.require_sources()
-    workdir = _workdir(task, notify)
+    workdir = workdir_of(task, notify)
     cluster = described.describe(stack) if stack is not None else None
     if batching.goes_there(machines, cluster):
         stops = bool(options.autostop or autostop_of(task))
@@ -273,6 +273,8 @@ def _brought_up(
         return up(stack, notify, asked, manner)
     if balancer_of(task) and not cluster.entrance:
         return up(stack, notify, asked, manner)
+    if lacks := imaging.lacking(task, config.read_shape(cluster.name)):
+        notify(f"{cluster.name} did not begin with image {lacks} and stays as it is: a new cluster would")
     note_served(task, notify)
     return ensure(stack, task.num_nodes, notify, ports, confirm, options.wish, retry=options.retry_until_up)
 
@@ -311,7 +313,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
     if cluster.scheduler:
         batching.refuse_misfit(task, cluster)
         preflighting.refuse_wished(task.config.preflight, cluster)
-        return cluster, Submission(request, _workdir(task, notify), batch=batching.options(task, cluster))
+        return cluster, Submission(request, workdir_of(task, notify), batch=batching.options(task, cluster))
     batching.refuse_unscheduled(task, cluster)
     if task.num_nodes > len(cluster.nodes):
         there = f"cluster {stack} has {len(cluster.nodes)} nodes"
@@ -322,7 +324,7 @@ def for_exec(task: Task, stack: str, options: RunOptions, notify: Notify) -> tup
         notify(f"not open on {stack}: {', '.join(closed)}; `launch` opens ports")
     if task.mounts.copies or task.mounts.buckets:
         notify("exec brings no file_mounts; launch does")
-    workdir = _workdir(task, notify)
+    workdir = workdir_of(task, notify)
     _note_run(task, workdir, mounts_of(task).sources, notify)
     return cluster, Submission(preflighting.of_job(request, task.config.preflight, cluster), workdir)
 

@@ -2,7 +2,8 @@
 
 Trainer's checkpoint is a folder of many files, which a bucket may get in any order and from several nodes. So each
 rank notes, when all have written, which files it sees and how large they are; a run goes on from the newest checkpoint
-of which every rank has left its note and every file that was noted is there.
+of which every rank has left its note and every file that was noted is there. Old ones go when a newer one is whole,
+by their steps: Trainer itself would go by folders' times, which a bucket does not keep, and before the newer is whole.
 """
 
 import json
@@ -16,7 +17,10 @@ from transformers import TrainerCallback
 
 
 class Noted(TrainerCallback):
-    """Leaves the notes, and says how the training goes."""
+    """Leaves the notes, keeps so many checkpoints, and says how the training goes."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Trainer calls this."""
@@ -31,12 +35,16 @@ class Noted(TrainerCallback):
         sizes = {str(file.relative_to(folder)): file.stat().st_size for file in _files(folder)}
         note = json.dumps({"ranks": args.world_size, "files": sizes})
         Path(folder, f"whole-{args.process_index}.json").write_text(note)
+        _together(None)  # all have noted
+        if state.is_world_process_zero:
+            for _, old in sorted(_by_step(folder.parent).items())[: -self._keep]:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def newest_whole(out: Path) -> str | None:
     """The newest checkpoint in `out` that is whole in the eyes of every rank; None where there is none. What is newer
     is removed. All ranks must call it, and get the same."""
-    steps = {int(folder.name.partition("-")[2]): folder for folder in out.glob("checkpoint-*")}
+    steps = _by_step(out)
     seen = {step for step, folder in steps.items() if _whole(folder)}
     common = set.intersection(*_together(seen))
     best = max(common, default=0)
@@ -48,8 +56,15 @@ def newest_whole(out: Path) -> str | None:
     return str(steps[best]) if best else None
 
 
+def _by_step(out: Path) -> dict[int, Path]:
+    return {int(folder.name.partition("-")[2]): folder for folder in out.glob("checkpoint-*")}
+
+
 def _whole(folder: Path) -> bool:
-    notes = [json.loads(note.read_text()) for note in folder.glob("whole-*.json")]
+    try:
+        notes = [json.loads(note.read_text()) for note in folder.glob("whole-*.json")]
+    except ValueError:  # a note that was cut
+        return False
     if not notes or len(notes) != notes[0]["ranks"]:
         return False
     there = {str(file.relative_to(folder)): file.stat().st_size for file in _files(folder)}

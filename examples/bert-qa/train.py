@@ -58,7 +58,6 @@ def main() -> None:
         learning_rate=given.lr,
         logging_steps=max(1, min(given.save_every // 4, 50)),
         save_steps=given.save_every,
-        save_total_limit=3,
         bf16=cuda and torch.cuda.is_bf16_supported(),
         report_to="wandb",
         run_name=tracking.name(),
@@ -69,10 +68,12 @@ def main() -> None:
         average_tokens_across_devices=False,  # or the loss is that of all ranks added up
     )
     model, tokenizer = model_of(given.model)
-    data, windows = data_of(given.dataset), Windows(tokenizer, given.length, given.shared)
-    names = data["train"].column_names
-    train = data["train"].map(windows.to_learn, batched=True, remove_columns=names)
-    asked = data["validation"].map(windows.to_ask, batched=True, remove_columns=names)
+    windows = Windows(tokenizer, given.length, given.shared)
+    with args.main_process_first():  # of each node; its others read what that one kept
+        data = data_of(given.dataset)
+        names = data["train"].column_names
+        train = data["train"].map(windows.to_learn, batched=True, remove_columns=names)
+        asked = data["validation"].map(windows.to_ask, batched=True, remove_columns=names)
     if args.process_index == 0:
         print(f"{len(train)} windows to train on, {model.num_parameters()} weights", flush=True)
     kept = tracking.Kept(given.out / "wandb")
@@ -82,7 +83,7 @@ def main() -> None:
         train_dataset=train,
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
-        callbacks=[kept, Noted()],
+        callbacks=[kept, Noted(keep=3)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=newest_whole(given.out))

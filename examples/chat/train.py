@@ -63,7 +63,6 @@ def main() -> None:
         warmup_steps=given.steps * 3 // 100,
         logging_steps=max(1, min(given.save_every // 5, 10)),
         save_steps=given.save_every,
-        save_total_limit=2,
         bf16=cuda and torch.cuda.is_bf16_supported(),
         gradient_checkpointing=cuda,
         deepspeed=given.deepspeed,
@@ -75,7 +74,8 @@ def main() -> None:
     if odd:
         deepspeed_on_cpu.after_arguments(args.distributed_state)
     model, tokenizer = model_of(given.model)
-    train = data_of(given.dataset, tokenizer, given.length)
+    with args.main_process_first():  # of each node; its others read what that one kept
+        train = data_of(given.dataset, tokenizer, given.length)
     if args.process_index == 0:
         learnt = sum(label >= 0 for labels in train[:1000]["labels"] for label in labels)
         read = sum(map(len, train[:1000]["labels"]))
@@ -87,7 +87,7 @@ def main() -> None:
         train_dataset=train,
         data_collator=DataCollatorForSeq2Seq(tokenizer),
         processing_class=tokenizer,
-        callbacks=[Noted()],
+        callbacks=[Noted(keep=2)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=newest_whole(given.out))

@@ -48,14 +48,14 @@ def main() -> None:
         return
     encode = encoder.of(given.model)
     mine = itertools.islice(texts_of(given.texts), given.shard, given.limit or None, given.of)
-    began, count = time.monotonic(), 0
+    began, count, width = time.monotonic(), 0, 0
     with shards.new(given.out / name) as add:
         while batch := list(itertools.islice(mine, BATCH)):
             vectors = encode(batch)
             add(batch, vectors)
-            count += len(batch)
+            count, width = count + len(batch), len(vectors[0])
     rate = count / (time.monotonic() - began)
-    print(f"{name}: {count} texts of {len(vectors[0])} numbers each, {rate:.0f} texts/s", flush=True)
+    print(f"{name}: {count} texts of {width} numbers each, {rate:.0f} texts/s", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Callable, Sequence
 
@@ -33,7 +34,8 @@ def _by_model(model: str) -> Encoder:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    gpu = torch.cuda.is_available()
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if gpu else torch.device("cpu")
     tokenizer = AutoTokenizer.from_pretrained(model)
     net = AutoModel.from_pretrained(model).to(device).eval()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import re
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import encoder
@@ -15,12 +15,15 @@ PATIENCE_S = 120
 
 
 def all_of(folder: Path) -> list[Path]:
-    """The shards, once all are there: a mounted bucket shows what other nodes wrote some seconds later."""
+    """The shards, once all are there: a mounted bucket shows what other nodes wrote some seconds later. Where it has
+    those of runs with other numbers of processes too, which hold the same texts, the largest number counts."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        found = sorted(folder.glob("shard-*.db"))
-        wanted = max((int(re.findall(r"-of-(\d+)", file.name)[0]) for file in found), default=1)
-        if len(found) >= wanted:
+        by_number = defaultdict(list)
+        for file in sorted(folder.glob("shard-*.db")):
+            by_number[int(file.stem.rpartition("-of-")[2])].append(file)
+        wanted, found = max(by_number.items(), default=(1, []))
+        if len(found) == wanted:
             return found
         if time.monotonic() > deadline:
             raise SystemExit(f"{len(found)} of {wanted} shards are in {folder}: run embed.yaml again")

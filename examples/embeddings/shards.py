@@ -27,6 +27,7 @@ def new(target: Path) -> Iterator[Add]:
     block has ended well: what lies there is whole."""
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / target.name
+        file.touch()  # it is an empty database until there is a text
         database = _opened(file, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         width = 0
 
@@ -43,6 +44,7 @@ def new(target: Path) -> Iterator[Add]:
 
         yield add
         database.close()
+        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.part")
         shutil.copyfile(file, partial)
         partial.replace(target)
@@ -51,6 +53,8 @@ def new(target: Path) -> Iterator[Add]:
 def nearest(file: Path, vector: Sequence[float], count: int) -> tuple[int, list[tuple[float, str]]]:
     """How many texts a database has, and the `count` nearest to a vector, with their distance."""
     database = _opened(file, apsw.SQLITE_OPEN_READONLY)
+    if not list(database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'texts'")):
+        return 0, []  # there were fewer texts than processes
     asked = "SELECT distance, text FROM texts WHERE vector MATCH ? AND k = ? ORDER BY distance"
     found = list(database.execute(asked, (sqlite_vec.serialize_float32(list(vector)), count)))
     (total,) = next(iter(database.execute("SELECT count(*) FROM texts")))

@@ -71,9 +71,9 @@ def main() -> None:
         per_device_train_batch_size=given.batch,
         per_device_eval_batch_size=4 * given.batch,
         learning_rate=given.lr,
+        warmup_steps=given.steps * 6 // 100,
         logging_steps=max(1, min(given.save_every // 4, 50)),
         save_steps=given.save_every,
-        save_total_limit=3,
         bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(),
         deepspeed=given.deepspeed,
         report_to="none",
@@ -86,13 +86,14 @@ def main() -> None:
     if odd:
         deepspeed_on_cpu.after_arguments(args.distributed_state)
     model, tokenizer = model_of(given.model)
-    data = data_of(given.task)
     columns = TEXTS.get(given.task, ("sentence",))
 
     def encode(rows: dict[str, Any]) -> Any:
         return tokenizer(*(rows[name] for name in columns), truncation=True, max_length=given.length)
 
-    data = data.map(encode, batched=True, remove_columns=[*columns])
+    with args.main_process_first():  # of each node; its others read what that one kept
+        data = data_of(given.task)
+        data = data.map(encode, batched=True, remove_columns=[*columns])
     train, trial = data["train"], data["validation"]
     if args.process_index == 0:
         print(
@@ -106,7 +107,7 @@ def main() -> None:
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
         compute_metrics=score,
-        callbacks=[Noted()],
+        callbacks=[Noted(keep=3)],
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=newest_whole(given.out))

@@ -6,12 +6,13 @@ import argparse
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 CLASSES = 10
 
@@ -19,13 +20,20 @@ CLASSES = 10
 class Net(lightning.LightningModule):
     """Pictures of 3 x 32 x 32 to one of ten classes."""
 
-    def __init__(self, rate: float, steps: int) -> None:
+    def __init__(self, rate: float) -> None:
         super().__init__()
-        self.rate, self.steps = rate, steps
+        self.rate = rate
         layers: list[nn.Module] = []
         for inside, outside in ((3, 32), (32, 64), (64, 128)):
             layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(), nn.MaxPool2d(2)]
         self.net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, CLASSES))
+
+    def on_train_start(self) -> None:
+        """Say once what it is."""
+        trainer = self.trainer
+        if trainer.is_global_zero:
+            steps = trainer.estimated_stepping_batches
+            print(f"{trainer.world_size} processes on {trainer.num_nodes} nodes, {steps} steps", flush=True)
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
         """The loss of one batch."""
@@ -49,7 +57,8 @@ class Net(lightning.LightningModule):
     def configure_optimizers(self) -> dict[str, object]:
         """AdamW, its rate by one cycle."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.rate)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.rate, total_steps=self.steps)
+        steps = int(self.trainer.estimated_stepping_batches)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.rate, total_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
 
@@ -62,20 +71,45 @@ def patterns(count: int, seed: int) -> TensorDataset:
     return TensorDataset(clean[kinds] + torch.randn(count, 3, 32, 32, generator=own), kinds)
 
 
-def data(source: str) -> tuple[Dataset[tuple[Tensor, int]], Dataset[tuple[Tensor, int]]]:
-    """What is trained on, and what is held out."""
-    if source == "patterns":
-        return patterns(1920, 1), patterns(512, 2)  # type: ignore[return-value]
+class Pictures(lightning.LightningDataModule):
+    """What is trained on, and what is held out; CIFAR-10 is got once a node."""
+
+    def __init__(self, source: str, batch: int) -> None:
+        super().__init__()
+        self.source, self.batch = source, batch
+
+    def prepare_data(self) -> None:
+        """Lightning has the first process of each node do this, while its others wait."""
+        if self.source == "cifar10":
+            cifar10(download=True)
+
+    def setup(self, stage: str) -> None:
+        """Each process does this."""
+        self.parts = cifar10() if self.source == "cifar10" else (patterns(1920, 1), patterns(512, 2))
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Lightning gives each process its share, in an order that each epoch has anew."""
+        return self._loader(self.parts[0], shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Lightning gives each process its share."""
+        return self._loader(self.parts[1], shuffle=False)
+
+    def _loader(self, part: Any, *, shuffle: bool) -> DataLoader[tuple[Tensor, Tensor]]:
+        workers = 4 if self.source == "cifar10" else 0
+        return DataLoader(part, self.batch, shuffle=shuffle, num_workers=workers, persistent_workers=workers > 0)
+
+
+def cifar10(*, download: bool = False) -> tuple[Any, Any]:
+    """The pictures to train on, changed a little each time, and those held out."""
     from torchvision import datasets, transforms
 
-    folder = (
-        Path.home() / "cifar10" / os.environ["LOCAL_RANK"]
-    )  # a folder each: all of a node would write the same file
     steps = [transforms.ToTensor(), transforms.Normalize([0.49, 0.48, 0.45], [0.25, 0.24, 0.26])]
-    turned = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), *steps]
+    changed = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), *steps]
+    folder = Path.home() / "cifar10"
     return (
-        datasets.CIFAR10(folder, train=True, download=True, transform=transforms.Compose(turned)),
-        datasets.CIFAR10(folder, train=False, download=True, transform=transforms.Compose(steps)),
+        datasets.CIFAR10(folder, train=True, download=download, transform=transforms.Compose(changed)),
+        datasets.CIFAR10(folder, train=False, download=download, transform=transforms.Compose(steps)),
     )
 
 
@@ -90,9 +124,6 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)  # advice on workers, for data that is in memory
     lightning.seed_everything(1, verbose=False)
     size, here = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    training, held_out = data(given.data)
-    workers = 4 if given.data == "cifar10" else 0
-    steps = given.epochs * -(-len(training) // (given.batch * size))  # type: ignore[arg-type]
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=here,
@@ -106,13 +137,7 @@ def main() -> None:
         logger=False,
         num_sanity_val_steps=0,
     )
-    if trainer.is_global_zero:
-        print(f"{size} processes on {size // here} nodes, {steps} steps", flush=True)
-    loaders = [
-        DataLoader(part, given.batch, shuffle=shuffled, num_workers=workers, persistent_workers=workers > 0)
-        for part, shuffled in ((training, True), (held_out, False))
-    ]
-    trainer.fit(Net(given.rate, steps), *loaders)
+    trainer.fit(Net(given.rate), Pictures(given.data, given.batch))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ task = sky.Task(
     num_nodes=2,
     envs={"STEPS": os.environ.get("STEPS", "400")},
     resources=sky.Resources(accelerators=os.environ.get("GPUS")),  # L4:4, A100:8, H100:8
-    setup='python3 -c "import torch" 2>/dev/null || pip install torch numpy safetensors',
+    setup='python3 -c "import torch" 2>/dev/null || pip install "torch>=2.4" numpy safetensors',
     run=[
         'if [ "$SKYPILOT_NUM_GPUS_PER_NODE" -gt 0 ]; then processes=$SKYPILOT_NUM_GPUS_PER_NODE; else processes=1; fi',
         'python3 -m torch.distributed.run --nnodes "$SKYPILOT_NUM_NODES" --node-rank "$SKYPILOT_NODE_RANK" \\',

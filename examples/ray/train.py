@@ -67,7 +67,10 @@ def main() -> None:
     """Train; it fails where a worker does."""
     ray.init(log_to_driver=False)
     alive(int(os.environ.get("SKYPILOT_NUM_NODES", "1")))
+    gpus = int(ray.cluster_resources().get("GPU", 0))
     workers, said = int(os.environ.get("WORKERS", "1")), Queue(actor_options={"num_cpus": 0})
+    if 0 < gpus < workers:
+        raise SystemExit(f"{workers} workers want a GPU each, and the nodes have {gpus}")
     shown = threading.Thread(target=show, args=[said])
     shown.start()
     try:
@@ -76,7 +79,7 @@ def main() -> None:
             train_loop_config={"rows": int(os.environ["ROWS"]), "epochs": int(os.environ["EPOCHS"]), "said": said},
             scaling_config=ScalingConfig(
                 num_workers=workers,
-                use_gpu=ray.cluster_resources().get("GPU", 0) >= workers,
+                use_gpu=gpus > 0,
                 placement_strategy="SPREAD",
             ),
         ).fit()

@@ -41,8 +41,11 @@ def pictures(source: str, part: str, size: int, classes: int) -> Dataset[tuple[T
         return Stripes(count, size, classes, seed)
     from torchvision import datasets, transforms
 
-    cut = transforms.RandomResizedCrop(size) if part == "train" else transforms.CenterCrop(size)
-    steps = [transforms.Resize(size * 8 // 7), cut, transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.25] * 3)]
+    cuts = {
+        "train": [transforms.RandomResizedCrop(size), transforms.RandomHorizontalFlip()],
+        "val": [transforms.Resize(size * 8 // 7), transforms.CenterCrop(size)],
+    }
+    steps = [*cuts[part], transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.25] * 3)]
     return datasets.ImageFolder(Path(source) / part, transforms.Compose(steps))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from pathlib import Path
@@ -26,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--lr", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--save-every", type=int, default=30)
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     return parser.parse_args()
@@ -53,6 +54,13 @@ def load(file: Path, net: nn.Module, optimizer: torch.optim.Optimizer, rank: int
     return int(found[0]["step"])
 
 
+def rate(step: int, given: argparse.Namespace) -> float:
+    """Learning rate of a step: a rise over the first twentieth, then half a cosine down to nothing."""
+    rise = max(given.steps // 20, 1)
+    done = min(max(step - rise, 0) / max(given.steps - rise, 1), 1)
+    return float(given.lr * min(step / rise, 0.5 * (1 + math.cos(math.pi * done))))
+
+
 @torch.inference_mode()
 def accuracy(
     net: nn.Module, given: argparse.Namespace, device: torch.device, rank: int, size: int
@@ -74,6 +82,8 @@ def main() -> None:
     dist.init_process_group("nccl" if gpu else "gloo")
     rank, size = dist.get_rank(), dist.get_world_size()
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if gpu else torch.device("cpu")
+    if gpu:
+        torch.cuda.set_device(device)  # or all processes of a node send objects by way of its first GPU
     torch.manual_seed(1)
     net = resnet(given.model, given.classes, given.width, given.size).to(device)
     optimizer = torch.optim.AdamW(net.parameters(), lr=given.lr, weight_decay=0.05)
@@ -90,10 +100,11 @@ def main() -> None:
             loss = F.cross_entropy(ddp(images.to(device)), kinds.to(device))
         optimizer.zero_grad()
         loss.backward()
+        optimizer.param_groups[0]["lr"] = rate(step, given)
         optimizer.step()
-        if rank == 0 and step % max(given.steps // 3, 1) == 0:
-            rate = (step - start) * given.batch * size / (time.monotonic() - began)
-            print(f"step {step}/{given.steps} loss {loss.item():.4f}, {rate:.0f} images/s", flush=True)
+        if rank == 0 and step % max(min(given.steps // 3, 100), 1) == 0:
+            speed = (step - start) * given.batch * size / (time.monotonic() - began)
+            print(f"step {step}/{given.steps} loss {loss.item():.4f}, {speed:.0f} images/s", flush=True)
         if rank == 0 and (step % given.save_every == 0 or step == given.steps):
             save(given.out / "checkpoint.pt", step, net, optimizer)
     right, count = accuracy(net, given, device, rank, size)

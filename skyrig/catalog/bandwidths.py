@@ -19,6 +19,13 @@ TESTS = ("all_reduce", "all_gather", "reduce_scatter")
 """Tests of nccl-tests, without `_perf`, that a figure can be of."""
 
 
+_MOST_BYTES = 8 << 30
+"""Largest message where nobody knows an accelerator's memory."""
+
+_SHARE = 4
+"""Into how many messages of the largest size the memory divides: nccl-tests keeps one three times."""
+
+
 @frozen
 class Expectation:
     """One figure: the bus bandwidth `busbw_gbs` (GB/s, 1e9 bytes) of a `test` with messages of `size` bytes, measured
@@ -58,6 +65,11 @@ def expected(
         if each.test == test and (each.nodes == 1) == (nodes == 1) and (size is None or each.size <= size)
     ]
     return max(found, key=lambda each: (each.nodes <= nodes, each.size), default=None)
+
+
+def largest(kind: InstanceType) -> int:
+    """The largest message, in bytes, that can be measured on the accelerators of a type."""
+    return int(kind.accelerator_memory_gib * (1 << 30)) // _SHARE or _MOST_BYTES
 
 
 def shall_have(kind: InstanceType, *, fabric: bool = True) -> Devices:

@@ -78,6 +78,8 @@ def _unfit(wish: Wish, kind: Stock) -> str:
         return wrong
     if asked.accelerator is not None and naming.is_by_memory(asked.accelerator) and kind.arch != "x86_64":
         return f"has {kind.arch} cores: taken only by the name of its accelerator"
+    if asked.image is not None and asked.image.arch not in ("", kind.arch):
+        return f"has {kind.arch} cores: image {asked.image.ours} is for {asked.image.arch}"
     if wish.nodes % kind.hosts:
         return f"is {kind.hosts} hosts: num_nodes {kind.hosts}, or a multiple, is one"
     if asked.network_tier == "best" and (wrong := _plain_network(kind)):

@@ -70,6 +70,8 @@ def rewritten(words: Sequence[str], verbs: Mapping[str, Verb]) -> list[str]:
         if dotted in verbs or mine[at] not in DEFAULTS:
             mine[at : at + 2] = [dotted]
     verb = verbs.get(DEFAULTS.get(mine[at], mine[at]))
+    if verb is not None and not {"-h", "--help"}.isdisjoint(mine[at + 1 :]):
+        return [*mine[:at], "--help", mine[at]]  # behind the verb a task file would be looked for under that name
     if verb is None or mine[at] not in PLACES:
         return [*mine, *rest]
     bare, flagged, used = sort_words(mine[at + 1 :], verb)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import time
 from collections.abc import Mapping
@@ -10,14 +9,11 @@ from pathlib import Path
 
 from skyrig.catalog import costs
 from skyrig.cli.tables import table
-from skyrig.errors import BadInput
 from skyrig.ledger.intervals import HOUR_S, Sum
 from skyrig.ledger.report import Report
 
 _BAR = 50
 """Columns of the longest bar."""
-
-_KINDS = (".png", ".pdf", ".svg")
 
 
 def show(found: Report, by: str | None) -> None:
@@ -39,19 +35,11 @@ def show(found: Report, by: str | None) -> None:
         print("at most: of some it is not known what was there, or for how long")
 
 
-def require_plots(file: Path) -> None:
-    """BadInput where a picture cannot be drawn here, or not into `file`."""
-    if file.suffix not in _KINDS:
-        raise BadInput(f"--plot {file}: a file that ends with {', '.join(_KINDS)} is wanted")
-    if not file.expanduser().absolute().parent.is_dir():
-        raise BadInput(f"--plot {file}: no such folder")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise BadInput("--plot needs matplotlib", hint="pip install 'skyrig[plots]'")
-
-
 def plot(found: Report, file: Path) -> None:
     """Draw the days as bars into a file, the kind of picture by its name."""
     from matplotlib.figure import Figure
+
+    from skyrig.plots import png
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
@@ -60,7 +48,8 @@ def plot(found: Report, file: Path) -> None:
     axes.set_ylabel("USD a day")
     axes.set_title(f"{found.total} since {time.strftime('%Y-%m-%d', time.localtime(found.since))}")
     axes.tick_params(axis="x", rotation=90)
-    figure.savefig(file.expanduser())
+    with png.written(file) as place:
+        figure.savefig(place)
 
 
 def _running(found: Report) -> None:

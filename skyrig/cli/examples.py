@@ -18,7 +18,7 @@ from skyrig.cli.verb import Values, positional, verb
     ],
 )
 def examples(values: Values) -> None:
-    """Show the examples, or copy one into an empty folder."""
+    """Show the examples; `examples NAME [FOLDER]` copies one into a new or empty folder."""
     from skyrig import examples as shipped
     from skyrig.cli import tables
 

@@ -118,6 +118,6 @@ def delete(values: Values) -> None:
     from skyrig import building, containing
 
     if values.switch("container"):
-        containing.delete(str(values.given["image"]), notify)
+        containing.delete(str(values.given["image"]), notify, agreed(values.switch("yes")))
         return
     building.delete(str(values.given["image"]), notify, agreed(values.switch("yes")))

@@ -147,7 +147,9 @@ def clock(values: Values) -> None:
     try:
         off_s = float(said or 0)
     except ValueError:
-        raise BadInput(f"--by {said}: a number of seconds is wanted", hint="30, -2.5") from None
+        off_s = math.nan
+    if not math.isfinite(off_s):
+        raise BadInput(f"--by {said}: a number of seconds is wanted", hint="30, -2.5")
     node = local.set_clock(str(values.given["node"]), values.text("cluster"), off_s=off_s)
     named = f"node {node.cluster}/{node.name}"
     print(f"the clock of {named} is off by {off_s:+g} s" if off_s else f"the clock of {named} is as it was")

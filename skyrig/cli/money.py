@@ -28,6 +28,7 @@ def cost(values: Values) -> None:
     """Show what clusters have cost, by stack and by day, and what runs now."""
     from skyrig import spending
     from skyrig.cli import bills
+    from skyrig.plots import png
 
     as_json, days, by = flags.wants_json(values), values.whole("days"), values.text("by")
     if days == 0:
@@ -36,7 +37,7 @@ def cost(values: Values) -> None:
         raise BadInput(f"--by {by}: not known", hint="one of: " + ", ".join(BY))
     picture = values.text("plot")
     if picture is not None:
-        bills.require_plots(Path(picture))
+        png.require(Path(picture))
     found = spending.cost(
         values.many("cluster") or None, days or 30, notify, free=values.switch("all"), refresh=values.switch("refresh")
     )

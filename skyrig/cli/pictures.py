@@ -12,6 +12,7 @@ from skyrig.cli.verb import Values, flag
 from skyrig.errors import BadInput
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
     from skyrig.picturing import Subject
@@ -42,6 +43,8 @@ def require(values: Values) -> None:
 
     if _is_drawn(values) and not values.alone("plot"):
         png.require(Path(values.text("plot") or ""))
+    if values.switch("follow") and not values.alone("plot"):
+        raise BadInput("--follow draws in the terminal: it goes with --plot alone")
     for other in ("rank", "tail", "status", "sync-down", "controller"):
         if values.given.get(other.replace("-", "_")):
             raise BadInput(f"--{other} says nothing beside a picture")
@@ -78,7 +81,7 @@ def _print(picture: Picture) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(_text(picture, min(console.width, _WIDEST)), no_wrap=True, overflow="crop")
+    console.print(_text(picture, console), no_wrap=True, overflow="crop")
 
 
 def _follow(subject: Subject) -> None:
@@ -92,14 +95,16 @@ def _follow(subject: Subject) -> None:
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         try:
             for picture in picturing.pictures(subject, _REDRAWN_S):
-                live.update(_text(picture, min(console.width, _WIDEST)), refresh=True)
+                live.update(_text(picture, console), refresh=True)
         except KeyboardInterrupt:
             return
 
 
-def _text(picture: Picture, width: int) -> Text:
+def _text(picture: Picture, console: Console) -> Text:
     from rich.text import Text
 
     from skyrig.plots import terminal
 
-    return Text("\n").join(Text.assemble(*row) for row in terminal.rows(picture, width))
+    rows = terminal.rows(picture, min(console.width, _WIDEST))
+    shown = rows if console.encoding.lower().startswith("utf") else map(terminal.plain, rows)
+    return Text("\n").join(Text.assemble(*row) for row in shown)

@@ -74,21 +74,18 @@ def buckets(found: Sequence[OwnedBucket]) -> None:
 
 def images(found: Sequence[Image], held: Sequence[Container]) -> None:
     """Machine images, then containers, one a row."""
-    from skyrig.cluster.imagery import EVERYWHERE
-
     rows = []
     for each in found:
         made, setup = each.made, each.saves
-        where = "this machine" if made and EVERYWHERE in made.ids else ", ".join(made.ids) if made else ""
         rows.append(
             [
                 each.name,
                 made.cloud if made else "",
-                where,
+                made.where if made else "",
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(made.made_at)) if made else "",
                 f"{setup.seconds:.0f} s" if setup else "",
                 ", ".join(each.used_by),
-                "its build was cut off" if each.unfinished else "",
+                "cut off: build it again, or delete it" if each.unfinished else "",
             ]
         )
     for one in held:

@@ -167,6 +167,8 @@ class Verb(Task[Any]):
         for each in self.flags:
             if each.later and given.get(each.key.replace("-", "_")):
                 raise BadInput(f"--{each.key}: not yet in this version of Skyrig")
+        if any(given.get(each.key) in ("-h", "--help") for each in self.flags if each.positional):
+            raise BadInput(f"stock invoke takes --help for a file here: `invoke --help {self.name}` is what helps")
         rest = after_dashes(sys.argv)
         if rest and not self.takes_rest:
             raise BadInput(f"{self.name} takes no arguments after `--`")

@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from skyrig.cluster import sites
 from skyrig.errors import BadInput, SkyrigError
 
 IMAGE = "-image"
@@ -148,7 +149,7 @@ def _bad(said: str) -> BadInput:
 class MadeImage:
     """An image that is there. `ids` are its ids by region, EVERYWHERE for one that holds in all; `made_at` is in
     seconds since the epoch, `size_gb` the size of its disk in GiB (what is billed of it may be less); `region` is where
-    it was made first, `account` who pays."""
+    it was made first, `account` who pays, `arch` the processors that it is for ("": not known)."""
 
     name: str
     cloud: str
@@ -159,10 +160,18 @@ class MadeImage:
     region: str = ""
     account: str = ""
     source: str = ""
+    arch: str = ""
 
     def id_in(self, region: str) -> str | None:
         """Its id in a region; None where it is not there, and has to be copied."""
         return self.ids.get(region, self.ids.get(EVERYWHERE))
+
+    @property
+    def where(self) -> str:
+        """Where it is, in words."""
+        if EVERYWHERE in self.ids:
+            return "this machine" if self.cloud == sites.CLOUD else "every region"
+        return ", ".join(self.ids)
 
     def to_json(self) -> dict[str, Any]:
         """The stack output `image`."""
@@ -177,6 +186,7 @@ class MadeImage:
             "made_at": self.made_at,
             "size_gb": self.size_gb,
             "source": self.source,
+            "arch": self.arch,
         }
 
 
@@ -197,6 +207,7 @@ def from_json(document: Mapping[str, Any]) -> MadeImage:
             region=str(document["region"]),
             account=str(document["account"]),
             source=str(document["source"]),
+            arch=str(document.get("arch", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadImage(f"an image's description that makes no sense: {error!r}") from error

@@ -17,6 +17,7 @@ from skyrig.errors import NodeLost, SkyrigError, Unreachable
 from skyrig.fleet.connection import loss_reason
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.process import begin
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 
@@ -184,7 +185,7 @@ async def _start(
 ) -> asyncssh.SSHClientProcess[bytes]:
     stdin = asyncssh.DEVNULL if no_input else asyncssh.PIPE
     try:
-        return await connection.create_process(command, encoding=None, stdin=stdin)
+        return await begin(connection, command, stdin=stdin)
     except (asyncssh.Error, OSError) as error:
         reason = loss_reason(connection) if connection.is_closed() else getattr(error, "reason", "") or str(error)
         raise Unreachable(f"node {target.id} opened no session: {reason}", node_id=target.id) from error

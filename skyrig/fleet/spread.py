@@ -32,6 +32,7 @@ from skyrig.fleet.content import BlobStore, Manifest
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.place import WORKDIR, Place
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.process import begin
 from skyrig.fleet.progress import Meter, Report
 from skyrig.fleet.receiver import Changes
 from skyrig.fleet.relay import MARK, STALL_S
@@ -208,7 +209,7 @@ class _Job:
         """Serve one far end until it is done; what it says of itself and its children goes into `ends` and `failed`."""
         node, sizes, passed = route.target.id, _contents(self.loads), [0, 0, 0, 0]
         asks = _ASKS * len(self.loads) * (1 + len(route.children))
-        process = await connection.create_process(self.command, encoding=None)
+        process = await begin(connection, self.command)
         try:
             lines = _Lines(process.stdout)
             await _send(process, [self._opening(route.children)])

@@ -16,18 +16,23 @@ from skyrig import places
 from skyrig.errors import BadInput
 
 PREPARED, SEALING, SEALED, MADE = "prepared", "sealing", "sealed", "made"
+UNMARKED = "unmarked"
 """What a build passes, in order, beside the texts that it runs: all of them have run; the builder is being cleaned; it
-is clean, and lets nobody in; the image is there."""
+is clean, and lets nobody in; the image is there. UNMARKED: the builder remembers nothing of the setup that ran."""
 
 
 @frozen
 class Progress:
-    """Of the build with the recipe `digest`: `passed` are names of what was done, `seconds` what the setup took."""
+    """Of the build with the recipe `digest`: `passed` are names of what was done, `seconds` what the setup took,
+    `first_job` the number of the first job on the builder that can have run it (0: none can), `machine` the builder's
+    incarnation ("": there was none yet): what was done on another machine behind its id was not done."""
 
     digest: str
     passed: tuple[str, ...] = ()
     seconds: float = 0.0
     salt: str = field(default="", repr=False)
+    first_job: int = 0
+    machine: str = ""
 
     def has(self, step: str) -> bool:
         """Whether a step was passed."""
@@ -47,7 +52,7 @@ def read(name: str) -> Progress | None:
     """How far the build of an image has come; None where none was begun, or it was ended."""
     try:
         said = json.loads(_file(name).read_bytes())
-        return Progress(said["digest"], tuple(said["passed"]), float(said["seconds"]), said["salt"])
+        return Progress(**{**said, "passed": tuple(said["passed"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

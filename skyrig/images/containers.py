@@ -12,21 +12,32 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from attrs import asdict, evolve, frozen
 
 from skyrig import places
 from skyrig.errors import BadInput, JobFailed, SkyrigError
+from skyrig.images import unkept
 from skyrig.images.oci import inside, layers, layout
 
 HOME, FOLDER = "/root", "/root/sky_workdir"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LAYOUT, _RECORD = "layout", "record.json"
-_NOT_KEPT = (inside.PLACE, "proc", "sys", "dev", "root/.cache/pip", "root/.bash_history")
+_LATEST = "SOURCE_DATE_EPOCH"
+_NOT_KEPT = (inside.PLACE, "proc", "sys", "dev", *(f"root/{each}" for each in (*unkept.CREDENTIALS, *unkept.LEFTOVERS)))
 
 Notify = Callable[[str], None]
+
+
+@frozen
+class Brought:
+    """What comes to a place: the file `source`, or of the folder `source` what has these `names`, folders before what
+    lies in them; nothing but a folder where `source` is None."""
+
+    source: Path | None = None
+    names: tuple[str, ...] | None = None
 
 
 @frozen
@@ -60,7 +71,7 @@ def build(
     texts: Mapping[str, str],
     variables: Mapping[str, str],
     hidden: Mapping[str, str],
-    files: Mapping[str, Path | None],
+    files: Mapping[str, Brought],
     recipe: str,
     out: Callable[[bytes], object],
     notify: Notify,
@@ -70,17 +81,17 @@ def build(
     with a text's exit code where one fails; BadInput for what cannot be."""
     if why := inside.can():
         raise BadInput(f"container images cannot be built on this machine: {why}", hint="it takes user namespaces")
+    latest = _latest()
+    hidden = hidden if latest is None else {_LATEST: str(latest), **hidden}
     work = places.made(_folder(name).parent) / f".{name}.{secrets.token_hex(4)}"
-    for left in work.parent.glob(f".{name}.*"):
-        shutil.rmtree(left, ignore_errors=True)
+    _clear_half_made(name)
     work.mkdir(mode=0o700)
     try:
         root = work / "root"
         image = _begin(base, root, work / _LAYOUT, work, notify)
         before = layers.seen(root)
-        for place, source in files.items():
-            _bring(root, place, source)
-        (root / FOLDER.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        for place, brought in {FOLDER: Brought(), **files}.items():
+            _bring(root, place, brought)
         began = time.monotonic()
         env = {"PATH": _PATH, "LANG": "C.UTF-8", **_variables(image), "HOME": HOME, **variables, **hidden}
         for step, text in texts.items():
@@ -88,21 +99,23 @@ def build(
             code = inside.run(root, text, env, FOLDER, out)
             if code != 0:
                 raise JobFailed(f"container {name}: {step} has failed", code=code if 0 < code < 256 else 1)
-        layers.packed(root, before, work / "layer.tar", _NOT_KEPT)
+        layers.packed(root, before, work / "layer.tar", _NOT_KEPT, latest)
         image = image.over(layout.put_layer(work / _LAYOUT, work / "layer.tar"), variables, FOLDER)
-        digest = layout.write(work / _LAYOUT, image, f"skyrig image.build {name}")
+        made_at = float(int(time.time()))
+        created = made_at if latest is None else latest
+        digest = layout.write(work / _LAYOUT, image, f"skyrig image.build {name}", created)
         made = Container(
             name,
             digest,
             base,
             recipe,
-            float(int(time.time())),
+            made_at,
             sum(layer.size for layer in image.layers),
             round(time.monotonic() - began, 1),
         )
         _keep(made, work / _LAYOUT)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        layers.remove(work)
     notify(f"container {name} is {made.folder} ({digest[:19]})")
     return made
 
@@ -121,10 +134,13 @@ def all_known() -> list[Container]:
     return [found for record in records if (found := read(record.parent.name)) is not None]
 
 
-def delete(name: str) -> None:
-    """Remove one from this machine. What was pushed stays where it is."""
+def delete(name: str) -> bool:
+    """Remove one from this machine, and what a build of it that was cut off has left; whether there was any of that.
+    What was pushed stays where it is."""
+    was_there = _clear_half_made(name) or _folder(name).exists()
     (_folder(name) / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(_folder(name), ignore_errors=True)
+    layers.remove(_folder(name))
+    return was_there
 
 
 def pushed(name: str) -> str:
@@ -176,7 +192,7 @@ def _begin(base: str, root: Path, target: Path, work: Path, notify: Notify) -> l
         return layout.Image()
     if kind == "rootfs":
         _copy(Path(place), root)
-        layers.packed(root, {}, work / "base.tar", ("proc", "sys", "dev"))
+        layers.packed(root, {}, work / "base.tar", ("proc", "sys", "dev"), _latest())
         return layout.Image((layout.put_layer(target, work / "base.tar"),))
     folder = work / "base"
     if kind == "oci":
@@ -187,8 +203,7 @@ def _begin(base: str, root: Path, target: Path, work: Path, notify: Notify) -> l
         _skopeo("copy", f"docker://{base.removeprefix('docker:')}", f"oci:{folder}:latest")
     image = layout.read(folder)
     for layer in image.layers:
-        layers.lay(root, layout.blob(folder, layer.digest))
-        shutil.copy(layout.blob(folder, layer.digest), layout.blob(target, layer.digest))
+        layers.lay(root, layout.copy_layer(folder, layer, target))
     return image
 
 
@@ -196,18 +211,34 @@ def _variables(image: layout.Image) -> dict[str, str]:
     return {name: value for name, _, value in (each.partition("=") for each in image.config.get("Env") or ())}
 
 
-def _bring(root: Path, place: str, source: Path | None) -> None:
-    """Copy a file or folder to a place of the root file system; ~ is root's home."""
-    target = root / (HOME + place[1:] if place.startswith("~") else place).lstrip("/")
-    if not Path(os.path.realpath(target.parent)).is_relative_to(os.path.realpath(root)):
-        raise BadInput(f"{place} lies behind a link that leads out of the image")
+def _latest() -> int | None:
+    """Seconds since the epoch that no time in an image is to be later than, so that what is built again is the same;
+    None where nobody asks for that. See reproducible-builds.org."""
+    text = os.environ.get(_LATEST, "")
+    if text and not text.isdecimal():
+        raise BadInput(f"{_LATEST}: {text!r} is no number of seconds since the epoch")
+    return int(text) if text else None
+
+
+def _bring(root: Path, place: str, brought: Brought) -> None:
+    """Copy a file or folder to a place of the root file system, as it is for programs in there; ~ is root's home."""
+    target = layers.located(root, HOME + place[1:] if place.startswith("~") else place)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source is None or source.is_dir():
-        target.mkdir(exist_ok=True)
-    if source is not None and source.is_dir():
-        _copy(source, target)
-    elif source is not None:
-        shutil.copy2(source, target)
+    if brought.source is not None and brought.names is None:
+        shutil.copy2(brought.source, target)
+        return
+    target.mkdir(exist_ok=True)
+    for name in brought.names or ():
+        assert brought.source is not None
+        given, below = brought.source / name, str((target / name).relative_to(root))
+        if given.is_dir() and not given.is_symlink():
+            made = layers.located(root, below)
+            made.mkdir(exist_ok=True)
+            shutil.copymode(given, made)
+        else:
+            made = layers.located(root, str(PurePosixPath(below).parent)) / given.name
+            layers.remove(made)
+            shutil.copy2(given, made, follow_symlinks=False)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -223,7 +254,7 @@ def _keep(made: Container, built: Path) -> None:
     comes last."""
     folder = places.made(_folder(made.name))
     (folder / _RECORD).unlink(missing_ok=True)
-    shutil.rmtree(folder / _LAYOUT, ignore_errors=True)
+    layers.remove(folder / _LAYOUT)
     built.rename(folder / _LAYOUT)
     _write(made)
 
@@ -240,6 +271,14 @@ def _skopeo(*words: str) -> None:
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["skopeo fails"])[-1]
         raise SkyrigError(f"skopeo {words[0]}: {said}", hint="`skopeo login` lets it in")
+
+
+def _clear_half_made(name: str) -> bool:
+    """Remove what builds of an image that were cut off have left; whether there was any."""
+    found = list((places.images() / "containers").glob(f".{name}.*"))
+    for left in found:
+        layers.remove(left)
+    return bool(found)
 
 
 def _folder(name: str) -> Path:

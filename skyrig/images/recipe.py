@@ -35,22 +35,21 @@ from skyrig.task.node import Node, text_or_number
 from skyrig.task.problems import Problems
 
 FABRICS = ("efa", "gpudirect")
-TEMPLATES = places.shipped() / "templates" / "image"
+TEMPLATES = places.shipped() / "templates" / "images"
 
-LOCK = "~/.skyrig-image/requirements.lock"
-"""Where the lock file lies on the builder."""
-
+_END = "SKYRIG_LOCK_ENDS"
 _PLACE = re.compile(r"(~/|/)[A-Za-z0-9._/-]*[A-Za-z0-9._-]")
 _PACKAGE = r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+:~-]+)?"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9]")
+_FURTHER = re.compile(r"-[rce]|--(requirement|constraint|editable)\b")
 
 
 @frozen
 class Python:
-    """A virtual environment at `place`, made with the interpreter `program`, of exactly the packages in the file
-    `lock`."""
+    """A virtual environment at `place`, made with the interpreter `program`, of exactly the packages in a lock file,
+    whose text is `lock`."""
 
-    lock: Path
+    lock: str
     place: str = "~/venv"
     program: str = "python3"
 
@@ -75,16 +74,13 @@ class Recipe:
         return [name for name, value in given.items() if value]
 
     def builder(self) -> Task:
-        """The task of the builder: with the base, the lock file, and what makes Skyrig's own boot put a fabric's stack
-        there."""
+        """The task of the builder: with the base, and what makes Skyrig's own boot put a fabric's stack there."""
         each = self.task.choice.each
         if self.base is not None:
             each = tuple(evolve(one, image=self.base.at(one.infra)) for one in each)
         if self.fabric == "gpudirect":
             each = tuple(evolve(one, network_tier="best") for one in each)
-        copies = {LOCK: str(self.python.lock)} if self.python is not None else {}
-        mounts = evolve(self.task.mounts, copies={**self.task.mounts.copies, **copies})
-        return evolve(self.task, mounts=mounts, choice=evolve(self.task.choice, each=each))
+        return evolve(self.task, choice=evolve(self.task.choice, each=each))
 
     def container(self) -> str:
         """The container image that a container begins with; "" where the base is none."""
@@ -105,8 +101,9 @@ class Recipe:
         if self.packages:
             found["packages"] = _rendered("apt.sh.j2", packages=self.packages)
         if self.python is not None:
+            place = _word(self.python.place)
             found["python"] = _rendered(
-                "python.sh.j2", python=self.python.program, place=_word(self.python.place), lock=_word(LOCK)
+                "python.sh.j2", python=self.python.program, place=place, lock=self.python.lock, end=_END
             )
         return found
 
@@ -176,8 +173,7 @@ def _python(node: Node, recipe: Path) -> Python:
     if "lock" not in given:
         raise node.wrong("lock is wanted: a file of requirements with their hashes")
     lock = recipe.expanduser().parent / Path(given.pop("lock")).expanduser()
-    _check_lock(node, lock)
-    return Python(lock.resolve(), **given)
+    return Python(_checked_lock(node, lock), **given)
 
 
 def _place(node: Node) -> str:
@@ -192,8 +188,9 @@ def _program(node: Node) -> str:
     )
 
 
-def _check_lock(node: Node, lock: Path) -> None:
-    """Note what in a lock file has no hash: pip would refuse it on the builder, which costs money by then."""
+def _checked_lock(node: Node, lock: Path) -> str:
+    """The text of a lock file. Noted is what in it has no hash: pip would refuse it on the builder, which costs money
+    by then."""
     try:
         lines = lock.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -205,6 +202,8 @@ def _check_lock(node: Node, lock: Path) -> None:
         if whole.endswith("\\"):
             whole = whole[:-1] + " "
             continue
+        if _FURTHER.match(whole):
+            raise node.wrong(f"{lock}:{first}: {whole.split()[0]} names another file: one that holds all is wanted")
         if _REQUIREMENT.match(whole):
             found += 1
             if "--hash=" not in whole:
@@ -214,6 +213,9 @@ def _check_lock(node: Node, lock: Path) -> None:
         whole = ""
     if not found:
         raise node.wrong(f"{lock}: no package is in it")
+    if _END in lines:
+        raise node.wrong(f"{lock}: {_END} is in it")
+    return "\n".join(lines)
 
 
 _TABLE: Mapping[str, Callable[[Node], Any]] = {

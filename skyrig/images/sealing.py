@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skyrig import places, shell_templates
 from skyrig.errors import BadInput
+from skyrig.images import unkept
 
 TEMPLATES = places.shipped() / "templates"
 
@@ -18,4 +19,5 @@ def text(cloud: str, user: str = "ubuntu") -> str:
     stays below ~/.skyrig. When it is done nobody can log in any more. BadInput for a cloud without images."""
     if cloud not in clouds():
         raise BadInput(f"no machine images are made on {cloud}", hint=f"they are on {', '.join(clouds())}")
-    return shell_templates.rendered(TEMPLATES, "images/seal.sh.j2", cloud=cloud, user=user)
+    names = (*unkept.CREDENTIALS, *unkept.LEFTOVERS)
+    return shell_templates.rendered(TEMPLATES, "images/seal.sh.j2", cloud=cloud, user=user, unkept=names)

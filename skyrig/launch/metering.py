@@ -24,7 +24,10 @@ def newest(root: str) -> str:
         folders[:] = [] if depth >= DEEP else [each for each in folders if each[0] != "." and each not in OTHERS]
         for name in set(names) & set(given["names"]):
             path = os.path.join(base, name)
-            about = os.stat(path)
+            try:
+                about = os.stat(path)
+            except OSError:  # it has gone, or is a link to nowhere
+                continue
             if os.path.isfile(path) and about.st_mtime >= given["since"] and about.st_size <= given["most"]:
                 found.append((about.st_mtime, path))
     return max(found)[1] if found else ""

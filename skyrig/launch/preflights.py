@@ -46,7 +46,7 @@ async def run(
     if quiet.detached:
         await client.cancel(desc, [record.id])
         raise SkyrigError("the preflight was broken off")
-    told = await _told(desc, {"op": "preflight"})
+    told = await _told(desc, {"op": "preflight", "job": record.id})
     found = report.from_json(told["report"]) if told["report"] is not None else None
     if found is None or found.job != record.id:
         why = quiet.record.reason if quiet.record is not None else ""

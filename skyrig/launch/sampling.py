@@ -32,6 +32,8 @@ FIRST_S = 1.0
 SMI_EVERY_S = 30.0
 """nvidia-smi costs much of a core while it runs."""
 SMI_PATIENCE_S = 5.0
+GPU_PATIENCE_S = 2.0
+"""For so long the rest waits for what the GPUs say."""
 FAILURES = 3
 """So often nvidia-smi may fail before it is asked no more."""
 LIBRARIES = ("libnvidia-ml.so.1", "/usr/local/nvidia/lib64/libnvidia-ml.so.1")
@@ -275,6 +277,39 @@ def gpus() -> Callable[[], Numbers]:
     return dict
 
 
+class Aside:
+    """What tells of the GPUs, in a thread of its own: where the driver hangs, the rest goes on being told, and nobody
+    starts this program again and again beside ones that cannot end."""
+
+    def __init__(self) -> None:
+        import threading
+
+        self.due, self.done = threading.Event(), threading.Event()
+        self.found: Numbers = {}
+        self.busy = False
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self) -> None:
+        """Look whenever that is due."""
+        look = gpus()
+        while self.due.wait():
+            self.due.clear()
+            self.found = look()
+            self.done.set()
+
+    def look(self) -> Numbers:
+        """All GPUs as they are now, or as they were when they were asked before; {} while there is no answer."""
+        if not self.busy:
+            self.busy = True
+            self.due.set()
+            self.done.wait(GPU_PATIENCE_S)
+        if not self.done.is_set():
+            return {}
+        self.done.clear()
+        self.busy = False
+        return self.found
+
+
 def looked(own: Own | None, cards: Callable[[], Numbers]) -> Numbers:
     """Everything, as it is now."""
     found = own.look() if own is not None else {**of_host(), **of_container(), **of_disks()}
@@ -294,15 +329,15 @@ def told(before: Numbers, now: Numbers, seconds: float) -> Numbers:
 
 def watch(period_s: float, own: Own | None) -> None:
     """Look until stdin ends."""
-    cards = gpus() if own is None else dict
-    before, before_at = looked(own, dict), time.monotonic()
+    cards = Aside().look if own is None else dict
+    before_at, before = time.monotonic(), looked(own, dict)
     due = before_at + FIRST_S
     while True:
         if select.select([0], [], [], max(0.0, due - time.monotonic()))[0]:
             if not os.read(0, 4096):
                 return
             continue
-        now, now_at = looked(own, cards), time.monotonic()
+        now_at, now = time.monotonic(), looked(own, cards)  # in this order: nvidia-smi takes seconds
         sys.stdout.write(json.dumps(told(before, now, now_at - before_at), separators=(",", ":")) + "\n")
         sys.stdout.flush()
         before, before_at, due = now, now_at, now_at + period_s

@@ -4,7 +4,7 @@ What is remembered of the setup that was done becomes the mark of an image (skyr
 variables called `secrets`; with `forget` it is removed, for the setup is another one on each node. Where there is a
 `script`, this is a machine of a cloud, and all goes that belongs to this one alone, or that would act on the next one
 (templates/images/seal.sh.j2). A machine that was sealed lets nobody in any more. Nothing here harms when it is done
-again.
+again. It says when there is no setup to be remembered though one was done: it changed files that each launch brings.
 """
 
 from __future__ import annotations
@@ -86,8 +86,11 @@ def clean_machine() -> None:
 if given["forget"]:
     if os.path.exists(file):
         os.unlink(file)
-elif marked():
-    seal_mark()
+    remembers = True
+else:
+    remembers = marked()
+    if remembers:
+        seal_mark()
 if given["script"]:
     clean_machine()
-sys.stdout.write("sealed\n")
+sys.stdout.write("sealed\n" if remembers or not given["patience_s"] else "sealed, with no setup\n")

@@ -1354,7 +1354,7 @@ class Attached:
             except OSError:
                 self._lose()
                 continue
-            if verb == "lease":
+            if verb == "lease" and not self.done:  # nothing comes after the last frame
                 self.out += line({"k": "lease", "t": clock()})  # node and daemon are there, however silent the job is
 
     def _news(self) -> None:

@@ -13,6 +13,7 @@ from skyrig import imaging, places, rendering, renting
 from skyrig.bringing import with_policy
 from skyrig.catalog import costs, fabrics, facts, instances, rights
 from skyrig.catalog import market as markets
+from skyrig.catalog.instances import InstanceType
 from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
@@ -88,6 +89,8 @@ def _of(
     chosen, why = _chosen(task, before, ranking, among, rehearsed=question.catalog is None)
     wanted = with_policy(shape_for(before, task, offer=chosen), options.wish, new=described.describe(stack) is None)
     shape, notes = _settled(evolve(wanted, power="up"), among, chosen, asks=question.catalog is None)
+    if imaging.is_missing(shape):
+        notes.append(f"the id of its image in {shape.machine.region} is not known yet: it is copied there first")
     kind = instances.of_cloud(shape.cloud).get(shape.machine.instance_type) or (chosen.kind if chosen else None)
     return Plan(
         stack=stack,
@@ -99,14 +102,19 @@ def _of(
         why=why,
         missing=among.missing,
         price=_price(shape, chosen, question.hours),
-        forecast=_forecast(stack, shape, question, chosen),
+        forecast=_forecast(stack, imaging.foreseen(shape), question, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
         fabric=fabrics.of_machine(shape.cloud, shape.machine, kind),
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
-        notes=(*notes, *_limits(stack, shape)),
+        notes=(*notes, *_limits(stack, shape), *filter(None, [_of_network(shape, kind)])),
         is_settled=not notes,
         saving=setups.saving(task, shape),
     )
+
+
+def _of_network(shape: Shape, kind: InstanceType | None) -> str:
+    """What is to be known of the network between the nodes; "" where it is what it can be."""
+    return fabrics.remark(kind, shape.machine.network_tier, len(shape.nodes)) if kind is not None else ""
 
 
 def _hopeful(ranking: Ranking) -> Ranking:

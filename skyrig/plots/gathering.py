@@ -1,10 +1,12 @@
 """A job's log as it comes, in bytes, and what can be drawn of it: lines are told apart by rank, progress bars by their
-total, and what several ranks print alike is taken from the first of them."""
+total, and what several ranks print alike is taken from the first of them. When nodes have come or gone that may be
+another one: its numbers go on where those of the one before ended."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from threading import Lock
 
 from attrs import define, field
 
@@ -15,6 +17,7 @@ from skyrig.plots.values import Curve, Mark, Segment, Training
 
 _WHOSE = re.compile(rb"\((?:rank (\d{1,9}), [^()]{0,100}|(setup, [^()]{0,100})|(skyrig))\) ")
 _PROCESS = re.compile(rb"\s*\[(?:rank|default)(\d{1,6})\]:?\s?")
+_BEGINNING = re.compile(rb"(?:%s)?(?:%s)?" % (_WHOSE.pattern, _PROCESS.pattern))
 _LONGEST = 64 * 1024
 _RANKS = 4
 """Of so many ranks, the first ones, it is kept what they say."""
@@ -33,6 +36,11 @@ class _Program:
     bars: dict[int, Track] = field(factory=dict)
     epoch: float | None = None
 
+    def taken_over(self) -> _Program:
+        """One that goes on where this one was."""
+        bars = {total: each.taken_over() for total, each in self.bars.items()}
+        return _Program(self.lines.taken_over(), bars, self.epoch)
+
     def add(self, number: int, found: Reading) -> None:
         if not found.bar:
             self.lines.add(number, found)
@@ -48,37 +56,52 @@ class _Program:
 
 
 class Gathering:
-    """Takes a log in pieces of any size, as `logs` shows it: `(rank K, NODE) ` before the lines of several nodes."""
+    """Takes a log in pieces of any size, as `logs` shows it: `(rank K, NODE) ` before the lines of several nodes. One
+    thread may write what another asks about."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._number = 0
         self._programs: dict[Whose, _Program] = {}
+        self._before = _Program()
         self._marks: list[tuple[int, str]] = []
+        self._lock = Lock()
 
     def write(self, data: bytes) -> int:
         """Take the next piece; how much that was (all of it, as of a file)."""
+        with self._lock:
+            self._take(data)
+        return len(data)
+
+    def _take(self, data: bytes) -> None:
         *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[-_LONGEST:]
         for line in lines:
             self._line(line)
-        return len(data)
+        drawn, anew, rest_of_it = rest.rpartition(b"\r")
+        if anew:  # a bar, which need not end its line for hours
+            self._line(drawn)
+            rest = _BEGINNING.match(drawn)[0] + rest_of_it  # type: ignore[index]  # it matches everything
+        self._rest = rest[:_LONGEST]
 
     def flush(self) -> None:
         """As of a file: nothing is held back."""
 
     def end(self) -> None:
         """No more comes: what has no line feed is a line too."""
-        rest, self._rest = self._rest, b""
-        self._line(rest)
+        with self._lock:
+            rest, self._rest = self._rest, b""
+            self._line(rest)
 
     def training(self) -> Training:
         """What is known by now."""
-        for whose in sorted(self._programs):
-            program = self._programs[whose]
-            if program.tracks:
-                return self._drawn(program)
-        return Training()
+        with self._lock:
+            program = self._teller()
+            return self._drawn(program) if program.tracks else Training()
+
+    def _teller(self) -> _Program:
+        """The one that is drawn: the first that has told anything since nodes last came or went, or what was before."""
+        told = (self._programs[whose] for whose in sorted(self._programs))
+        return next((each for each in told if each.tracks), self._before)
 
     def _line(self, line: bytes) -> None:
         whose = _WHOSE.match(line) if line.startswith(b"(") else None
@@ -93,25 +116,26 @@ class Gathering:
             rank = int(whose[1])
             if len(self._programs) >= _RANKS and (rank, 0) > max(self._programs):
                 return
+        process = _PROCESS.match(line) if line.lstrip().startswith(b"[") else None
+        if process is not None:
+            line = line[process.end() :]
         for part in line.split(b"\r") if b"\r" in line else (line,):
             if reading.may_tell(part):
-                self._part(rank, part)
+                self._part((rank, int(process[1]) if process else 0), part)
 
-    def _part(self, rank: int, part: bytes) -> None:
-        process = _PROCESS.match(part) if part.lstrip().startswith(b"[") else None
-        local = int(process[1]) if process else 0
-        text = part[process.end() if process else 0 :][: reading.LONGEST].decode("utf-8", "replace")
+    def _part(self, whose: Whose, part: bytes) -> None:
+        text = part[: reading.LONGEST].decode("utf-8", "replace")
         found, epoch = reading.read(text), reading.header(text)
         if found is None and epoch is None:
             return
-        program = self._program((rank, local))
+        program = self._program(whose)
         if program is None:
             return
         if epoch is not None:
             program.epoch = epoch
         if found is not None:
             self._number += 1
-            if found.bar and found.epoch is None:
+            if found.epoch is None and found.step is not None:
                 found = Reading(found.values, found.step, program.epoch, found.bar)
             program.add(self._number, found)
 
@@ -123,13 +147,17 @@ class Gathering:
                 if whose > last:
                     return None
                 del self._programs[last]
-            self._programs[whose] = _Program()
+            self._programs[whose] = self._before.taken_over()
         return self._programs[whose]
 
     def _mark(self, line: bytes) -> None:
         what = marks.of_line(line)
-        if what is not None and len(self._marks) < _MARKS:
+        if what is None:
+            return
+        if len(self._marks) < _MARKS:
             self._marks.append((self._number, what))
+        if what != marks.NOTICED:  # from now on it may be another one that tells how the run goes on
+            self._before, self._programs = self._teller(), {}
 
     def _drawn(self, program: _Program) -> Training:
         first, *others = program.tracks

@@ -7,6 +7,7 @@ Keras, and this project's own examples.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 LOSS, VAL_LOSS, RATE, GRADIENT = "loss", "val loss", "learning rate", "gradient norm"
@@ -30,14 +31,17 @@ RUNTIME = "runtime"
 _SPELLED: Mapping[str, tuple[str, ...]] = {
     LOSS: (
         "loss", "train_loss", "training_loss", "lm_loss", "loss_train", "avg_loss", "running_loss", "batch_loss",
-        "loss_step", "train_loss_step", "step_loss",
+        "loss_step", "train_loss_step", "step_loss", "total_loss", "reduced_train_loss", "avr_loss",
     ),
-    VAL_LOSS: ("val_loss", "eval_loss", "valid_loss", "validation_loss", "test_loss", "loss_val", "loss_eval"),
+    VAL_LOSS: (
+        "val_loss", "eval_loss", "valid_loss", "validation_loss", "test_loss", "loss_val", "loss_eval", "dev_loss",
+        "lm_loss_value",
+    ),
     RATE: ("lr", "learning_rate", "train_learning_rate", "train_lr"),
     GRADIENT: ("grad_norm", "gradient_norm", "train_grad_norm"),
     TOKENS: (
         "tokens_s", "tokens_sec", "tokens_second", "tokens_per_s", "tokens_per_sec", "tokens_per_second", "tok_s",
-        "toks_s", "tok_sec", "tps", "train_tokens_per_second",
+        "toks_s", "tok_sec", "tps", "train_tokens_per_second", "step_tokens_per_second", "tokens_train_per_sec",
     ),
     SAMPLES: (
         "samples_s", "samples_sec", "samples_second", "samples_per_s", "samples_per_sec", "samples_per_second",
@@ -47,16 +51,20 @@ _SPELLED: Mapping[str, tuple[str, ...]] = {
     ),
     STEPS: (
         "steps_s", "steps_sec", "steps_per_s", "steps_per_sec", "steps_per_second", "train_steps_per_second", "it_s",
-        "iter_s", "iters_s", "iter_sec", "iterations_s", "batches_s", "batch_s",
+        "iter_s", "iters_s", "iter_sec", "iterations_s", "batches_s", "batch_s", "global_step_sec",
     ),
     STEP: (
         "step", "steps", "global_step", "train_global_step", "iter", "iters", "iteration", "iterations", "train_step",
-        "trainer_global_step",
+        "trainer_global_step", "current_steps", "num_updates",
     ),
     EPOCH: ("epoch", "train_epoch"),
-    SECONDS: ("step_time", "iter_time", "iter_time_s", "step_time_s", "sec_it", "s_it", "s_step", "sec_step", "s_iter"),
+    SECONDS: (
+        "step_time", "iter_time", "iter_time_s", "step_time_s", "sec_it", "s_it", "s_step", "sec_step", "s_iter",
+        "s_batch", "dt", "iter_dt", "step_avg", "train_step_timing_in_s",
+    ),
     MILLISECONDS: (
-        "elapsed_time_per_iteration_ms", "iter_time_ms", "step_time_ms", "ms_step", "ms_it", "ms_iter", "time_ms",
+        "elapsed_time_per_iteration_ms", "iter_time_ms", "step_time_ms", "ms_step", "ms_it", "ms_iter",
+        "ms_batch", "time_ms",
     ),
     RUNTIME: ("train_runtime",),
 }  # fmt: skip
@@ -65,7 +73,12 @@ BY_SPELLING: Mapping[str, str] = {spelled: name for name, forms in _SPELLED.item
 """What a spelling means: small letters, `_` for whatever stands between words."""
 
 
+_OF_EACH = re.compile(r"_(?:per_)?(?:gpu|device|chip)$")
+"""Some programs tell what one device does; it is drawn as it is."""
+
+
 def meaning(spelled: str) -> str | None:
     """The known name that is spelled so (`Train Loss`, `train/loss`, `samples/sec`); None for what is not known."""
-    folded = "".join(each if each.isalnum() else " " for each in spelled.lower())
-    return BY_SPELLING.get("_".join(folded.split()))
+    folded = "_".join("".join(each if each.isalnum() else " " for each in spelled.lower()).split())
+    of_one = BY_SPELLING.get(_OF_EACH.sub("", folded))
+    return BY_SPELLING.get(folded) or (of_one if of_one in THROUGHPUTS else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median
@@ -203,20 +204,23 @@ def told(value: float) -> str:
 def superseded(line: Line) -> tuple[Segment, ...]:
     """The ends of its stretches that the run went back from, and did again: each with the point before them."""
     found = []
-    for now, later in pairwise(line.segments):
-        first = next((at for at, x in enumerate(now.x) if x >= later.x[0]), None)
-        if first is not None:
-            begin = max(0, first - 1)
-            found.append(Segment(now.x[begin:], now.y[begin:]))
+    for each, kept in _kept(line):
+        if kept < len(each.x):
+            begin = max(0, kept - 1)
+            found.append(Segment(each.x[begin:], each.y[begin:]))
     return tuple(found)
 
 
 def standing(line: Line) -> tuple[Segment, ...]:
     """The rest of its stretches: what the run in the end was."""
-    kept = []
-    for number, each in enumerate(line.segments):
-        later = line.segments[number + 1].x[0] if number + 1 < len(line.segments) else math.inf
-        count = next((at for at, x in enumerate(each.x) if x >= later), len(each.x))
-        if count:
-            kept.append(Segment(each.x[:count], each.y[:count]))
-    return tuple(kept)
+    return tuple(Segment(each.x[:kept], each.y[:kept]) for each, kept in _kept(line) if kept)
+
+
+def _kept(line: Line) -> Iterator[tuple[Segment, int]]:
+    """Each stretch, and how many of its points stand: those before the place to which any later one went back."""
+    back = math.inf
+    found = []
+    for each in reversed(line.segments):
+        found.append((each, bisect_left(each.x, back)))
+        back = min(back, *each.x[:1])
+    return reversed(found)

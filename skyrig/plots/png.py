@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +24,44 @@ _INK = "#7a7a7a"
 
 def require(file: Path) -> None:
     """BadInput where a picture cannot be drawn here, or not into `file`."""
-    if file.suffix not in KINDS:
+    if file.suffix.lower() not in KINDS:
         raise BadInput(f"--plot {file}: a file that ends with {', '.join(KINDS)} is wanted")
     if not file.expanduser().absolute().parent.is_dir():
         raise BadInput(f"--plot {file}: no such folder")
+    if file.expanduser().is_dir():
+        raise BadInput(f"--plot {file}: that is a folder")
     if importlib.util.find_spec("matplotlib") is None:
-        raise BadInput("--plot FILE needs matplotlib", hint="pip install 'skyrig[plots]'; --plot alone draws here")
+        raise BadInput(
+            "--plot FILE needs matplotlib", hint="pip install 'skyrig[plots]'; logs --plot alone draws in the terminal"
+        )
+
+
+@contextmanager
+def written(file: Path) -> Iterator[Path]:
+    """Where to write a picture that is named so; a folder or disk that takes it not is BadInput."""
+    try:
+        yield file.expanduser()
+    except OSError as problem:
+        raise BadInput(f"--plot {file}: {problem.strerror}") from problem
 
 
 def draw(picture: Picture, file: Path) -> None:
-    """Draw into `file`, the kind of picture by its name."""
+    """Draw into `file`, the kind of picture by its name. BadInput where it cannot be written."""
     from matplotlib.figure import Figure
 
     shown = panels(picture)
     columns = 1 if len(shown) < 3 else 2
     count = -(-len(shown) // columns)
     figure = Figure(figsize=(6.4 * columns, 0.6 + 2.5 * max(1, count)), layout="constrained", facecolor="none")
-    figure.suptitle(picture.title, color=_INK, fontsize=12)
+    figure.suptitle(picture.title, color=_INK, fontsize=12, parse_math=False)
     cells = figure.subplots(max(1, count), columns, squeeze=False)
     flat = [cell for row in cells for cell in row]
     for axes, panel in zip(flat, shown, strict=False):
         _panel(axes, panel)
     for axes in flat[len(shown) :]:
         axes.set_visible(False)
-    figure.savefig(file.expanduser(), dpi=150)
+    with written(file) as place:
+        figure.savefig(place, dpi=150)
 
 
 def _panel(axes: Any, panel: Panel) -> None:

@@ -21,26 +21,55 @@ _HINTS = (b"loss", b"lr", b"learning", b"epoch", b"/s", b"sec", b"tps", b"tok", 
 """A line without any of these has none of the numbers."""
 
 _NUMBER = re.compile(
-    r"(?<![\w.])([-+]?(?:(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
+    r"(?<![\w.])([-+]?(?:(?:\d{1,3}(?:[,_]\d{3})+(?![\d,_])|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?"
     r"|(?i:nan|inf(?:inity)?)\b))"
 )
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_BETWEEN = " \t\"':=[({|)#*"
+_BETWEEN = " \t\"':=[({|)#*>-\N{RIGHTWARDS ARROW}\N{FULLWIDTH COLON}"
 """What may stand between a name and its number."""
+_WRAPPED = re.compile(r"\b(?:\w+\.)*(?:tensor|array|float\d*|bfloat16)$", re.IGNORECASE)
+"""And as what a number is printed: `tensor(2.5)`, `np.float64(2.5)`."""
 _CUT = re.compile(r"[^A-Za-z0-9 _/.\-()]+")
 _UNIT = re.compile(r"\s?([A-Za-z]+(?:/[A-Za-z]+|(?: per |_per_)[A-Za-z]+)?)")
-_BAR = re.compile(r"(\d+)/(\d+) (?:\[\d+:\d\d|\[[=>.]|[━─╸])")
-_SHARE = re.compile(r"\[(\d+)/(\d+) \(")
+_THOUSANDS = re.compile(r"([kKMG])(?![A-Za-z0-9_=])| ?([kKMG]) ?(?=[a-z]{2,}(?:/| per |_per_))")
+_MANY = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9}
+_TIMES = {"ms": names.MILLISECONDS, "s": names.SECONDS, "sec": names.SECONDS}
+_BAR = re.compile(
+    r"(?<![\d/])(\d+)/(\d+) (?:\[\d+:\d\d|\[[=>.]|[\N{BOX DRAWINGS HEAVY HORIZONTAL}\N{BOX DRAWINGS LIGHT HORIZONTAL}"
+    r"\N{BOX DRAWINGS HEAVY LEFT}]|\d+:\d\d:\d\d \N{BULLET}|- \d+m?s - )"
+)
+_SHARE = re.compile(
+    r"(?:epoch|\btrain:)(?:\(train\))?[:\s=]{0,9}\[?\s{0,9}(\d+)(?:\s?/\s?\d+)?[\]\s:,|\[(]{1,19}(\d+)\s?/\s{0,9}(\d+)(?!\d|\s?/)",
+    re.IGNORECASE,
+)
+"""How far an epoch has come: `Epoch: [0][ 10/5005]`, `epoch 001:  450 / 1891`, `Train Epoch: 1 [640/60000 (1%)]`."""
 _HEADER = re.compile(r"\s*epoch:?\s*\[?(\d+)\s*/\s*\d+\]?\s*:?\s*", re.IGNORECASE)
-_HELD_OUT = re.compile(r"\W*(?:test|valid|eval)[a-z]*\b", re.IGNORECASE)
-"""How a line about other data than that of the training begins: `Test set: Average loss: 0.2`."""
-_OTHER_LOSSES = frozenset({"aux", "auxiliary", "balance", "balancing", "router", "z", "kl", "policy", "value", "vf"})
-"""`aux loss 0.1` is no training loss."""
+_HELD_OUT = re.compile(
+    r"(?:^|[\s\[(|>{\"'=])(?:test(?:ing)?|val|valid|validat\w*|eval|evaluat\w*)(?=[\s:\])|,\"'])", re.IGNORECASE
+)
+"""What stands before the loss in a line about other data than that of the training: `Test set: Average loss: 0.2`,
+`INFO - validate step: 15 loss: 3.2`. Not if it is of both."""
+_TRAINING = re.compile(r"\btrain(?:ing)?\b", re.IGNORECASE)
+_OTHERS = {
+    names.LOSS: frozenset({"aux", "auxiliary", "balance", "balancing", "router", "z", "kl", "policy", "value", "vf",
+                           "best", "lowest", "min", "minimum", "final"}),
+    names.VAL_LOSS: frozenset({"best", "lowest", "min", "minimum", "final"}),
+    names.STEP: frozenset({"total", "max", "maximum", "num", "warmup", "per", "every", "save", "logging", "remaining",
+                           "decay", "accumulation", "best"}),
+    names.EPOCH: frozenset({"total", "max", "maximum", "num", "per", "every", "best"}),
+}  # fmt: skip
+"""Words that make another number of it: `aux loss 0.1` is no training loss, `warmup steps 100` no step."""
 _FARTHEST = 1e15
 """No run has so many steps."""
 _CURVES = frozenset(names.KNOWN)
-_ITS_OWN = ("epoch", "train", "step", "iter")
+_ITS_OWN = ("epoch", "train", "step", "iter", "loss")
 """What stands before a bar of training, if anything does; others are of downloads, of data, of evaluation."""
+_NOT_ITS_OWN = re.compile(r"\b(?:val|eval|test)")
+_PLURAL = ("steps", "iters", "iterations")
+"""`steps: 1000` may be how many there will be."""
+_TIME = "time"
+_SUMMARY = "wandb:"
+"""How lines begin that tell at the end of a run what was told before."""
 
 
 class Reading(NamedTuple):
@@ -72,17 +101,15 @@ def read(text: str) -> Reading | None:
         text = _COLOUR.sub("", text)
     parts = _NUMBER.split(text)
     wanted = _wanted(tuple(parts[::2]))
-    if not wanted:
+    if not wanted or text.startswith(_SUMMARY):
         return None
     found = {}
-    for name, at in wanted:
+    for name, at, times in wanted:
         number = parts[at]
-        found[name] = float(number.replace(",", "") if "," in number else number)
-    bar = _bar(text) if "/" in text and ("[" in text or "%" in text or "━" in text) else None
+        found[name] = times * float(number.replace(",", "") if "," in number else number)
+    bar = _bar(text) if "/" in text else None
     if bar is not None and not _is_of_training(text):
         return None
-    if names.LOSS in found and _HELD_OUT.match(text):
-        found.setdefault(names.VAL_LOSS, found.pop(names.LOSS))
     step, epoch = (_place(found.pop(name, None)) for name in (names.STEP, names.EPOCH))
     if not found.keys() <= _CURVES:
         found = _curves(found)
@@ -90,8 +117,8 @@ def read(text: str) -> Reading | None:
         return None
     if bar is not None:
         return Reading(found, float(bar[0]), epoch, bar[1])
-    if epoch is not None and step is None and (share := _SHARE.search(text)) and float(share[2]):
-        epoch += float(share[1]) / float(share[2])
+    if step is None and "/" in text and (share := _SHARE.search(text)) and float(share[2]) <= float(share[3]) > 0:
+        epoch = _place(float(share[1]) + float(share[2]) / float(share[3]))
     return Reading(found, step, epoch)
 
 
@@ -109,40 +136,83 @@ def _bar(text: str) -> tuple[int, int] | None:
 def _is_of_training(text: str) -> bool:
     label = text[: text.find("%")].lower() if "%" in text else ""
     words = label.partition(":")[0] if ":" in label else ""
-    return not words.strip() or (any(own in words for own in _ITS_OWN) and "valid" not in words)
+    return not words.strip() or (any(own in words for own in _ITS_OWN) and not _NOT_ITS_OWN.search(words))
 
 
 @lru_cache(maxsize=4096)
-def _wanted(between: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    """The known names in a line, given what stands between its numbers, with the places of these among its parts; the
-    first of a name. A program prints few forms of lines, so this is worked out a few times alone."""
+def _wanted(between: tuple[str, ...]) -> tuple[tuple[str, int, float], ...]:
+    """The known names in a line, given what stands between its numbers, with the places of these among its parts, and
+    how many times what they say they mean (`1.2k`); the first of a name, but `total loss` rather than `cls loss`. A
+    program prints few forms of lines, so this is worked out a few times alone."""
     found: dict[str, int] = {}
+    vague: dict[str, int] = {}
     for at, before in enumerate(between[:-1]):
-        name = _named(before[-100:]) or _counted(between[at + 1][:40])
-        if name == "time":
-            name = {"ms": names.MILLISECONDS, "s": names.SECONDS}.get(_word(between[at + 1][:4]))
-        if name is not None and (at == 0 or before != "/"):
-            found.setdefault(name, 2 * at + 1)
-    return tuple(found.items()) if found.keys() - {names.STEP, names.EPOCH} else ()
+        if at and before == "/":
+            continue
+        name, sure = _name(before, between[at + 1])
+        if name is not None:
+            (found if sure else vague).setdefault(name, at)
+    if names.LOSS in {*found, *vague} or names.VAL_LOSS in found:
+        found = {**vague, **found}
+    if names.LOSS in found and _is_held_out(between[: found[names.LOSS] + 1]):
+        found = {
+            names.VAL_LOSS if name == names.LOSS else name: at
+            for name, at in found.items()
+            if name in (names.LOSS, names.STEP, names.EPOCH, names.VAL_LOSS)
+        }
+    if not found.keys() - {names.STEP, names.EPOCH}:
+        return ()
+    return tuple((name, 2 * at + 1, _times(name, between[at + 1])) for name, at in found.items())
 
 
-def _named(before: str) -> str | None:
-    """The known name that the text before a number ends with."""
+def _name(before: str, after: str) -> tuple[str | None, bool]:
+    """The known name of a number between these texts; and whether that is sure, or only so beside a loss."""
+    name, sure = _named(before[-100:])
+    unit = _word(after[:6])
+    if name in (names.STEP, names.SECONDS) and unit in _TIMES:
+        return _TIMES[unit], sure  # `Step: 50ms`
+    if name is None and (counted := _counted(after[:40])):
+        return counted, True
+    if name is None and re.match(r"/s\b", after):
+        return names.SAMPLES, False  # timm's `2547.26/s`
+    if name == _TIME:
+        return (names.MILLISECONDS, False) if unit == "ms" else (None, False)
+    return name, sure
+
+
+def _is_held_out(before: tuple[str, ...]) -> bool:
+    text = " 0 ".join(before)
+    return _HELD_OUT.search(text) is not None and _TRAINING.search(text) is None
+
+
+def _times(name: str, after: str) -> float:
+    many = _THOUSANDS.match(after) if name in (names.STEP, *names.THROUGHPUTS) else None
+    return _MANY[many[1] or many[2]] if many else 1.0
+
+
+def _named(before: str) -> tuple[str | None, bool]:
+    """The known name that the text before a number ends with, and whether it is sure."""
     text = before.rstrip(_BETWEEN)
+    if "(" in before[len(text) :] and (wrapped := _WRAPPED.search(text)):
+        text = text[: wrapped.start()].rstrip(_BETWEEN)
     if not text or not (text[-1].isalpha() or text[-1] == "_"):
-        return None
+        return None, False
     words = [word.strip("/.-") for word in _CUT.split(text)[-1].split()][-5:]
     for first in range(len(words)):
         found = names.meaning(" ".join(words[first:]))
-        if found is not None:
-            other = found == names.LOSS and first and words[first - 1].lower() in _OTHER_LOSSES
-            return None if other else found
-    return "time" if words and words[-1].lower() == "time" else None
+        if found is None:
+            continue
+        if first and words[first - 1].lower() in _OTHERS.get(found, ()):
+            return None, False
+        vague = (found == names.LOSS and first and len(words) == first + 1) or words[-1].lower() in _PLURAL
+        return found, not vague
+    return (_TIME, False) if [word.lower() for word in words] == [_TIME] else (None, False)
 
 
 def _counted(after: str) -> str | None:
     """The known name that the unit behind a number means: of a rate, or of the time that a step takes."""
-    found = _UNIT.match(after)
+    many = _THOUSANDS.match(after)
+    found = _UNIT.match(after, many.end() if many else 0)
     name = names.meaning(found[1]) if found else None
     return name if name in (*names.THROUGHPUTS, names.SECONDS, names.MILLISECONDS) else None
 

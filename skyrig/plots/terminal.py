@@ -22,6 +22,9 @@ _DIM = "dim"
 _LABEL = 9
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 
+_PLAIN = str.maketrans({"┤": "+", "│": "|", "└": "+", "─": "-", "━": "=", "┊": ":"})
+_PLAIN |= {0x2800 + bits: "*" for bits in range(1, 256)}
+
 Row = list[tuple[str, str]]
 """One line on the screen: texts with the style of each ("": plain)."""
 
@@ -63,12 +66,26 @@ def rows(picture: Picture, width: int) -> Iterator[Row]:
         yield from _panel(panel, max(20, width - _LABEL - 2))
 
 
+def plain(row: Row) -> Row:
+    """The same for a terminal that knows ASCII alone."""
+    return [(text.translate(_PLAIN).encode("ascii", "replace").decode(), style) for text, style in row]
+
+
+def _head(panel: Panel, columns: int) -> Iterator[Row]:
+    """What it shows, and the names of its lines, in as many rows as these need."""
+    row: Row = [(" " * (_LABEL + 2), ""), (panel.heading, "bold")]
+    taken = len(panel.heading)
+    for line in panel.lines if len(panel.lines) > 1 else ():
+        if taken + 5 + len(line.label) > columns:
+            yield row
+            row, taken = [(" " * (_LABEL + 2), "")], 0
+        row += [("   ", ""), ("━ ", _style(line)), (line.label, "")]
+        taken += 5 + len(line.label)
+    yield row
+
+
 def _panel(panel: Panel, columns: int) -> Iterator[Row]:
-    head: Row = [(" " * _LABEL + "  ", ""), (panel.heading, "bold")]
-    if len(panel.lines) > 1:
-        for line in panel.lines:
-            head += [("   ", ""), ("━ ", _style(line)), (line.label, "")]
-    yield head
+    yield from _head(panel, columns)
     canvas = _Field(columns, HEIGHT)
     for place, _ in panel.marks:
         for down in range(0, 4 * HEIGHT, 2):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, zip_longest
+from statistics import median
 from typing import NamedTuple
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from skyrig.plots import names
 from skyrig.plots.reading import Reading
 from skyrig.plots.values import Curve, Segment
 
-HELD = 1 << 15
-"""Points of a curve that are held; of more every second one goes."""
+HELD = 1 << 14
+"""Points of a curve that are held; of more every second one goes, and from then on one comes for twice as many."""
 
 TOLD = 2000
 """Points of a curve that come out."""
@@ -35,34 +37,54 @@ class Track:
 
     points: dict[str, list[Point]] = field(factory=dict)
     readings: int = 0
+    _crowds: dict[str, tuple[int, int]] = field(factory=dict)
+    """By curve: how many readings become one point (where not one), and how many the last one stands for."""
     _epoch: float | None = None
     _last: float = -1.0
     _before: dict[float, float] = field(factory=dict)
+
+    def taken_over(self) -> Track:
+        """One that goes on where this one was."""
+        points = {name: list(held) for name, held in self.points.items()}
+        return evolve(self, points=points, crowds=dict(self._crowds), before=dict(self._before))
 
     def add(self, number: int, reading: Reading) -> None:
         """Take the next reading."""
         self.readings += 1
         step = self._in_all(reading)
         for name, value in reading.values.items():
-            held = self.points.get(name)
-            if held is None:
-                held = self.points[name] = []
-            held.append(Point(number, step, reading.epoch, value))
-            if len(held) > HELD:
-                del held[1::2]
+            self._hold(name, Point(number, step, reading.epoch, value))
+
+    def _hold(self, name: str, point: Point) -> None:
+        """The newest one is always held."""
+        held = self.points.get(name)
+        if held is None:
+            held = self.points[name] = []
+        if name in self._crowds:
+            most, count = self._crowds[name]
+            self._crowds[name] = most, count % most + 1
+            if count < most:
+                held[-1] = point
+                return
+        held.append(point)
+        if len(held) > HELD:
+            del held[1::2]
+            most = 2 * self._crowds.get(name, (1, 1))[0]
+            self._crowds[name] = most, most
 
     @property
     def axis(self) -> str:
         """What its curves are over; see values.AXES."""
         shown = next((self.points[name] for name in names.KNOWN if name in self.points), [])
-        for axis in ("step", "epoch"):
-            if any(getattr(point, axis) is not None for point in shown):
-                return axis
-        return "line"
+        if any(point.step is not None for point in shown):
+            return "step"
+        epochs = {point.epoch for point in shown} - {None}
+        return "epoch" if len(epochs) > 1 or (epochs and len(shown) == 1) else "line"
 
     def curve(self, name: str, axis: str) -> Curve:
         """One of its curves."""
-        return Curve(name, segments([(self._place(each, axis), each.value) for each in self._placed(name, axis)]))
+        places = [(self._place(each, axis), each.value) for each in self._placed(name, axis)]
+        return Curve(name, segments(spread(places) if axis == "epoch" else places))
 
     def place_of(self, number: int, axis: str) -> float:
         """How far its curves had come before the line with that number."""
@@ -106,14 +128,35 @@ class Track:
         return step + (self._before.get(self._epoch, 0.0) if self._epoch is not None else 0.0)
 
 
+def spread(places: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """The same, where most places have several values (a program that tells the epoch alone, or only two digits of it)
+    each of these a bit further, up to the next place."""
+    groups = [list(group) for _, group in groupby(places, key=lambda each: each[0])]
+    if not groups or median(len(group) for group in groups) < 2:
+        return places
+    found: list[tuple[float, float]] = []
+    width = 0.0
+    for group, later in zip_longest(groups, groups[1:]):
+        place = group[0][0]
+        if later and later[0][0] > place:
+            width = (later[0][0] - place) / len(group)
+        found += [(place + width * at, value) for at, (_, value) in enumerate(group)]
+    return found
+
+
 def segments(places: Sequence[tuple[float, float]]) -> tuple[Segment, ...]:
     """Values by their places in the order in which they came, as stretches that only go forward. Of one place the last
-    value counts. One single place that lies back is a line that came late, and left out; two begin a new stretch."""
+    value counts. One single place that lies back is a line that came late, and left out; two begin a new stretch. Where
+    most places have several values, as of ranks that print into one another's lines, it is so too if the next place is
+    the one before it again."""
     parts: list[list[tuple[float, float]]] = [[]]
+    times = Counter(place for place, _ in places)
+    several = sum(count > 1 for count in times.values()) > 0.75 * len(times)
     ordered = [list(group)[-1] for _, group in groupby(places, key=lambda each: each[0])]
     for at, (place, value) in enumerate(ordered):
         if parts[-1] and place < parts[-1][-1][0]:
-            if at + 1 < len(ordered) and ordered[at + 1][0] > parts[-1][-1][0]:
+            later = ordered[at + 1][0] if at + 1 < len(ordered) else place
+            if later > parts[-1][-1][0] or (several and later == parts[-1][-1][0]):
                 continue
             parts.append([])
         if parts[-1] and place == parts[-1][-1][0]:

@@ -8,6 +8,7 @@ Layout of /sys/class/infiniband and its texts: Linux, Documentation/ABI/stable/s
 
 from __future__ import annotations
 
+import array
 import fcntl
 import os
 import socket
@@ -16,6 +17,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     Port = dict[str, Any]
@@ -25,6 +27,12 @@ _ADDRESSES = "addresses"
 """File in a folder that looks like a machine, with what only a living kernel says: a line `INTERFACE ADDRESS` each."""
 
 _SIOCGIFADDR = 0xC0206921 if sys.platform == "darwin" else 0x8915
+"""The address of one interface (netdevice(7))."""
+
+_SIOCGIFCONF = 0x8912
+"""All addresses, on Linux: an interface may have several."""
+_IFREQ = 24 + 2 * struct.calcsize("P")
+_MOST_ADDRESSES = 4096
 _EFA_DRIVER = "efa"
 _AMAZON = "0x1d0f"
 _ALWAYS_VIRTUAL = ("lo", "docker", "veth", "virbr", "cni", "flannel", "cali", "ifb", "dummy", "tunl", "sit")
@@ -88,12 +96,17 @@ def number(said: str) -> float:
         return 0.0
 
 
-def driver(device: str) -> str:
-    """Name of the driver of a device's folder in /sys; "" where it has none."""
+def linked(link: str) -> str:
+    """Name of what a link in /sys leads to; "" where it is no link."""
     try:
-        return os.path.basename(os.readlink(at(f"{device}/driver")))
+        return os.path.basename(os.readlink(at(link)))
     except OSError:
         return ""
+
+
+def driver(device: str) -> str:
+    """Name of the driver of a device's folder in /sys; "" where it has none."""
+    return linked(f"{device}/driver")
 
 
 def interfaces() -> list[Interface]:
@@ -121,15 +134,7 @@ def interfaces() -> list[Interface]:
 
 def address_of(name: str) -> str:
     """The first IPv4 address of an interface; "" where it has none."""
-    if not is_living():
-        rows = [line.split() for line in text(f"/{_ADDRESSES}").splitlines()]
-        return next((row[1] for row in rows if row[0] == name and ":" not in row[1]), "")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        try:
-            answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
-        except OSError:
-            return ""
-    return socket.inet_ntoa(answer[20:24])
+    return next((address for interface, address in _ipv4() if interface == name), "")
 
 
 def interface_of(wanted: str) -> str:
@@ -141,24 +146,75 @@ def interface_of(wanted: str) -> str:
         first = socket.inet_pton(socket.AF_INET, wanted)[0]
     except OSError:  # no address at all
         return ""
-    known = names("/sys/class/net") if not is_living() else [name for _, name in socket.if_nameindex()]
-    for name in known:
-        address = address_of(name)
-        if address == wanted or (first == 127 and address.startswith("127.")):
-            return name
-    return ""
+    there = list(_ipv4())
+    found = [name for name, address in there if address == wanted]
+    found += [name for name, address in there if first == 127 and address.startswith("127.")]
+    return next(iter(found), "")
+
+
+def interface_names() -> list[str]:
+    """All interfaces of the node. Not what /sys has: a program in a network namespace may see the machine's there."""
+    return [name for _, name in socket.if_nameindex()] if is_living() else names("/sys/class/net")
+
+
+def beneath(name: str) -> set[str]:
+    """An interface and those that it is made of: a bond's or bridge's members, the one that a VLAN is on."""
+    found, left = set(), [name] if name else []
+    while left:
+        each = left.pop()
+        found.add(each)
+        lower = [one[6:] for one in names(f"/sys/class/net/{each}") if one.startswith("lower_")]
+        left += [one for one in lower if one not in found]
+    return found
+
+
+def _ipv4() -> Iterator[tuple[str, str]]:
+    """Pairs of an interface and an address of it."""
+    if not is_living():
+        rows = [line.split() for line in text(f"/{_ADDRESSES}").splitlines()]
+        yield from ((row[0], row[1]) for row in rows if ":" not in row[1])
+        return
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            yield from _listed(asking)
+        except OSError:  # a kernel that knows no such thing
+            yield from _one_by_one(asking)
+
+
+def _listed(asking: socket.socket) -> list[tuple[str, str]]:
+    if sys.platform == "darwin":  # which answers in another form
+        raise OSError
+    rows = array.array("B", bytes(_IFREQ * _MOST_ADDRESSES))
+    where, size = rows.buffer_info()
+    used, _ = struct.unpack("iP", fcntl.ioctl(asking.fileno(), _SIOCGIFCONF, struct.pack("iP", size, where)))
+    found = []
+    for start in range(0, used, _IFREQ):
+        label = rows[start : start + 16].tobytes().partition(b"\0")[0].decode(errors="replace")
+        address = socket.inet_ntoa(rows[start + 20 : start + 24].tobytes())
+        found.append((label.partition(":")[0], address))  # eth0:1 is of eth0
+    return found
+
+
+def _one_by_one(asking: socket.socket) -> Iterator[tuple[str, str]]:
+    for name in interface_names():
+        try:
+            answer = fcntl.ioctl(asking.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+        except OSError:
+            continue
+        yield name, socket.inet_ntoa(answer[20:24])
 
 
 def _ipv6() -> list[tuple[bytes, str]]:
     """Pairs of an address and its interface, as Linux lists them; nothing on other systems."""
     rows = [line.split() for line in text("/proc/net/if_inet6").splitlines()]
-    return [(bytes.fromhex(row[0]), row[5]) for row in rows]
+    return [(bytes.fromhex(row[0]), row[5]) for row in rows if len(row) > 5]
 
 
 def ports() -> list[Port]:
     """The ports of all devices of RDMA, adapters of EFA apart: `name`, `port`, `state` (ACTIVE, DOWN, ...),
     `rate_gbps`, `layer` (InfiniBand or Ethernet), `usable` (whether a program here can open the device), `netdev` (its
-    interface, "" without one)."""
+    interface, "" without one), `bus` (its place on the PCI bus), `share_of` (that of the device that it is a virtual
+    function of, "" where it is none or the machine does not see that)."""
     found, files = [], opened()
     for name in names("/sys/class/infiniband"):
         if not is_efa(name):
@@ -196,22 +252,25 @@ def _port(name: str, port: str, files: set[str]) -> Port:
         "layer": text(f"{folder}/link_layer"),
         "usable": name in files,
         "netdev": next(iter(names(f"/sys/class/infiniband/{name}/device/net")), ""),
+        "bus": linked(f"/sys/class/infiniband/{name}/device"),
+        "share_of": linked(f"/sys/class/infiniband/{name}/device/physfn"),
     }
 
 
 def opened() -> set[str]:
-    """The devices that have their file in /dev/infiniband: a container sees all in /sys, and may have few of these."""
+    """The devices whose file in /dev/infiniband can be opened: a container sees all in /sys, and may have few of
+    these."""
     folder = "/sys/class/infiniband_verbs"
-    there = [each for each in names(folder) if os.path.exists(at(f"/dev/infiniband/{each}"))]
+    there = [each for each in names(folder) if os.access(at(f"/dev/infiniband/{each}"), os.R_OK | os.W_OK)]
     return {text(f"{folder}/{each}/ibdev") for each in there}
 
 
-def gid_index(name: str, port: int) -> int:
-    """The index of the port's first GID of RoCE v2 that is made of an IPv4 address; -1 where it has none."""
+def gid_indices(name: str, port: int) -> set[int]:
+    """The indices of the port's GIDs of RoCE v2 that are made of an IPv4 address."""
     folder = f"/sys/class/infiniband/{name}/ports/{port}"
-    for index in names(f"{folder}/gids"):
-        gid = text(f"{folder}/gids/{index}")
-        kind = text(f"{folder}/gid_attrs/types/{index}").lower()
-        if gid.startswith("0000:0000:0000:0000:0000:ffff:") and "v2" in kind:
-            return int(index)
-    return -1
+    return {
+        int(index)
+        for index in names(f"{folder}/gids")
+        if text(f"{folder}/gids/{index}").startswith("0000:0000:0000:0000:0000:ffff:")
+        and "v2" in text(f"{folder}/gid_attrs/types/{index}").lower()
+    }

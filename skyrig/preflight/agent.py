@@ -2,8 +2,8 @@
 clock, and moves bytes round a ring of nodes.
 
 Orders come as JSON lines on standard input, an answer goes back as one line each. It ends when its input does, whatever
-it is doing, so nothing of it outlives whoever has started it; and after `life_s` seconds of its own accord. `given`:
-`address` is where it listens, `token` what others must say before they are listened to.
+it is doing, so nothing of it outlives whoever has started it; and of its own accord `life_s` seconds after the last
+order. `given`: `address` is where it listens, `token` what others must say before they are listened to.
 
 Programs that it runs for whoever asks end with it too.
 
@@ -182,18 +182,25 @@ def listen(orders: Queue[dict[str, Any]]) -> None:
     """Take orders; the end of the input is the end of all."""
     for line in sys.stdin.buffer:
         orders.put(json.loads(line))
+    end()
+
+
+def end(*_: object) -> None:
+    """End, with all that runs for whoever asked."""
     end_children()
     os._exit(0)
 
 
 def run(given: dict[str, Any]) -> None:
     """Do what is asked, until nobody asks any more."""
+    signal.signal(signal.SIGALRM, end)
     signal.alarm(int(given["life_s"]))
     orders: Queue[dict[str, Any]] = Queue()
     threading.Thread(target=listen, args=(orders,), daemon=True).start()
     member = None
     while True:
         order = orders.get()
+        signal.alarm(int(given["life_s"]))
         answer: dict[str, Any] = {}
         if order["op"] == "clock":
             answer = {"clock": probe.clock()}

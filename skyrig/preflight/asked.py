@@ -46,13 +46,16 @@ class Devices:
 class Limits:
     """Where a finding is a remark, and where it is bad. `skew_*` in seconds. Of a disk it is said where less than the
     share `disk_free` is free, and less than `disk_gb` (1e9 bytes). `slow_share` is how little of the others' rate a
-    link may carry of which nobody knows what is expected."""
+    link may carry of which nobody knows what is expected. `least_rate`, bytes a second, is what nodes reach with each
+    other in any case whose interfaces say that they carry `of_gbps` or more."""
 
     skew_warn_s: float = 1.0
     skew_bad_s: float = 5.0
     disk_free: float = 0.05
     disk_gb: float = 5.0
     slow_share: float = SLOW_SHARE
+    least_rate: float = 12.5e6
+    of_gbps: float = 10.0
 
 
 @frozen
@@ -67,7 +70,7 @@ class Sizes:
     pair_s: float = 2.0
 
 
-SMALL = Sizes(ring=2 << 20, pair=1 << 19, rounds=3, ring_s=2.0, pair_s=1.0)
+SMALL = Sizes(ring=2 << 20, pair=1 << 19, rounds=7, ring_s=2.0, pair_s=1.0)
 """For `--quick`."""
 
 LARGE = Sizes(ring=256 << 20, pair=64 << 20, rounds=15, ring_s=30.0, pair_s=10.0)

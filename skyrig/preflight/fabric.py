@@ -14,11 +14,21 @@ from __future__ import annotations
 import os
 import sys
 
-from skyrig.preflight.adapters import at, efa, gid_index, interface_of, interfaces, names, ports, text
+from skyrig.preflight.adapters import (
+    beneath,
+    efa,
+    gid_indices,
+    interface_names,
+    interface_of,
+    interfaces,
+    linked,
+    ports,
+    text,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from skyrig.preflight.adapters import Port
 
@@ -36,8 +46,8 @@ _LISTS = {
 """Kinds that are reached by interfaces of their own: variables for the one that controls, those that carry data, and
 texts in which each of these is named before a colon, with semicolons between."""
 
-_CONF = ("/etc/nccl.conf", "~/.nccl.conf")
-"""Where NCCL reads what its environment does not say."""
+_CONF = "/etc/nccl.conf"
+"""Where NCCL reads what its environment does not say, after a file of the user."""
 
 
 class Telling:
@@ -50,15 +60,23 @@ class Telling:
         self.dropped: list[str] = []
         self.warning = ""
         self._of_kind = set(given.get("SKYRIG_FABRIC_ENV", "").split())
-        own = [text(place) for place in _CONF[:1]] + [_of_home(place, given) for place in _CONF[1:]]
-        lines = [line.partition("=")[0].strip() for each in own for line in each.splitlines()]
-        self._conf = {name for name in lines if name and not name.startswith("#")}
+        self._conf = _conf(given)
+        for name in self._conf:
+            self.drop(name)  # or NCCL would not look there
+
+    def said(self, name: str) -> str:
+        """What NCCL goes by if nothing is told: the environment, else its own file."""
+        return ("" if name in self.dropped else self.given.get(name, "")) or self._conf.get(name, "")
+
+    def of_kind(self, name: str) -> bool:
+        """Whether what a variable says is what the kind has for it."""
+        return name in self._of_kind and name not in self._conf
 
     def may(self, name: str) -> bool:
         """Whether a variable is ours to set: nobody but the fabric's kind has."""
         if name in self._conf:
             return False
-        return name in self._of_kind or not self.given.get(name)
+        return name in self._of_kind or name not in self.given
 
     def tell(self, name: str, value: str) -> None:
         """Set a variable, if that is ours to do."""
@@ -67,7 +85,7 @@ class Telling:
 
     def drop(self, name: str) -> None:
         """Take back what the kind alone has set."""
-        if name in self._of_kind:
+        if name in self._of_kind and name not in self.dropped:
             self.dropped.append(name)
 
     def count(self, devices: int, gbps: float) -> None:
@@ -75,15 +93,27 @@ class Telling:
         self.found["SKYRIG_FABRIC_DEVICES"] = str(devices)
         self.found["SKYRIG_FABRIC_GBPS"] = f"{gbps:g}"
 
-    def missing(self, what: str) -> None:
+    def missing(self, what: str, then: str = "expect the speed of plain TCP") -> None:
         """The fabric is not there: one line, unless the job has chosen to do without."""
-        if self.given.get("NCCL_IB_DISABLE") != "1" and self.given.get("NCCL_NET") != "Socket":
-            self.warning = f"the network of this cluster is {self.kind}, and {what}: expect the speed of plain TCP"
+        if self.said("NCCL_IB_DISABLE") != "1" and self.said("NCCL_NET").lower() != "socket":
+            self.warning = f"the network of this cluster is {self.kind}, and {what}: {then}"
+
+    def lacking(self, good: int, wanted: int, what: str) -> None:
+        """A part of the fabric is not there."""
+        if good < wanted:
+            self.missing(f"only {good} of {wanted} {what}", "expect less than its speed")
 
 
-def _of_home(place: str, given: Mapping[str, str]) -> str:
+def _conf(given: Mapping[str, str]) -> dict[str, str]:
+    """What NCCL's own files on this node set; the user's counts before the machine's."""
     home = given.get("HOME", "")
-    return text(place.replace("~", home, 1)) if home else ""
+    own = given.get("NCCL_CONF_FILE", "") or (f"{home}/.nccl.conf" if home else "")
+    found: dict[str, str] = {}
+    for line in (text(own) if own else "").splitlines() + text(_CONF).splitlines():
+        name, equals, value = line.partition("=")
+        if equals and name.startswith("NCCL_"):
+            found.setdefault(name, value)
+    return found
 
 
 def told(given: Mapping[str, str]) -> Telling:
@@ -93,6 +123,15 @@ def told(given: Mapping[str, str]) -> Telling:
     for name in ("GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME"):
         telling.tell(name, own)
     telling.tell("NCCL_SOCKET_IFNAME", _exact(own))
+    if own and ":" in given["SKYRIG_NODE_ADDRESS"]:
+        telling.tell("NCCL_SOCKET_FAMILY", "AF_INET6")  # or it takes what of IPv4 the interface has
+    if not own and telling.of_kind("NCCL_SOCKET_IFNAME"):
+        there, wanted = interface_names(), telling.said("NCCL_SOCKET_IFNAME")
+        if there and not any(takes(wanted, {"name": each, "port": 0}) for each in there):
+            telling.drop("NCCL_SOCKET_IFNAME")  # NCCL would begin with none, and chooses one where none is named
+    by_tcp = given.get("UCX_TLS", "") == "tcp" or ":" not in telling.said("UCX_NET_DEVICES")
+    if by_tcp and telling.of_kind("UCX_NET_DEVICES"):
+        telling.tell("UCX_NET_DEVICES", own)
     if telling.kind == "efa":
         _efa(telling)
     elif telling.kind in _LAYERS:
@@ -104,7 +143,7 @@ def told(given: Mapping[str, str]) -> Telling:
 
 def _exact(name: str) -> str:
     """An interface in NCCL's words; marked where it would be taken for the beginning of another one's name."""
-    others = [each for each in names("/sys/class/net") if each != name]
+    others = [each for each in interface_names() if each != name]
     return f"={name}" if name and any(each.startswith(name) for each in others) else name
 
 
@@ -114,39 +153,51 @@ def _efa(telling: Telling) -> None:
     telling.count(len(good), sum(each["rate_gbps"] for each in good))
     if good:
         telling.tell("FI_PROVIDER", "efa")
-        if len(good) < len(there):
-            telling.missing(f"only {len(good)} of {len(there)} EFA devices of this node can be used here")
+        telling.lacking(len(good), len(there), "EFA devices of this node can be used here")
         return
     telling.drop("FI_PROVIDER")
     telling.missing("no EFA device can be used here" if there else "this node has no EFA device")
 
 
 def _rdma(telling: Telling, own: str) -> None:
-    there = [port for port in ports() if port["layer"] == _LAYERS[telling.kind]]
-    good = rails(there, telling.given.get("NCCL_IB_HCA", ""), own)
+    everything, layer, wanted = ports(), _LAYERS[telling.kind], telling.said("NCCL_IB_HCA")
+    there = [port for port in everything if port["layer"] == layer]
+    if telling.of_kind("NCCL_IB_HCA") and not any(takes(wanted, port) for port in there):
+        wanted = ""  # the devices of this image have other names
+    good = rails(there, wanted, beneath(own))
+    what = {"InfiniBand": "InfiniBand", "Ethernet": "RoCE"}[layer]
     telling.count(len(good), sum(port["rate_gbps"] for port in good))
     if not good:
-        what = {"InfiniBand": "InfiniBand", "Ethernet": "RoCE"}[_LAYERS[telling.kind]]
         telling.missing(f"no {what} port of this node can be used ({len(there)} are there)")
         return
-    several = {port["name"] for port in there if port["port"] > 1}
+    if wanted:  # else nobody says which are for jobs
+        meant = _aside([port for port in there if takes(wanted, port)], beneath(own))
+        telling.lacking(len(good), len(meant), f"{what} ports of this node work at full rate")
+    several = {port["name"] for port in everything if port["port"] > 1}
     named = [f"{port['name']}:{port['port']}" if port["name"] in several else port["name"] for port in good]
     telling.tell("NCCL_IB_HCA", "=" + ",".join(named))
-    if _LAYERS[telling.kind] == "Ethernet":
-        indices = {gid_index(port["name"], port["port"]) for port in good}
-        if len(indices) == 1 and indices != {-1}:
-            telling.tell("NCCL_IB_GID_INDEX", str(indices.pop()))
+    if layer == "Ethernet":
+        indices = set.intersection(*(gid_indices(port["name"], port["port"]) for port in good))
+        if telling.said("NCCL_IB_GID_INDEX") not in map(str, indices):
+            telling.tell("NCCL_IB_GID_INDEX", str(min(indices)) if indices else "")
     if _wants_ucx(telling):
         telling.tell("UCX_NET_DEVICES", ",".join(f"{port['name']}:{port['port']}" for port in good))
 
 
-def rails(there: list[Port], wanted: str, own: str) -> list[Port]:
-    """The ports that carry a job: of those that `wanted` (NCCL_IB_HCA's text) takes, the ones that work, are not the
-    interface of the node's own address, and are as quick as the quickest: what is slower is for storage or control."""
-    good = [port for port in there if port["state"] == "ACTIVE" and port["usable"] and takes(wanted, port)]
-    good = [port for port in good if not own or port["netdev"] != own]
+def rails(there: list[Port], wanted: str, own: Collection[str]) -> list[Port]:
+    """The ports that carry a job: of those that `wanted` (NCCL_IB_HCA's text) takes, the ones that work, do not carry
+    the node's own address (its interfaces are `own`) if there are others, and are as quick as the quickest: what is
+    slower is for storage or control."""
+    good = _aside([port for port in there if port["state"] == "ACTIVE" and port["usable"] and takes(wanted, port)], own)
     most = max((port["rate_gbps"] for port in good), default=0.0)
     return [port for port in good if port["rate_gbps"] == most]
+
+
+def _aside(there: list[Port], own: Collection[str]) -> list[Port]:
+    """Those that are no virtual function of another one, nor the node's own interface where there are others."""
+    whole = {port["bus"] for port in there}
+    alone = [port for port in there if not port["share_of"] or port["share_of"] not in whole]
+    return [port for port in alone if port["netdev"] not in own] or alone
 
 
 def takes(wanted: str, port: Port) -> bool:
@@ -166,23 +217,27 @@ def takes(wanted: str, port: Port) -> bool:
 
 def _wants_ucx(telling: Telling) -> bool:
     """Whether UCX is told of devices: where the kind does so, or there is an MPI and nobody has UCX go over TCP."""
-    said = telling.given.get("UCX_NET_DEVICES", "")
+    said = telling.said("UCX_NET_DEVICES")
+    if telling.given.get("UCX_TLS", "") == "tcp":
+        return False
     if said:
         return ":" in said
     folders = telling.given.get("PATH", "").split(":")
-    return telling.given.get("UCX_TLS", "") != "tcp" and any(os.access(f"{each}/mpirun", os.X_OK) for each in folders)
+    return any(os.access(f"{each}/mpirun", os.X_OK) for each in folders)
 
 
 def _tcp(telling: Telling, own: str) -> None:
     control, data, bindings = _LISTS[telling.kind]
-    wanted = [each for each in telling.given.get(data, "").split(",") if each]
-    there = {each["name"]: each for each in interfaces() if each["up"] and each["address"] and each["name"] != own}
-    used = [each for each in wanted if each in there]
-    renamed = {each: each for each in used}
-    if wanted and not used:  # this image gives them other names: they are in the order of the bus, as the kind's are
-        cards = sorted((each for each in there if there[each]["driver"] == "gve"), key=_on_the_bus)
+    wanted = [each for each in telling.said(data).split(",") if each]
+    found = {each["name"]: each for each in interfaces() if each["name"] != own}
+    renamed = {each: each for each in wanted}
+    if wanted and not any(each in found for each in wanted):
+        # This image gives them other names: they are in the order of the bus, as the kind's are.
+        cards = sorted((each for each in found if found[each]["driver"] == "gve"), key=_on_the_bus)
         renamed = dict(zip(wanted, cards))  # noqa: B905  (strict is of 3.10)
-        used = list(renamed.values())
+    there = {name: each for name, each in found.items() if each["up"] and each["address"]}
+    renamed = {one: each for one, each in renamed.items() if each in there}
+    used = list(renamed.values())
     telling.count(len(used), sum(there[each]["speed_gbps"] for each in used))
     if wanted and not used:
         telling.missing("this node has none of the interfaces that carry its data")
@@ -192,18 +247,14 @@ def _tcp(telling: Telling, own: str) -> None:
     for name in bindings:
         parts = [each.partition(":") for each in telling.given.get(name, "").split(";") if ":" in each]
         telling.tell(name, ";".join(f"{renamed[one]}:{rest}" for one, _, rest in parts if one in renamed))
-    if len(used) < len(wanted):
-        telling.missing(f"only {len(used)} of the {len(wanted)} interfaces that carry its data are up on this node")
+    telling.lacking(len(used), len(wanted), "interfaces that carry its data are up on this node")
     if telling.kind == "tcpx" and telling.given.get("SKYRIG_NUM_NODES") == "1":
         telling.drop("NCCL_NET")  # NCCL refuses to go without it where it is named, and one node needs no network
 
 
 def _on_the_bus(name: str) -> str:
     """Where an interface's device is on the PCI bus, as a text that sorts; its name where that is not known."""
-    try:
-        return os.path.basename(os.readlink(at(f"/sys/class/net/{name}/device")))
-    except OSError:
-        return name
+    return linked(f"/sys/class/net/{name}/device") or name
 
 
 def orders(telling: Telling) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from skyrig.errors import BadInput
 from skyrig.preflight.report import BAD, OK, Report, said
 
 _WIDTH = 32
@@ -44,15 +42,8 @@ def matrix(report: Report) -> list[list[float | None]]:
     return rows
 
 
-def refuse() -> None:
-    """BadInput where `draw` cannot draw."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise BadInput("--plot needs matplotlib", hint="pip install 'skyrig[plots]'")
-
-
 def draw(report: Report, file: Path) -> None:
-    """Draw bars and the matrix of pairs into a PNG. BadInput where matplotlib is not installed."""
-    refuse()
+    """Draw bars and the matrix of pairs into `file`, the kind of picture by its name."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.5), layout="constrained")
@@ -60,7 +51,7 @@ def draw(report: Report, file: Path) -> None:
     _bars(left, report)
     _matrix(right, report, figure)
     figure.suptitle(f"{report.cluster}: all-reduce {said(report.measured.rate)} ({report.measured.meter or 'none'})")
-    figure.savefig(file, format="png")
+    figure.savefig(file)
 
 
 def _bars(axes: Any, report: Report) -> None:

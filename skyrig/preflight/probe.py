@@ -7,11 +7,13 @@ whose bin/ holds the programs; {"patience_s": S} is how long each program may ta
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
 import socket
 import subprocess
+import threading
 import time
 
 from skyrig.preflight.adapters import at, efa, interfaces, is_living, look_at, names, number, ports, text
@@ -19,11 +21,15 @@ from skyrig.preflight.nvidia import DECLARED, SILENT, cuda, gpus, nvlinks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 VERSION = 1
 PATIENCE_S = 20.0
 """How long one program may take: nvidia-smi needs seconds on a node of eight GPUs whose driver keeps no state."""
+
+_DISK_S = 5.0
+"""How long file systems may take all together: those whose server is gone never answer."""
 
 _NVIDIA = "0x10de"
 _LIBRARIES = (
@@ -73,11 +79,28 @@ class Node:
         try:
             said, _ = process.communicate(timeout=self.patience_s)
         except subprocess.TimeoutExpired:
+            if command[0] not in self._silent:
+                self.problems.append(f"{command[0]} did not answer within {self.patience_s:g} s")
             self._silent.add(command[0])
-            self.problems.append(f"{command[0]} did not answer within {self.patience_s:g} s")
             _leave(process)
             return SILENT, ""
         return process.returncode, said.decode(errors="replace")
+
+
+def _together(works: list[Callable[[], Any]], within_s: float) -> list[Any]:
+    """What each of these gives, all begun at once; None for one that has not come to an end in time."""
+    found: list[Any] = [None] * len(works)
+
+    def do(number: int) -> None:
+        found[number] = works[number]()
+
+    threads = [threading.Thread(target=do, args=(number,), daemon=True) for number in range(len(works))]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + within_s
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return list(found)
 
 
 def _leave(process: subprocess.Popen[bytes]) -> None:
@@ -94,7 +117,7 @@ def _leave(process: subprocess.Popen[bytes]) -> None:
 def look(patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """All that is found on this node."""
     node = Node(patience_s)
-    there, declared = _gpus(node)
+    there, declared, version = _gpus(node)
     return {
         "version": VERSION,
         "hostname": socket.gethostname() if is_living() else text("/proc/sys/kernel/hostname"),
@@ -106,9 +129,9 @@ def look(patience_s: float = PATIENCE_S) -> dict[str, Any]:
         "nics": interfaces(),
         "ib": ports(),
         "efa": efa(),
-        "disks": _disks(),
+        "disks": _disks(node),
         "driver": next((gpu["driver"] for gpu in there), text("/sys/module/nvidia/version")),
-        "cuda": _cuda(node) if there else "",
+        "cuda": version,
         "nccl": _nccl(),
         "dcgm": _dcgm(node),
         "nccl_tests": _nccl_tests(node),
@@ -117,22 +140,26 @@ def look(patience_s: float = PATIENCE_S) -> dict[str, Any]:
     }
 
 
-def _gpus(node: Node) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(GPUs, accelerators that a node of the local cloud only declares)."""
+def _gpus(node: Node) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
+    """(GPUs, accelerators that a node of the local cloud only declares, the version of CUDA)."""
     if not node.find("nvidia-smi"):
-        return [], []
+        return [], [], ""
     found, problems = gpus(node.run)
     node.problems += [each for each in problems if each not in node.problems]
     declared = [gpu for gpu in found if DECLARED in gpu["name"]]
+    version = ""
     if found and not declared:
-        links = nvlinks(node.run(["nvidia-smi", "nvlink", "-s"])[1])
+        # At once: where the driver keeps no state each of them would wake all GPUs for itself.
+        asked: list[Callable[[], Any]] = [lambda: node.run(["nvidia-smi", "nvlink", "-s"])[1], lambda: _cuda(node)]
+        said, version = _together(asked, 3 * node.patience_s)
+        links = nvlinks(said or "")
         for gpu in found:
             gpu["nvlinks"] = links.get(gpu["uuid"], 0)
     return [gpu for gpu in found if gpu not in declared], [
         {"kind": "declared", "index": gpu["index"], "name": gpu["name"].partition(" (")[0],
          "memory_mib": gpu["memory_mib"]}
         for gpu in declared
-    ]  # fmt: skip
+    ], version or ""  # fmt: skip
 
 
 def _on_the_bus() -> list[str]:
@@ -173,18 +200,20 @@ def _accelerator(kind: str, index: int, name: str) -> dict[str, Any]:
     return {"kind": kind, "index": index, "name": name, "memory_mib": -1}
 
 
-def _disks() -> list[dict[str, Any]]:
+def _disks(node: Node) -> list[dict[str, Any]]:
     """The file systems that programs write to: home, temporary files, shared memory, and disks."""
     rows = [line.split() for line in text("/proc/mounts").splitlines()]
     mounts = [row[1] for row in rows if len(row) > 2 and row[2] in _REAL_DISKS]
     found: list[dict[str, Any]] = []
     seen: set[int] = set()
-    for place in ["/", os.path.expanduser("~"), "/tmp", "/dev/shm", *mounts]:
-        real = at(place)
-        try:
-            device, size = os.stat(real).st_dev, os.statvfs(real)
-        except OSError:
+    places = list(dict.fromkeys(["/", os.path.expanduser("~"), "/tmp", "/dev/shm", *mounts]))
+    asked: list[Callable[[], Any]] = [functools.partial(_filled, at(place)) for place in places]
+    for place, said in zip(places, _together(asked, _DISK_S)):  # noqa: B905  (strict is of 3.10)
+        if said is None:
+            node.problems.append(f"{place} did not answer within {_DISK_S:g} s")
+        if not said:
             continue
+        device, size = said
         if device in seen or not size.f_blocks:
             continue
         seen.add(device)
@@ -196,6 +225,14 @@ def _disks() -> list[dict[str, Any]]:
             "writable": not readonly,
         })  # fmt: skip
     return found
+
+
+def _filled(real: str) -> tuple[Any, ...]:
+    """(Device, how full it is) of a place; nothing where there is none."""
+    try:
+        return os.stat(real).st_dev, os.statvfs(real)
+    except OSError:
+        return ()
 
 
 def _cuda(node: Node) -> str:

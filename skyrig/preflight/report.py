@@ -52,6 +52,11 @@ class Measured:
     seconds: float = 0.0
     problem: str = ""
 
+    @property
+    def is_nccls(self) -> bool:
+        """Whether it is NCCL that was measured: what is expected is said of nothing else."""
+        return self.meter in ("nccl-tests", "torch nccl")
+
 
 @frozen
 class Report:

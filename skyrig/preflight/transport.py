@@ -27,10 +27,14 @@ _FITTING = {
 }
 """What is as it should be on a fabric of a kind."""
 
-_LINE = re.compile(r"(?P<host>[^\s:\[\]()]+):(?P<pid>\d+):\d+ \[(?P<gpu>\d+)\] NCCL (?:INFO|WARN) (?P<what>.*)")
+_LINE = re.compile(
+    r"(?P<host>[^\s:\[\]()]+):(?P<pid>\d+):\d+ \[(?P<gpu>\d+)\] "
+    r"(?:\S+:\d+ (?:\(\S*\) )?)?NCCL (?:INFO|WARN) (?P<what>.*)"
+)
 _NETWORK = re.compile(r"Using (?:network|internal Network) (.+?)\s*$")
-_HCA = re.compile(r"NET/(?:IB|IBext\w*|gIB) ?: Using (?P<list>(?:\[\d+\]\S+\s*)+)")
-_PROVIDER = re.compile(r"NET/OFI Selected [Pp]rovider is (?P<name>[^\s,]+).*?\(found (?P<nics>\d+) nics\)")
+_HCAS = re.compile(r"NET/(?:IB|IBext\w*|gIB) ?: Using (?P<list>\[\d+\].*)")
+_HCA = re.compile(r"\[\d+\] ?(?P<name>[^\s\[\]{},;]+:\d+[^\s\[\]{},;]*)")
+_PROVIDER = re.compile(r"NET/OFI Selected [Pp]rovider is (?P<name>[^\s,;]+)(?:.*\(found (?P<nics>\d+) nics\))?")
 _RANK = re.compile(r"\brank (\d+) n[Rr]anks (\d+)\b")
 _VIA = re.compile(r"\bvia (?P<way>P2P|SHM|NET|direct shared memory|COLLNET)(?P<rest>.*)")
 _NVLS = re.compile(r"Connected NVLS tree|NVLS comm 0x|\bnvls channels [1-9]|, [1-9]\d* nvls channels")
@@ -59,32 +63,41 @@ class Transport:
 def read(lines: Iterable[str]) -> tuple[Transport, ...]:
     """All processes that speak in a log, by rank, then host and GPU."""
     found: dict[tuple[str, int, int], _Heard] = {}
+    processes: dict[tuple[str, int], _Devices] = {}
     for line in lines:
         match = _LINE.search(line)
         if match:
-            key = (match["host"], int(match["pid"]), int(match["gpu"]))
-            found.setdefault(key, _Heard(*key)).hear(match["what"])
+            host, pid, gpu = match["host"], int(match["pid"]), int(match["gpu"])
+            devices = processes.setdefault((host, pid), _Devices())
+            found.setdefault((host, pid, gpu), _Heard(Transport(host, pid, gpu), devices)).hear(match["what"])
     made = [heard.transport() for heard in found.values()]
     return tuple(sorted(made, key=lambda each: (each.rank, each.host, each.gpu)))
 
 
-class _Heard:
-    """What one process has said so far."""
+class _Devices:
+    """What a process has found to send over: it says so once, whatever the number of its GPUs."""
 
-    def __init__(self, host: str, pid: int, gpu: int) -> None:
-        self._said = Transport(host, pid, gpu)
-        self._hcas: tuple[str, ...] = ()
-        self._provider = ""
-        self._provider_nics = 0
+    def __init__(self) -> None:
+        self.hcas: tuple[str, ...] = ()
+        self.provider = ""
+        self.provider_nics = 0
+
+
+class _Heard:
+    """What one process has said so far for one of its GPUs."""
+
+    def __init__(self, nothing: Transport, devices: _Devices) -> None:
+        self._said = nothing
+        self._devices = devices
 
     def hear(self, what: str) -> None:
         """One message."""
         if match := _NETWORK.match(what):
             self._said = evolve(self._said, network=match[1])
-        elif match := _HCA.search(what):
-            self._hcas = tuple(each.partition("]")[2] for each in match["list"].split() if each.startswith("["))
+        elif match := _HCAS.search(what):
+            self._devices.hcas = tuple(_HCA.findall(match["list"].partition("; OOB")[0]))
         elif match := _PROVIDER.search(what):
-            self._provider, self._provider_nics = match["name"].partition(";")[0], int(match["nics"])
+            self._devices.provider, self._devices.provider_nics = match["name"], int(match["nics"] or 0)
         elif match := _VIA.search(what):
             self._channel(match["way"], match["rest"])
         elif _NVLS.search(what):
@@ -101,28 +114,31 @@ class _Heard:
 
     def transport(self) -> Transport:
         """All of that together."""
-        name = self._said.network
+        name, there = self._said.network, self._devices
         nics = 0
         if "Libfabric" in name or name.startswith("OFI"):
-            kind, nics = ("efa" if self._provider == "efa" else "tcp"), self._provider_nics
-            kind = kind if self._provider else "unknown"
+            kind, nics = _BY_PROVIDER.get(there.provider, "unknown"), there.provider_nics
         elif name.startswith("IB"):
-            roce = any(each.endswith("/RoCE") or "/RoCE/" in each for each in self._hcas)
-            kind, nics = ("roce" if roce else "infiniband"), len(self._hcas)
+            roce = any("/RoCE" in each for each in there.hcas)
+            kind, nics = ("roce" if roce else "infiniband" if there.hcas else "unknown"), len(there.hcas)
         else:
             kind = next((kind for word, kind in _BY_NAME.items() if name.startswith(word)), "unknown")
-            nics = len(self._hcas) if kind == "rdma" else 0
+            nics = len(there.hcas) if kind == "rdma" else 0
         return evolve(self._said, kind=kind, nics=nics)
 
 
 _BY_NAME: Mapping[str, str] = {
     "Socket": "tcp",
+    "FastSocket": "tcp",
     "GPUDirectTCPX": "tcpx",
     "FasTrak": "tcpxo",
     "gIB": "rdma",
     "tcpxo": "tcpxo",
 }
 """What is behind a name, by how it begins."""
+
+_BY_PROVIDER: Mapping[str, str] = {"efa": "efa", "tcp": "tcp", "sockets": "tcp", "udp": "tcp"}
+"""What is behind a provider of libfabric."""
 
 
 def fell_back(found: Sequence[Transport], fabric: str) -> tuple[Transport, ...]:
@@ -133,12 +149,15 @@ def fell_back(found: Sequence[Transport], fabric: str) -> tuple[Transport, ...]:
 
 
 def in_words(found: Sequence[Transport], fabric: str = "") -> str:
-    """One line about all of them: what they use, how many devices, and who does not do as the fabric has it."""
+    """One line about all of them: what they use, how many devices, whether these read the GPU's memory, and who does
+    not do as the fabric has it."""
     spoke = [each for each in found if each.network]
     if not spoke:
         return "NCCL has said nothing of its network"
     names = sorted({_named(each) for each in spoke})
     line = f"{len(spoke)} process{'' if len(spoke) == 1 else 'es'} over {', '.join(names)}"
+    if any(each.gdr is False and each.kind not in ("tcp", "unknown") for each in spoke):
+        line += ", not from the GPU's memory itself"
     astray = fell_back(found, fabric)
     if astray:
         hosts = sorted({each.host for each in astray})

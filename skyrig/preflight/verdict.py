@@ -55,7 +55,7 @@ def judged(cluster: str, nodes: Sequence[str], seen: Seen, asked: Asked) -> Repo
                 seen.transports.get(node, ""),
             )
         )
-    expected = asked.expected
+    expected = asked.expected if seen.measured.is_nccls else None
     return Report(
         cluster,
         tuple(made),
@@ -83,6 +83,21 @@ def _reasons(node: str, seen: Seen, skews: Mapping[str, float], asked: Asked) ->
         yield BAD, seen.fallen[node]
 
 
+def _gbps(seen: Seen) -> float:
+    """What the interfaces of all nodes carry at least, as they say; 0.0 where one does not say it."""
+    each = [max((nic.speed_gbps for nic in found.nics if nic.up), default=0.0) for found in seen.findings.values()]
+    return min(each, default=0.0)
+
+
+def _apart(seen: Seen) -> list[tuple[str, ...]]:
+    """Pairs of nodes between which nothing came, also measured alone, while each of the two reached others."""
+    names = [frozenset((each.one, each.other)) for each in seen.pairs]
+    carry = {pair for pair, each in zip(names, seen.pairs, strict=True) if each.rate}
+    reach = frozenset().union(*carry)
+    alone = {pair for pair, each in zip(names, seen.pairs, strict=True) if each.alone}
+    return sorted(tuple(sorted(pair)) for pair in alone - carry if pair <= reach - seen.slow.keys())
+
+
 def _clock(skew_s: float, asked: Asked) -> Iterator[Reason]:
     limits = asked.limits
     if abs(skew_s) > limits.skew_warn_s:
@@ -93,9 +108,17 @@ def _clock(skew_s: float, asked: Asked) -> Iterator[Reason]:
 
 def _remarks(seen: Seen, asked: Asked) -> Iterator[str]:
     measured, expected = seen.measured, asked.expected
+    for one, other in _apart(seen):
+        yield f"nothing comes through between {one} and {other}, each of which reaches others"
+    best = max((each.rate for each in seen.pairs), default=0.0)
+    if not measured.problem and seen.pairs and best < asked.limits.least_rate and _gbps(seen) >= asked.limits.of_gbps:
+        yield (
+            f"no two nodes reach more than {said(best)} with each other, and their interfaces are of "
+            f"{_gbps(seen):g} Gb/s: which of them it is cannot be told"
+        )
     if measured.problem and not seen.slow and not seen.silent:
         yield f"the all-reduce over all nodes failed: {measured.problem}"
-    elif measured.meter and expected is not None and measured.rate < expected.least and not seen.slow:
+    elif measured.is_nccls and expected is not None and measured.rate < expected.least and not seen.slow:
         yield (
             f"an all-reduce reaches {said(measured.rate)}, {said(expected.rate)} "
             f"(less {expected.tolerance:.0%}) are expected: {expected.source}"

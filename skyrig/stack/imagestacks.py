@@ -16,13 +16,13 @@ from typing import Protocol
 from attrs import evolve
 
 from skyrig import places
-from skyrig.clouds.cloud import ROOM
+from skyrig.clouds.cloud import ROOM, NotUsable
 from skyrig.cluster import clouds, imagery
 from skyrig.cluster import shape as shapes
 from skyrig.cluster.description import ClusterDescription
 from skyrig.cluster.imagery import IMAGE, MadeImage, Source, WantedImage
 from skyrig.cluster.shape import Shape
-from skyrig.errors import BadInput
+from skyrig.errors import BadInput, EngineError
 from skyrig.stack import backend, config, deployed, described, engine, kinds, ssh_files, stacks
 
 Notify = Callable[[str], None]
@@ -74,7 +74,7 @@ def make(wanted: WantedImage, notify: Notify, *, owner: str = "") -> MadeImage:
     if had is not None and had.mark == wanted.mark:
         wanted = evolve(wanted.with_regions(*had.regions), made_at=had.made_at)
     elif had is not None:
-        _refuse_used(wanted.name, "replaced")
+        refuse_used(wanted.name, "replaced")
     wanted = evolve(wanted, made_at=wanted.made_at or float(int(time.time())))
     stacks.up(stack, shapes.of_image(wanted, owner), notify, before=before)
     return _surely(wanted.name)
@@ -93,9 +93,18 @@ def read(name: str, *, fresh: bool = False) -> MadeImage | None:
 
 def all_known() -> list[MadeImage]:
     """Every image of this backend, by name."""
-    named = [stack.removesuffix(IMAGE) for stack in stacks.everything() if stack.endswith(IMAGE)]
-    made = (read(name) for name in named if kinds.of(f"{name}{IMAGE}") is kinds.IMAGE)
-    return [each for each in made if each is not None]
+    return [each for each in map(read, names()) if each is not None]
+
+
+def names() -> list[str]:
+    """Names of all images of this backend, also of those that were not made to their end, or not deleted to it."""
+    named = [stack for stack in stacks.everything() if stack.endswith(IMAGE) and kinds.of(stack) is kinds.IMAGE]
+    return [stack.removesuffix(IMAGE) for stack in named]
+
+
+def refuse_taken(name: str) -> None:
+    """BadInput where the stack that the image would have is there, and another's."""
+    stacks.refuse_other(imagery.stack_of(name), kinds.IMAGE)
 
 
 def copy(name: str, region: str, notify: Notify) -> MadeImage:
@@ -105,14 +114,48 @@ def copy(name: str, region: str, notify: Notify) -> MadeImage:
         raise _no_such(name)
     if made.id_in(region) is not None:
         return made
+    refuse_gone(made, made.region)
     stack = imagery.stack_of(name)
     before = stacks.settled(stack, notify)
     if before.imaged is None:
         raise _no_such(name)
     notify(f"image {name} is copied from {made.region} to {region}")
-    more = evolve(before, imaged=before.imaged.with_regions(region))
-    stacks.up(stack, more, notify, before=before, refresh=False)
+    wanted = before.imaged.with_regions(region)
+    try:
+        stacks.up(stack, evolve(before, imaged=wanted), notify, before=before, refresh=False)
+    except EngineError:
+        notify(f"image {name}: removing what was made of the copy")
+        _uncopied(stack, before, wanted, notify)
+        raise
     return _surely(name)
+
+
+def refuse_gone(made: MadeImage, region: str) -> None:
+    """BadInput where the cloud does not have an image in a region in which it was made: somebody has removed it, or it
+    is not for the account of the credentials here. Who may not look is taken to have it."""
+    asked = of_cloud(made.cloud)
+    try:
+        is_there = asked is None or asked.is_there(made, region)
+    except NotUsable:
+        return
+    if not is_there:
+        whose = f" of {made.cloud} account {made.account}" if made.account else ""
+        raise BadInput(
+            f"image {made.name}{whose} is not in {region} for the credentials here: {made.id_in(region)}",
+            hint=f"it was removed there, and `image.build {made.name} --force` builds it again; or use that account's",
+        )
+
+
+def _uncopied(stack: str, before: Shape, wanted: WantedImage, notify: Notify) -> None:
+    """Have an image wanted where it is alone: a region that refuses it would else be asked with every further copy, and
+    each of those fail. Regions that another process has asked for meanwhile stay."""
+    made = _surely(wanted.name)
+    regions = tuple(region for region in wanted.regions if made.id_in(region) is not None)
+    there, asked = evolve(before, imaged=evolve(wanted, regions=regions)), evolve(before, imaged=wanted)
+    try:
+        stacks.up(stack, there, notify, before=asked, refresh=False)
+    except EngineError as error:
+        notify(f"{stack}: {error.message}")
 
 
 def delete(name: str, notify: Notify) -> None:
@@ -121,7 +164,7 @@ def delete(name: str, notify: Notify) -> None:
     stack = imagery.stack_of(name)
     if not stacks.is_there(stack) or kinds.of(stack) is not kinds.IMAGE:
         raise _no_such(name)
-    _refuse_used(name, "deleted")
+    refuse_used(name, "deleted")
     stacks.end(stack, notify)
     stacks.remove(stack, notify)
     _file(stack).unlink(missing_ok=True)
@@ -134,25 +177,26 @@ def used_by(name: str) -> list[str]:
     return [stack for stack in stacks.known() if backend.has_anything(stack) and _image(stack) in ids]
 
 
-def refuse_end(stack: str) -> None:
-    """For a plain destroy of any stack: BadInput where that is an image's, and a cluster uses the image."""
-    if stack.endswith(IMAGE) and stacks.is_there(stack) and kinds.of(stack) is kinds.IMAGE:
-        _refuse_used(stack.removesuffix(IMAGE), "deleted")
-
-
-def _image(stack: str) -> str:
-    """The image that a cluster was made from; "" where it is none of a name. A container runs on it, perhaps."""
-    last = deployed.last(stack) or config.read_shape(stack)
-    return last.machine.image.partition(",")[0] if last.power != "down" else ""
-
-
-def _refuse_used(name: str, what: str) -> None:
+def refuse_used(name: str, what: str) -> None:
+    """BadInput where clusters use an image that is to be `what`: deleted or replaced."""
     users = used_by(name)
     if users:
         raise BadInput(
             f"image {name} is used by {', '.join(users)} and is not {what}: lost nodes could not be made again",
             hint=f"`down -c {users[0]}` first, or choose another name",
         )
+
+
+def refuse_end(stack: str) -> None:
+    """For a plain destroy of any stack: BadInput where that is an image's, and a cluster uses the image."""
+    if stack.endswith(IMAGE) and stacks.is_there(stack) and kinds.of(stack) is kinds.IMAGE:
+        refuse_used(stack.removesuffix(IMAGE), "deleted")
+
+
+def _image(stack: str) -> str:
+    """The image that a cluster was made from; "" where it is none of a name. A container runs on it, perhaps."""
+    last = deployed.last(stack) or config.read_shape(stack)
+    return last.machine.image.partition(",")[0] if last.power != "down" else ""
 
 
 def _before(stack: str, notify: Notify) -> Shape | None:

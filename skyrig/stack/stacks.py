@@ -102,7 +102,7 @@ def is_data(stack: str) -> bool:
 
 def refuse_data(stack: str) -> None:
     """BadInput where `stack` is one of data or of an image: no cluster is ever made in one."""
-    _refuse_other(stack, kinds.CLUSTER)
+    refuse_other(stack, kinds.CLUSTER)
 
 
 def has_buckets(stack: str) -> bool:
@@ -137,7 +137,7 @@ def up(
     anything else than what was `planned`: nothing is made then, and no stack."""
     stack_name(stack)
     if shape is not None:
-        _refuse_other(stack, kinds.of_shape(shape))
+        refuse_other(stack, kinds.of_shape(shape))
 
     def make(at_work: int) -> Changes:
         is_new, had_config = not is_there(stack), project.config_file(stack).exists()
@@ -335,7 +335,7 @@ def with_ports(wanted: Shape, now: Shape) -> Shape:
     return wanted if now.power == "down" else evolve(wanted, ports=ports.union(wanted.ports, now.ports))
 
 
-def _refuse_other(stack: str, wanted: kinds.Kind) -> None:
+def refuse_other(stack: str, wanted: kinds.Kind) -> None:
     """BadInput where `stack` is there and of another kind than `wanted`: what outlives clusters would go with one."""
     kind = kinds.of(stack) if is_there(stack) else wanted
     if kind is wanted:

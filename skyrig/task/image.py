@@ -18,16 +18,20 @@ _CONTAINER = "docker:"
 class Image:
     """Images by region (None: the one region of the place, or any), and a `container` that stands apart from them. A
     container may also be the image itself, `docker:REPOSITORY/NAME:TAG`. `skyrig:NAME` is one that was built here; once
-    it was looked up, `cloud` says where it is, and its regions stand beside the name."""
+    it was looked up, `built` is its name, `cloud` says where it is, `arch` which processors it is for ("": not known),
+    and its regions stand beside the name."""
 
     by_region: Mapping[str | None, str] = field(factory=dict)
     container: str | None = None
     cloud: str | None = None
+    built: str | None = None
+    arch: str = ""
 
     @property
     def ours(self) -> str | None:
         """NAME of a machine image that was built here; None for any other."""
-        return next((name_of(each) for each in self.by_region.values() if each.startswith(PREFIX)), None)
+        named = (name_of(each) for each in self.by_region.values() if each.startswith(PREFIX))
+        return self.built or next(named, None)
 
     def at(self, place: Infra) -> Image:
         """The image for a place: what is for any region is for that of the place; Kubernetes runs containers only."""

@@ -89,6 +89,7 @@ def _read(folder: Path, name: str) -> bytes:
     return (folder / name).read_bytes()
 
 
+@pytest.mark.soak
 def test_and_it_is_a_cloud_like_any_other(person: Adding) -> None:
     assert NAME in person.run("check", NAME, check=None).told()
     asked = person.run("up", "-c", person.stack, "--infra", NAME, "--nodes", "2", check=2)

@@ -92,6 +92,9 @@ def test_neither_byte_code_nor_what_git_ignores_is_copied(own: Path, tmp_path: P
     assert contents(tmp_path / "here") == WHOLE and (tmp_path / "here").stat().st_ino == before
     with pytest.raises(BadInput, match=r"a\.yaml is no folder"):
         examples.copy("one", tmp_path / "here" / "a.yaml")
+    with pytest.raises(BadInput, match=r"~nobody-at-all/x is no folder"):
+        examples.copy("one", Path("~nobody-at-all/x"))
+    assert contents(examples.copy("one", tmp_path / ("é" * 125))[1]) == WHOLE, "as long as a name can be"
 
 
 @pytest.mark.parametrize("there", [True, False])

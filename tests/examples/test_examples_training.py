@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,14 +43,15 @@ def test_what_examples_have_in_common_is_the_same_in_each(name: str) -> None:
     assert len({file.read_text() for file in EXAMPLES.glob(f"*/{name}")}) == 1
 
 
-def saved(checkpoints: ModuleType, out: Path, step: int, rank: int = 0, ranks: int = 1) -> Path:
+def saved(checkpoints: ModuleType, out: Path, step: int, rank: int = 0, ranks: int = 1, keep: int = 9) -> Path:
     """A checkpoint as rank `rank` leaves it."""
     folder = out / f"checkpoint-{step}"
     (folder / "deep").mkdir(parents=True, exist_ok=True)
     (folder / "model").write_text("m" * 100)
     (folder / "deep" / f"optimizer-{rank}").write_text("o" * 50)
     args = SimpleNamespace(output_dir=str(out), world_size=ranks, process_index=rank)
-    checkpoints.Noted().on_save(args, SimpleNamespace(global_step=step), None)
+    state = SimpleNamespace(global_step=step, is_world_process_zero=rank == 0)
+    checkpoints.Noted(keep).on_save(args, state, None)
     return folder
 
 
@@ -65,11 +67,15 @@ def without_note(folder: Path) -> None:
     (folder / "whole-0.json").unlink()
 
 
+def with_a_cut_note(folder: Path) -> None:
+    (folder / "whole-0.json").write_text('{"ranks": 1, "fi')
+
+
 def noted_by_one_of_two(folder: Path) -> None:
     (folder / "whole-0.json").write_text(json.dumps({"ranks": 2, "files": {}}))
 
 
-@pytest.mark.parametrize("harm", [cut, lost, without_note, noted_by_one_of_two], ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("harm", [cut, lost, without_note, with_a_cut_note, noted_by_one_of_two])
 def test_a_run_goes_on_from_the_newest_checkpoint_that_is_whole(
     part: Callable[[str, str], ModuleType], tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
@@ -81,6 +87,22 @@ def test_a_run_goes_on_from_the_newest_checkpoint_that_is_whole(
     assert checkpoints.newest_whole(tmp_path) == str(old)
     assert not new.exists(), "what is not whole is not left for the next attempt to be mixed with"
     assert checkpoints.newest_whole(tmp_path) == str(old)
+
+
+def test_old_checkpoints_go_by_their_steps_whatever_their_folders_times(
+    part: Callable[[str, str], ModuleType], tmp_path: Path
+) -> None:
+    checkpoints = part("glue", "checkpoints")
+    for time, step in enumerate((80, 100, 60)):
+        os.utime(saved(checkpoints, tmp_path, step), (time, time))
+    saved(checkpoints, tmp_path, 120, keep=2)
+    assert {folder.name for folder in tmp_path.iterdir()} == {"checkpoint-100", "checkpoint-120"}
+
+
+@pytest.mark.parametrize("file", [each for each in EXAMPLES.rglob("*.py") if '"nccl"' in each.read_text()])
+def test_each_process_chooses_its_gpu_before_it_meets_others_by_nccl(file: Path) -> None:
+    """Else torch sends objects by way of the first one, for all processes of a node, which NCCL refuses."""
+    assert "torch.cuda.set_device(" in file.read_text()
 
 
 def test_all_ranks_take_one_that_each_of_them_sees(

@@ -9,6 +9,7 @@ that is told.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,9 @@ def _link(link: Path, target: Path) -> None:
 
 
 def _interface(
-    root: Path, name: str, address: str = "", driver: str = "", bus: str = "", speed: int = -1, state: str = "up"
-) -> None:
+    root: Path, name: str, address: str = "", driver: str = "", bus: str = "", speed: int = -1, state: str = "up",
+    lower: Sequence[str] = (),
+) -> None:  # fmt: skip
     folder = f"sys/class/net/{name}"
     _write(root, f"{folder}/address", "02:00:00:00:00:01")
     _write(root, f"{folder}/operstate", state)
@@ -62,6 +64,8 @@ def _interface(
         device = root / "sys/devices" / (bus or f"0000:{name}")
         _link(root / folder / "device", device)
         _link(device / "driver", root / "sys/drivers" / driver)
+    for each in lower:
+        _link(root / folder / f"lower_{each}", root / "sys/class/net" / each)
     if address:
         with (root / "addresses").open("a") as file:
             file.write(f"{name} {address}\n")
@@ -77,17 +81,23 @@ def _devices(
     netdevs: list[str] | None = None,
     gids: dict[int, list[str]] | None = None,
     opened: bool = True,
+    port: int = 1,
+    share_of: str = "",
 ) -> None:
     for at, name in enumerate(names):
         device = root / "sys/devices/rdma" / name
+        folder = f"sys/class/infiniband/{name}/ports/{port}"
+        for what, text in (("state", state), ("rate", rate), ("link_layer", layer)):
+            _write(root, f"{folder}/{what}", text)
+        for index, (gid, kind) in (gids or {}).items():
+            _write(root, f"{folder}/gids/{index}", gid.format(n=at + 10))
+            _write(root, f"{folder}/gid_attrs/types/{index}", kind)
+        if port > 1:
+            continue  # the first one has made the device
         _link(root / f"sys/class/infiniband/{name}/device", device)
         _link(device / "driver", root / "sys/drivers" / driver)
-        port = f"sys/class/infiniband/{name}/ports/1"
-        for what, text in (("state", state), ("rate", rate), ("link_layer", layer)):
-            _write(root, f"{port}/{what}", text)
-        for index, (gid, kind) in (gids or {}).items():
-            _write(root, f"{port}/gids/{index}", gid.format(n=at + 10))
-            _write(root, f"{port}/gid_attrs/types/{index}", kind)
+        if share_of:
+            _link(device / "physfn", root / "sys/devices/rdma" / share_of)
         if netdevs:
             (device / "net" / netdevs[at]).mkdir(parents=True)
         verbs = f"uverbs{len(list((root / 'sys/class').glob('infiniband_verbs/*')))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "foreign"))
 from foreign_nodes import pythons
 
 from skyrig.launch import nodeside
+from skyrig.preflight import probe
 from skyrig.preflight.findings import BadFindings, Findings
 
 
@@ -55,6 +57,22 @@ def test_what_is_there_is_found(case: Path, tmp_path: Path) -> None:
     node_trees.build(tmp_path, said)
     found = summary(looked(tmp_path, said.get("patience_s")))
     assert {name: found[name] for name in said["has"]} == said["has"]
+
+
+def test_a_file_system_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    back, real = threading.Event(), os.statvfs
+
+    def ask(place: str) -> os.statvfs_result:
+        if place == "/dev/shm":
+            back.wait(60)
+        return real(place)
+
+    monkeypatch.setattr(probe, "_DISK_S", 0.2)
+    monkeypatch.setattr(os, "statvfs", ask)
+    node = probe.Node(1.0)
+    assert "/dev/shm" not in [disk["mount"] for disk in probe._disks(node)]
+    assert node.problems == ["/dev/shm did not answer within 0.2 s"]
+    back.set()
 
 
 def test_this_machine_answers() -> None:

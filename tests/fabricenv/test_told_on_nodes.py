@@ -34,11 +34,12 @@ def test_what_is_there_is_told(case: Path, tmp_path: Path) -> None:
     assert said.get("warned", "") in told.warning
 
 
+@pytest.mark.parametrize("word", ["mine", ""])
 @pytest.mark.parametrize("case", WITH, ids=lambda case: case.stem)
-def test_what_the_user_says_stays(case: Path, tmp_path: Path) -> None:
+def test_what_the_user_says_stays(case: Path, word: str, tmp_path: Path) -> None:
     said = node_trees.read(case)
     node_trees.build(tmp_path, said)
-    theirs = {name: "mine" for name in said["told"] if not name.startswith("SKYRIG_")}
+    theirs = {name: word for name in said["told"] if not name.startswith("SKYRIG_")}
     told = fabric.told({**said["given"], **theirs, "SKYRIG_FABRIC_ENV": ""})
     assert not [name for name in (*told.found, *told.dropped) if not name.startswith("SKYRIG_")]
 

@@ -63,8 +63,11 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def asyncssh_server(keys: Keys, home: Path, port: int = 0) -> AsyncIterator[Target]:
-    """An asyncssh server whose sessions run the command with bash in `home`; its target is called "a"."""
+async def asyncssh_server(
+    keys: Keys, home: Path, port: int = 0, refused: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Target]:
+    """An asyncssh server whose sessions run the command with bash in `home`; its target is called "a". A session is
+    not opened where `refused` says so."""
 
     async def session(process: asyncssh.SSHServerProcess[bytes]) -> None:
         child = await asyncio.create_subprocess_exec(
@@ -94,6 +97,11 @@ async def asyncssh_server(keys: Keys, home: Path, port: int = 0) -> AsyncIterato
                 await child.wait()
 
     class Server(asyncssh.SSHServer):
+        def session_requested(self) -> asyncssh.SSHServerProcess[bytes]:
+            if refused():
+                raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "open failed")
+            return asyncssh.SSHServerProcess(session, None, 3, False)
+
         def unix_connection_requested(self, *_: object) -> bool:
             return True
 
@@ -104,7 +112,6 @@ async def asyncssh_server(keys: Keys, home: Path, port: int = 0) -> AsyncIterato
         "127.0.0.1",
         port,
         server_factory=Server,
-        process_factory=session,
         server_host_keys=[keys.host],
         authorized_client_keys=asyncssh.import_authorized_keys(public(keys.client)),
         encoding=None,

@@ -80,6 +80,26 @@ def test_more_sessions_than_one_connection_takes(serve: Serve, keys: Keys) -> No
     asyncio.run(asyncio.wait_for(scenario(), 30))
 
 
+@pytest.mark.parametrize("refusals", [1, 3, 4])
+def test_a_session_that_is_refused_for_a_moment_is_had_after_it(keys: Keys, tmp_path: Path, refusals: int) -> None:
+    """As sshd does while it still counts others that have ended; one that goes on refusing is said to."""
+    left = [refusals]
+
+    def refused() -> bool:
+        left[0] -= 1
+        return left[0] >= 0
+
+    async def scenario() -> None:
+        async with asyncssh_server(keys, tmp_path, refused=refused) as target, Pool(keys.credentials) as pool:
+            if refusals < 4:
+                assert (await run(pool, target, "echo had")).stdout == b"had\n"
+            else:
+                with pytest.raises(Unreachable, match="opened no session: open failed"):
+                    await run(pool, target, "echo had")
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
 def test_a_timeout_keeps_what_came_before(serve: Serve, keys: Keys) -> None:
     async def scenario() -> None:
         async with serve() as target, Pool(keys.credentials) as pool:

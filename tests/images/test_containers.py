@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import small_root
 
 from skyrig.errors import BadInput, JobFailed
 from skyrig.images import containers
-from skyrig.images.containers import FOLDER, Container
+from skyrig.images.containers import FOLDER, Brought, Container
 from skyrig.images.oci import inside, layers, layout
 
 SETUP = """\
@@ -41,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def build(name: str, base: str, text: str, **files: Path) -> tuple[Container, str]:
     out = io.BytesIO()
-    brought = {FOLDER: files["work"]} if files else {}
+    brought = {FOLDER: Brought(files["work"], ("in.txt",))} if files else {}
     hidden = {"SECRET": "hunter2"}
     made = containers.build(name, base, {"setup": text}, {"A": "b"}, hidden, brought, "r", out.write, lambda line: None)
     return made, out.getvalue().decode()
@@ -73,9 +74,11 @@ def test_a_setup_is_one_layer_on_its_base(first: Container) -> None:
     assert len(image.layers) == 2 and "bin/sh" in names(first, 0)
     work = FOLDER.lstrip("/")
     assert sorted(own) == [
+        "etc",
         "etc/.wh.doomed",
         "opt",
         "opt/hard",
+        "root",
         work,
         *(f"{work}/{n}" for n in ("in.txt", "made", "soft")),
     ]
@@ -88,11 +91,11 @@ def test_a_setup_is_one_layer_on_its_base(first: Container) -> None:
 
 def test_it_is_a_base_itself(first: Container) -> None:
     made, said = build("second", f"oci:{first.folder}", "cat soft /opt/hard; ls /etc; echo 2 > two")
-    assert said == "b for 0\nb for 0\nos-release\n"
+    assert said.splitlines()[:3] == ["b for 0", "b for 0", "os-release"] and "doomed" not in said
     assert [layer.digest for layer in layout.read(made.folder).layers[:2]] == [
         layer.digest for layer in layout.read(first.folder).layers
     ]
-    assert list(names(made, 2)) == [f"{FOLDER.lstrip('/')}/two"]
+    assert list(names(made, 2)) == ["root", FOLDER.lstrip("/"), f"{FOLDER.lstrip('/')}/two"]
     assert [each.name for each in containers.all_known()] == ["first", "second"]
     containers.delete("second")
     assert containers.read("second") is None
@@ -102,8 +105,81 @@ def test_one_whose_setup_fails_changes_nothing(first: Container, home: Path) -> 
     with pytest.raises(JobFailed) as told:
         build("first", f"rootfs:{home / 'root'}", "exit 7")
     assert told.value.exit_code == 7 and containers.read("first") == first
+    left = first.folder.parents[1] / ".first.0a1b"
     assert [each.name for each in first.folder.parents[1].iterdir()] == ["first"]
+    left.mkdir()
+    (left / "nobody").mkdir(mode=0)
+    assert containers.delete("second") is False and left.exists()
+    with pytest.raises(JobFailed):
+        build("first", f"rootfs:{home / 'root'}", "exit 7")
+    assert not left.exists()
     assert (home / "root" / "etc" / "doomed").exists() and not (home / "root" / inside.PLACE).exists()
+
+
+TIMED = """\
+set -e
+echo one > /etc/one; mkdir -p /opt/deep/er; ln -s one /opt/deep/link
+mkdir -p ~/.aws ~/.cache/pip; echo key > ~/.aws/credentials
+echo nameserver 192.0.2.1 > /etc/resolv.conf
+echo more > /var/run/more; rm -r /var/run; ln -s /run /var/run
+rm -r /bin/old; echo file > /bin/old
+chmod 0711 /opt/deep
+"""
+
+
+def test_the_same_again_is_the_same_image(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no time is to be later than one that is said. Folders come with what is in them, and whiteouts lie in
+    folders alone: below a link they would take away what it leads to."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    servers = Path("/etc/resolv.conf").read_bytes()
+    for name in ("run", "var/run", "bin/old"):
+        (home / "root" / name).mkdir(parents=True, exist_ok=True)
+    for name in ("run/lock", "var/run/lock", "bin/old/lock"):
+        (home / "root" / name).touch()
+    once, _ = build("timed", f"rootfs:{home / 'root'}", TIMED, work=home / "work")
+    again, _ = build("again", f"rootfs:{home / 'root'}", TIMED.replace("one >", "one  >"), work=home / "work")
+    own = names(once, 1)
+    assert Path("/etc/resolv.conf").read_bytes() == servers
+    assert [name for name in own if not name.startswith("root")] == [
+        "bin", "bin/old", "etc", "etc/one", "opt", "opt/deep", "opt/deep/er", "opt/deep/link", "var", "var/run",
+    ]  # fmt: skip
+    assert not any(".aws/" in name or "pip" in name for name in own)
+    assert (own["opt/deep"].mode, own["var/run"].issym(), own["bin/old"].isfile()) == (0o711, True, True)
+    assert max(each.mtime for number in (0, 1) for each in names(once, number).values()) <= 1700000000
+    assert [layer.diff for layer in layout.read(once.folder).layers] == [
+        layer.diff for layer in layout.read(again.folder).layers
+    ]
+    assert [containers.delete(name) for name in ("timed", "again", "again")] == [True, True, False]
+
+
+def test_a_base_that_is_damaged_is_no_base(first: Container, tmp_path: Path) -> None:
+    shutil.copytree(first.folder, tmp_path / "copy")
+    layer = layout.blob(tmp_path / "copy", layout.read(first.folder).layers[1].digest)
+    layer.write_bytes(layer.read_bytes()[:-9])
+    with pytest.raises(BadInput, match="is damaged"):
+        build("second", f"oci:{tmp_path / 'copy'}", "true")
+    layer.unlink()
+    with pytest.raises(BadInput, match="lacks the layer"):
+        build("second", f"oci:{tmp_path / 'copy'}", "true")
+
+
+def test_what_is_brought_stays_inside(tmp_path: Path) -> None:
+    """Links of the base lead where they do for programs in it."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root, outside, tmp_path / "given" / "d"):
+        folder.mkdir(parents=True)
+    (tmp_path / "given" / "d" / "f").write_text("x")
+    (outside / "f").write_text("mine")
+    (root / "linked").symlink_to(outside)
+    (root / "file").symlink_to(outside / "f")
+    (root / "top").mkdir()
+    (root / "top" / "d").symlink_to(outside)
+    containers._bring(root, "/linked", Brought(tmp_path / "given", ("d", "d/f")))
+    containers._bring(root, "/top", Brought(tmp_path / "given", ("d", "d/f")))
+    containers._bring(root, "/file", Brought(tmp_path / "given" / "d" / "f"))
+    assert [each.name for each in outside.iterdir()] == ["f"] and (outside / "f").read_text() == "mine"
+    within = root / str(outside).lstrip("/")
+    assert {str(each.relative_to(within)) for each in within.rglob("*")} == {"d", "d/f", "f"}
 
 
 def test_what_was_not_pushed_is_on_no_node(first: Container) -> None:
@@ -138,6 +214,25 @@ def test_a_layer_reaches_nothing_outside(tmp_path: Path) -> None:
     assert list(outside.iterdir()) == [] and (root / str(outside).lstrip("/") / "b").read_text() == "x"
     with pytest.raises(BadInput, match="leads out of it"):
         layers.lay(root, layer_of(tmp_path, ("a/../../b", "file", "x")))
+
+
+def test_a_layer_takes_away_nothing_of_its_own(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("a/old", "b/old", "b/sub/old"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    layers.lay(
+        root,
+        layer_of(
+            tmp_path,
+            ("a/old", "file", "new"),
+            ("a/.wh.old", "file", ""),
+            ("b/sub/new", "file", ""),
+            ("b/.wh..wh..opq", "file", ""),
+        ),
+    )
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*")) == ["a", "a/old", "b", "b/sub", "b/sub/new"]
+    assert (root / "a" / "old").read_text() == "new"
 
 
 def test_layers_take_away_what_lies_below(tmp_path: Path) -> None:

@@ -80,5 +80,6 @@ def test_a_setup_that_differs_by_node_is_forgotten(sealed: Path, tmp_path: Path)
     shutil.copy(sealed, tmp_path / ".skyrig" / "setup.json")
     assert seal(tmp_path) == seal(tmp_path) == "sealed\n"
     assert json.loads((tmp_path / ".skyrig" / "setup.json").read_text())["life"] == marks.IMAGE
-    seal(tmp_path, forget=True)
+    assert seal(tmp_path, forget=True) == "sealed\n"
     assert not (tmp_path / ".skyrig" / "setup.json").exists()
+    assert seal(tmp_path, patience_s=0.01) == "sealed, with no setup\n" and seal(tmp_path, patience_s=0) == "sealed\n"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import py_compile
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,15 @@ from skyrig.fleet.local import images
 from skyrig.fleet.local.layout import LocalNodeError, NodeFolder
 
 SECRETS = (".ssh/id_ed25519", ".ssh/authorized_keys", ".skyrig/hmac", ".skyrig/jobs.db", ".skyrig/internal/id_ed25519")
-GONE = (*SECRETS, ".bash_history", "sky_logs/1-a/run.log", ".skyrig/workdir.json.stamp", ".cache/pip/wheel")
+CREDENTIALS = (".netrc", ".aws/credentials", ".docker/config.json", ".cache/huggingface/token")
+GONE = (
+    *SECRETS,
+    ".bash_history",
+    "sky_logs/1-a/run.log",
+    ".skyrig/workdir.json.stamp",
+    ".cache/pip/wheel",
+    *CREDENTIALS,
+)
 KEPT = (".ssh/config", ".skyrig/setup.json", ".skyrig/workdir.json", ".profile", "sky_workdir/data")
 
 
@@ -65,6 +76,21 @@ def test_a_node_finds_itself_where_the_builder_was_named(version: Path, tmp_path
     assert (other.home / "venv").readlink() == other.environment
     assert (other.home / "relative").readlink() == Path("venv")
     assert (images.read(version) or pytest.fail()).binaries == 1, "the program; python mends compiled modules itself"
+
+
+def test_a_module_that_names_its_place_is_compiled_anew(tmp_path: Path) -> None:
+    """Its time and, where both places are as long, its size are as they were."""
+    builder = node(tmp_path / "builder" / "n0")
+    module = Path("env/lib/python3/site-packages/found.py")
+    (builder / module).parent.mkdir(parents=True)
+    (builder / module).write_text(f"PLACE = {str(builder)!r}\n")
+    py_compile.compile(str(builder / module))
+    images.make(builder, tmp_path / "images" / "one" / "bbbb")
+    other = begun(tmp_path / "images" / "one" / "bbbb", tmp_path / "another" / "n0").path
+    assert len(str(other)) == len(str(builder))
+    command = [sys.executable, "-c", "import found; print(found.PLACE)"]
+    said = subprocess.run(command, cwd=(other / module).parent, capture_output=True, text=True, check=True)
+    assert said.stdout == f"{other}\n"
 
 
 def test_what_a_node_writes_stays_there(version: Path, tmp_path: Path) -> None:

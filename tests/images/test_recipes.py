@@ -9,7 +9,7 @@ import pytest
 
 from skyrig.errors import BadInput
 from skyrig.images import recipe
-from skyrig.images.recipe import LOCK, Recipe
+from skyrig.images.recipe import Recipe
 
 GOOD = """\
 base: ami-0abc
@@ -33,6 +33,7 @@ WRONG = {
     "python: {place: ~/x}": "1:1: python: lock is wanted",
     "python: nowhere.lock": "nowhere.lock: cannot be read: No such file",
     "python: loose.lock": "loose.lock:2: six==1.17.0 has no --hash",
+    "python: nested.lock": "nested.lock:1: -r names another file",
     "python: {lock: requirements.lock, place: '~/$(id)'}": "1:35: python.place: '~/$(id)': a folder is wanted",
     "base: skyrig:Big": "base: skyrig:Big: small letters, digits",
     "run: echo": "1:1: run: unknown field",
@@ -45,6 +46,7 @@ WRONG = {
 def read(folder: Path, text: str) -> Recipe:
     (folder / "requirements.lock").write_text(LOCKED)
     (folder / "loose.lock").write_text("# made by hand\nsix==1.17.0\n")
+    (folder / "nested.lock").write_text("-r other.lock\n")
     (folder / "recipe.yaml").write_text(text)
     return recipe.read(folder / "recipe.yaml")[0]
 
@@ -55,7 +57,8 @@ def test_all_that_one_can_say(tmp_path: Path) -> None:
     asked = task.resources
     assert (asked.infra.cloud, asked.instance_type, asked.network_tier) == ("aws", "g6.xlarge", "best")
     assert asked.image is not None and asked.image.by_region == {"us-east-1": "ami-0abc"}
-    assert task.mounts.copies == {LOCK: str(tmp_path / "requirements.lock")}
+    assert not task.mounts.copies, "a mount would be a part of the setup, which no task has"
+    assert f"\n{LOCKED}SKYRIG_LOCK_ENDS\n" in texts["python"]
     assert (task.setup, dict(task.env)) == ("make -C /opt/kernels\n", {"MODE": "fast"})
     assert list(texts) == ["driver", "cuda", "packages", "python"], (
         "gpudirect comes with Skyrig's own boot of the builder"

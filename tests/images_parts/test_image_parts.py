@@ -78,6 +78,23 @@ def test_a_user_runs_one_as_root_and_its_commands_do_not_read_it(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("there", "said"),
+    [("1.50.0", "efa: 1.50.0 is there"), ("1.48.0", "efa: 1.48.0 is there"), ("1.9.3", "installs"), ("", "installs")],
+)
+def test_a_newer_efa_of_the_base_image_stays(there: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "id").write_text("#!/bin/sh\necho 0\n")
+    (tmp_path / "id").chmod(0o755)
+    (tmp_path / "os").write_text("ID=ubuntu\nVERSION_ID=24.04\n")
+    if there:
+        (tmp_path / "efa_installed_packages").write_text(f"# EFA installer version: {there}\n# Debug packages: no\n")
+    text = SCRIPTS["efa"].partition("installed curl")[0] + "echo installs\n"
+    text = text.replace("/opt/amazon", str(tmp_path)).replace("/etc/os-release", str(tmp_path / "os"))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["bash", "-c", text], env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{said}\n"), done.stderr
+
+
+@pytest.mark.parametrize(
     ("name", "version", "cloud", "said"),
     [
         ("nvidia-drivr", "", "aws", "there is no part nvidia-drivr"),

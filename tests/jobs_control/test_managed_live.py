@@ -96,6 +96,7 @@ def _killed(managed: Jobs) -> None:
     person.until(lambda: person.controller() not in (0, before), "another controller is there", managed.head)
 
 
+@pytest.mark.soak
 def test_a_job_that_is_cancelled_in_any_state_leaves_nothing(managed: Jobs) -> None:
     person, runs = managed.host, managed.cancelled
     starting = person.launch("exec sleep 1000", name="early")

@@ -118,7 +118,9 @@ def test_without_an_account_the_whole_catalog_is_ranked_and_counted_offline(caps
 
 @pytest.mark.usefixtures("nobody")
 def test_what_a_cloud_answers_in_another_form_is_counted_offline() -> None:
-    changes = plan_of(accelerators="A100:8", infra="azure", use_spot=True).to_json()["changes"]
+    plan = plan_of(accelerators="A100:8", infra="azure", use_spot=True)
+    assert any("has a fabric (infiniband) that is not used" in note for note in plan.notes)
+    changes = plan.to_json()["changes"]
     assert changes["source"] == "offline"
     assert "azure-native:compute:VirtualMachine" in {each["type"] for each in changes["resources"]}
 

@@ -79,6 +79,13 @@ def test_what_a_run_went_back_from_is_told_from_what_stands() -> None:
     assert loss.marks == ((30, "recovered"),)
 
 
+def test_of_a_run_that_went_back_twice_what_the_last_way_did_again_is_all_superseded() -> None:
+    steps = [*range(100), *range(50, 60), *range(20, 120)]
+    (line,) = panels.panels(Picture("p", of_text("".join(f"step {step} loss 2\n" for step in steps).encode())))[0].lines
+    assert [(each.x[0], each.x[-1]) for each in panels.standing(line)] == [(0, 19), (20, 119)]
+    assert [(each.x[0], each.x[-1]) for each in panels.superseded(line)] == [(19, 99), (50, 59)]
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [(0, "0"), (3e-4, "3.0e-4"), (0.25, "0.25"), (15203, "15.2k"), (1234, "1234"), (2.5e6, "2.5e6"), (-1.5, "-1.5")],
@@ -102,6 +109,15 @@ def test_the_terminal_shows_units_marks_and_names() -> None:
     assert "⠉" in text or "⠒" in text, "lines are drawn"
 
 
+def test_a_narrow_terminal_that_knows_ascii_alone_shows_the_same() -> None:
+    rows = [*terminal.rows(Picture("Bäume on demo, job 3", of_text(LOG), samples.read(lines(8))), 50)]
+    assert max(sum(len(text) for text, _ in row) for row in rows) <= 50
+    text = "\n".join("".join(text for text, _ in terminal.plain(row)) for row in rows)
+    assert text.isascii()
+    for words in ("B?ume on demo", *(f"= n{number}" for number in range(8)), "**", "recovered"):
+        assert words in text, words
+
+
 def test_a_file_has_the_same_as_text_that_can_be_read(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     import matplotlib
@@ -112,12 +128,16 @@ def test_a_file_has_the_same_as_text_that_can_be_read(tmp_path: Path) -> None:
     text = (tmp_path / "p.svg").read_text()
     for words in (picture.title, "throughput (tokens/s)", "memory (GiB)", "time (s)", "n1", "recovered", "step"):
         assert words in text, words
+    (tmp_path / "elsewhere.png").symlink_to(tmp_path / "none" / "p.png")
+    with pytest.raises(BadInput, match="No such file"):
+        png.draw(picture, tmp_path / "elsewhere.png")
     png.draw(picture, tmp_path / "p.png")
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("name", ["p.gif", "none/p.png"])
+@pytest.mark.parametrize("name", ["p.gif", "none/p.png", "folder.png"])
 def test_a_file_that_cannot_be_drawn_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.png").mkdir()
     with pytest.raises(BadInput):
         png.require(tmp_path / name)
 

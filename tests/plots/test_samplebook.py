@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from skyrig.launch.keeper import archive, samplebook
 from skyrig.launch.keeper.samplebook import SampleBook
+from skyrig.launch.keeper.sampler import Sampler
 
 
 def sample(at: int, node: int = 0) -> dict[str, float | str]:
@@ -71,3 +75,16 @@ def test_the_copy_grows_with_the_file_and_is_made_anew_with_it(tmp_path: Path) -
             archive.follow(source, target)
             assert target.read_bytes() == source.read_bytes()
     assert json.loads(target.read_bytes().partition(b"\n")[0]) == {"generation": 2}
+
+
+@pytest.mark.parametrize(("begun_s_ago", "written"), [(60, True), (2, False), (-3600, True)])
+def test_jobs_that_have_run_for_a_while_have_samples_also_when_the_clock_was_put_back(
+    tmp_path: Path, begun_s_ago: float, written: bool
+) -> None:
+    record = SimpleNamespace(started_at=time.time() - begun_s_ago)
+    running = SimpleNamespace(is_sampled=True, record=record, plan=SimpleNamespace(shares={"n0": 1}))
+    house: Any = SimpleNamespace(flows={1: running}, log_path=lambda record: tmp_path / "job.log")
+    node: Any = SimpleNamespace(id="n0")
+    Sampler(house)._take(node, {"cpu": 1.5, "name": "not a number"})
+    found = samplebook.read(tmp_path / "job.samples")[1]
+    assert [(each["n"], each["cpu"], "name" in each) for each in found] == ([("n0", 1.5, False)] if written else [])

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,13 +68,18 @@ def test_of_a_local_node_only_what_its_own_processes_take_is_told() -> None:
     assert all(each["memory"] > 0 for each in found)
 
 
-def test_gpus_are_asked_of_the_drivers_library(tmp_path: Path) -> None:
+def made_library(folder: Path, text: str) -> None:
+    """A driver's library."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("not on this machine: cc")
-    (tmp_path / "nvml.c").write_text(NVML)
-    library = str(tmp_path / "libnvidia-ml.so.1")
-    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", library, str(tmp_path / "nvml.c")], check=True)
+    (folder / "nvml.c").write_text(text)
+    library = str(folder / "libnvidia-ml.so.1")
+    subprocess.run([compiler, "-shared", "-fPIC", "-w", "-o", library, str(folder / "nvml.c")], check=True)
+
+
+def test_gpus_are_asked_of_the_drivers_library(tmp_path: Path) -> None:
+    made_library(tmp_path, NVML)
     with running({"LD_LIBRARY_PATH": str(tmp_path)}) as said:
         found = next(said)
     gpu = {name: value for name, value in found.items() if name.startswith("gpu")}
@@ -85,6 +91,13 @@ def test_gpus_are_asked_of_the_drivers_library(tmp_path: Path) -> None:
         "gpu_power": 350.5,
         "gpu_temperature": 52,
     }
+
+
+def test_a_driver_that_hangs_silences_nothing_but_the_gpus_and_the_program_still_ends(tmp_path: Path) -> None:
+    made_library(tmp_path, NVML.replace("{ *w = 350500;", "{ for (;;) sleep(1000);"))
+    with running({"LD_LIBRARY_PATH": str(tmp_path)}) as said:
+        found = [next(said) for _ in range(3)]
+    assert all(each["memory"] > 0 and not any(name.startswith("gpu") for name in each) for each in found)
 
 
 def test_where_there_is_no_library_nvidia_smi_is_asked_seldom(tmp_path: Path) -> None:
@@ -102,3 +115,31 @@ def test_an_nvidia_smi_that_fails_is_no_matter(tmp_path: Path) -> None:
     (tmp_path / "nvidia-smi").chmod(0o755)
     with running({"PATH": f"{tmp_path}:{os.environ['PATH']}"}) as said:
         assert "gpu" not in next(said)
+
+
+def test_gpus_that_answer_late_bend_no_rates(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What grows by one in a second is told so, whatever nvidia-smi takes in between."""
+    monkeypatch.setattr(os, "nice", lambda by: 0)
+    program: dict[str, Any] = {"given": None}
+    exec(nodeside.source("sampling"), program)  # its functions alone: without `given` it does not begin
+    clock = [0.0]
+
+    def looked(own: object, cards: object) -> dict[str, float]:
+        now = clock[0]
+        clock[0] += 0.0 if cards is dict else next(takes)
+        return {"cpu": now}
+
+    def wait(read: object, write: object, error: object, seconds: float) -> tuple[list[int], list[int], list[int]]:
+        clock[0] += seconds
+        return ([0] if clock[0] > 30 else []), [], []
+
+    takes = iter([4.0, 0.0, 3.0, *[0.0] * 20])
+    program["time"] = SimpleNamespace(monotonic=lambda: clock[0])
+    program["select"] = SimpleNamespace(select=wait)
+    program["os"] = SimpleNamespace(read=lambda file, count: b"")
+    program["Aside"] = lambda: SimpleNamespace(look=None)
+    program["looked"] = looked
+    program["watch"](5.0, None)
+    assert {json.loads(line)["cpu"] for line in capsys.readouterr().out.splitlines()} == {1.0}

@@ -75,6 +75,9 @@ def test_by_itself_it_disturbs_nobody_and_leaves_nothing(cluster: KeeperCluster)
     beside = cluster.ended(cluster.submit("", 2, on=("n0", "n2"), preflight=ALONE))
     assert beside["status"] == "SUCCEEDED"
     cluster.ask(op="cancel", ids=[busy])
+    both = [cluster.submit("", 1, on=(node,), preflight=ALONE) for node in ("n0", "n2")]
+    assert [cluster.ended(job)["status"] for job in both] == ["SUCCEEDED"] * 2
+    assert [cluster.ask(op="preflight", job=job)["report"]["job"] for job in both] == both
     long = evolve(ALONE, sizes=Sizes(ring=1 << 40, pair=1 << 40, ring_s=60.0, pair_s=60.0))
     cut = cluster.submit("", 3, on=ALL, preflight=long)
     until(lambda: len(agents(cluster)) == 3, "the preflight is at work")

@@ -5,12 +5,18 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import os
+import subprocess
 from importlib import resources
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from skyrig.cluster.description import ClusterDescription, Fabric, SshAccess
+from skyrig.errors import NodeLost
+from skyrig.launch import nodeside
 from skyrig.launch.keeper import preflight, programs
 from skyrig.launch.keeper.preflight import Place
 from skyrig.launch.keeper.programs import ABSENT, ails
@@ -100,6 +106,34 @@ def test_a_fabric_that_is_not_used_is_the_nodes_fault() -> None:
     assert preflight._with(Seen(), Carried(), heard, "none").fallen == {}
 
 
+def test_what_nccl_says_is_asked_for_and_kept() -> None:
+    log = "ip-1:7:9 [0] NCCL INFO Using network Socket\n"
+    said = [log + line(0, rate=3e9, seconds=0.5), log + line(8, rate=3e9, seconds=0.5), "refused", "refused"]
+    given: list[dict[str, str]] = []
+
+    class Node(Stand):
+        node = type("N", (), {"address": "10.0.0.1"})()
+
+        async def free_port(self) -> int:
+            return 7
+
+        async def run(self, words: list[str], env: dict[str, str], limit_s: float) -> tuple[int, str]:
+            given.append(env)
+            return 0, said.pop(0)
+
+    there: Any = {"n0": Node({}), "n1": Node({})}
+    torch = programs.Torch(there, dict.fromkeys(there, NODE), CLUSTER)
+    for _ in range(2):  # all, then a pair that does not meet
+        asyncio.run(torch.measure(["n0", "n1"], 64, 1.0))
+    assert {node: [each.kind for each in heard] for node, heard in torch.heard.by_node.items()} == {
+        "n0": ["tcp"],
+        "n1": ["tcp"],
+    }
+    assert {(env["NCCL_DEBUG"], env["NCCL_DEBUG_FILE"], env["SKYRIG_NUM_NODES"]) for env in given} == {
+        ("INFO", "/dev/stdout", "2")
+    }
+
+
 def test_one_node_with_accelerators_goes_the_way_of_nccl_tests() -> None:
     agent: Any = Stand({"all_reduce_perf": (0, PERF), "dcgmi": (0, "| software | Pass |")})
     node: Any = type("N", (), {"id": "n0"})()
@@ -124,3 +158,36 @@ def test_what_runs_on_nodes_is_python_3_8() -> None:
         }
         assert names - {"torch"} <= {"contextlib", "datetime", "json", "os", "select", "signal", "socket", "subprocess",
                                      "sys", "threading", "time"}  # fmt: skip
+
+
+def test_an_agent_that_nobody_asks_ends_with_its_programs() -> None:
+    command, stdin = nodeside.agent({"address": "127.0.0.1", "token": "t", "life_s": 2})
+    with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        reading, writing = os.pipe()
+        words = ["sh", "-c", f"exec 3>/proc/{os.getpid()}/fd/{writing}; echo begun >&3; sleep 60"]
+        order = {"op": "run", "id": 1, "words": words, "env": {}, "limit_s": 60.0}
+        process.stdin.write(stdin + json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+        assert os.read(reading, 32) == b"begun\n"
+        os.close(writing)
+        assert process.wait(30) == 0
+        assert os.read(reading, 32) == b""  # nobody has its other end any more
+        os.close(reading)
+
+
+def test_an_order_of_one_agent_that_is_lost_waits_for_those_of_others() -> None:
+    over: list[str] = []
+
+    async def lost() -> tuple[int, str]:
+        raise NodeLost("n0 cannot be measured", node_id="n0")
+
+    async def slow() -> tuple[int, str]:
+        await asyncio.sleep(0.05)
+        over.append("n1")
+        return 0, "| software | Pass |"
+
+    there: Any = {"n0": SimpleNamespace(run=lambda *_: lost()), "n1": SimpleNamespace(run=lambda *_: slow())}
+    with pytest.raises(NodeLost):
+        asyncio.run(programs.diagnosed(there, dict.fromkeys(there, NODE)))
+    assert over == ["n1"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 
 import hypothesis.strategies as st
+import pytest
 from attrs import define
 from hypothesis import given, settings
 
@@ -60,12 +62,17 @@ class Rehearsed:
 
     rates: dict[str, float]
     hiccups: frozenset[str] = frozenset()
+    walls: frozenset[frozenset[str]] = frozenset()
     at_work: int = 0
     name: str = "tcp"
+    inside: bool = False
 
     async def measure(self, nodes: Sequence[str], size: int, limit_s: float) -> Measured:
         self.at_work += 1
         await asyncio.sleep(0)
+        if any(wall <= {*nodes} for wall in self.walls):
+            self.at_work -= 1
+            return Measured(self.name, 0.0, size, limit_s, "nobody connected")
         disturbed = self.at_work > 1 and self.hiccups & {*nodes}
         await asyncio.sleep(0)
         self.at_work -= 1
@@ -88,3 +95,42 @@ def test_two_nodes_are_measured_and_neither_is_blamed() -> None:
     found = asyncio.run(meters.carried(Rehearsed({"n0": 1e9, "n1": 1e3}), ["n0", "n1"], Asked(), lambda line: None))
     assert not found.slow
     assert found.pairs[0].rate == 1e3
+
+
+def test_a_wall_between_two_nodes_is_measured_alone_and_blames_neither() -> None:
+    nodes = [f"n{number}" for number in range(5)]
+    meter = Rehearsed(dict.fromkeys(nodes, 1e9), walls=frozenset({frozenset({"n1", "n3"})}))
+    found = asyncio.run(meters.carried(meter, nodes, Asked(), lambda line: None))
+    assert not found.slow
+    assert [(each.one, each.other) for each in found.pairs if each.alone] == [("n1", "n3")]
+
+
+def test_many_slow_links_are_all_named() -> None:
+    rates = {f"n{number:02}": 1e6 if number < 11 else 1e9 for number in range(24)}
+    found = asyncio.run(meters.carried(Rehearsed(rates), list(rates), Asked(), lambda line: None))
+    assert {*found.slow} == {node for node, rate in rates.items() if rate == 1e6}
+
+
+@define
+class Busy:
+    """A meter on a machine that has other things to do: most of what is measured stands still for a while, whatever the
+    links carry."""
+
+    chance: random.Random
+    slow: str = ""
+    name: str = "tcp"
+    inside: bool = False
+
+    async def measure(self, nodes: Sequence[str], size: int, limit_s: float) -> Measured:
+        seconds = size / (6e6 if self.slow in nodes else 1.6e9)
+        while self.chance.random() > 0.25:
+            seconds += self.chance.expovariate(1 / 0.02)
+        return Measured(self.name, size / seconds, size, seconds)
+
+
+@pytest.mark.parametrize("slow", ["", "n3"])
+def test_a_busy_machine_names_nobody_but_who_is_slow(slow: str) -> None:
+    nodes = [f"n{number}" for number in range(8)]
+    meter = Busy(random.Random(7), slow)
+    found = [asyncio.run(meters.carried(meter, nodes, Asked(), lambda line: None)) for _ in range(40)]
+    assert [{*each.slow} for each in found] == [{slow} - {""}] * 40

@@ -38,11 +38,13 @@ def test_a_nodes_own_network_is_found() -> None:
         pytest.skip("unshare and ip are needed to make a network")
     made = (
         "ip link add rig0 type veth peer name rig1 && ip addr add 10.9.8.7/24 dev rig1"
+        " && ip addr add 10.9.8.6/24 dev rig1 label rig1:1"
         " && ip addr add fd09::7/64 dev rig1 nodad && ip link set rig0 up && ip link set rig1 up"
     )
     network = ("unshare", "-rn", "sh", "-c", f'{made} && exec "$@"', "sh")
     if subprocess.run([*network, "true"], capture_output=True).returncode != 0:
         pytest.skip("no network namespace can be made here")
     assert interface_of("10.9.8.7", *network) == "rig1"
+    assert interface_of("10.9.8.6", *network) == "rig1"
     assert interface_of("fd09::7", *network) == "rig1"
     assert interface_of("10.9.8.8", *network) == ""

@@ -15,7 +15,7 @@ from skyrig.cluster.clouds import CLOUDS
 from skyrig.cluster.imagery import BadImage, MadeImage, WantedImage
 from skyrig.cluster.machine import Machine
 from skyrig.cluster.shape import Shape
-from skyrig.errors import BadInput
+from skyrig.errors import BadInput, EngineError
 from skyrig.stack import backend, config, imagestacks, kinds, stacks
 
 WANTED = WantedImage(
@@ -135,6 +135,27 @@ def test_an_image_in_use_is_neither_replaced_nor_deleted(monkeypatch: pytest.Mon
     imagestacks.refuse_end("torch")
     with pytest.raises(BadInput, match="no machine images are made on lambda"):
         imagestacks.make(evolve(WANTED, cloud="lambda"), print)
+
+
+def test_a_region_that_refuses_a_copy_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else no other copy could be made: each run would ask that region too, and fail."""
+    config_, made = [shapes.of_image(evolve(WANTED, regions=("eu-west-1", "cut-off-1")))], [MADE]
+
+    def up(stack: str, shape: Shape, notify: object, *, before: Shape, refresh: bool) -> None:
+        config_[0] = stacks.joined(shape, config_[0], before)
+        regions = config_[0].imaged.regions  # type: ignore[union-attr]
+        if "mars-1" in regions:
+            config_[0] = evolve(config_[0], imaged=config_[0].imaged.with_regions("theirs-1"))  # type: ignore[union-attr]
+            made[0] = evolve(MADE, ids={**MADE.ids, "theirs-1": "ami-3"})  # another process, once this one was done
+            raise EngineError("mars-1 takes no images")
+
+    monkeypatch.setattr(imagestacks, "of_cloud", lambda cloud: None)
+    monkeypatch.setattr(stacks, "settled", lambda stack, notify: config_[0])
+    monkeypatch.setattr(stacks, "up", up)
+    monkeypatch.setattr(imagestacks, "read", lambda name: made[0])
+    with pytest.raises(EngineError, match="mars-1 takes no images"):
+        imagestacks.copy("torch", "mars-1", print)
+    assert config_[0].imaged == evolve(WANTED, regions=("eu-west-1", "theirs-1"))
 
 
 def test_three_clouds_and_this_machine_make_images() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from supervised import COMMAND, PROGRAM, Follower, Rank, until
 
-from skyrig.launch.supervisor import clock
+from skyrig.launch.supervisor import Attached, clock
 
 STUBBORN = "trap '' TERM HUP INT; (setsid bash -c 'trap \"\" TERM; while :; do sleep 1; done' &)\n"
 FOREVER = STUBBORN + "echo a; while :; do sleep 0.1; done"
@@ -114,6 +115,17 @@ def test_a_wall_clock_that_jumps_changes_nothing(rank: Rank, renewed: bool) -> N
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_renewal_is_answered_until_the_last_frame_is_out(done: bool) -> None:
+    ours, daemons = socket.socketpair()
+    with ours, daemons:
+        attached = Attached(0)
+        attached.sock, attached.done = ours, done
+        attached._orders(b'{"op": "lease", "t": 1.5}\n')
+        assert daemons.recv(100) == b"lease 1.5\n"
+        assert bool(attached.out) is not done
 
 
 def test_a_daemon_that_stood_still_hears_the_renewal_that_waits_for_it(rank: Rank) -> None:

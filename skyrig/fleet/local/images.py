@@ -9,6 +9,8 @@ history, the keeper's files.
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import platform
@@ -23,6 +25,7 @@ from typing import Any, NamedTuple
 
 from skyrig.fleet.local.files import remove_tree
 from skyrig.fleet.local.layout import LocalNodeError, NodeFolder
+from skyrig.images import unkept
 
 PARTS = ("home", "env", "changes")
 """What of a node's folder is in an image."""
@@ -38,14 +41,11 @@ _KEPT_OF_SKYRIG = ("setup.json", "workdir.json")
 
 _KEPT_OF_SSH = ("config", "known_hosts")
 
-_LEFT_OUT = (
-    "sky_logs", ".bash_history", ".python_history", ".sh_history", ".zsh_history", ".lesshst", ".wget-hsts", ".viminfo",
-    ".node_repl_history", ".sqlite_history", ".cache/pip", ".netrc.lock",
-)  # fmt: skip
-"""Of the home: logs, histories, and what is only there to be had again."""
-
 _SHARED = re.compile(r"\.(py|pyc|pyi|h|hpp|cuh|a|so(\.[0-9.]+)?)$")
 """Files of installed packages that a node has as links to the image's own (see `_share`)."""
+
+_FICLONE = 0x40049409
+"""The ioctl with which Linux makes a file share the blocks of another one."""
 
 _LONGEST_TEXT = 16 << 20
 _CHUNK = 1 << 20
@@ -112,6 +112,7 @@ def check(version: Path) -> dict[str, Any]:
 def remove(version: Path) -> dict[str, Any]:
     """Remove a version, and the folder of its image with the last one."""
     if version.parent.is_dir():
+        remove_tree(version / _DESCRIPTION)
         remove_tree(version)
         _clear_half_made(version)
         if not any(version.parent.iterdir()):
@@ -181,9 +182,14 @@ def _is_shared(name: Path) -> bool:
 def _unshare(path: Path) -> None:
     """Put a copy in the place of a link to a file."""
     fresh = path.with_name(f".skyrig-{secrets.token_hex(4)}")
-    shutil.copy2(path, fresh)
     found = path.stat()
+    try:
+        with path.open("rb") as given, fresh.open("xb") as made:
+            fcntl.ioctl(made.fileno(), _FICLONE, given.fileno())
+    except OSError:  # the file system shares no blocks
+        shutil.copyfile(path, fresh)
     os.chown(fresh, found.st_uid, found.st_gid)
+    shutil.copystat(path, fresh)  # after the owner, whose change takes some modes away
     fresh.replace(path)
 
 
@@ -202,7 +208,7 @@ def _clean(root: Path) -> None:
         for entry in list(folder.iterdir()) if folder.is_dir() else ():
             if entry.name not in kept:
                 remove_tree(entry)
-    for name in _LEFT_OUT:
+    for name in (*unkept.CREDENTIALS, *unkept.LEFTOVERS):
         remove_tree(home / name)
     for entry in list((root / "changes").iterdir()) if (root / "changes").is_dir() else ():
         remove_tree(entry / "work")
@@ -226,10 +232,12 @@ def _own_pythons() -> set[str]:
 
 
 def _described(root: Path, source: Path, level: str) -> Made:
-    """What a version holds that names the place `source`."""
+    """What a version holds that names the place `source`. What is compiled of such a module goes: one that is rewritten
+    keeps its time, and its size too where both places are as long, so that python would take it for the same."""
     place = os.fsencode(source)
     texts: list[str] = []
     links: list[str] = []
+    stale: list[Path] = []
     binaries, size, changed = 0, 0, False
     for path in _entries(root):
         name = str(path.relative_to(root))
@@ -240,8 +248,16 @@ def _described(root: Path, source: Path, level: str) -> Made:
             size += path.stat().st_size
             kind = _naming(path, place)
             texts += [name] if kind == "text" else []
+            stale += _compiled(path) if kind == "text" else []
             binaries += kind == "binary"
+    for path in stale:
+        path.unlink()
     return Made(level, python(), str(source), tuple(texts), tuple(links), binaries, changed, size)
+
+
+def _compiled(path: Path) -> list[Path]:
+    """Compiled files of a module."""
+    return list((path.parent / "__pycache__").glob(f"{glob.escape(path.stem)}.*.pyc")) if path.suffix == ".py" else []
 
 
 def _naming(path: Path, place: bytes) -> str:

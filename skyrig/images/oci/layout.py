@@ -86,9 +86,25 @@ def read(folder: Path) -> Image:
     return Image(layers, config.get("config") or {})
 
 
-def write(folder: Path, image: Image, author: str) -> str:
-    """Write index, manifest and config of an image whose layers are in the layout `folder` already; its digest."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def copy_layer(folder: Path, layer: Layer, target: Path) -> Path:
+    """Copy a layer from one layout into another; where it is there. BadInput where it is damaged, or not there."""
+    place, found = blob(target, layer.digest), hashlib.sha256()
+    try:
+        with blob(folder, layer.digest).open("rb") as source, place.open("wb") as file:
+            while chunk := source.read(_CHUNK):
+                found.update(chunk)
+                file.write(chunk)
+    except FileNotFoundError as error:
+        raise BadInput(f"{folder} lacks the layer {layer.digest}", hint="copy the base again") from error
+    if f"sha256:{found.hexdigest()}" != layer.digest:
+        raise BadInput(f"{folder}: the layer {layer.digest} is damaged", hint="copy the base again")
+    return place
+
+
+def write(folder: Path, image: Image, author: str, made_at: float) -> str:
+    """Write index, manifest and config of an image whose layers are in the layout `folder` already, made at `made_at`
+    in seconds since the epoch; its digest."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(made_at))
     config = {
         "created": now,
         "architecture": _MACHINES.get(platform.machine(), platform.machine()),

@@ -10,22 +10,28 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from skyrig.cluster.description import Node
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.process import begin
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
 from skyrig.preflight.clocks import Reading
 from skyrig.preflight.findings import Findings
 
+T = TypeVar("T")
+
 _LIFE_S = 900
-"""Seconds after which an agent ends by itself, whoever holds its session."""
+"""Seconds without a new order after which an agent ends by itself, whoever holds its session: no order takes longer."""
+
+_ANSWER = b'{"id": '
+"""How each answer of an agent begins."""
 
 TIME_IS_UP = "time is up"
 """Why a ring was broken off that took too long (the agent's word)."""
@@ -53,7 +59,7 @@ class Agent:
                 self._process.stdin.write(json.dumps({"op": op, "id": number, **order}).encode() + b"\n")
                 while True:
                     line = await self._process.stdout.readuntil(b"\n")
-                    if not line.startswith(b"{"):  # a node's shell start-up files may print something first
+                    if not line.startswith(_ANSWER):  # a node's shell start-up files may print something first
                         continue
                     answer: dict[str, Any] = json.loads(line)
                     if answer["id"] == number:
@@ -119,7 +125,7 @@ async def started(
             try:
                 async with timeout(answer_s):
                     connection = await stack.enter_async_context(pool.session(inside(node)))
-                    process = await connection.create_process(command, encoding=None)
+                    process = await begin(connection, command)
                     stack.callback(_end, process)
                     process.stdin.write(stdin)
                 agent = Agent(node, process, answer_s)
@@ -143,12 +149,25 @@ def _end(process: asyncssh.SSHClientProcess[bytes]) -> None:
     process.close()
 
 
-async def ring(agents: Sequence[Agent], size: int, limit_s: float, name: str) -> tuple[float, float, str]:
+async def together(orders: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What comes of these, once all of them are over: an agent gives one answer at a time, and has none left to give
+    when the next order comes. Raises what the first of them has raised."""
+    outcomes = await asyncio.gather(*orders, return_exceptions=True)
+    answers = []
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        answers.append(outcome)
+    return answers
+
+
+async def ring(agents: Sequence[Agent], size: int, limit_s: float) -> tuple[float, float, str]:
     """Have these agents do what an all-reduce of `size` bytes does to their links: bytes a second that each link
     carried at least, which is the bus bandwidth, the seconds that it took, and why it was broken off, if it was.
     NodeLost where one of them does not answer."""
     members = len(agents)
     chunk = max(1, size // members)
+    name = secrets.token_hex(8)  # no two have the same: connections of one that broke off may still wait somewhere
     orders = [
         {
             "ring": name,
@@ -162,12 +181,7 @@ async def ring(agents: Sequence[Agent], size: int, limit_s: float, name: str) ->
     ]
     asked = zip(agents, orders, strict=True)
     within_s = limit_s + 10.0
-    asking = (agent.ask("ring", within_s=within_s, **order) for agent, order in asked)
-    answers = []
-    for answer in await asyncio.gather(*asking, return_exceptions=True):  # all: each has only one answer at a time
-        if isinstance(answer, BaseException):
-            raise answer
-        answers.append(answer)
+    answers = await together(agent.ask("ring", within_s=within_s, **order) for agent, order in asked)
     seconds = max(answer["seconds"] for answer in answers)
     came = min(answer["bytes"] for answer in answers)
     problems = [answer["problem"] for answer in answers if answer["problem"]]

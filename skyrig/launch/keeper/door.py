@@ -189,8 +189,8 @@ class Door:
         return {"note": note.to_json()}
 
     async def _preflight(self, message: Message, payload: bytes) -> Message:
-        """The newest report, and which nodes are cordoned."""
-        return self._keeper.fitness.told()
+        """The report of `job` (left out: the newest), and which nodes are cordoned."""
+        return self._keeper.fitness.told(message.get("job"))
 
     async def _uncordon(self, message: Message, payload: bytes) -> Message:
         """Jobs may come to `nodes` again. Answers as `preflight`."""

@@ -21,8 +21,12 @@ from skyrig.launch.keeper.table import JobTable
 from skyrig.preflight.asked import Asked
 from skyrig.preflight.report import NOTE, Report
 
-FACT = "preflight"
-"""The newest report is kept in the table under this name: clients that cannot read the records folder ask for it."""
+FACT = "preflights"
+"""The newest reports are kept in the table under this name: clients that cannot read the records folder ask for
+them."""
+
+_MOST_KEPT = 8
+"""So many preflights can be at work at once, on nodes of their own, whose clients all find their report."""
 
 
 class Running(Protocol):
@@ -83,6 +87,8 @@ class Fitness:
         self._keep(report)
         if report.cordoned:
             self.cordon(bad)
+        for node in [node.id for node in nodes if node.id in {*self._house.nodes.cordoned()} - {*bad}]:
+            say(f"preflight: {node} is still cordoned; `preflight --uncordon {node}` lets jobs in again")
         return report
 
     def cordon(self, reasons: Mapping[str, str]) -> None:
@@ -102,14 +108,20 @@ class Fitness:
         if self._house.table.fact("cordoned") is not None:
             self._house.archive.keep(cordons.NOTE, cordons.text(self._house.nodes.cordoned().values()))
 
-    def told(self) -> dict[str, Any]:
-        """The newest report (null: none), and the cordoned nodes as their note has them: for clients."""
+    def told(self, job: int | None = None) -> dict[str, Any]:
+        """The report of a job (None: the newest; null: there is none), and the cordoned nodes as their note has them:
+        for clients."""
         known = cordons.text(self._house.nodes.cordoned().values()) if self._house.nodes.described else "[]"
-        return {"report": self._house.table.fact(FACT), "cordoned": known}
+        found = [each for each in self._kept() if job in (None, each["job"])]
+        return {"report": found[-1] if found else None, "cordoned": known}
+
+    def _kept(self) -> list[dict[str, Any]]:
+        """The newest reports, the last one last."""
+        return self._house.table.fact(FACT) or []
 
     def _keep(self, report: Report) -> None:
         data = report.to_json()
-        self._house.table.set_fact(FACT, data)
+        self._house.table.set_fact(FACT, [*self._kept()[1 - _MOST_KEPT :], data])
         for name in (NOTE, f"{report.job}/{NOTE}"):
             self._house.archive.keep(name, json.dumps(data))
 

@@ -17,6 +17,7 @@ from skyrig.cluster.description import Node
 from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.process import begin
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
@@ -75,7 +76,7 @@ class Listeners:
         """One connection's worth of listening."""
         command, stdin = nodeside.program(self._topic.program, given)
         async with self._house.pool.session(inside(node)) as connection:
-            process = await connection.create_process(command, encoding=None)
+            process = await begin(connection, command)
             try:
                 process.stdin.write(stdin)
                 while True:

@@ -100,7 +100,10 @@ async def _carried(
         compares = has_gpus and (asked.expected is not None or asked.meter == "torch")
         carried = await meters.carried(torch, nodes, asked, told, None if compares else meters.Tcp(there))
         if not carried.whole.problem.startswith(programs.ABSENT) or asked.meter == "torch":
-            return _with(seen, carried, torch.heard, place.cluster.fabric.kind)
+            kind = place.cluster.fabric.kind
+            if kind == "tcpx" and len(nodes) == 1:
+                kind = ""  # one node is told to do without it (skyrig.preflight.fabric)
+            return _with(seen, carried, torch.heard, kind)
         told(f"{carried.whole.problem}; bytes over TCP are measured instead")
     return _with(seen, await meters.carried(meters.Tcp(there), nodes, asked.by_tcp, told))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from attrs import field, frozen
 
 from skyrig.cluster.description import ClusterDescription
 from skyrig.launch import nodeside
-from skyrig.launch.keeper.agents import Agent
+from skyrig.launch.keeper.agents import Agent, together
 from skyrig.preflight.findings import Findings
 from skyrig.preflight.report import Measured
 from skyrig.preflight.transport import Transport, read
@@ -22,6 +21,10 @@ ABSENT = "no torch"
 
 _START = 'eval "$(printf %s "$SKYRIG_FABRIC_PROGRAM" | python3 -I -S - 2>/dev/null)"; exec python3 -c "$SKYRIG_PROGRAM"'
 """Tells the transports of the node's network, as each rank's script does, and measures."""
+
+_LOG = {"NCCL_DEBUG": "INFO", "NCCL_DEBUG_SUBSYS": "INIT,ENV", "NCCL_DEBUG_FILE": "/dev/stdout"}
+"""What has NCCL say how it sends, whatever the node's /etc/nccl.conf says of its log. Named as a file, standard output
+is written line by line (src/debug.cc); else C would keep the end of it, which is lost where a process ends at once."""
 
 _START_S = 60.0
 """Seconds for the import of torch and the meeting of all, beside the measurement itself."""
@@ -77,8 +80,9 @@ class Torch:
             "SKYRIG_FABRIC_ENV": " ".join(fabric.env),
             "SKYRIG_FABRIC_PROGRAM": nodeside.fabric(),
             "SKYRIG_PROGRAM": resources.files("skyrig.preflight").joinpath("allreduce.py").read_text(),
+            "SKYRIG_NUM_NODES": str(len(nodes)),
             "OMP_NUM_THREADS": "1",
-            "NCCL_DEBUG": "INFO",
+            **_LOG,
         }
         orders = [
             {**shared, "SKYRIG_NODE_ADDRESS": self._there[node].node.address,
@@ -89,14 +93,11 @@ class Torch:
             self._there[node].run(["bash", "-c", _START], env, limit_s + _START_S)
             for node, env in zip(nodes, orders, strict=True)
         )
-        ends = await asyncio.gather(*running, return_exceptions=True)
-        said = []
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
-            said.append(end[1])
+        said = [text for _, text in await together(running)]
         for node, text in zip(nodes, said, strict=True):
-            self.heard.by_node[node] = read(text.splitlines())
+            heard = read(text.splitlines())
+            if any(each.network for each in heard):  # a pair that fails to meet tells less than all did before
+                self.heard.by_node[node] = heard
         return _of_torch(self.name, size, dict(zip(nodes, said, strict=True)))
 
 
@@ -129,7 +130,7 @@ async def inside_by_tests(agent: Agent, found: Findings, size: int) -> Measured:
 async def diagnosed(there: Mapping[str, Agent], found: Mapping[str, Findings]) -> dict[str, str]:
     """What DCGM's quick diagnosis says is wrong with nodes that have it, by id."""
     nodes = [node for node, each in found.items() if each.dcgm and each.gpus and node in there]
-    ends = await asyncio.gather(*(there[node].run(["dcgmi", "diag", "-r", "1"], {}, _DIAGNOSIS_S) for node in nodes))
+    ends = await together(there[node].run(["dcgmi", "diag", "-r", "1"], {}, _DIAGNOSIS_S) for node in nodes)
     return {node: ailment for node, (code, said) in zip(nodes, ends, strict=True) if (ailment := ails(code, said))}
 
 

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
+from skyrig.fleet.process import begin
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 from skyrig.launch import nodeside
@@ -189,7 +190,7 @@ class Rank:
                 if self._ready is not None:
                     await self._ready()
                 connection = await stack.enter_async_context(self._pool.session(self.target))
-                process = await connection.create_process(nodeside.supervisor(*words), encoding=None)
+                process = await begin(connection, nodeside.supervisor(*words))
             stack.callback(process.close)
             return await self._follow(process, spec if starting else None)
 

@@ -80,11 +80,12 @@ class Sampler:
         self._listeners.only(nodes, {"period_s": period_s, "own": own})
 
     def _running(self) -> Mapping[int, Running]:
-        begun = time.time() - FIRST_AFTER_S
+        now = time.time()
         return {
             job_id: each
             for job_id, each in self._house.flows.items()
-            if each.is_sampled and each.record.started_at <= begun
+            # One that has yet to begin runs since before the clock was put back.
+            if each.is_sampled and not 0 <= now - each.record.started_at < FIRST_AFTER_S
         }
 
     def _take(self, node: Node, said: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from attrs import frozen
 
 from skyrig.errors import NodeLost, SkyrigError
 from skyrig.fleet.connection import loss_reason
+from skyrig.fleet.process import begin
 from skyrig.fleet.ssh import asyncssh
 from skyrig.launch import nodeside
 from skyrig.launch.runtime import code, sources
@@ -82,7 +83,7 @@ async def install(
     runtime = Runtime(platform)
     command, stdin = nodeside.program("unpack", runtime.given())
     try:
-        async with connection.create_process(command, encoding=None) as process:
+        async with await begin(connection, command) as process:
             with suppress(BrokenPipeError):  # it may have ended already, and its answer says why
                 process.stdin.write(stdin)
             missing = (await _answer(process, node_id, notify))["missing"]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from two_clouds import GOOGLE, UP_S, Traveller, travelling
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def planned(user: User, file: Path) -> tuple[dict[str, Any], str]:
     return plan, "".join(each.read_text() for each in scripts)
 
 
+@pytest.mark.soak
 def test_infiniband(infiniband: Lab, tmp_path: Path) -> None:
     plan, scripts = planned(person(infiniband, tmp_path), INFINIBAND)
     offer = plan["offer"]

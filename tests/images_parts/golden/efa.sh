@@ -35,8 +35,9 @@ nvidia_archive() { # NVIDIA's packages for this Ubuntu
   rm -f /tmp/cuda-keyring.deb
 }
 version=1.48.0
-if grep -qsF "EFA installer version: $version" /opt/amazon/efa_installed_packages; then
-  echo "efa: $version is there"
+there=$(sed -n 's/^#* *EFA installer version: *//p' /opt/amazon/efa_installed_packages 2>/dev/null || true)
+if [ -n "$there" ] && [ "$(printf '%s\n' "$version" "$there" | sort --version-sort | head -n 1)" = "$version" ]; then
+  echo "efa: $there is there" # AWS's own images may have a newer one
   exit 0
 fi
 installed curl gnupg pciutils environment-modules tcl "linux-headers-$(uname -r)"

@@ -38,11 +38,11 @@ interfaces_up() { # every interface of the fabric has its address
   /usr/lib/systemd/systemd-networkd-wait-online -i enp6s0 -i enp7s0 -i enp13s0 -i enp14s0 -i enp134s0 -i enp135s0 -i enp141s0 -i enp142s0 -o routable --timeout=120 ||
     refused "interfaces are missing: enp6s0 enp7s0 enp13s0 enp14s0 enp134s0 enp135s0 enp141s0 enp142s0"
 }
-said_by_profile() { # FILE: what Google's own script sets for NCCL goes where NCCL reads it, under every shell and none
+said_by_profile() { # FILE: what Google's own script sets for NCCL goes where NCCL reads it, but for the interfaces of other images
   [ -r "$1" ] || refused "there is no $1"
   # shellcheck disable=SC2016 # the inner shell's $1
   env -i PATH="$PATH" NCCL_LIB_DIR="${1%/*}" bash -c '. "$1" >/dev/null && env' - "$1" |
-    grep '^NCCL_' | grep -v '^NCCL_LIB_DIR=' >/etc/nccl.conf
+    grep '^NCCL_' | grep -vE '^NCCL_(LIB_DIR|SOCKET_IFNAME|FASTRAK_IFNAME|FASTRAK_CTRL_DEV)=' >/etc/nccl.conf
   chmod 0644 /etc/nccl.conf
 }
 [ "$(id -u)" -eq 0 ] || refused "root is wanted"

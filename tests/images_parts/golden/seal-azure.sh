@@ -33,8 +33,7 @@ for entry in "$home"/.skyrig/* "$home"/.skyrig/.[!.]*; do
   [ -n "$keep" ] || rm -rf "$entry"
 done
 for person in "$home" /root; do
-  for name in .aws .azure .config/gcloud .docker/config.json .netrc .git-credentials .kube .huggingface .cache/huggingface/token \
-    .cache/pip .viminfo .lesshst .wget-hsts .node_repl_history sky_logs; do
+  for name in .aws .azure .config/gcloud .oci .nebius .kube .docker/config.json .config/containers/auth.json .netrc .git-credentials .huggingface .cache/huggingface/token .cache/huggingface/stored_tokens .cache/pip .viminfo .lesshst .wget-hsts sky_logs .netrc.lock .bash_history .python_history .sh_history .zsh_history .node_repl_history .sqlite_history; do
     rm -rf "${person:?}/$name"
   done
   rm -f "$person"/.*_history
