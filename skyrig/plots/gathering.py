@@ -36,14 +36,16 @@ class _Program:
     bars: dict[int, Track] = field(factory=dict)
     epoch: float | None = None
     count: int = 0
+    losses: int = 0
 
     def taken_over(self) -> _Program:
         """One that goes on where this one was."""
         bars = {total: each.taken_over() for total, each in self.bars.items()}
-        return _Program(self.lines.taken_over(), bars, self.epoch, self.count)
+        return _Program(self.lines.taken_over(), bars, self.epoch, self.count, self.losses)
 
     def add(self, found: Reading) -> None:
         self.count += 1
+        self.losses += names.LOSS in found.values
         if not found.bar:
             self.lines.add(self.count, found)
         elif found.bar in self.bars or len(self.bars) < _BARS:
@@ -100,9 +102,14 @@ class Gathering:
             return self._drawn(program) if program.tracks else Training()
 
     def _teller(self) -> _Program:
-        """The one that is drawn: the first that has told anything since nodes last came or went, or what was before."""
-        told = (self._programs[whose] for whose in sorted(self._programs))
-        return next((each for each in told if each.tracks), self._before)
+        """The one that is drawn: the first that has told anything since nodes last came or went (and as many losses as
+        any, at least nearly: one that no longer tells may have had a last line left), or what was before."""
+        told = [self._programs[whose] for whose in sorted(self._programs) if self._programs[whose].tracks]
+        if self._before.tracks:
+            told = [each for each in told if each.count > self._before.count]
+            most = max((each.losses - self._before.losses for each in told), default=0)
+            told = [each for each in told if 2 * (each.losses - self._before.losses) >= most]
+        return told[0] if told else self._before
 
     def _line(self, line: bytes) -> None:
         whose = _WHOSE.match(line) if line.startswith(b"(") else None
