@@ -122,10 +122,12 @@ class Track:
         )  # fmt: skip
         found, place = [], 0.0
         for each in self.points.get(name, []):
-            while anchors and anchors[-1][0] <= each.number:
+            while anchors and anchors[-1][0] < each.number:
                 place = anchors.pop()[1]
             own = getattr(each, axis)
-            at = place if own is None else own
+            # A validation is told with the number of its epoch, when this has come to its end.
+            late = axis == "epoch" and name == names.VAL_LOSS and own is not None and own < place <= own + 1
+            at = place if own is None or late else own
             found.append(Point(each.number, at, at, each.value))
         return found
 
