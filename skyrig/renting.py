@@ -142,12 +142,12 @@ def no_offer(task: Task, among: Market, whole: Ranking) -> NoCapacity:
     return NoCapacity(f"{', '.join(looked)}: no offer has {fits}", hint=hint)
 
 
-def _wants_gpu_direct(chosen: Offer, task: Task) -> bool:
-    """Whether SkyPilot's own key for Google Cloud asks for what network tier best is there: the fabric between several
-    nodes."""
-    said = {**task.config.of_place("gcp", chosen.region), **(chosen.asked.config.get("gcp") or {})}
-    is_there = chosen.cloud == "gcp" and chosen.kind.fabric != "none" and task.num_nodes > 1
-    return is_there and said.get("enable_gpu_direct") is True
+def _asks_for_fabric(chosen: Offer, task: Task) -> bool:
+    """Whether SkyPilot's own key for a cloud (`asked_by` of its fabric.json) asks for what network tier best is there:
+    the fabric between several nodes."""
+    word = facts.of(chosen.cloud, "fabric").get("asked_by", "")
+    said = {**task.config.of_place(chosen.cloud, chosen.region), **(chosen.asked.config.get(chosen.cloud) or {})}
+    return chosen.kind.fabric != "none" and task.num_nodes > 1 and said.get(word) is True
 
 
 def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
@@ -160,7 +160,7 @@ def shape_of(shape: Shape, chosen: Offer, task: Task) -> Shape:
         region=chosen.region,
         zone=chosen.zone or (before.zone if before.region == chosen.region else ""),
         capacity=_capacity(chosen, before.capacity),
-        network_tier=asked.network_tier or ("best" if _wants_gpu_direct(chosen, task) else "standard"),
+        network_tier=asked.network_tier or ("best" if _asks_for_fabric(chosen, task) else "standard"),
         image=_image(asked, chosen.region) or before.image,
         disk_gb=asked.disk_size or DEFAULT_DISK_GB,
         disk_tier=asked.disk_tier or "medium",
@@ -283,6 +283,11 @@ def no_room(shape: Shape, refusal: Refusal) -> NoCapacity:
     if refusal.kind == "quota":
         hint = f"ask for a higher quota in {machine.region}, or try --region or --cloud"
         return NoCapacity(f"{shape.cloud}: the account's quota does not allow {machine} ({refusal.code})", hint=hint)
+    if stocks.are_of(shape.cloud):
+        hint = (
+            f"`check {shape.cloud}` says what is there; try another --region or --cloud; -r tries until there is room"
+        )
+        return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)
     paid = "without spot" if machine.capacity.kind == "spot" else "with --use-spot"
     hint = f"try another --zone, --region or --cloud, or {paid}; -r tries until there is capacity"
     return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)

@@ -87,5 +87,9 @@ def _unknown(what: str, name: str, clouds: Iterable[str], market: Market) -> Bad
     where = among[0] if len(among) == 1 else "no cloud here"
     text = f"{where} has no {what}" if len(among) == 1 else f"{where} has a {what}"
     lacks = market.missing[among[0]] if len(among) == 1 and not regions else ""
-    few = f"there: {', '.join(regions)}" if 0 < len(regions) <= _FEW else "regions are named as the cloud has them"
-    return BadInput(text, hint=lacks or slips.did_you_mean(name, regions, few))
+    otherwise = (
+        f"there: {', '.join(regions)}" if 0 < len(regions) <= _FEW else "regions are named as the cloud has them"
+    )
+    if len(among) == 1 and among[0] in facts.common("regions")["seen"]:
+        otherwise = f"`check {among[0]}` says what is there, and what does not answer"
+    return BadInput(text, hint=lacks or slips.did_you_mean(name, regions, otherwise))

@@ -165,14 +165,16 @@ class Gathering:
         curves = {name: first.curve(name, axis) for name in first.points}
         for other in others:
             for curve in _alongside(first, axis, other):
-                curves.setdefault(curve.name, curve)
+                known = curves.get(curve.name)
+                if known is None or known.count < min(2, curve.count):  # a summary at the end is no curve
+                    curves[curve.name] = curve
         placed = tuple(Mark(first.place_of(number + 1, axis), what) for number, what in self._marks)
         return Training(axis, tuple(curves[name] for name in names.KNOWN if name in curves), placed)
 
 
 def _alongside(first: Track, axis: str, other: Track) -> Iterator[Curve]:
-    """Curves of another track on the axis of the first: as they are where both count alike, else stretched to where
-    the first one was when both had come as far as they are known."""
+    """Curves of another track on the axis of the first: as they are where both count alike; steps stretched to where
+    the first one was when both had come as far as they are known; all else where the first one was then."""
     for name in other.points:
         if axis == other.axis:
             yield other.curve(name, axis)
@@ -183,6 +185,8 @@ def _alongside(first: Track, axis: str, other: Track) -> Iterator[Curve]:
             if done > 0:
                 scale = first.place_of(newest + 1, axis) / done
                 yield Curve(name, tuple(Segment(tuple(x * scale for x in s.x), s.y) for s in curve.segments))
+        else:
+            yield first.along(other, name, axis)
 
 
 def of_text(data: bytes) -> Training:

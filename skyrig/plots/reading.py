@@ -108,7 +108,7 @@ def read(text: str) -> Reading | None:
         number = parts[at]
         found[name] = times * float(number.replace(",", "") if "," in number else number)
     bar = _bar(text) if "/" in text else None
-    if bar is not None and not _is_of_training(text):
+    if bar is not None and (bar[0] == 0 or not _is_of_training(text)):  # one that begins shows what was before it
         return None
     step, epoch = (_place(found.pop(name, None)) for name in (names.STEP, names.EPOCH))
     if not found.keys() <= _CURVES:

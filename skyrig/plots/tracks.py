@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
@@ -41,6 +42,7 @@ class Track:
     """By curve: how many readings become one point (where not one), and how many the last one stands for."""
     _epoch: float | None = None
     _last: float = -1.0
+    _farthest: float = -1.0
     _before: dict[float, float] = field(factory=dict)
 
     def taken_over(self) -> Track:
@@ -86,6 +88,17 @@ class Track:
         places = [(self._place(each, axis), each.value) for each in self._placed(name, axis)]
         return Curve(name, segments(spread(places) if axis == "epoch" else places))
 
+    def along(self, other: Track, name: str, axis: str) -> Curve:
+        """A curve of another track, each point where this one was then."""
+        placed = sorted(
+            (each.number, self._place(each, axis)) for known in self.points for each in self._placed(known, axis)
+        )
+        numbers = [number for number, _ in placed]
+        places = [
+            (placed[max(0, bisect_right(numbers, each.number) - 1)][1], each.value) for each in other.points[name]
+        ]
+        return Curve(name, segments(places))
+
     def place_of(self, number: int, axis: str) -> float:
         """How far its curves had come before the line with that number."""
         before = [each for name in self.points for each in self._placed(name, axis) if each.number < number]
@@ -122,9 +135,9 @@ class Track:
                 back = step < self._last or (reading.bar > 0 and step == self._last)
                 anew = back and self._epoch is not None and epoch > self._epoch
                 done = self._before.get(self._epoch or 0.0, 0.0)
-                self._before[epoch] = done + self._last if anew else done
-            self._epoch = epoch
-        self._last = step
+                self._before[epoch] = done + self._farthest if anew else done
+            self._epoch, self._farthest = epoch, step
+        self._last, self._farthest = step, max(step, self._farthest)
         return step + (self._before.get(self._epoch, 0.0) if self._epoch is not None else 0.0)
 
 

@@ -222,7 +222,7 @@ def _left_by(before: dict[str, Any], engines: list[int]) -> str:
     """A living engine that nobody holds the lock for: a plain `pulumi up`, or what a killed client has left."""
     if not before or before["pid"] in engines:
         return _named(before) if before else f"an engine (process {engines[0]})"
-    return f"the engine (process {engines[0]}) of {_named(before)}, which is gone,"
+    return f"the engine (process {engines[0]}) that is left of {_named(before)}"
 
 
 def _end_leftovers(stack: str) -> bool:

@@ -103,7 +103,7 @@ def test_an_engine_whose_client_is_killed_goes_on_and_is_waited_for(project_fold
     lines: list[str] = []
     assert not stacks.up("left", None, lines.append).any, "the engine had made all of it"
     waited = [line for line in lines if line.startswith("waiting for the engine (process ")]
-    assert len(waited) == 1 and f"(process {running.pid}, since " in waited[0] and "which is gone" in waited[0]
+    assert len(waited) == 1 and f"(process {running.pid}, since " in waited[0] and "that is left of" in waited[0]
 
 
 def test_a_plain_pulumi_up_is_waited_for_and_may_die_meanwhile(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from skyrig.clouds.cloud import Finding, Wanted
 from skyrig.clouds.ssh import inventory, lending, looking
 from skyrig.clouds.ssh.looking import Seen
-from skyrig.errors import SkyrigError
+from skyrig.errors import HostKeyMismatch, SkyrigError, Unreachable
 
 
 def findings(region: str, wanted: Wanted | None) -> list[Finding]:
@@ -30,7 +30,7 @@ def findings(region: str, wanted: Wanted | None) -> list[Finding]:
 def _machine(seen: Seen) -> Finding:
     what = f"{'gate' if seen.machine.is_gate else 'machine'} {seen.machine.title}"
     if seen.said is None:
-        return Finding(what, None if not _is_serious(seen) else False, str(seen.why))
+        return Finding(what, None if _is_away(seen) else False, _why(seen))
     if seen.machine.is_gate:
         return Finding(what, True, "answers")
     kind = seen.kind.name if seen.kind is not None else ""
@@ -40,9 +40,23 @@ def _machine(seen: Seen) -> Finding:
     return Finding(what, None if why else True, f"{kind}, {why or 'free'}")
 
 
-def _is_serious(seen: Seen) -> bool:
-    """Whether the inventory is to be mended: a machine that is off is not its matter."""
-    return seen.way is None
+def _is_away(seen: Seen) -> bool:
+    """Whether a machine says nothing: that it is off is not the inventory's matter."""
+    return seen.way is not None and seen.why is not None and lending.is_silent(seen.why)
+
+
+def _why(seen: Seen) -> str:
+    """Why a machine does not answer as ours, with what to do: the user's own key and inventory are meant."""
+    way, error = seen.way, seen.why
+    if way is None or error is None:
+        return str(error)
+    if isinstance(error, HostKeyMismatch):
+        return f"{error.message} (if it was set up anew, mend host_key in {inventory.own_file()} or your known_hosts)"
+    if not lending.is_silent(error) and isinstance(error, Unreachable):
+        target = way.target
+        port = f" -p {target.port}" if target.port != 22 else ""
+        return f"it refuses {way.identity} (does `ssh -i {way.identity}{port} {target.user}@{target.host}` log in?)"
+    return error.message
 
 
 def _enough(seen: Sequence[Seen], wanted: Wanted | None) -> Finding:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any
 
 from skyrig.clouds.cloud import Leftover, SeenMachine, Tagged, TaggedStack
 from skyrig.clouds.ssh import door, inventory, lending, looking, whose
@@ -14,36 +15,47 @@ from skyrig.errors import SkyrigError
 _MACHINE, _LINE = "machine", "way through"
 _AT_ONCE = 16
 
+Lease = Mapping[str, Any]
+
+
+def _lent(seen: Iterable[Seen]) -> list[tuple[Seen, Lease]]:
+    """Those that are lent, each lease once: a machine may be in several pools, and is told in the one it was taken
+    from."""
+    found: dict[str, tuple[Seen, Lease]] = {}
+    for each in seen:
+        lease = each.lease
+        if lease is not None and (lease["id"] not in found or lease["pool"] == each.machine.pool):
+            found[lease["id"]] = each, lease
+    return list(found.values())
+
 
 def machines(stack: str, region: str) -> list[SeenMachine]:
     """The machines that are lent to stacks of that name; which of them are of this very one, the leases' ids tell."""
-    return [_seen(each) for each in _at(region) if each.lease is not None and each.lease["stack"] == stack]
+    return [_seen(each, lease) for each, lease in _lent(_at(region)) if lease["stack"] == stack]
 
 
 def _at(region: str | None, *, gates: bool = False) -> list[Seen]:
     return looking.at(inventory.read().of_region(region), gates=gates)
 
 
-def _seen(each: Seen) -> SeenMachine:
-    assert each.lease is not None and each.way is not None
-    return SeenMachine(each.lease["node"], each.lease["id"], "up", each.way.target.host, each.way.address)
+def _seen(each: Seen, lease: Lease) -> SeenMachine:
+    assert each.way is not None
+    return SeenMachine(lease["node"], lease["id"], "up", each.way.target.host, each.way.address)
 
 
 def leftovers(stack: str, region: str) -> list[Leftover]:
     """What a stack of this SKYRIG_HOME still has."""
     home, mark = whose.home(), whose.mark(stack)
-    found = []
-    for each in _at(region, gates=True):
-        if each.lease is not None and (each.lease["stack"], each.lease["home"]) == (stack, home):
-            found.append(_left(each))
+    seen = _at(region, gates=True)
+    found = [_left(each, lease) for each, lease in _lent(seen) if (lease["stack"], lease["home"]) == (stack, home)]
+    for each in seen:
         if each.said is not None and mark in each.said["gates"]:
             found.append(Leftover(_LINE, f"{each.machine.title} {mark}", 0.0))
     return found
 
 
-def _left(each: Seen) -> Leftover:
-    assert each.lease is not None
-    return Leftover(_MACHINE, f"{each.machine.title} {each.lease['id']}", 0.0, each.lease["owner"], each.lease["since"])
+def _left(each: Seen, lease: Lease) -> Leftover:
+    return Leftover(_MACHINE, f"{each.machine.title} {lease['id']}", 0.0, lease["owner"], lease["since"])
 
 
 def tagged(region: str | None) -> Tagged:
@@ -51,10 +63,9 @@ def tagged(region: str | None) -> Tagged:
     listed = inventory.read()
     seen = _at(region, gates=True)
     stacks: dict[tuple[str, str, str], list[Leftover]] = {}
-    for each in seen:
-        if each.lease is not None:
-            place = each.lease["stack"], inventory.PREFIX + each.machine.pool, each.lease["owner"]
-            stacks.setdefault(place, []).append(_left(each))
+    for each, lease in _lent(seen):
+        place = lease["stack"], inventory.PREFIX + each.machine.pool, lease["owner"]
+        stacks.setdefault(place, []).append(_left(each, lease))
     found = [
         TaggedStack(stack, "ssh", where, listed.name, owner, tuple(left))
         for (stack, where, owner), left in sorted(stacks.items())

@@ -54,7 +54,7 @@ def create(given: Mapping[str, Any]) -> dict[str, Any]:
                 return _made(each.way, said, kinds.of(each.machine, said).to_json())
             why = _leased(said["lease"])
         misses.append(f"{each.machine.name} {why}")
-    wrong = [each.why for each in seen if each.why is not None and not _is_silent(each.why)]
+    wrong = [each.why for each in seen if each.why is not None and not is_silent(each.why)]
     code = "" if wrong else f"{NO_FREE_MACHINE}: "
     raise NoFreeMachine(f"{code}pool {pool.name} has no machine for {given['node']}: {'; '.join(misses)}")
 
@@ -106,7 +106,7 @@ def _leased(lease: Mapping[str, Any]) -> str:
     return f"is leased to cluster {lease['stack']} of {lease['owner'] or 'nobody known'}"
 
 
-def _is_silent(error: SkyrigError) -> bool:
+def is_silent(error: SkyrigError) -> bool:
     """Whether a machine says nothing, and not that it will not have us."""
     if isinstance(error, door.NoAnswer):
         return True
@@ -135,7 +135,7 @@ def read(given: Mapping[str, Any]) -> dict[str, Any]:
     try:
         said = door.ask(way, verb="look")
     except SkyrigError as error:
-        if _is_silent(error) and _is_lost(way, pool):
+        if is_silent(error) and _is_lost(way, pool):
             return {}
         raise
     if said["lease"] is None or said["lease"]["id"] != given["id"]:
@@ -179,7 +179,7 @@ def delete(given: Mapping[str, Any]) -> dict[str, Any]:
         give_back(way, given["id"], whose.mark(given["stack"]))
     except SkyrigError as error:
         listed = pool is not None and way.name in {each.name for each in pool.machines}
-        if _is_silent(error) and not listed:
+        if is_silent(error) and not listed:
             return {}
         raise NotGivenBack(
             f"{way.title} is not given back: {error.message}",

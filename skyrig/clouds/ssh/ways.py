@@ -125,9 +125,9 @@ def _identity(machine: Machine) -> Path:
     for file in files:
         if file.is_file():
             return file.absolute()
+    lacks = f"{given} is not there" if given else f"~/.ssh has none of {', '.join(_IDENTITIES)}"
     raise BadInput(
-        f"{machine.where}: {given or 'no key in ~/.ssh'} is not there, so there is nothing to log in to "
-        f"{machine.title} with",
+        f"{machine.where}: {lacks}, so there is nothing to log in to {machine.title} with",
         hint="identity_file names the key",
     )
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from skyrig.clouds import cloud as clouds
-from skyrig.clouds.ssh import door, inventory, kinds, skypilot, stock, ways
+from skyrig.clouds.ssh import door, inventory, kinds, leases, looking, skypilot, stock, ways
 from skyrig.clouds.ssh.kinds import Kind
-from skyrig.errors import BadInput, Unreachable
+from skyrig.errors import BadInput, HostKeyMismatch, Unreachable
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 from skyrig.task import infra
@@ -217,6 +217,41 @@ def test_a_machine_without_a_key_to_log_in_with_is_refused(write: Write) -> None
     [pool] = inventory.read().pools
     with pytest.raises(BadInput, match="~/key is not there"):
         ways.to(pool, pool.way("big"))
+    write(OWN.replace("    identity_file: ~/key\n", ""))
+    [pool] = inventory.read().pools
+    with pytest.raises(BadInput, match="has none of id_ed25519, id_ecdsa, id_rsa, so there is nothing"):
+        ways.to(pool, pool.way("big"))
+
+
+def test_a_machine_that_will_not_have_us_is_none_that_is_away(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("pools: {all: {machines: {m: {host: x}, n: {host: y}, o: {host: z}}}}")
+    refused = Unreachable("refuses the cluster's key", node_id="n")
+    refused.__cause__ = asyncssh.PermissionDenied("no")
+    errors = {
+        "m": HostKeyMismatch("has another host key"),
+        "n": refused,
+        "o": Unreachable("does not answer", node_id="o", hint="`status` shows it"),
+    }
+
+    def at(pools: list[inventory.Pool], **_: object) -> list[looking.Seen]:
+        listed = [each for pool in pools for each in pool.machines]
+        way = {m.name: ways.Way("all", m.name, Target(m.name, m.host, 2222, "ada", ""), "/k", "", 22) for m in listed}
+        return [looking.Seen(each, way[each.name], None, errors[each.name]) for each in listed]
+
+    monkeypatch.setattr(looking, "at", at)
+    _, m, n, o, _ = clouds.of("ssh").check("", None)
+    assert (m.ok, n.ok, o.ok) == (False, False, None) and o.said == "does not answer"
+    assert "mend host_key in" in m.said and "does `ssh -i /k -p 2222 ada@y` log in?" in n.said
+
+
+def test_a_lease_of_a_machine_in_two_pools_is_told_once(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("pools: {all: {machines: {m: {host: x}}}, gpus: {machines: {n: {host: x}}}}")
+    lease = {"id": "l", "stack": "dev", "node": "n0", "owner": "ada", "since": 1.0, "pool": "gpus", "home": "h"}
+    said = {"lease": lease, "gates": []}
+    listed = [each for pool in inventory.read().pools for each in pool.machines]
+    monkeypatch.setattr(looking, "at", lambda *_, **__: [looking.Seen(each, None, said) for each in listed])
+    [stack] = leases.tagged(None).stacks
+    assert (stack.region, [each.id for each in stack.left]) == ("ssh-gpus", ["gpus/n l"])
 
 
 @pytest.mark.parametrize(
