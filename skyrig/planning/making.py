@@ -18,6 +18,7 @@ from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster.description import Fabric
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.failover import memory
@@ -107,12 +108,17 @@ def _of(
         price=_price(shape, chosen, question.hours),
         forecast=_forecast(stack, imaging.foreseen(shape), question, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
-        fabric=fabrics.of_machine(shape.cloud, shape.machine, kind),
+        fabric=_less(fabrics.of_machine(shape.cloud, shape.machine, kind), {*task.env, *task.secrets, *options.env}),
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
         notes=(*notes, *_limits(stack, shape), *filter(None, [lacks, _of_network(shape, kind)])),
         is_settled=not notes,
         saving=setups.saving(task, shape),
     )
+
+
+def _less(fabric: Fabric, own: set[str]) -> Fabric:
+    """A fabric whose environment leaves out what the task says by itself, which counts more."""
+    return evolve(fabric, env={name: value for name, value in fabric.env.items() if name not in own})
 
 
 def _of_network(shape: Shape, kind: InstanceType | None) -> str:
