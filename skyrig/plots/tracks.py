@@ -10,7 +10,7 @@ from itertools import groupby, zip_longest
 from statistics import median
 from typing import NamedTuple
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from skyrig.plots import names
 from skyrig.plots.reading import Reading
@@ -30,6 +30,19 @@ class Point(NamedTuple):
     step: float | None
     epoch: float | None
     value: float
+
+
+@frozen
+class Way:
+    """Where a program was on the axis (`places`) after each of the lines with these numbers."""
+
+    numbers: Sequence[int]
+    places: Sequence[float]
+
+    def at(self, number: int) -> float:
+        """Where it was after the line with that number; 0 where it had not begun."""
+        known = bisect_right(self.numbers, number)
+        return self.places[known - 1] if known else 0.0
 
 
 @define
@@ -88,21 +101,16 @@ class Track:
         places = [(self._place(each, axis), each.value) for each in self._placed(name, axis)]
         return Curve(name, segments(spread(places) if axis == "epoch" else places))
 
-    def along(self, other: Track, name: str, axis: str) -> Curve:
-        """A curve of another track, each point where this one was then."""
+    def way(self, axis: str) -> Way:
+        """How far it had come after each line."""
         placed = sorted(
-            (each.number, self._place(each, axis)) for known in self.points for each in self._placed(known, axis)
+            (each.number, self._place(each, axis)) for name in self.points for each in self._placed(name, axis)
         )
-        numbers = [number for number, _ in placed]
-        places = [
-            (placed[max(0, bisect_right(numbers, each.number) - 1)][1], each.value) for each in other.points[name]
-        ]
-        return Curve(name, segments(places))
+        return Way([number for number, _ in placed], [place for _, place in placed])
 
-    def place_of(self, number: int, axis: str) -> float:
-        """How far its curves had come before the line with that number."""
-        before = [each for name in self.points for each in self._placed(name, axis) if each.number < number]
-        return self._place(max(before, key=lambda each: each.number), axis) if before else 0.0
+    def along(self, way: Way, name: str) -> Curve:
+        """One of its curves where another track was that has gone this way."""
+        return Curve(name, segments([(way.at(each.number), each.value) for each in self.points[name]]))
 
     def _placed(self, name: str, axis: str) -> list[Point]:
         """The points of a curve that have a place, or had one before them."""
