@@ -85,10 +85,11 @@ def test_a_task_becomes_the_machine_of_its_first_offer() -> None:
 
 @pytest.mark.parametrize(("down", "why"), [(False, "cannot stop nodes"), (True, "nodes that cannot end themselves")])
 def test_an_autostop_that_no_node_can_do_is_refused_before_anything_is_made(
-    down: bool, why: str, monkeypatch: pytest.MonkeyPatch
+    down: bool, why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One that is asked for beside the task, with a flag."""
     monkeypatch.setenv("LAMBDA_API_KEY", "k")
+    monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
     options = RunOptions(autostop=Autostop(5, down))
     for stack in (None, "stop-lambda"):
         with pytest.raises(NoCapacity, match=why):
