@@ -29,7 +29,7 @@ from skyrig.provision import new_name
 from skyrig.rendering import RenderedRank
 from skyrig.stack import agreement, config, described, forecast, stacks
 from skyrig.stack.foreseen import OFFLINE, Forecast
-from skyrig.submitting import RunOptions, buckets_of, mounts_of, task_request, training_request
+from skyrig.submitting import RunOptions, buckets_of, mounts_of, stopping, task_request, training_request
 from skyrig.task.model import Task
 from skyrig.training import TrainingRun
 
@@ -82,7 +82,7 @@ def _of(
 ) -> Plan:
     """The plan for what a task asks of its nodes; `ranks` renders what runs on them."""
     stacks.refuse_data(stack)
-    task = imaging.resolved(task)
+    task = stopping(imaging.resolved(task), options.autostop)
     is_there = stacks.is_there(stack)
     before = agreement.come_to(stack) if is_there else config.read_shape(stack)
     among = markets.of_file(question.catalog) if question.catalog is not None else renting.market(task)
