@@ -38,6 +38,7 @@ from skyrig.provision import autostop, ensure, is_stopped, new_name, not_up
 from skyrig.stack import config, described, status
 from skyrig.storage import wanted as wanted_buckets
 from skyrig.storage.wanted import WantedBucket
+from skyrig.task.autostop import Autostop as AskedAutostop
 from skyrig.task.infra import Infra
 from skyrig.task.model import GitSource, Task
 from skyrig.task.resources import Resources
@@ -117,6 +118,16 @@ def autostop_of(task: Task) -> Autostop | None:
     return Autostop(asked.idle_minutes, asked.down, asked.wait_for or WAITS[0])
 
 
+def stopping(task: Task, wanted: Autostop | None) -> Task:
+    """`task` with an autostop that was asked for beside it: nodes that can neither stop nor end themselves are no offer
+    for it then, as where its resources say so."""
+    if wanted is None:
+        return task
+    asked = AskedAutostop(True, wanted.idle_minutes, wanted.down, wanted.wait_for)
+    each = tuple(evolve(one, autostop=asked) for one in task.choice.each)
+    return evolve(task, choice=evolve(task.choice, each=each))
+
+
 def mounts_of(task: Task) -> Mounts:
     """The task's file_mounts. BadInput for places that cannot be."""
     return task_mounts.of(task.mounts, has_workdir=task.workdir is not None)
@@ -183,8 +194,8 @@ def for_launch(
 ) -> tuple[ClusterDescription, Submission | None]:
     """The cluster for a launch, a new one or that of `stack`, brought up, grown or changed as the task needs; and the
     job, None where there is nothing to run. All that can be wrong is found before anything is made."""
-    task = imaging.resolved(task)
-    stop = options.autostop or autostop_of(task)
+    task = stopping(imaging.resolved(task), options.autostop)
+    stop = autostop_of(task)
     brought = _checked(task, task, stack, options, notify)
     cluster = _brought_up(task, stack, ports_of(task), options, notify, confirm)
     if not task.run and brought.request.setup is None and not brought.mounts.sources and not brought.wanted:

@@ -38,6 +38,7 @@ from skyrig.submitting import (
     for_launch,
     mounts_of,
     refuse_outside_home,
+    stopping,
     task_request,
     training_request,
 )
@@ -87,7 +88,7 @@ def train(
     if machines is not None and there is not None:
         refuse_misfit(there, machines)
     elif machines is not None:
-        asked = Asked(machines, options.nodes, options.ports, wish=options.wish)
+        asked = Asked(stopping(machines, options.autostop), options.nodes, options.ports, wish=options.wish)
         up(stack, notify, asked, Manner(confirm, retry=options.retry_until_up))
     wish = options.wish if machines is None or there is not None else NO_WISH
     cluster = ensure(stack, options.nodes, notify, options.ports, confirm, wish, retry=options.retry_until_up)

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider
 
-from components.rented.account import opened
 from skyrig.clouds.machines_api import making
+from skyrig.clouds.machines_api.machine import connect
 
 
 class RentedKeyArgs(TypedDict):
@@ -34,15 +34,15 @@ class RentedKeyProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Have it kept; the same key under its name is taken over."""
         return CreateResult(
-            making.kept(opened(self.cloud, props["account"]), props["name"], props["public_key"]), props
+            making.kept(connect(self.cloud, props["account"]), props["name"], props["public_key"]), props
         )
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """The key; nothing where it is gone, or another one has its name."""
-        kept = {each.id: each for each in opened(self.cloud, props["account"]).known_keys()}
+        kept = {each.id: each for each in connect(self.cloud, props["account"]).known_keys()}
         same = id_ in kept and making.blob(kept[id_].public_key) == making.blob(props["public_key"])
         return ReadResult(id_, props) if same else ReadResult(None, {})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Take it away; also where it is gone already."""
-        opened(self.cloud, _props["account"]).forget_key(_id)
+        connect(self.cloud, _props["account"]).forget_key(_id)

@@ -5,9 +5,8 @@ from typing import Any, ClassVar, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider
 
-from components.rented.account import opened
 from skyrig.clouds.machines_api import making
-from skyrig.clouds.machines_api.machine import Order, Rents
+from skyrig.clouds.machines_api.machine import Order, Rents, connect
 
 IDENTITY = ("account", "name", "instance_type", "region", "zone")
 """What makes a machine another one. What it is told at its first boot, its image, disk and tags do not."""
@@ -68,7 +67,7 @@ class RentedMachineProvider(ResourceProvider):
         making.ended(self._rents(_props), _id)
 
     def _rents(self, props: dict[str, Any]) -> Rents:
-        return opened(self.cloud, props["account"])
+        return connect(self.cloud, props["account"])
 
 
 def order(props: dict[str, Any]) -> Order:

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, TypedDict
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-from components.rented.account import opened
 from skyrig.clouds.machines_api import making
-from skyrig.clouds.machines_api.machine import Rental
+from skyrig.clouds.machines_api.machine import Rental, connect
 
 _OFF = ("stopped", "stopping", "gone")
 
@@ -52,7 +51,7 @@ class RentedPowerProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """The machines as they are, with the addresses that they have now."""
-        found = making.looked(opened(self.cloud, props["account"]), props["ids"])
+        found = making.looked(connect(self.cloud, props["account"]), props["ids"])
         return ReadResult(id_, {**props, "nodes": {node: _said(seen) for node, seen in found.items()}})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
@@ -60,7 +59,7 @@ class RentedPowerProvider(ResourceProvider):
 
     def _wanted(self, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
         """Have it as it is wanted, and say how it is then."""
-        rents, ids = opened(self.cloud, news["account"]), dict(news["ids"])
+        rents, ids = connect(self.cloud, news["account"]), dict(news["ids"])
         fresh = {node: id_ for node, id_ in ids.items() if olds.get("ids", {}).get(node) != id_}
         found = making.reached(rents, fresh) if fresh else {}
         if news["power"] == "stopped":

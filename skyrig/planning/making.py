@@ -18,6 +18,7 @@ from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster.description import Fabric
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.failover import memory
@@ -28,7 +29,7 @@ from skyrig.provision import new_name
 from skyrig.rendering import RenderedRank
 from skyrig.stack import agreement, config, described, forecast, stacks
 from skyrig.stack.foreseen import OFFLINE, Forecast
-from skyrig.submitting import RunOptions, buckets_of, mounts_of, task_request, training_request
+from skyrig.submitting import RunOptions, buckets_of, mounts_of, stopping, task_request, training_request
 from skyrig.task.model import Task
 from skyrig.training import TrainingRun
 
@@ -81,7 +82,7 @@ def _of(
 ) -> Plan:
     """The plan for what a task asks of its nodes; `ranks` renders what runs on them."""
     stacks.refuse_data(stack)
-    task = imaging.resolved(task)
+    task = stopping(imaging.resolved(task), options.autostop)
     is_there = stacks.is_there(stack)
     before = agreement.come_to(stack) if is_there else config.read_shape(stack)
     among = markets.of_file(question.catalog) if question.catalog is not None else renting.market(task)
@@ -107,12 +108,17 @@ def _of(
         price=_price(shape, chosen, question.hours),
         forecast=_forecast(stack, imaging.foreseen(shape), question, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
-        fabric=fabrics.of_machine(shape.cloud, shape.machine, kind),
+        fabric=_less(fabrics.of_machine(shape.cloud, shape.machine, kind), {*task.env, *task.secrets, *options.env}),
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
         notes=(*notes, *_limits(stack, shape), *filter(None, [lacks, _of_network(shape, kind)])),
         is_settled=not notes,
         saving=setups.saving(task, shape),
     )
+
+
+def _less(fabric: Fabric, own: set[str]) -> Fabric:
+    """A fabric whose environment leaves out what the task says by itself, which counts more."""
+    return evolve(fabric, env={name: value for name, value in fabric.env.items() if name not in own})
 
 
 def _of_network(shape: Shape, kind: InstanceType | None) -> str:

@@ -11,10 +11,11 @@ from attrs import evolve
 from servers import KEYS
 from user import User
 
-from skyrig import fitting, renting
+from skyrig import fitting, renting, submitting
 from skyrig.catalog import costs
 from skyrig.clouds.aws import session
 from skyrig.clouds.gcp import session as google
+from skyrig.cluster.autostop import Autostop
 from skyrig.cluster.machine import Capacity
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, EngineError, NoCapacity
@@ -80,6 +81,20 @@ def test_a_task_becomes_the_machine_of_its_first_offer() -> None:
     assert (shape.cloud, machine.instance_type, str(machine.capacity)) == ("aws", "p5.48xlarge", "spot")
     assert (machine.network_tier, machine.disk_gb, machine.labels) == ("best", 500, (("team", "x"),))
     assert (shape.accelerators.name, shape.accelerators.count, len(shape.nodes)) == ("H100", 8, 2)
+
+
+@pytest.mark.parametrize(("down", "why"), [(False, "cannot stop nodes"), (True, "nodes that cannot end themselves")])
+def test_an_autostop_that_no_node_can_do_is_refused_before_anything_is_made(
+    down: bool, why: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that is asked for beside the task, with a flag."""
+    monkeypatch.setenv("LAMBDA_API_KEY", "k")
+    monkeypatch.setenv("SKYRIG_HOME", str(tmp_path))
+    options = RunOptions(autostop=Autostop(5, down))
+    for stack in (None, "stop-lambda"):
+        with pytest.raises(NoCapacity, match=why):
+            asked = task(accelerators="A10:1", infra="lambda")
+            submitting.for_launch(evolve(asked, run="ls"), stack, options, print, lambda _: True)
 
 
 @pytest.mark.usefixtures("aws_here")

@@ -193,31 +193,6 @@ def test_a_machine_in_a_state_that_nobody_knows_is_there(lab: LambdaMock, order:
     assert not api._rental({**lab.instances[made.id], "status": "terminating"}).is_there
 
 
-def test_another_accounts_key_does_not_take_a_machine_for_gone(
-    lab: LambdaMock, order: Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Plain `pulumi refresh` and `pulumi destroy` ask nobody else first."""
-    from components.lambda_.machine import LambdaMachineProvider
-    from components.rented.account import opened
-
-    made = making.ensured(connect("lambda"), order)
-    props = {"account": "lrn-account-5f2b7a"}
-    lab.open_to(OTHER, "lrn:account:another")
-    for key, mine in ((KEY, True), (OTHER, False)):
-        opened.cache_clear()
-        monkeypatch.setenv("LAMBDA_API_KEY", key)
-        if mine:
-            assert LambdaMachineProvider().read(made.id, props).id == made.id
-            continue
-        for ask in (LambdaMachineProvider().read, LambdaMachineProvider().delete):
-            with pytest.raises(
-                NotUsable, match="are of account lrn-account-another, and the stack is of lrn-account-5"
-            ):
-                ask(made.id, props)
-    opened.cache_clear()
-    assert lab.instances[made.id]["status"] == "booting"
-
-
 def test_the_cloud_is_checked_and_swept(lab: LambdaMock, order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = clouds.of("lambda")
     assert cloud.account("us-east-1") == "lrn-account-5f2b7a" and list(cloud.zones("us-east-1", KIND)) == [""]
