@@ -1,4 +1,4 @@
-"""Machine images built, listed, deleted: a node in a throw-away stack of its own is brought up by the ordinary way,
+"""Machine images built and deleted: a node in a throw-away stack of its own is brought up by the ordinary way,
 made ready by the ordinary setup, cleaned, switched off and kept as an image; then it goes.
 
 Each step is written down before the next one begins. A build that was cut off anywhere goes on when it is asked for
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from attrs import evolve, field, frozen
 
@@ -51,31 +51,6 @@ class Wanted:
     before: Mapping[str, str] = field(factory=dict)
     wish: Wish = field(factory=Wish)
     again: bool = False
-
-
-@frozen
-class Listed:
-    """One image as it is shown: what was `made` of it, what it `saves` (None: not known), the clusters `used_by`,
-    USD a month for its storage (None: not known, or nothing), and whether a build of it is `unfinished`."""
-
-    name: str
-    made: MadeImage | None
-    saves: Prepared | None = None
-    used_by: tuple[str, ...] = ()
-    monthly: float | None = None
-    unfinished: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """The object of `image.ls --json`."""
-        shown = self.made.to_json() if self.made is not None else {"name": self.name}
-        return {
-            **{key: value for key, value in shown.items() if key != "version"},
-            "kind": "machine",
-            "setup_s": self.saves.seconds if self.saves is not None else None,
-            "used_by": list(self.used_by),
-            "monthly": self.monthly,
-            "unfinished": self.unfinished,
-        }
 
 
 def of_recipe(wanted: Wanted, recipe: Recipe, notify: Notify) -> Wanted:
@@ -120,13 +95,6 @@ def build(wanted: Wanted, out: BinaryIO, notify: Notify, confirm: Confirm) -> Ma
             raise
 
 
-def listed() -> list[Listed]:
-    """Every machine image of this backend, and every build that was begun and not ended, by name."""
-    unfinished = building.unfinished()
-    known = sorted({*imagestacks.names(), *unfinished})
-    return [_listed(name, imagestacks.read(name), name in unfinished) for name in known]
-
-
 def delete(name: str, notify: Notify, confirm: Confirm) -> None:
     """Delete a machine image with all its copies, and what a build of it has left. BadInput where there is neither,
     while a cluster uses it, or without consent."""
@@ -146,20 +114,6 @@ def delete(name: str, notify: Notify, confirm: Confirm) -> None:
         if is_kept:
             imagestacks.delete(name, notify)
         notify(f"image {name} is gone")
-
-
-def _listed(name: str, made: MadeImage | None, unfinished: bool) -> Listed:
-    if made is None:
-        return Listed(name, None, unfinished=True)
-    cloud = imagestacks.of_cloud(made.cloud)
-    return Listed(
-        name,
-        made,
-        setups.of_image(name),
-        tuple(imagestacks.used_by(name)),
-        cloud.monthly(made) if cloud is not None else None,
-        unfinished,
-    )
 
 
 def _begun_anew(wanted: Wanted) -> Task:

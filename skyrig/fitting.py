@@ -123,11 +123,14 @@ def others(before: Shape, shape: Shape, task: Task | None) -> list[Shape]:
 
 
 def rendered_shape(shape: Shape, task: Task) -> Shape:
-    """The same for a task that is only shown: what no cloud here has is taken as if one had it."""
+    """The same for a task that is only shown: the machines that a plan would choose, whether their cloud is usable here
+    or not; what no cloud has is taken as if one had it."""
     if (batch := batching.candidate(task)) is not None:
         return batching.shape_of(shape, batch)
-    if any(not each.needs_cloud for each in task.choice.each):
+    if will_do(shape, task) or any(not each.needs_cloud for each in task.choice.each):
         return shape_for(shape, task)
+    if (best := next(iter(renting.ranking(task, renting.market(task)).offers), None)) is not None:
+        return shape_for(shape, task, offer=best)
     asked = task.resources
     wanted = evolve(shape, cloud=asked.infra.cloud or "<cloud>", accelerators=accelerators_of(asked))
     return resized(wanted, task.num_nodes)

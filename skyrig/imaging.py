@@ -38,12 +38,20 @@ def resolved(task: Task) -> Task:
     return evolve(task, choice=evolve(task.choice, each=each)) if each != task.choice.each else task
 
 
-def lacking(task: Task, shape: Shape) -> str:
-    """NAME of the image of ours that a task asks for and the nodes of `shape` did not begin with; "" where they did, or
-    it asks for none."""
+def lacking(task: Task, shape: Shape, stack: str) -> str:
+    """A line that says that a task asks for an image of ours and the nodes of `stack`, which are of `shape`, did not
+    begin with it; "" where they did, or it asks for none."""
     asked = [each.image for each in task.choice.each if each.image is not None and each.image.ours is not None]
     ids = {id_ for image in asked for id_ in image.by_region.values()}
-    return "" if not asked or shape.machine.image.partition(",")[0] in ids else str(asked[0].ours)
+    if not asked or shape.machine.image.partition(",")[0] in ids:
+        return ""
+    return f"{stack} did not begin with image {asked[0].ours} and stays as it is: a new cluster would"
+
+
+def without(task: Task) -> Task:
+    """`task` without images of ours."""
+    each = (evolve(one, image=None) if one.image is not None and one.image.ours else one for one in task.choice.each)
+    return evolve(task, choice=evolve(task.choice, each=tuple(each)))
 
 
 def ready(shape: Shape, notify: Notify) -> Shape:

@@ -284,8 +284,8 @@ def _brought_up(
         return up(stack, notify, asked, manner)
     if balancer_of(task) and not cluster.entrance:
         return up(stack, notify, asked, manner)
-    if lacks := imaging.lacking(task, config.read_shape(cluster.name)):
-        notify(f"{cluster.name} did not begin with image {lacks} and stays as it is: a new cluster would")
+    if lacks := imaging.lacking(task, config.read_shape(cluster.name), cluster.name):
+        notify(lacks)
     note_served(task, notify)
     return ensure(stack, task.num_nodes, notify, ports, confirm, options.wish, retry=options.retry_until_up)
 

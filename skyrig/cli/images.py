@@ -98,12 +98,12 @@ def _wanted(values: Values, name: str, task: Task) -> Wanted:
 @verb("ls", [*flags.JSON])
 def ls(values: Values) -> None:
     """Show the images that were built, where they are, and what setup each saves."""
-    from skyrig import building
+    from skyrig import listing
     from skyrig.cli import tables
     from skyrig.images import containers
 
     as_json = flags.wants_json(values)
-    found, held = building.listed(), containers.all_known()
+    found, held = listing.listed(), containers.all_known()
     if as_json:
         print(
             json.dumps({"images": [*(each.to_json() for each in found), *(each.to_json() for each in held)]}, indent=2)

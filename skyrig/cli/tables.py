@@ -12,11 +12,11 @@ from skyrig.cluster.policy import said_left
 from skyrig.progress import columns
 
 if TYPE_CHECKING:
-    from skyrig.building import Listed as Image
     from skyrig.catalog.accelerators import Listed, Summary
     from skyrig.checking import Checked
     from skyrig.images.containers import Container
     from skyrig.launch.job import JobRecord
+    from skyrig.listing import Listed as Image
     from skyrig.local import LocalNode, Room
     from skyrig.recovery.tagged import Found
     from skyrig.stack.status import ClusterStatus

@@ -41,8 +41,8 @@ async def run(
     async with meeting(desc, current, notify) as link:
         client.refuse_older(link)
         record = await client.submitted(link, Submission(request), notify)
-    quiet = View(desc, record, out, lambda line: None)
-    await client.followed(desc, quiet, notify)
+    quiet = View(desc, record, out, _unsaid)
+    await client.followed(desc, quiet, _unsaid)
     if quiet.detached:
         await client.cancel(desc, [record.id])
         raise SkyrigError("the preflight was broken off")
@@ -52,6 +52,10 @@ async def run(
         why = quiet.record.reason if quiet.record is not None else ""
         raise SkyrigError(f"the preflight was not seen through: {why or 'its report is missing'}")
     return found
+
+
+def _unsaid(line: str) -> None:
+    """Takes what is said of jobs that one may leave, which a preflight is not."""
 
 
 async def cordoned(desc: ClusterDescription) -> dict[str, Cordon]:

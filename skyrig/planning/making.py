@@ -18,10 +18,11 @@ from skyrig.catalog.market import Market
 from skyrig.catalog.offers import Offer
 from skyrig.catalog.ranking import Ranking
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster.description import Fabric
 from skyrig.cluster.shape import Shape
 from skyrig.errors import BadInput, SkyrigError
 from skyrig.failover import memory
-from skyrig.fitting import local_candidate, note_served, shape_for, will_do
+from skyrig.fitting import local_candidate, misfit, note_served, shape_for, will_do
 from skyrig.planning import setups
 from skyrig.planning.plan import NoOffer, Plan, Price
 from skyrig.provision import new_name
@@ -87,7 +88,10 @@ def _of(
     among = markets.of_file(question.catalog) if question.catalog is not None else renting.market(task)
     ranking = _hopeful(renting.ranking(task, among)) if question.catalog is None else renting.ranking(task, among)
     chosen, why = _chosen(task, before, ranking, among, rehearsed=question.catalog is None)
-    wanted = with_policy(shape_for(before, task, offer=chosen), options.wish, new=described.describe(stack) is None)
+    there = described.describe(stack)
+    lacks = imaging.lacking(task, before, stack) if there is not None and misfit(there, task) is None else ""
+    asked = imaging.without(task) if lacks else task
+    wanted = with_policy(shape_for(before, asked, offer=chosen), options.wish, new=there is None)
     shape, notes = _settled(evolve(wanted, power="up"), among, chosen, asks=question.catalog is None)
     if imaging.is_missing(shape):
         notes.append(f"the id of its image in {shape.machine.region} is not known yet: it is copied there first")
@@ -104,12 +108,17 @@ def _of(
         price=_price(shape, chosen, question.hours),
         forecast=_forecast(stack, imaging.foreseen(shape), question, chosen),
         rights=rights.of_nodes(shape.cloud, shape.machine.reaches),
-        fabric=fabrics.of_machine(shape.cloud, shape.machine, kind),
+        fabric=_less(fabrics.of_machine(shape.cloud, shape.machine, kind), {*task.env, *task.secrets, *options.env}),
         scripts=tuple(rendering.written(ranks(shape), question.out or _kept(question.stack or task.name or "task"))),
-        notes=(*notes, *_limits(stack, shape), *filter(None, [_of_network(shape, kind)])),
+        notes=(*notes, *_limits(stack, shape), *filter(None, [lacks, _of_network(shape, kind)])),
         is_settled=not notes,
         saving=setups.saving(task, shape),
     )
+
+
+def _less(fabric: Fabric, own: set[str]) -> Fabric:
+    """A fabric whose environment leaves out what the task says by itself, which counts more."""
+    return evolve(fabric, env={name: value for name, value in fabric.env.items() if name not in own})
 
 
 def _of_network(shape: Shape, kind: InstanceType | None) -> str:

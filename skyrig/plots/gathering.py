@@ -12,7 +12,7 @@ from attrs import define, field
 
 from skyrig.plots import marks, names, reading
 from skyrig.plots.reading import Reading
-from skyrig.plots.tracks import Track
+from skyrig.plots.tracks import Track, Way
 from skyrig.plots.values import Curve, Mark, Segment, Training
 
 _WHOSE = re.compile(rb"\((?:rank (\d{1,9}), [^()]{0,100}|(setup, [^()]{0,100})|(skyrig))\) ")
@@ -35,17 +35,21 @@ class _Program:
     lines: Track = field(factory=Track)
     bars: dict[int, Track] = field(factory=dict)
     epoch: float | None = None
+    count: int = 0
+    losses: int = 0
 
     def taken_over(self) -> _Program:
         """One that goes on where this one was."""
         bars = {total: each.taken_over() for total, each in self.bars.items()}
-        return _Program(self.lines.taken_over(), bars, self.epoch)
+        return _Program(self.lines.taken_over(), bars, self.epoch, self.count, self.losses)
 
-    def add(self, number: int, found: Reading) -> None:
+    def add(self, found: Reading) -> None:
+        self.count += 1
+        self.losses += names.LOSS in found.values
         if not found.bar:
-            self.lines.add(number, found)
+            self.lines.add(self.count, found)
         elif found.bar in self.bars or len(self.bars) < _BARS:
-            self.bars.setdefault(found.bar, Track()).add(number, found)
+            self.bars.setdefault(found.bar, Track()).add(self.count, found)
 
     @property
     def tracks(self) -> list[Track]:
@@ -61,7 +65,6 @@ class Gathering:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._number = 0
         self._programs: dict[Whose, _Program] = {}
         self._before = _Program()
         self._marks: list[tuple[int, str]] = []
@@ -99,9 +102,14 @@ class Gathering:
             return self._drawn(program) if program.tracks else Training()
 
     def _teller(self) -> _Program:
-        """The one that is drawn: the first that has told anything since nodes last came or went, or what was before."""
-        told = (self._programs[whose] for whose in sorted(self._programs))
-        return next((each for each in told if each.tracks), self._before)
+        """The one that is drawn: the first that has told anything since nodes last came or went (and as many losses as
+        any, at least nearly: one that no longer tells may have had a last line left), or what was before."""
+        told = [self._programs[whose] for whose in sorted(self._programs) if self._programs[whose].tracks]
+        if self._before.tracks:
+            told = [each for each in told if each.count > self._before.count]
+            most = max((each.losses - self._before.losses for each in told), default=0)
+            told = [each for each in told if 2 * (each.losses - self._before.losses) >= most]
+        return told[0] if told else self._before
 
     def _line(self, line: bytes) -> None:
         whose = _WHOSE.match(line) if line.startswith(b"(") else None
@@ -134,10 +142,9 @@ class Gathering:
         if epoch is not None:
             program.epoch = epoch
         if found is not None:
-            self._number += 1
             if found.epoch is None and found.step is not None:
                 found = Reading(found.values, found.step, program.epoch, found.bar)
-            program.add(self._number, found)
+            program.add(found)
 
     def _program(self, whose: Whose) -> _Program | None:
         """The program that is meant; None for one of a rank that does not count."""
@@ -155,7 +162,7 @@ class Gathering:
         if what is None:
             return
         if len(self._marks) < _MARKS:
-            self._marks.append((self._number, what))
+            self._marks.append((self._teller().count, what))
         if what != marks.NOTICED:  # from now on it may be another one that tells how the run goes on
             self._before, self._programs = self._teller(), {}
 
@@ -163,26 +170,31 @@ class Gathering:
         first, *others = program.tracks
         axis = first.axis
         curves = {name: first.curve(name, axis) for name in first.points}
+        way = first.way(axis)
         for other in others:
-            for curve in _alongside(first, axis, other):
-                curves.setdefault(curve.name, curve)
-        placed = tuple(Mark(first.place_of(number + 1, axis), what) for number, what in self._marks)
+            for curve in _alongside(way, axis, other):
+                known = curves.get(curve.name)
+                if known is None or known.count < min(2, curve.count):  # a summary at the end is no curve
+                    curves[curve.name] = curve
+        placed = tuple(Mark(way.at(number), what) for number, what in self._marks)
         return Training(axis, tuple(curves[name] for name in names.KNOWN if name in curves), placed)
 
 
-def _alongside(first: Track, axis: str, other: Track) -> Iterator[Curve]:
-    """Curves of another track on the axis of the first: as they are where both count alike, else stretched to where
-    the first one was when both had come as far as they are known."""
+def _alongside(way: Way, axis: str, other: Track) -> Iterator[Curve]:
+    """Curves of another track on the axis of the first, which has gone this way: as they are where both count alike;
+    steps stretched to where that was when both had come as far as they are known; all else where it was then."""
     for name in other.points:
         if axis == other.axis:
             yield other.curve(name, axis)
         elif other.axis == "step":
-            curve = other.curve(name, "step")
-            newest = max(point.number for points in first.points.values() for point in points)
-            done = other.place_of(newest + 1, "step")
+            newest = way.numbers[-1]
+            done = other.way("step").at(newest)
             if done > 0:
-                scale = first.place_of(newest + 1, axis) / done
-                yield Curve(name, tuple(Segment(tuple(x * scale for x in s.x), s.y) for s in curve.segments))
+                scale = way.at(newest) / done
+                stretches = other.curve(name, "step").segments
+                yield Curve(name, tuple(Segment(tuple(x * scale for x in each.x), each.y) for each in stretches))
+        else:
+            yield other.along(way, name)
 
 
 def of_text(data: bytes) -> Training:

@@ -74,7 +74,8 @@ def panels(picture: Picture) -> tuple[Panel, ...]:
 def _of_training(training: Training) -> Iterator[Panel]:
     place = {"line": "reports"}.get(training.axis, training.axis)
     marks = tuple((each.x, each.what) for each in training.marks)
-    shown = next((name for name in names.THROUGHPUTS if training.curve(name)), None)
+    rates = [curve for name in names.THROUGHPUTS if (curve := training.curve(name))]
+    shown = next((curve.name for curve in sorted(rates, key=lambda curve: curve.count < 2)), None)
     for title, unit, wanted in (
         ("loss", "", (names.LOSS, names.VAL_LOSS)),
         ("throughput", shown or "", (shown,)),

@@ -44,12 +44,12 @@ _SHARE = re.compile(
 )
 """How far an epoch has come: `Epoch: [0][ 10/5005]`, `epoch 001:  450 / 1891`, `Train Epoch: 1 [640/60000 (1%)]`."""
 _HEADER = re.compile(r"\s*epoch:?\s*\[?(\d+)\s*/\s*\d+\]?\s*:?\s*", re.IGNORECASE)
-_HELD_OUT = re.compile(
-    r"(?:^|[\s\[(|>{\"'=])(?:test(?:ing)?|val|valid|validat\w*|eval|evaluat\w*)(?=[\s:\])|,\"'])", re.IGNORECASE
+_DATA = re.compile(
+    r"\btrain(?:ing)?\b|(?:^|[\s\[(|>{\"'=])(test(?:ing)?|val|valid|validat\w*|eval|evaluat\w*)(?=[\s:\])|,\"'])",
+    re.IGNORECASE,
 )
-"""What stands before the loss in a line about other data than that of the training: `Test set: Average loss: 0.2`,
-`INFO - validate step: 15 loss: 3.2`. Not if it is of both."""
-_TRAINING = re.compile(r"\btrain(?:ing)?\b", re.IGNORECASE)
+"""What says before a loss of which data it is, other ones than those of the training as the group: `Test set: Average
+loss: 0.2`, `INFO - validate step: 15 loss: 3.2`, `Train: loss 2.0 Val: loss 2.2`. The last one counts."""
 _OTHERS = {
     names.LOSS: frozenset({"aux", "auxiliary", "balance", "balancing", "router", "z", "kl", "policy", "value", "vf",
                            "best", "lowest", "min", "minimum", "final"}),
@@ -108,7 +108,7 @@ def read(text: str) -> Reading | None:
         number = parts[at]
         found[name] = times * float(number.replace(",", "") if "," in number else number)
     bar = _bar(text) if "/" in text else None
-    if bar is not None and not _is_of_training(text):
+    if bar is not None and (bar[0] == 0 or not _is_of_training(text)):  # one that begins shows what was before it
         return None
     step, epoch = (_place(found.pop(name, None)) for name in (names.STEP, names.EPOCH))
     if not found.keys() <= _CURVES:
@@ -146,20 +146,19 @@ def _wanted(between: tuple[str, ...]) -> tuple[tuple[str, int, float], ...]:
     program prints few forms of lines, so this is worked out a few times alone."""
     found: dict[str, int] = {}
     vague: dict[str, int] = {}
+    held_out = False
     for at, before in enumerate(between[:-1]):
         if at and before == "/":
             continue
         name, sure = _name(before, between[at + 1])
+        if name == names.LOSS and _is_held_out(between[: at + 1]):
+            name, held_out = names.VAL_LOSS, True
         if name is not None:
             (found if sure else vague).setdefault(name, at)
-    if names.LOSS in {*found, *vague} or names.VAL_LOSS in found:
+    if {names.LOSS, names.VAL_LOSS} & {*found, *vague}:
         found = {**vague, **found}
-    if names.LOSS in found and _is_held_out(between[: found[names.LOSS] + 1]):
-        found = {
-            names.VAL_LOSS if name == names.LOSS else name: at
-            for name, at in found.items()
-            if name in (names.LOSS, names.STEP, names.EPOCH, names.VAL_LOSS)
-        }
+    if held_out and names.LOSS not in found:
+        found = {name: at for name, at in found.items() if name in (names.STEP, names.EPOCH, names.VAL_LOSS)}
     if not found.keys() - {names.STEP, names.EPOCH}:
         return ()
     return tuple((name, 2 * at + 1, _times(name, between[at + 1])) for name, at in found.items())
@@ -181,8 +180,8 @@ def _name(before: str, after: str) -> tuple[str | None, bool]:
 
 
 def _is_held_out(before: tuple[str, ...]) -> bool:
-    text = " 0 ".join(before)
-    return _HELD_OUT.search(text) is not None and _TRAINING.search(text) is None
+    said = [each[1] for each in _DATA.finditer(" 0 ".join(before))]
+    return bool(said and said[-1])
 
 
 def _times(name: str, after: str) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby, zip_longest
 from statistics import median
 from typing import NamedTuple
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from skyrig.plots import names
 from skyrig.plots.reading import Reading
@@ -31,6 +32,19 @@ class Point(NamedTuple):
     value: float
 
 
+@frozen
+class Way:
+    """Where a program was on the axis (`places`) after each of the lines with these numbers."""
+
+    numbers: Sequence[int]
+    places: Sequence[float]
+
+    def at(self, number: int) -> float:
+        """Where it was after the line with that number; 0 where it had not begun."""
+        known = bisect_right(self.numbers, number)
+        return self.places[known - 1] if known else 0.0
+
+
 @define
 class Track:
     """The readings of one kind (lines, or a progress bar of one total) of one process."""
@@ -41,6 +55,7 @@ class Track:
     """By curve: how many readings become one point (where not one), and how many the last one stands for."""
     _epoch: float | None = None
     _last: float = -1.0
+    _farthest: float = -1.0
     _before: dict[float, float] = field(factory=dict)
 
     def taken_over(self) -> Track:
@@ -86,10 +101,16 @@ class Track:
         places = [(self._place(each, axis), each.value) for each in self._placed(name, axis)]
         return Curve(name, segments(spread(places) if axis == "epoch" else places))
 
-    def place_of(self, number: int, axis: str) -> float:
-        """How far its curves had come before the line with that number."""
-        before = [each for name in self.points for each in self._placed(name, axis) if each.number < number]
-        return self._place(max(before, key=lambda each: each.number), axis) if before else 0.0
+    def way(self, axis: str) -> Way:
+        """How far it had come after each line."""
+        placed = sorted(
+            (each.number, self._place(each, axis)) for name in self.points for each in self._placed(name, axis)
+        )
+        return Way([number for number, _ in placed], [place for _, place in placed])
+
+    def along(self, way: Way, name: str) -> Curve:
+        """One of its curves where another track was that has gone this way."""
+        return Curve(name, segments([(way.at(each.number), each.value) for each in self.points[name]]))
 
     def _placed(self, name: str, axis: str) -> list[Point]:
         """The points of a curve that have a place, or had one before them."""
@@ -122,9 +143,9 @@ class Track:
                 back = step < self._last or (reading.bar > 0 and step == self._last)
                 anew = back and self._epoch is not None and epoch > self._epoch
                 done = self._before.get(self._epoch or 0.0, 0.0)
-                self._before[epoch] = done + self._last if anew else done
-            self._epoch = epoch
-        self._last = step
+                self._before[epoch] = done + self._farthest if anew else done
+            self._epoch, self._farthest = epoch, step
+        self._last, self._farthest = step, max(step, self._farthest)
         return step + (self._before.get(self._epoch, 0.0) if self._epoch is not None else 0.0)
 
 

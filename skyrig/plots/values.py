@@ -33,6 +33,11 @@ class Curve:
         """What its values are counted in; "" for a plain number."""
         return self.name if self.name.endswith("/s") else ""
 
+    @property
+    def count(self) -> int:
+        """How many points it has."""
+        return sum(len(each.x) for each in self.segments)
+
 
 @frozen
 class Mark:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from skyrig import building, verbs
+from skyrig import building, listing, verbs
 from skyrig.cluster.description import ClusterDescription, Node, SshAccess
 from skyrig.cluster.imagery import MadeImage, WantedImage
 from skyrig.cluster.shape import Shape
@@ -126,7 +126,7 @@ def test_a_builder_that_cannot_be_had_is_no_build_that_was_cut_off(
     monkeypatch.setattr(verbs, "launch", launch)
     with pytest.raises(NoCapacity):
         build(task(), told)
-    assert (progress.read("mine"), building.listed(), told) == (None, [], [])
+    assert (progress.read("mine"), listing.listed(), told) == (None, [], [])
 
 
 def test_what_an_engine_was_cut_off_over_is_deleted_though_it_is_no_image_yet(
@@ -138,6 +138,6 @@ def test_what_an_engine_was_cut_off_over_is_deleted_though_it_is_no_image_yet(
     monkeypatch.setattr(imagestacks, "read", lambda name: None)
     monkeypatch.setattr(imagestacks, "delete", lambda name, notify: deleted.append(name))
     progress.write("mine", evolve(Progress("d"), passed=("sealed",)))
-    assert [(each.name, each.unfinished) for each in building.listed()] == [("mine", True)]
+    assert [(each.name, each.unfinished) for each in listing.listed()] == [("mine", True)]
     building.delete("mine", print, lambda question: True)
-    assert deleted == ["mine"] and progress.read("mine") is None and building.listed() == []
+    assert deleted == ["mine"] and progress.read("mine") is None and listing.listed() == []

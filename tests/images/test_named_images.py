@@ -174,8 +174,9 @@ def test_nodes_that_come_later_begin_with_the_same() -> None:
     there = fitting.shape_for(Shape(), task("skyrig:here", infra="local"))
     grown = fitting.shape_for(there, reading.loads("num_nodes: 3\nrun: echo\n").only())
     assert grown.machine.image == there.machine.image
-    assert imaging.lacking(task("skyrig:here"), grown) == ""
-    assert imaging.lacking(task("skyrig:here"), Shape()) == "here"
+    assert imaging.lacking(task("skyrig:here"), grown, "mine") == ""
+    assert imaging.lacking(task("skyrig:here"), Shape(), "mine").startswith("mine did not begin with image here")
+    assert imaging.lacking(imaging.without(task("skyrig:here")), Shape(), "mine") == ""
 
 
 @pytest.mark.parametrize(

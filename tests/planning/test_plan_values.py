@@ -12,6 +12,7 @@ from attrs import evolve
 from skyrig.catalog import rights
 from skyrig.catalog.refusals import Refusal
 from skyrig.clouds import cloud as clouds
+from skyrig.cluster.description import Fabric
 from skyrig.failover import memory
 from skyrig.failover.memory import Refused
 from skyrig.failover.place import of_offer
@@ -69,6 +70,11 @@ def test_a_plan_holds_while_nothing_differs() -> None:
 )
 def test_the_price_of_all_of_it(price: Price, hourly: float | None, total: float | None) -> None:
     assert (price.hourly, price.total) == (hourly, total)
+
+
+def test_what_a_task_says_is_not_shown_as_the_fabrics() -> None:
+    fabric = Fabric("efa", {"FI_PROVIDER": "efa", "FI_EFA_USE_HUGE_PAGE": "0"})
+    assert making._less(fabric, {"FI_PROVIDER", "HOME"}) == Fabric("efa", {"FI_EFA_USE_HUGE_PAGE": "0"})
 
 
 def test_each_cloud_says_what_its_nodes_may_do() -> None:

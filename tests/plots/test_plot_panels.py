@@ -79,6 +79,13 @@ def test_what_a_run_went_back_from_is_told_from_what_stands() -> None:
     assert loss.marks == ((30, "recovered"),)
 
 
+def test_a_summary_at_the_end_is_not_the_throughput() -> None:
+    log = (Path(__file__).parent / "cases" / "transformers-eval.log").read_bytes()
+    assert [panel.unit for panel in panels.panels(Picture("p", of_text(log))) if panel.title == "throughput"] == [
+        "steps/s"
+    ]
+
+
 def test_of_a_run_that_went_back_twice_what_the_last_way_did_again_is_all_superseded() -> None:
     steps = [*range(100), *range(50, 60), *range(20, 120)]
     (line,) = panels.panels(Picture("p", of_text("".join(f"step {step} loss 2\n" for step in steps).encode())))[0].lines

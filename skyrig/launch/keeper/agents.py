@@ -67,7 +67,7 @@ class Agent:
         except asyncio.TimeoutError:
             raise self._lost(f"it did not answer within {within_s:.0f} s") from None
         except _BREAKS as error:
-            raise self._lost(await self._said() or str(error) or "its program ended") from error
+            raise self._lost(await self._said() or "its session broke") from error
 
     async def clock(self) -> Reading:
         """Look at the node's clock."""

@@ -88,7 +88,7 @@ class Fitness:
         if report.cordoned:
             self.cordon(bad)
         for node in [node.id for node in nodes if node.id in {*self._house.nodes.cordoned()} - {*bad}]:
-            say(f"preflight: {node} is still cordoned; `preflight --uncordon {node}` lets jobs in again")
+            say(f"preflight: {node} is still cordoned; `preflight -c {report.cluster} --uncordon {node}` lets jobs in")
         return report
 
     def cordon(self, reasons: Mapping[str, str]) -> None:

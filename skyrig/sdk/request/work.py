@@ -297,21 +297,21 @@ def storage_delete(notify: Notify, *, bucket: str) -> None:
 
 def image_build(notify: Notify, *, image: str, task: Task, told: Sequence[str], force: bool) -> dict[str, Any]:
     """Build a machine image out of a task's setup; what its setup says is told."""
-    from skyrig import building, renting
+    from skyrig import building, listing, renting
     from skyrig.sdk.request.lines import Told
 
     _tell(told, notify)
     with Told(notify) as out:
         building.build(building.Wanted(image, task, again=force), out, notify, renting.pays)
-    return next(each.to_json() for each in building.listed() if each.name == image)
+    return next(each.to_json() for each in listing.listed() if each.name == image)
 
 
 def image_ls(notify: Notify) -> list[dict[str, Any]]:
     """Images that were built here."""
-    from skyrig import building
+    from skyrig import listing
     from skyrig.images import containers
 
-    machines = [each.to_json() for each in building.listed()]
+    machines = [each.to_json() for each in listing.listed()]
     return [*machines, *(each.to_json() for each in containers.all_known())]
 
 

@@ -88,6 +88,16 @@ def test_nothing_changes_though_its_builder_is_gone(person: ImageUser, made: Any
     assert person.call("all") == [made]
 
 
+def test_a_region_that_refuses_a_copy_is_not_asked_again(
+    person: ImageUser, made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(person.env, "BRIDGE_FAIL", "us-west-2:create:OptInRequired: nobody may")
+    told = person.call("copy", check=5, name=NAME, region="us-west-2")
+    assert "removing what was made of the copy" in told and "OptInRequired" in told
+    image_world.nothing_changes(person)
+    assert person.images("us-west-2") == [] and person.call("all") == [made]
+
+
 def test_a_copy_is_one_more_region_and_changes_nothing_else(person: ImageUser, made: Any) -> None:
     copied = person.call("copy", name=NAME, region=FAR)
     assert copied["ids"][REGION] == made["ids"][REGION]
