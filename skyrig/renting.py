@@ -288,9 +288,19 @@ def no_room(shape: Shape, refusal: Refusal) -> NoCapacity:
             f"`check {shape.cloud}` says what is there; try another --region or --cloud; -r tries until there is room"
         )
         return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)
-    paid = "without spot" if machine.capacity.kind == "spot" else "with --use-spot"
-    hint = f"try another --zone, --region or --cloud, or {paid}; -r tries until there is capacity"
+    hint = f"try another {_elsewhere(shape)}; -r tries until there is capacity"
     return NoCapacity(f"{shape.cloud} has no {machine} now ({refusal.code})", hint=hint)
+
+
+def _elsewhere(shape: Shape) -> str:
+    """The flags with which a machine may be had that there is no room for, of those that its cloud knows."""
+    machine, cloud = shape.machine, shape.cloud
+    zone = "--zone, " if cloud in facts.common("regions")["zones"] else ""
+    place = f"{zone}--region or --cloud"
+    if machine.capacity.kind == "spot":
+        return f"{place}, or without spot"
+    sold = sources.hourly(cloud, machine.region, machine.instance_type, spot=True) is not None
+    return f"{place}, or with --use-spot" if sold else place
 
 
 def _local_place(machine: Machine) -> str:

@@ -13,6 +13,7 @@ from user import User
 
 from skyrig import fitting, renting, submitting
 from skyrig.catalog import costs
+from skyrig.catalog.refusals import Refusal
 from skyrig.clouds.aws import session
 from skyrig.clouds.gcp import session as google
 from skyrig.cluster.autostop import Autostop
@@ -149,6 +150,23 @@ def test_a_refusal_is_told_by_its_code(said: str, means: str) -> None:
     with pytest.raises(NoCapacity, match=means):
         raise renting.refused(shape, EngineError(said)) or AssertionError("not told")
     assert renting.refused(shape, EngineError("something else")) is None
+
+
+@pytest.mark.parametrize(
+    ("cloud", "region", "kind", "flags"),
+    [
+        ("lambda", "us-east-1", "gpu_1x_a10", "another --region or --cloud;"),
+        ("aws", "us-east-1", "p5.48xlarge", "another --zone, --region or --cloud, or with --use-spot;"),
+        ("ssh", "ssh-lab", "2CPU--8GB", "`check ssh` says what is there; try another --region or --cloud;"),
+    ],
+)
+def test_where_there_is_no_room_flags_are_named_that_the_cloud_knows(
+    cloud: str, region: str, kind: str, flags: str
+) -> None:
+    shape = Shape(cloud=cloud)
+    shape = evolve(shape, machine=evolve(shape.machine, instance_type=kind, region=region))
+    told = renting.no_room(shape, Refusal("capacity", "Full", "region", "type"))
+    assert flags in str(told)
 
 
 @pytest.mark.usefixtures("aws_here")
