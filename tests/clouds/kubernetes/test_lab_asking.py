@@ -27,7 +27,7 @@ def test_check_tells_rights_and_machines(lab: Lab, monkeypatch: pytest.MonkeyPat
     assert found["API"].ok and "v1.36" in found["API"].said and "namespace team" in found["API"].said
     assert found["create jobs"].ok and found["create pods/portforward"].ok
     assert "16 H100 free" in found["nodes"].said and found["fabric"].ok
-    assert found["8CPU--32GB--H100:8"].said == "2 nodes have room for one now"
+    assert found["8CPU--32GB--H100:8"].said == "nodes with room for one now: 2"
 
     space = lab.namespace()
     monkeypatch.setenv("KUBECONFIG", str(lab.user("ann", space, FEW)))
