@@ -8,6 +8,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,16 +42,21 @@ def wait_for(look: Callable[[], T | None], patience_s: float = 15.0, every_s: fl
 
 
 def remove_tree(path: Path) -> None:
-    """Remove `path`, also folders that nobody may enter, as overlayfs leaves them; nothing where there is none."""
+    """Remove `path`, also folders that nobody may enter, as overlayfs leaves them, and where others remove it at the
+    same time; nothing where there is none."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
     for root, folders, _ in os.walk(path):
         for name in folders:
             inner = Path(root, name)
-            if not inner.is_symlink() and inner.stat().st_mode & stat.S_IRWXU != stat.S_IRWXU:
-                inner.chmod(0o700)
-    shutil.rmtree(path)
+            with suppress(FileNotFoundError):
+                if not inner.is_symlink() and inner.stat().st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                    inner.chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
+    while path.exists():
+        with suppress(FileNotFoundError):  # others were sooner; what else is in the way is an error
+            shutil.rmtree(path)
 
 
 def _lock(path: Path, kind: int, mode: int) -> int | None:
