@@ -195,9 +195,7 @@ def _built(
         assert cluster is not None, "its setup has run there"
         cleaned = _cleaned(name, cluster, task, progress, notify)
         if cleaned is None:
-            notify(f"image {name}: its builder was cut off while it was cleaned: it is made anew")
-            _give_up(name, notify)
-            progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+            progress = _made_anew(name, progress, "was cut off while it was cleaned", notify)
             return _built(wanted, task, parts, progress, out, notify, confirm)
         progress = cleaned
     if cluster is None:
@@ -208,9 +206,7 @@ def _built(
     notify(f"image {name}: switching its builder off")
     stacks.up(builder, evolve(shape, power="stopped"), notify, before=shape)
     if _machine(builder) != progress.machine:
-        notify(f"image {name}: its builder was lost after it was cleaned: it is made anew")
-        _give_up(name, notify)
-        progress = building.write(name, Progress(progress.digest, salt=progress.salt))
+        progress = _made_anew(name, progress, "was lost after it was cleaned", notify)
         return _built(wanted, task, parts, progress, out, notify, confirm)
     own = setups.cluster_variable(task.setup or "")
     kept = bool(task.setup) and own is None and not progress.has(UNMARKED)
@@ -366,6 +362,13 @@ def _left(name: str, notify: Notify) -> None:
         notify(f"image {name}: the same command goes on with its builder; `image.delete {name}` removes it")
     else:
         _give_up(name, notify)
+
+
+def _made_anew(name: str, progress: Progress, why: str, notify: Notify) -> Progress:
+    """Give the builder up that was made so far: how far the build of the same recipe has come then."""
+    notify(f"image {name}: its builder {why}: it is made anew")
+    _give_up(name, notify)
+    return building.write(name, Progress(progress.digest, salt=progress.salt))
 
 
 def _give_up(name: str, notify: Notify) -> None:

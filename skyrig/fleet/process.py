@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from skyrig.errors import SkyrigError
 from skyrig.fleet.ssh import asyncssh
+
+BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.TimeoutError)
+"""What a broken connection, a node that went away, or a garbled stream raises to whoever follows a process."""
 
 _AGAIN_S = (0.01, 0.1, 1.0)
 """Pauses before a session that was refused is asked for again."""

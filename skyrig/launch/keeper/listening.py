@@ -14,16 +14,11 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from skyrig.cluster.description import Node
-from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.process import begin
-from skyrig.fleet.ssh import asyncssh
+from skyrig.fleet.process import BREAKS, begin
 from skyrig.fleet.target import inside
 from skyrig.launch import nodeside
-
-_BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.TimeoutError)
-"""What a broken connection, a node that went away, or a garbled stream raises."""
 
 
 class House(Protocol):
@@ -68,7 +63,7 @@ class Listeners:
         while True:
             try:
                 await self._hear(node, given)
-            except _BREAKS as error:
+            except BREAKS as error:
                 self._house.log.info("%s of %s: %s", self._topic.name, node.id, error)
             await asyncio.sleep(self._topic.again_s)
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from skyrig.errors import SkyrigError
 from skyrig.fleet.deadline import timeout
 from skyrig.fleet.pool import Pool
-from skyrig.fleet.process import begin
+from skyrig.fleet.process import BREAKS, begin
 from skyrig.fleet.ssh import asyncssh
 from skyrig.fleet.target import Target
 from skyrig.launch import nodeside
@@ -36,9 +35,6 @@ twice in this time."""
 
 RANK_LOG_LIMIT = 256 * 1024 * 1024
 """Bytes of one rank's output that are kept; a cut is marked in the log."""
-
-_BREAKS = (SkyrigError, asyncssh.Error, OSError, EOFError, ValueError, asyncio.TimeoutError)
-"""What a broken connection, a node that went away, or a garbled stream raises."""
 
 
 @frozen
@@ -158,7 +154,7 @@ class Rank:
         while (left := self._heard + LEASE_S - loop.time()) > 0:
             try:
                 end = await self._connect_and_follow(spec, left)
-            except _BREAKS as error:
+            except BREAKS as error:
                 reason = "it does not answer" if isinstance(error, asyncio.TimeoutError) else str(error) or repr(error)
             else:
                 if end is not None:
